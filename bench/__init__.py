@@ -1,0 +1,63 @@
+"""Which optimizer should train your GAN, and how sure are we?
+
+A registry of update rules plugs into one harness for two-player games: every seed and step size of a rule trains as
+one stacked computation, cost is counted in gradient evaluations, and divergence is a result, never a missing row.
+
+    import bench
+    run = bench.run(bench.Study(optimizers=["sgd", "adam", "extragrad"]))
+    run.table()
+
+The names below are the whole public interface. They are imported when first used: `import bench` alone loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.contracts import Game, UpdateRule
+    from bench.oracle import Oracle
+    from bench.registry import game, get_game, get_metric, get_rule, metric, rule
+    from bench.runner import Run, run
+    from bench.spec import Study
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Game": "bench.contracts",
+    "Oracle": "bench.oracle",
+    "UpdateRule": "bench.contracts",
+    "rule": "bench.registry",
+    "game": "bench.registry",
+    "metric": "bench.registry",
+    "get_rule": "bench.registry",
+    "get_game": "bench.registry",
+    "get_metric": "bench.registry",
+    "Study": "bench.spec",
+    "Run": "bench.runner",
+    "run": "bench.runner",
+}
+
+__all__ = [
+    "Game",
+    "Oracle",
+    "Run",
+    "Study",
+    "UpdateRule",
+    "game",
+    "get_game",
+    "get_metric",
+    "get_rule",
+    "metric",
+    "rule",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

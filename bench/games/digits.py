@@ -1,0 +1,48 @@
+"""Handwritten digits of 8x8 pixels: real images that need no file (Alpaydin and Kaynak 1998; shipped by scikit-learn)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from bench.gan import Images
+from bench.networks import MLP
+from bench.randomness import integers
+from bench.registry import game
+
+
+@game("digits")
+@dataclass(frozen=True)
+class Digits(Images):
+    """A GAN of two MLPs on scikit-learn's 1797 handwritten digits, pixels in [-1, 1]."""
+
+    width: int = 128
+    depth: int = 2
+
+    budget = 4000.0
+    score = "fd_digits"
+    classifier = "digits"
+    shape = (8, 8)
+    judged = 1000
+
+    @cached_property
+    def images(self) -> Tensor:
+        """All images, [1797, 64]."""
+        from bench.features import digits
+
+        return digits()[0]
+
+    @cached_property
+    def generator(self) -> MLP:  # type: ignore[override]
+        return MLP((self.latent, *[self.width] * self.depth, 64), "relu", output="tanh")
+
+    @cached_property
+    def discriminator(self) -> MLP:  # type: ignore[override]
+        return MLP((64, *[self.width] * self.depth, 1), "leaky-relu")
+
+    def real(self, seeds: Tensor, draw: int) -> Tensor:
+        which = integers(seeds, "real", draw, (self.batch_size,), len(self.images))
+        return self.images[which].transpose(1, 2)

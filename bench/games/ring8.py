@@ -1,0 +1,43 @@
+"""Eight Gaussians on a ring: the classic test of mode collapse (Metz et al. 2017, arXiv:1611.02163)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import tau
+
+import torch
+from torch import Tensor
+
+from bench.gan import Mixture
+from bench.networks import MLP
+from bench.registry import game
+
+
+@game("ring8")
+@dataclass(frozen=True)
+class Ring8(Mixture):
+    """A GAN of two MLPs on 8 Gaussians, radius 1, sd 0.01 (protocol of VEEGAN and PacGAN, arXiv:1712.04086).
+
+    The eight angles are k/8 of a turn: a linspace that includes its endpoint would make two modes one.
+    """
+
+    width: int = 64
+    depth: int = 2
+
+    budget = 4000.0
+    score = "sliced_wasserstein"
+    sd = 0.01
+
+    @cached_property
+    def modes(self) -> Tensor:  # type: ignore[override]
+        angles = torch.arange(8) * (tau / 8)
+        return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+    @cached_property
+    def generator(self) -> MLP:  # type: ignore[override]
+        return MLP((self.latent, *[self.width] * self.depth, 2), "relu")
+
+    @cached_property
+    def discriminator(self) -> MLP:  # type: ignore[override]
+        return MLP((2, *[self.width] * self.depth, 1), "leaky-relu")

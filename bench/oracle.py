@@ -1,0 +1,184 @@
+"""The only window that an update rule has on a game: evaluates F(w), counts what was asked.
+
+F(w) = (grad_0 L_0, grad_1 L_1, ...) is the game's vector field, J its Jacobian. Gradients are taken by plain autograd
+of the losses summed over replicas, which leaves each replica its own gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Batch, Game, Generative
+
+PRODUCT_COST = 2.0
+"""A Jacobian product costs this many gradient evaluations (forward and backward through a gradient)."""
+JUDGED_DRAW = 2**40
+"""Draws from here on are for judging: training never sees them."""
+
+Product = Callable[[Tensor], Tensor]
+
+
+class Oracle:
+    """F(w) of a game for R stacked replicas; counts gradients, products and draws.
+
+    Args:
+        game: the game.
+        seeds: int64[R], one for each replica; they decide the minibatches.
+        draw: the first minibatch.
+    """
+
+    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = 0) -> None:
+        self.game = game
+        self.seeds = torch.as_tensor(seeds, dtype=torch.int64).cpu()
+        ends = [sum(game.sizes[: i + 1]) for i in range(len(game.sizes))]
+        self.blocks = [slice(end - size, end) for end, size in zip(ends, game.sizes, strict=True)]
+        self.draw = draw
+        self.gradients = 0.0
+        self.products = 0
+        self.draws = 0
+        self._batch: Batch | None = None
+        self._drawn = False
+
+    @property
+    def cost(self) -> float:
+        """Gradient evaluations so far: both players on one minibatch = 1, one player = 1/2, a product = 2."""
+        return self.gradients + PRODUCT_COST * self.products
+
+    def new_batch(self) -> None:
+        """Turn to the next minibatch. Within a step the minibatch stays, unless the rule asks."""
+        self.draw += 1
+        self._drawn = False
+
+    def batch(self, like: Tensor) -> Batch | None:
+        """The current minibatch, on the device of ``like``."""
+        if not self._drawn:
+            batch = self.game.batch(self.seeds, self.draw)
+            self._batch = None if batch is None else {key: value.to(like.device) for key, value in batch.items()}
+            self._drawn = True
+            self.draws += 1
+        return self._batch
+
+    def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
+        """F(w): [R, n] -> [R, n]; with ``player``, that player's block and zeros elsewhere."""
+        return self._gradients(w, player, cross=False)
+
+    def cross(self, w: Tensor) -> Tensor:
+        """(grad_0 L_1, grad_1 L_0): each player's block of the *opponent's* gradient; [R, n] -> [R, n]."""
+        return self._gradients(w, None, cross=True)
+
+    def per_player(self, w: Tensor, *values: object) -> Tensor:
+        """One value a player -> [R, n]; each value is a number or [R, 1]."""
+        return torch.cat(
+            [
+                torch.as_tensor(value, dtype=w.dtype, device=w.device).expand(len(w), b.stop - b.start)
+                for value, b in zip(values, self.blocks, strict=True)
+            ],
+            dim=1,
+        )
+
+    def within(self, player: int, inside: Tensor, outside: Tensor) -> Tensor:
+        """``inside`` in the player's block, ``outside`` elsewhere; [R, n]."""
+        block = self.blocks[player]
+        return torch.cat([outside[:, : block.start], inside[:, block], outside[:, block.stop :]], dim=1)
+
+    def losses(self, w: Tensor) -> tuple[Tensor, ...]:
+        """Every player's loss on the current minibatch, one [R] a player; not counted: for metrics."""
+        with torch.no_grad():
+            return self.game.losses(tuple(w[:, b] for b in self.blocks), self.batch(w))
+
+    def samples(self, w: Tensor, count: int) -> Tensor:
+        """Generated data, [R, count, ...]; not counted: for metrics."""
+        if not isinstance(self.game, Generative):
+            raise TypeError(f"{self.game.name} generates nothing: samples are for games with generate()")
+        with torch.no_grad():
+            return self.game.generate(w, self.seeds, count)
+
+    def _gradients(self, w: Tensor, player: int | None, cross: bool) -> Tensor:
+        movers = range(len(self.blocks)) if player is None else (player,)
+        self.gradients += len(movers) / len(self.blocks)
+        with torch.enable_grad():
+            players = tuple(w[:, b].detach().requires_grad_(i in movers) for i, b in enumerate(self.blocks))
+            losses = self.game.losses(players, self.batch(w))
+        parts = [torch.zeros_like(p) for p in players] if player is not None else list(players)
+        for i in movers:
+            loss = losses[len(losses) - 1 - i if cross else i]
+            (parts[i],) = torch.autograd.grad(
+                loss.sum(), players[i], retain_graph=i != movers[-1], allow_unused=True, materialize_grads=True
+            )
+        return torch.cat(parts, dim=1)
+
+    def linear(self, w: Tensor, player: int | None = None) -> tuple[Tensor, Product, Product]:
+        """(F(w), push, pull) at w [R, n]: push(v) = J v, pull(u) = J^T u, both [R, n] -> [R, n].
+
+        The graph of F(w) is built once; then each product costs one backward (J^T u) or the backward of a backward
+        that is itself built once (J v). With ``player``, F and the rows of J are that player's alone.
+        """
+        movers = range(len(self.blocks)) if player is None else (player,)
+        self.gradients += len(movers) / len(self.blocks)
+        with torch.enable_grad():
+            at = w.detach().requires_grad_(True)
+            players = tuple(at[:, b] for b in self.blocks)
+            losses = self.game.losses(players, self.batch(w))
+            parts = [torch.zeros_like(p) for p in players]
+            for i in movers:
+                (parts[i],) = torch.autograd.grad(
+                    losses[i].sum(), players[i], create_graph=True, allow_unused=True, materialize_grads=True
+                )
+            field = torch.cat(parts, dim=1)
+        pulled: list[tuple[Tensor, Tensor]] = []
+
+        def pull(u: Tensor) -> Tensor:
+            self.products += 1
+            return _backward(field, at, u, keep=False)
+
+        def push(v: Tensor) -> Tensor:
+            self.products += 1
+            if not pulled:
+                with torch.enable_grad():
+                    probe = torch.zeros_like(field).requires_grad_(True)
+                    pulled.append((probe, _backward(field, at, probe, keep=True)))
+            probe, image = pulled[0]
+            return _backward(image, probe, v, keep=False)
+
+        return field.detach(), push, pull
+
+
+def _backward(of: Tensor, by: Tensor, along: Tensor, keep: bool) -> Tensor:
+    """d<of, along> / d by; zeros where nothing depends."""
+    if not of.requires_grad:
+        return torch.zeros_like(by)
+    (found,) = torch.autograd.grad(
+        of, by, along, retain_graph=True, create_graph=keep, allow_unused=True, materialize_grads=True
+    )
+    return found
+
+
+class Judge(Oracle):
+    """An oracle for metrics: draws of its own, and nothing computed twice for the same w."""
+
+    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = JUDGED_DRAW) -> None:
+        super().__init__(game, seeds, draw)
+        self._known: dict[object, object] = {}
+        self._at: Tensor | None = None
+
+    def once(self, w: Tensor, key: object, compute: Callable[[], object]) -> object:
+        """The value of ``compute`` for this very tensor w, computed at most once."""
+        if self._at is not w:
+            self._known, self._at = {}, w
+        if key not in self._known:
+            self._known[key] = compute()
+        return self._known[key]
+
+    def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
+        whole = self.once(w, "field", lambda: super(Judge, self).__call__(w))
+        assert isinstance(whole, Tensor)
+        return whole if player is None else self.within(player, whole, torch.zeros_like(whole))
+
+    def losses(self, w: Tensor) -> tuple[Tensor, ...]:
+        return self.once(w, "losses", lambda: super(Judge, self).losses(w))  # type: ignore[return-value]
+
+    def samples(self, w: Tensor, count: int) -> Tensor:
+        return self.once(w, ("samples", count), lambda: super(Judge, self).samples(w, count))  # type: ignore[return-value]

@@ -1,0 +1,65 @@
+"""Random numbers decided by (seed, stream, draw), whatever they are stacked with.
+
+Each seed has a CPU generator of its own for every stream and block of draws; blocks are drawn whole and stacked, for
+that is the cheapest way to make (seed, draw) alone decide the numbers: rules and step sizes that share a seed meet the
+same starts and minibatches (common random numbers), and a replica's data do not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import blake2b
+from math import prod
+
+import torch
+from torch import Tensor
+
+BLOCK = 64  # draws taken at once
+GRAIN = 16  # torch's vectorised normal kernel changes its path below 16 numbers: draw multiples of it
+
+
+def _generator(seed: int, stream: str, block: int) -> torch.Generator:
+    digest = blake2b(f"{seed}/{stream}/{block}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+@lru_cache(maxsize=64)
+def _drawn(seeds: tuple[int, ...], stream: str, block: int, shape: tuple[int, int], law: str, dtype: torch.dtype) -> Tensor:
+    """One block for each distinct seed, [draws, seeds, numbers]: a draw's slice is contiguous."""
+    stacked = torch.empty(shape[0], len(seeds), shape[1], dtype=dtype)
+    for i, seed in enumerate(seeds):
+        generator = _generator(seed, stream, block)
+        numbers = torch.empty(shape, dtype=dtype)
+        stacked[:, i] = numbers.normal_(generator=generator) if law == "normal" else numbers.uniform_(generator=generator)
+    return stacked
+
+
+def _rows(seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], law: str, dtype: torch.dtype, block: int) -> Tensor:
+    asked = seeds.tolist()
+    distinct = tuple(dict.fromkeys(asked))
+    count = prod(shape)
+    padded = -(-count // GRAIN) * GRAIN
+    drawn = _drawn(distinct, stream, draw // block, (block, padded), law, dtype)[draw % block]
+    if len(distinct) < len(asked):
+        place = {seed: i for i, seed in enumerate(distinct)}
+        drawn = drawn[[place[seed] for seed in asked]]
+    return drawn[:, :count].reshape(len(asked), *shape)
+
+
+def normal(
+    seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32, block: int = BLOCK
+) -> Tensor:
+    """Standard normal numbers: seeds int64[R] -> [R, *shape]. ``block=1`` for a large draw that stands alone."""
+    return _rows(seeds, stream, draw, shape, "normal", dtype, block)
+
+
+def uniform(
+    seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32, block: int = BLOCK
+) -> Tensor:
+    """Uniform numbers in [0, 1): seeds int64[R] -> [R, *shape]."""
+    return _rows(seeds, stream, draw, shape, "uniform", dtype, block)
+
+
+def integers(seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], below: int, block: int = BLOCK) -> Tensor:
+    """Whole numbers in {0, ..., below - 1}, equally likely to 2^-24: seeds int64[R] -> int64[R, *shape]."""
+    return (uniform(seeds, stream, draw, shape, block=block) * below).long().clamp_(max=below - 1)

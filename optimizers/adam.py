@@ -1,0 +1,47 @@
+"""Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Decay, Direction, Epsilon, State
+from bench.registry import direction, preset
+
+
+@direction("adam")
+class Adam(Direction):
+    """m+ = b1 m + (1-b1) g;   v+ = b2 v + (1-b2) g^2;   d = m+/(1-b1^t) / (sqrt(v+/(1-b2^t)) + eps)
+
+    torch's and optax's convention: eps is added to the bias-corrected root. ``scaled_eps=true`` adds it to the root
+    before the correction, as TensorFlow and the published code of ExtraAdam and Optimistic Adam do.
+
+    Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
+    """
+
+    beta1: Decay = 0.5
+    beta2: Decay = 0.999
+    eps: Epsilon = 1e-8
+    scaled_eps: bool = False
+
+    scale = 0.01
+
+    def init(self, w: Tensor) -> State:
+        return {"m": torch.zeros_like(w), "v": torch.zeros_like(w), "t": torch.zeros_like(w[:, :1])}
+
+    def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
+        t = s["t"] + 1
+        m = self.beta1 * s["m"] + (1 - self.beta1) * g
+        v = self.beta2 * s["v"] + (1 - self.beta2) * g * g
+        first, second = 1 - self.beta1**t, (1 - self.beta2**t).sqrt()
+        eps = self.eps / second if self.scaled_eps else self.eps
+        return m / first / (v.sqrt() / second + eps), {"m": m, "v": v, "t": t}
+
+
+preset(
+    "adam",
+    "sgd[direction=adam,lr=0.001]",
+    """m+ = b1 m + (1-b1) F;   v+ = b2 v + (1-b2) F^2;   w+ = w - lr m^ / (sqrt(v^) + eps)
+
+    Simultaneous; beta1 = 0.5 as GANs use it (Radford et al. 2015, arXiv:1511.06434).
+
+    Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.""",
+)

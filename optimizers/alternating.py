@@ -1,0 +1,41 @@
+"""Alternating gradient descent: the players move in turn (Gidel et al. 2019; Zhang and Yu 2020)."""
+
+from torch import Tensor
+
+from bench.contracts import Count, Direction, State, StepSize, UpdateRule
+from bench.oracle import Oracle
+from bench.registry import rule
+from optimizers.plain import Plain
+
+GENERATOR, DISCRIMINATOR = 0, 1
+
+
+@rule("alternating")
+class Alternating(UpdateRule):
+    """phi+ = phi - lr d(grad L_D(theta, phi)), k times;   theta+ = theta - lr d(grad L_G(theta, phi+))
+
+    Each player's direction keeps a memory of its own. On a bilinear game it stays bounded for lr sigma < 2.
+    ``generator_first`` turns the order.
+
+    Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Gidel et al. 2019, arXiv:1807.04740, eq. 3.
+    """
+
+    lr: StepSize = 0.1
+    discriminator_steps: Count = 1
+    generator_first: bool = False
+    direction: Direction = Plain()
+
+    @property
+    def cost(self) -> float:
+        return (self.discriminator_steps + 1) / 2
+
+    def init(self, w: Tensor) -> State:
+        return {"generator": self.direction.init(w), "discriminator": self.direction.init(w)}
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        moves = [(DISCRIMINATOR, "discriminator")] * self.discriminator_steps
+        first = [(GENERATOR, "generator")]
+        for player, name in first + moves if self.generator_first else moves + first:
+            d, memory = self.direction(F(w, player), s[name], w)
+            w, s = F.within(player, w - self.lr * d, w), s | {name: memory}
+        return w, s

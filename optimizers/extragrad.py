@@ -1,0 +1,45 @@
+"""Extragradient (Korpelevich 1976; for GANs, Gidel et al. 2019, arXiv:1802.10551)."""
+
+from torch import Tensor
+
+from bench.contracts import Direction, State, StepSize, UpdateRule
+from bench.oracle import Oracle
+from bench.registry import preset, rule
+from optimizers.plain import Plain
+
+
+@rule("extragrad")
+class Extragradient(UpdateRule):
+    """w' = w - lr d(F(w));   w+ = w - lr d(F(w'))
+
+    Both half-steps advance the same memory of the direction, as in Gidel's algorithm 4. ``fresh=true`` draws another
+    minibatch for the second half-step, as their published loop does.
+
+    Source: Korpelevich 1976; Gidel et al. 2019, arXiv:1802.10551, eq. 10 and algorithm 4.
+    """
+
+    lr: StepSize = 0.1
+    fresh: bool = False
+    direction: Direction = Plain()
+
+    cost = 2.0
+
+    def init(self, w: Tensor) -> State:
+        return self.direction.init(w)
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        d, s = self.direction(F(w), s, w)
+        ahead = w - self.lr * d
+        if self.fresh:
+            F.new_batch()
+        d, s = self.direction(F(ahead), s, w)
+        return w - self.lr * d, s
+
+
+preset(
+    "extraadam",
+    "extragrad[direction=adam[beta1=0.5,beta2=0.9],lr=0.001]",
+    """w' = w - lr adam(F(w));   w+ = w - lr adam(F(w'))
+
+    Source: Gidel et al. 2019, arXiv:1802.10551, algorithm 4.""",
+)

@@ -1,0 +1,29 @@
+"""Simultaneous gradient descent: each player descends its own loss at the same time (Goodfellow et al. 2014)."""
+
+from torch import Tensor
+
+from bench.contracts import Direction, State, StepSize, UpdateRule
+from bench.oracle import Oracle
+from bench.registry import rule
+from optimizers.plain import Plain
+
+
+@rule("sgd")
+class Simultaneous(UpdateRule):
+    """w+ = w - lr d(F(w)), that is theta <- theta - lr dL/dtheta for each player
+
+    Also called SimGDA or SimGD. On a bilinear game with singular value sigma it grows by sqrt(1 + (lr sigma)^2) a step,
+    whatever the step size.
+
+    Source: Arrow, Hurwicz and Uzawa 1958; Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1 with k = 1.
+    """
+
+    lr: StepSize = 0.1
+    direction: Direction = Plain()
+
+    def init(self, w: Tensor) -> State:
+        return self.direction.init(w)
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        d, s = self.direction(F(w), s, w)
+        return w - self.lr * d, s
