@@ -67,6 +67,15 @@ class Generative(Protocol):
         ...
 
 
+@runtime_checkable
+class Planar(Protocol):
+    """A game whose trajectories are worth drawing in a plane."""
+
+    def plane(self) -> Tensor:
+        """The two directions, one a player, onto which w is projected: [2, n]."""
+        ...
+
+
 # --- hyperparameters -------------------------------------------------------------------------------------------------
 
 

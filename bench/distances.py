@@ -197,8 +197,9 @@ def prdc(real: Tensor, fake: Tensor, k: int = 5) -> PRDC:
     def measure(row: Tensor, _: int) -> Tensor:
         apart = _apart(real, row)
         inside = apart < reach
-        parts = (inside.any(dim=0), (apart < _reach(row, k)).any(dim=1), inside.sum(dim=0) / k, inside.any(dim=1))
-        return torch.stack([part.to(torch.float64).mean() for part in parts])
+        parts = (inside.any(dim=0), (apart < _reach(row, k)).any(dim=1), inside.sum(dim=0), inside.any(dim=1))
+        shares = torch.stack([part.to(torch.float64).mean() for part in parts])
+        return shares / shares.new_tensor([1, 1, k, 1])
 
     return PRDC(*_rows(fake, measure, worst=(0.0, 0.0, 0.0, 0.0)).unbind(dim=-1))
 

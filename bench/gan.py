@@ -68,8 +68,9 @@ class GAN(Game):
     def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
         assert batch is not None
         fake = self.generator(players[0], batch["latent"])
-        logits = self.discriminator(players[1], torch.cat([batch["real"], fake], dim=2))
-        real_logits, fake_logits = logits.squeeze(1).split(self.batch_size, dim=1)
+        # Two calls rather than one on both halves: the generator's backward then runs through the fake half alone.
+        real_logits = self.discriminator(players[1], batch["real"]).squeeze(1)
+        fake_logits = self.discriminator(players[1], fake).squeeze(1)
         return LOSSES[self.loss](real_logits, fake_logits)
 
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:

@@ -7,6 +7,7 @@ of the losses summed over replicas, which leaves each replica its own gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ JUDGED_DRAW = 2**40
 """Draws from here on are for judging: training never sees them."""
 
 Product = Callable[[Tensor], Tensor]
+T = TypeVar("T")
 
 
 class Oracle:
@@ -96,6 +98,10 @@ class Oracle:
         with torch.no_grad():
             return self.game.generate(w, self.seeds, count)
 
+    def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
+        """The value of ``compute`` for this very w; a judge computes it at most once."""
+        return compute()
+
     def _gradients(self, w: Tensor, player: int | None, cross: bool) -> Tensor:
         movers = range(len(self.blocks)) if player is None else (player,)
         self.gradients += len(movers) / len(self.blocks)
@@ -164,21 +170,19 @@ class Judge(Oracle):
         self._known: dict[object, object] = {}
         self._at: Tensor | None = None
 
-    def once(self, w: Tensor, key: object, compute: Callable[[], object]) -> object:
-        """The value of ``compute`` for this very tensor w, computed at most once."""
+    def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         if self._at is not w:
             self._known, self._at = {}, w
         if key not in self._known:
             self._known[key] = compute()
-        return self._known[key]
+        return cast("T", self._known[key])
 
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
         whole = self.once(w, "field", lambda: super(Judge, self).__call__(w))
-        assert isinstance(whole, Tensor)
         return whole if player is None else self.within(player, whole, torch.zeros_like(whole))
 
     def losses(self, w: Tensor) -> tuple[Tensor, ...]:
-        return self.once(w, "losses", lambda: super(Judge, self).losses(w))  # type: ignore[return-value]
+        return self.once(w, "losses", lambda: super(Judge, self).losses(w))
 
     def samples(self, w: Tensor, count: int) -> Tensor:
-        return self.once(w, ("samples", count), lambda: super(Judge, self).samples(w, count))  # type: ignore[return-value]
+        return self.once(w, ("samples", count), lambda: super(Judge, self).samples(w, count))

@@ -73,7 +73,7 @@ def _mean(x: Array) -> Array:
 
 
 def interquartile_mean(scores: ArrayLike, axis: int = -1) -> Array:
-    """Mean of the middle half, n // 4 scores cut at each end: [..., n] -> [...]. Agarwal et al. 2021, 2108.13264."""
+    """Mean of the middle half, n // 4 cut at each end: [..., n] -> [...]. Agarwal et al. 2021, arXiv:2108.13264."""
     x = np.sort(np.moveaxis(_numbers("scores", scores), axis, -1), axis=-1)
     cut = x.shape[-1] // 4
     return _mean(x[..., cut : x.shape[-1] - cut])

@@ -1,0 +1,178 @@
+"""The only training loop: a chunk in, records out.
+
+All replicas of a chunk advance together. A replica whose parameters leave the finite range is frozen where it last was
+and reported as diverged at that cost; the others go on, untouched bit for bit. A game whose solution is known has a
+second, stricter test: a replica that was farther from the solution at every evaluation than at the one before has
+diverged, however slowly, for a vanishing step size only hides divergence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Game, Generative, Planar, Solvable, State, UpdateRule, hyperparameters
+from bench.oracle import Judge, Oracle
+from bench.plan import Chunk, Row, with_values
+from bench.registry import NamedMetric, get_game, get_rule, metrics
+
+LIMIT = 1e6
+"""A parameter beyond it has left the range in which a game means anything."""
+FRAMES = 8  # sample pictures a replica
+POINTS = 300  # points of a trajectory in the plane
+PULSES = 50  # reports of progress a chunk
+PICTURED = 512  # samples kept a picture
+
+Progress = Callable[[float], None]
+
+
+@dataclass
+class Result:
+    """What a chunk gave: rows of records, and tensors to look at (trajectories, samples)."""
+
+    records: list[dict[str, Any]]
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+def execute(chunk: Chunk, progress: Progress = lambda cost: None) -> Result:
+    """Train a chunk to its budget; ``progress`` is told the cost so far, over all replicas."""
+    return _Training(chunk, progress).run()
+
+
+def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: str = "cpu") -> UpdateRule:
+    """The rule with every float hyperparameter as [R, 1], or [R, n] where players differ.
+
+    Always as tensors, also where all replicas agree: a replica's bits then never depend on its neighbours' values.
+    """
+    values: dict[str, Tensor] = {}
+    for path, (_, default) in hyperparameters(rule).items():
+        if isinstance(default, int):
+            continue
+        column = [row.get(path, default) for row in rows]
+        if any(isinstance(value, tuple) for value in column):
+            wide = [_each_player(value, game) for value in column]
+            values[path] = torch.stack(wide).to(device)
+        else:
+            values[path] = torch.tensor(column, dtype=game.dtype, device=device).unsqueeze(1)
+    stacked_rule: UpdateRule = with_values(rule, values)
+    return stacked_rule
+
+
+def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:
+    parts = value if isinstance(value, tuple) else (value,) * len(game.sizes)
+    return torch.cat([torch.full((size,), part, dtype=game.dtype) for part, size in zip(parts, game.sizes, strict=True)])
+
+
+class _Training:
+    """One chunk's training: its state, its records."""
+
+    def __init__(self, chunk: Chunk, progress: Progress) -> None:
+        self.chunk, self.progress = chunk, progress
+        self.game, base = get_game(chunk.game), get_rule(chunk.rule)
+        # A stack of one would take other kernels than a stack of many: pack a twin beside it and drop what it did.
+        self.rows: tuple[Row, ...] = chunk.rows if len(chunk.rows) > 1 else chunk.rows * 2
+        self.rule = stacked(base, [dict(row.values) for row in self.rows], self.game, chunk.device)
+        seeds = torch.tensor([row.seed for row in self.rows])
+        self.w = self.game.init(seeds).to(chunk.device)
+        self.s: State = self.rule.init(self.w)
+        self.F, self.judge = Oracle(self.game, seeds), Judge(self.game, seeds)
+        self.steps = max(1, int(chunk.budget / base.cost + 1e-9))
+        self.alive = torch.ones(len(seeds), dtype=torch.bool, device=chunk.device)
+        self.ended = torch.full((len(seeds),), float("nan"), dtype=torch.float64)
+        self.seconds = 0.0
+        self.evaluated: list[tuple[float, float, Tensor, dict[str, Tensor]]] = []
+        self.pictures: list[tuple[float, Tensor]] = []
+        self.path: list[tuple[float, Tensor]] = []
+
+    def run(self) -> Result:
+        marks = {round(self.steps * k / self.chunk.marks) for k in range(self.chunk.marks + 1)}
+        frames = {round(self.steps * k / (FRAMES - 1)) for k in range(FRAMES)}
+        reporting = self.chunk.phase == "report"
+        plane = self.game.plane().to(self.w) if reporting and isinstance(self.game, Planar) else None
+        stride, pulse = max(1, self.steps // POINTS), max(1, self.steps // PULSES)
+        for step in range(self.steps + 1):
+            if step in marks:
+                self._evaluate()
+            if reporting and step in frames and isinstance(self.game, Generative):
+                self._picture()
+            if plane is not None and step % stride == 0:
+                self.path.append((self.F.cost, self._answer() @ plane.T))
+            if step % pulse == 0:
+                self.progress(self.F.cost * len(self.chunk.rows))
+            if step == self.steps or not self.alive.any():
+                break
+            self._advance()
+        return self._result()
+
+    def _advance(self) -> None:
+        """One step of the rule, timed; then whoever left the finite range is frozen."""
+        start = perf_counter()
+        w, self.s = self.rule.step(self.F, self.w, self.s)
+        self.F.new_batch()
+        within = w.abs().amax(dim=1) <= LIMIT  # false for NaN
+        lost = self.alive & ~within
+        if lost.any():
+            self.ended[lost.cpu()] = self.F.cost
+            self.alive = self.alive & within
+        self.w = w if bool(self.alive.all()) else torch.where(self.alive.unsqueeze(1), w, self.w)
+        self.seconds += perf_counter() - start
+
+    def _answer(self) -> Tensor:
+        return self.rule.answer(self.w, self.s)
+
+    def _metrics(self) -> list[NamedMetric]:
+        """The metrics that are for this game; tuning needs the primary one alone."""
+        if self.chunk.phase == "tune":
+            return [metrics[self.game.score]]
+        return [metrics[name] for name in metrics.names() if isinstance(self.game, metrics[name].on)]
+
+    def _evaluate(self) -> None:
+        if self.w.is_cuda:
+            torch.cuda.synchronize()
+        w = self._answer()
+        values = {m.name: m(self.game, w, self.judge).detach().double().cpu() for m in self._metrics()}
+        self.evaluated.append((self.F.cost, self.seconds / len(self.rows), self.alive.cpu().clone(), values))
+
+    def _picture(self) -> None:
+        samples = self.judge.samples(self._answer(), getattr(self.game, "judged", PICTURED))
+        self.pictures.append((self.F.cost, samples[0, :PICTURED].half().cpu()))
+
+    def _departed(self) -> Tensor:
+        """[R]: at every evaluation farther from the solution than at the one before."""
+        if not isinstance(self.game, Solvable):
+            return torch.zeros(len(self.rows), dtype=torch.bool)
+        distances = torch.stack([values["distance"] for *_, values in self.evaluated])
+        return (distances.diff(dim=0) > 0).all(dim=0) & (len(distances) > 2)
+
+    def _result(self) -> Result:
+        departed = self._departed() & self.ended.isnan()
+        self.ended[departed] = self.F.cost
+        records = []
+        for r, row in enumerate(self.chunk.rows):
+            outcome = "ok" if self.ended[r].isnan() else "diverged"
+            ended = self.F.cost if outcome == "ok" else float(self.ended[r])
+            shared = {"row": r, "seed": row.seed, "trial": row.trial, "outcome": outcome, "ended": ended}
+            for cost, seconds, alive, values in self.evaluated:
+                if alive[r]:
+                    for name, value in values.items():
+                        records.append(
+                            shared | {"cost": cost, "seconds": seconds, "metric": name, "value": float(value[r])}
+                        )
+        return Result(records, self._tensors())
+
+    def _tensors(self) -> dict[str, Tensor]:
+        found = {}
+        kept = len(self.chunk.rows)
+        for name, series in (("path", self.path), ("samples", self.pictures)):
+            if series:
+                found[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
+                found[name] = torch.stack([value for _, value in series])
+        if "path" in found:
+            found["path"] = found["path"][:, :kept].contiguous().cpu()
+        return found

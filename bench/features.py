@@ -1,0 +1,198 @@
+"""Small classifiers whose penultimate features judge generated images. Their weights ship with the package.
+
+A Frechet distance on these features plays the part that FID (Heusel et al. 2017, arXiv:1706.08500) plays for large
+images; it is called what it is (`fd_digits`), never FID. Weights ship rather than being retrained because the same
+recipe gives other weights, and so another yardstick, wherever threads or kernels differ: files are float16
+safetensors, and their SHA-256 is checked before use. `python -m bench.features digits OUT` runs the recipe.
+
+digits: the 1797 handwritten digits of 8x8 pixels that scikit-learn ships (Alpaydin and Kaynak 1998), the first three
+quarters of a fixed shuffled order for training: 99.8 % right there, 98.4 % on the quarter held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from hashlib import sha256
+from importlib.resources import files
+from math import isqrt
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.distances import Gaussian, gaussian
+from bench.spelling import nearest
+
+TRAINED = 3 / 4  # the share of the data that a classifier is trained on
+Layers = tuple[tuple[Tensor, Tensor], ...]  # weight [out, in] and bias [out] of each layer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier comes about, and the SHA-256 of the weights that ship.
+
+    Args:
+        data: gives images [M, pixels] in [-1, 1] and labels [M], in an order that is as good as random.
+        widths: pixels, hidden features, penultimate features, classes.
+    """
+
+    data: Callable[[], tuple[Tensor, Tensor]]
+    widths: tuple[int, ...]
+    epochs: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Features:
+    """h <- leaky(W h + b) but for the last layer, whose outputs are logits and whose inputs are the features."""
+
+    name: str
+    layers: Layers
+
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [R, N, pixels] in [-1, 1] -> features float32[R, N, d] and logits float32[R, N, classes].
+
+        Rows are embedded one after another, so that a row's bits do not depend on how many there are.
+        """
+        pixels = self.layers[0][0].shape[1]
+        if images.ndim != 3 or images.shape[2] != pixels:
+            raise ValueError(f"images of {self.name}: found shape {tuple(images.shape)}, allowed [R, N, {pixels}]")
+        layers = tuple((weight.to(images.device), bias.to(images.device)) for weight, bias in self.layers)
+        last = layers[-1][0]
+        features, logits = (
+            torch.empty(*images.shape[:2], size, device=images.device) for size in (last.shape[1], last.shape[0])
+        )
+        with torch.no_grad():
+            for row, image in enumerate(images):
+                copy = image.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+                features[row], logits[row] = _forward(layers, copy)
+        return features, logits
+
+    @cached_property
+    def reference(self) -> Gaussian:
+        """The Gaussian of the features of all real data, those held out in training included."""
+        return gaussian(self.embed(RECIPES[self.name].data()[0][None])[0][0])
+
+
+@cache
+def digits() -> tuple[Tensor, Tensor]:
+    """scikit-learn's images float32[1797, 64] in [-1, 1] and labels int64[1797], in a fixed shuffled order."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    order = np.random.RandomState(0).permutation(len(labels))  # numpy keeps this generator's stream for good
+    return torch.tensor(pixels[order] / 8 - 1, dtype=torch.float32), torch.tensor(labels[order], dtype=torch.int64)
+
+
+RECIPES: dict[str, Recipe] = {
+    "digits": Recipe(
+        data=digits,
+        widths=(64, 128, 64, 10),
+        epochs=60,
+        digest="4c72230dee2950a58e4230f7cd3f5741df1e8c085233af1eb58b774f6061b063",
+    ),
+}
+
+
+@cache
+def load(name: str) -> Features:
+    """The shipped classifier of that name."""
+    if name not in RECIPES:
+        raise ValueError(f"features: found {name!r}; {nearest(name, RECIPES)}")
+    return Features(name, _decode(name, (files("bench") / "weights" / f"{name}.safetensors").read_bytes()))
+
+
+def train(recipe: Recipe, seed: int = 0) -> Layers:
+    """Adam on the cross-entropy of damaged images, rounded to float16 at the end. Deterministic on one thread."""
+    images, labels = (part[: round(TRAINED * len(part))] for part in recipe.data())
+    generator = torch.Generator().manual_seed(seed)
+    layers = []
+    for fan_in, fan_out in zip(recipe.widths, recipe.widths[1:], strict=False):
+        weight = torch.randn(fan_out, fan_in, generator=generator) * (2 / fan_in) ** 0.5
+        layers.append((weight.requires_grad_(), torch.zeros(fan_out, requires_grad=True)))
+    optimizer = torch.optim.AdamW([part for layer in layers for part in layer], lr=2e-3, weight_decay=1e-4)
+    batches = len(images) // 64
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches)
+    for _ in range(recipe.epochs):
+        for chosen in torch.randperm(len(images), generator=generator)[: batches * 64].view(batches, 64):
+            logits = _forward(tuple(layers), damage(images[chosen], generator))[1]
+            optimizer.zero_grad()
+            functional.cross_entropy(logits, labels[chosen]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return tuple((weight.detach().half().float(), bias.detach().half().float()) for weight, bias in layers)
+
+
+def damage(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Images [N, pixels] turned, scaled, shifted and with noise, a little and each in its own way.
+
+    A generator's images are imperfect: features must mean something on those, too.
+    """
+    count, side = len(images), isqrt(images.shape[1])
+    draw = torch.rand(4, count, generator=generator) * 2 - 1
+    angle, scale = 0.2 * draw[0], 1 + 0.1 * draw[1]
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    maps = torch.stack([cos, -sin, 0.15 * draw[2], sin, cos, 0.15 * draw[3]], dim=1).view(count, 2, 3)
+    grid = functional.affine_grid(maps, [count, 1, side, side], align_corners=False)
+    ink = images.view(count, 1, side, side) + 1  # what comes in from outside the image is paper, which is 0 here
+    moved = functional.grid_sample(ink, grid, align_corners=False).view(count, -1) - 1
+    noise = torch.randn(images.shape, generator=generator)
+    return moved + 0.2 * torch.rand(count, 1, generator=generator) * noise
+
+
+def accuracy(layers: Layers, recipe: Recipe) -> tuple[float, float]:
+    """Share of labels that are right on the data for training, and on the data held out."""
+    images, labels = recipe.data()
+    right = (_forward(layers, images)[1].argmax(dim=1) == labels).to(torch.float64)
+    border = round(TRAINED * len(right))
+    return right[:border].mean().item(), right[border:].mean().item()
+
+
+def _forward(layers: Layers, images: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, pixels] -> features [N, d], logits [N, classes]."""
+    features = images
+    for weight, bias in layers[:-1]:  # leaky, or some features would be dead and the covariance singular
+        features = functional.leaky_relu(functional.linear(features, weight, bias), 0.1)
+    return features, functional.linear(features, *layers[-1])
+
+
+def _encode(layers: Layers) -> bytes:
+    parts: dict[str, Tensor] = {}
+    for index, (weight, bias) in enumerate(layers):
+        parts |= {f"{index}.weight": weight.half(), f"{index}.bias": bias.half()}
+    return safetensors.torch.save(parts)
+
+
+def _decode(name: str, raw: bytes) -> Layers:
+    """The layers in `raw`, if it is what was recorded for this name."""
+    expected, found = RECIPES[name].digest, sha256(raw).hexdigest()
+    if found != expected:
+        raise ValueError(f"weights of {name}: expected SHA-256 {expected}, found {found} in {len(raw)} bytes")
+    parts = safetensors.torch.load(raw)
+    return tuple((parts[f"{i}.weight"].float(), parts[f"{i}.bias"].float()) for i in range(len(parts) // 2))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train a classifier anew, write its weights and say what they are."""
+    parser = argparse.ArgumentParser(prog="python -m bench.features", description=main.__doc__)
+    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("out", type=Path, help="the file to write")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    recipe = RECIPES[chosen.name]
+    layers = train(recipe)
+    raw = _encode(layers)
+    chosen.out.write_bytes(raw)
+    trained, held = accuracy(layers, recipe)
+    print(f"{chosen.out}: {len(raw)} bytes, sha256 {sha256(raw).hexdigest()}")
+    print(f"accuracy {trained:.2%} on the data for training, {held:.2%} on the data held out")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""From a study to work: cells, grouped into chunks that train as one stack. Pure: nothing here runs or reads files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.contracts import Game, UpdateRule, hyperparameters
+from bench.registry import get_game, get_rule, spell
+
+PROTOCOL = "1.0"
+"""MAJOR.MINOR: results are comparable where it is the same."""
+TUNING_SEED = 2**32
+"""Tuning seeds start here; report seeds lie below, so the two never overlap."""
+
+Values = dict[str, "float | tuple[float, ...]"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One replica of a chunk: its seed and the values of the hyperparameters that set it apart from its chunk's rule."""
+
+    seed: int
+    values: tuple[tuple[str, float | tuple[float, ...]], ...]
+    trial: int = -1
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Cells that train together as one stack: plain data, so that any worker can do it and any store can name it."""
+
+    optimizer: str  # the spelling as the user wrote it: the label in tables
+    rule: str  # the complete spelling
+    game: str  # the complete spelling
+    label: str  # the game's spelling as the user wrote it
+    phase: str  # "tune" or "report"
+    budget: float
+    marks: int  # evaluations after the start
+    device: str
+    code: str  # hash of the source of plug-ins, "" for what is shipped here
+    rows: tuple[Row, ...]
+
+    @property
+    def cells(self) -> list[str]:
+        """Each row's cell id: a hash of all that decides its numbers."""
+        shared = (PROTOCOL, self.game, self.budget, self.marks, self.device.split(":")[0], self.code)
+        return [_hash([*shared, spell(with_values(get_rule(self.rule), dict(row.values))), row.seed]) for row in self.rows]
+
+    @property
+    def id(self) -> str:
+        """A hash of what is in the chunk, in order: the name its result is stored under."""
+        return _hash([PROTOCOL, asdict(self)])
+
+    @property
+    def cost(self) -> float:
+        """Gradient evaluations planned, over all replicas."""
+        return self.budget * len(self.rows)
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def with_values(thing: Any, values: dict[str, Any]) -> Any:
+    """A copy of a rule with hyperparameters set by dotted path."""
+    here = {path: value for path, value in values.items() if "." not in path}
+    for head in {path.split(".")[0] for path in values if "." in path}:
+        inner = {path.split(".", 1)[1]: value for path, value in values.items() if path.startswith(f"{head}.")}
+        here[head] = with_values(getattr(thing, head), inner)
+    return replace(thing, **here) if here else thing
+
+
+def plugin_code(*things: UpdateRule | Game) -> str:
+    """A hash of the source files of those that are not shipped here: an edited plug-in is another cell."""
+    found = []
+    for thing in things:
+        module = type(thing).__module__
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if module.split(".")[0] not in ("bench", "optimizers") and file and Path(file).is_file():
+            found.append(hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16])
+    return "".join(found)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One rule on one game, as a study asks for it."""
+
+    optimizer: str
+    game: str
+    budget: float
+    marks: int
+    device: str
+
+    def chunks(self, rows: Iterable[Row], phase: str, marks: int | None = None) -> list[Chunk]:
+        """The rows as stacks of at most the game's size, in the order given."""
+        rule, game = get_rule(self.optimizer), get_game(self.game)
+        rows = list(rows)
+        return [
+            Chunk(
+                optimizer=self.optimizer,
+                rule=spell(rule),
+                game=spell(game),
+                label=self.game,
+                phase=phase,
+                budget=self.budget,
+                marks=self.marks if marks is None else marks,
+                device=self.device,
+                code=plugin_code(rule, game),
+                rows=tuple(rows[start : start + game.stack]),
+            )
+            for start in range(0, len(rows), game.stack)
+        ]
+
+    def report_rows(self, seeds: Sequence[int], values: Values) -> list[Row]:
+        """A row for each report seed at the frozen values."""
+        return [Row(seed, tuple(sorted(values.items()))) for seed in seeds]
+
+
+def tunable(rule: UpdateRule) -> dict[str, tuple[float, float, bool]]:
+    """What the step-size track tunes: path -> (low, high, log)."""
+    return {path: (k.low, k.high, k.log) for path, (k, _) in hyperparameters(rule).items() if k.step_size}

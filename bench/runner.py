@@ -1,0 +1,305 @@
+"""From a study to a finished run: contests tune and report side by side; every chunk is stored once and never redone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from bench.execute import Result
+from bench.plan import PROTOCOL, Chunk, Contest
+from bench.registry import get_game
+from bench.slots import Done, Here, Slots
+from bench.spec import Study
+from bench.spelling import SpecError
+from bench.store import SCHEMA, Folder, pack, write_file
+from bench.tune import Choice, tune
+
+RETRIES = 2  # a chunk that killed its worker this often is an error
+
+
+@dataclass
+class Status:
+    """What a progress display shows."""
+
+    planned: float
+    done: float = 0.0
+    skipped: float = 0.0
+    running: list[str] = field(default_factory=list)
+    errors: int = 0
+
+
+Watch = Callable[[Status], None]
+
+
+class Run:
+    """A run's folder: its records, its table, its report.
+
+    Args:
+        path: the folder that ``bench run`` wrote.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.folder = Folder(self.path)
+        self.manifest = self.folder.manifest()
+        self._records: pd.DataFrame | None = None
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """Long records: optimizer, game, hyperparameters, seed, phase, cost, seconds, metric, value, outcome, ..."""
+        if self._records is None:
+            self._records = self.folder.records()
+        return self._records
+
+    def table(self) -> pd.DataFrame:
+        """A row for each rule and game: interquartile mean with interval, diverged k of n, cost, seconds."""
+        from bench.table import table
+
+        return table(self.records, self.study)
+
+    def report(self) -> Path:
+        """Write ``table.csv`` and ``report.html`` into the folder; returns the report's path."""
+        from bench.report import write_report
+        from bench.table import to_csv
+
+        write_file(self.path / "table.csv", to_csv(self.table()).encode())
+        return write_report(self)
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """The study as it was asked for."""
+        found: dict[str, Any] = self.manifest["study"]
+        return found
+
+    def tensors(self) -> list[tuple[dict[str, Any], dict[str, Tensor]]]:
+        """What there is to look at: (chunk, {"path": [T, R, 2], "samples": [T, N, ...], ...})."""
+        return list(self.folder.tensors())
+
+    @property
+    def errors(self) -> list[Path]:
+        """Tracebacks of the chunks that failed."""
+        return sorted((self.path / "errors").glob("*.txt"))
+
+
+def run(
+    study: Study, out: str | Path | None = None, jobs: int = 1, device: str = "cpu", watch: Watch | None = None
+) -> Run:
+    """Tune, freeze, compare: execute what of a study is not yet in its folder.
+
+    Args:
+        study: what to compare.
+        out: the run's folder; ``results/<name>`` of the study where none is given.
+        jobs: chunks that train side by side, each in a process of its own; 1 trains in this process.
+        device: ``cpu``, ``cuda`` or ``cuda:i``.
+        watch: called with a Status now and then.
+
+    Returns:
+        The finished run. Raises SpecError for wrong use, InUse where another process holds the folder.
+    """
+    check_device(device)
+    folder = Folder(Path(out) if out is not None else Path("results") / study.name)
+    folder.open(_manifest(study, device))
+    try:
+        _Coordinator(study, folder, jobs, device, watch).run()
+    finally:
+        folder.close()
+    return Run(folder.path)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not here, before anything is written."""
+    import torch
+
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise SpecError(f"device is {device!r}; cpu, cuda or cuda:i is allowed")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise SpecError(f"device is {device!r}; this machine has {torch.cuda.device_count()} CUDA devices")
+
+
+def _manifest(study: Study, device: str) -> dict[str, Any]:
+    import numpy
+    import torch
+
+    from bench import __version__
+
+    return {
+        "schema": SCHEMA,
+        "protocol": PROTOCOL,
+        "device": device.split(":")[0],
+        "study": study.model_dump(mode="json"),
+        "environment": {
+            "bench": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(device),
+            "cores": os.cpu_count(),
+        },
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def _processor(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def contest_chunks(contest: Contest, study: Study) -> Generator[list[Chunk], pd.DataFrame, None]:
+    """All rounds of one rule on one game: tuning, then the report seeds at the frozen values."""
+    choice: Choice = yield from tune(contest, study.trials, study.tuning_seeds)
+    yield contest.chunks(contest.report_rows(study.seeds, choice.values), "report")
+
+
+def planned_cost(study: Study) -> dict[tuple[str, str], float]:
+    """Gradient evaluations planned for each (rule, game), tuning included."""
+    replicas = study.trials * study.tuning_seeds + len(study.seeds)
+    return {(rule, game): replicas * study.cost_of(game) for rule in study.optimizers for game in study.games}
+
+
+class _Coordinator:
+    """Feeds the slots from all contests at once; the only one who writes."""
+
+    def __init__(self, study: Study, folder: Folder, jobs: int, device: str, watch: Watch | None) -> None:
+        self.study, self.folder, self.watch = study, folder, watch
+        self.engine: Here | Slots | None = None
+        self.jobs = jobs
+        self.status = Status(sum(planned_cost(study).values()))
+        self.contests = [
+            contest_chunks(Contest(rule, game, study.cost_of(game), study.evaluations, device), study)
+            for game in study.games
+            for rule in study.optimizers
+        ]
+        self.queue: list[tuple[int, Chunk]] = []
+        self.waiting: dict[int, list[Chunk]] = {}
+        self.busy: dict[Future[Done], tuple[int, int, Chunk]] = {}
+        self.attempts: dict[str, int] = {}
+
+    def run(self) -> None:
+        try:
+            for index, contest in enumerate(self.contests):
+                self._plan(index, next(contest, None))
+            while self.queue or self.busy:
+                self._fill()
+                self._collect()
+        except BaseException:
+            self._close(kill=True)
+            raise
+        self._close(kill=False)
+
+    def _close(self, kill: bool) -> None:
+        if self.engine is not None:
+            self.engine.close(kill)
+
+    def _plan(self, index: int, chunks: list[Chunk] | None) -> None:
+        """A contest's next round: what is stored is skipped; a round that is whole leads on to the next."""
+        while chunks is not None:
+            self.waiting[index] = chunks
+            missing = [chunk for chunk in chunks if not self.folder.has(chunk)]
+            self.status.skipped += sum(chunk.cost for chunk in chunks if chunk not in missing)
+            if missing:
+                self.queue += [(index, chunk) for chunk in missing]
+                return
+            chunks = self._next(index)
+
+    def _next(self, index: int) -> list[Chunk] | None:
+        records = pd.concat([self.folder.load(chunk) for chunk in self.waiting[index]], ignore_index=True)
+        try:
+            return self.contests[index].send(records)
+        except StopIteration:
+            return None
+
+    def _fill(self) -> None:
+        if self.engine is None:
+            self.engine = Slots(self.jobs) if self.jobs > 1 else Here()
+        taken = {slot for slot, _, _ in self.busy.values()}
+        for slot in range(self.engine.size):
+            if slot not in taken and self.queue:
+                index, chunk = self.queue.pop(0)
+                self._show(chunk)
+                self.busy[self.engine.submit(slot, chunk)] = (slot, index, chunk)
+
+    def _collect(self) -> None:
+        done, _ = wait(self.busy, timeout=0.2, return_when=FIRST_COMPLETED)
+        for future in done:
+            slot, index, chunk = self.busy.pop(future)
+            outcome = self._outcome(future, slot, chunk)
+            if outcome is None:
+                self.queue.insert(0, (index, chunk))
+                continue
+            self._keep(chunk, outcome)
+            if all(self.folder.has(other) for other in self.waiting[index]):
+                self._plan(index, self._next(index))
+        self._show()
+
+    def _outcome(self, future: Future[Done], slot: int, chunk: Chunk) -> Done | None:
+        """What a chunk gave; None where its worker was killed and it is to be tried again."""
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            assert isinstance(self.engine, Slots)
+            self.engine.renew(slot)
+            self.attempts[chunk.id] = self.attempts.get(chunk.id, 0) + 1
+            if self.attempts[chunk.id] <= RETRIES:
+                return None
+            return Done({}, f"the chunk's process was killed {self.attempts[chunk.id]} times")
+
+    def _keep(self, chunk: Chunk, outcome: Done) -> None:
+        if outcome.error:
+            self.status.errors += 1
+            (self.folder.path / "errors").mkdir(exist_ok=True)
+            write_file(self.folder.path / "errors" / f"{chunk.id}.txt", f"{chunk}\n\n{outcome.error}".encode())
+            outcome = Done(pack(chunk, failed(chunk)))
+        self.folder.save(chunk, outcome.files)
+        self.status.done += chunk.cost
+
+    def _show(self, starting: Chunk | None = None) -> None:
+        if self.watch is None or self.engine is None:
+            return
+        chunks = [(slot, chunk) for slot, _, chunk in self.busy.values()] + ([(0, starting)] if starting else [])
+        self.status.running = [
+            f"{'tuning' if chunk.phase == 'tune' else 'training'} {chunk.optimizer} on {chunk.label}" for _, chunk in chunks
+        ]
+        now = sum(self.engine.running(slot) for slot, _, _ in self.busy.values())
+        self.watch(
+            Status(self.status.planned, self.status.done + now, self.status.skipped, self.status.running, self.status.errors)
+        )
+
+
+def failed(chunk: Chunk) -> Result:
+    """Records of a chunk that raised: every replica is there, as an error with nothing measured."""
+    score = get_game(chunk.game).score
+    return Result(
+        [
+            {
+                "row": r, "seed": row.seed, "trial": row.trial, "outcome": "error", "ended": 0.0,
+                "cost": 0.0, "seconds": 0.0, "metric": score, "value": float("nan"),
+            }  # fmt: skip
+            for r, row in enumerate(chunk.rows)
+        ]
+    )
+
+
+def eta(status: Status, began: float) -> float:
+    """Seconds still to go, by the pace so far; infinite before anything is done."""
+    left = status.planned - status.done - status.skipped
+    return (time.monotonic() - began) * left / status.done if status.done > 0 else float("inf")

@@ -1,0 +1,176 @@
+"""What a user asks for: a study, checked whole, all mistakes reported at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from bench.spelling import SpecError, expand, nearest, split
+
+DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
+BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
+"""Share of each game's own budget."""
+MOST_SEED = 2**32
+
+
+def _spellings(value: Any) -> Any:
+    """``"sgd,adam[lr=0.1]"`` or a list of spellings or of tables ``{name=..., key=...}`` -> a list of spellings."""
+    if isinstance(value, str):
+        value = split(value)
+    if not isinstance(value, (list, tuple)):
+        return value
+    spelled = [_from_table(item) if isinstance(item, dict) else item for item in value]
+    if not all(isinstance(item, str) for item in spelled):
+        return value
+    return list(dict.fromkeys(one for item in spelled for part in split(item) for one in expand(part)))
+
+
+def _from_table(table: dict[str, Any]) -> str:
+    keys = ",".join(f"{key}={_from_table(v) if isinstance(v, dict) else v}" for key, v in table.items() if key != "name")
+    name = str(table.get("name", ""))
+    return f"{name}[{keys}]" if keys else name
+
+
+def seeds_of(value: Any) -> Any:
+    """``"0-9"``, ``"0-4,7"`` or a list of whole numbers -> a list of seeds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    if not isinstance(value, str):
+        return value
+    found: list[int] = []
+    for part in split(value):
+        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
+        if not match:
+            raise ValueError(f"found {value!r}; whole numbers and ranges are allowed, e.g. 0-9 or 0-4,7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"found {part!r}, which runs backwards; did you mean {last}-{first}?")
+        if last - first >= 100_000:
+            raise ValueError(f"found {part!r}; at most 100000 seeds are allowed")
+        found += range(first, last + 1)
+    return found
+
+
+class Study(BaseModel):
+    """Rules x games x seeds, tuned at equal budget.
+
+    Args:
+        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``.
+        games: spellings of games.
+        seeds: report seeds; a list, or ``"0-9"``.
+        trials: step sizes tried for every rule on every game; 0 uses the declared defaults.
+        tuning_seeds: seeds for each trial; report seeds are never among them.
+        budget: cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: a share of each
+            game's own.
+        evaluations: how often a replica is judged after its start.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optimizers: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)]
+    games: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)] = DEFAULT_GAMES
+    seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(10))
+    trials: Annotated[int, Field(ge=0, le=4096)] = 16
+    tuning_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    budget: float | str = "standard"
+    evaluations: Annotated[int, Field(ge=1, le=10_000)] = 20
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: list[int]) -> list[int]:
+        bad = [seed for seed in seeds if not 0 <= seed < MOST_SEED]
+        if bad:
+            raise ValueError(f"found {bad[0]}; whole numbers from 0 to {MOST_SEED - 1} are allowed")
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice; each replica needs its own")
+        return seeds
+
+    @field_validator("trials")
+    @classmethod
+    def _check_trials(cls, trials: int) -> int:
+        if 0 < trials < 4:
+            raise ValueError(f"found {trials}; at least 4 are needed to find a step size, or 0 for the defaults")
+        return trials
+
+    @field_validator("budget")
+    @classmethod
+    def _check_budget(cls, budget: float | str) -> float | str:
+        if isinstance(budget, str) and budget not in BUDGETS:
+            try:
+                budget = float(budget)
+            except ValueError:
+                raise ValueError(f"found {budget!r}; a number or one of {', '.join(BUDGETS)} is allowed") from None
+        if not isinstance(budget, str) and not (math.isfinite(budget) and budget > 0):
+            raise ValueError(f"found {budget:g}; a positive number of gradient evaluations is allowed")
+        return budget
+
+    @field_validator("optimizers", "games")
+    @classmethod
+    def _check_names(cls, spelled: list[str], info: Any) -> list[str]:
+        from bench.registry import get_game, get_rule
+
+        get: Callable[[str], object] = get_rule if info.field_name == "optimizers" else get_game
+        mistakes = []
+        for one in spelled:
+            try:
+                get(one)
+            except SpecError as error:
+                mistakes.append(str(error))
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return spelled
+
+    @property
+    def name(self) -> str:
+        """A run's folder name, decided by the study's content."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        first = re.sub(r"[^a-z0-9-]+", "-", "-".join(self.optimizers[:3]).lower())[:40].strip("-")
+        return f"{first}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+    def cost_of(self, game: str) -> float:
+        """Gradient evaluations of one replica on a game."""
+        from bench.registry import get_game
+
+        if isinstance(self.budget, str):
+            return max(1.0, round(get_game(game).budget * BUDGETS[self.budget]))
+        return self.budget
+
+
+def make_study(settings: dict[str, Any]) -> Study:
+    """A study from flags or a file; raises SpecError with a line for every mistake, each with its key."""
+    try:
+        return Study(**settings)
+    except ValidationError as error:
+        raise SpecError("\n".join(_lines(error))) from None
+
+
+def _lines(error: ValidationError) -> Iterable[str]:
+    for mistake in error.errors():
+        key = ".".join(str(part) for part in mistake["loc"]) or "study"
+        if mistake["type"] == "extra_forbidden":
+            yield f"unknown key {key!r}; {nearest(key, Study.model_fields)}"
+        elif mistake["type"] == "missing":
+            yield f"{key}: missing; give at least one"
+        elif mistake["type"] == "value_error":
+            yield f"{key}: {mistake['ctx']['error']}"
+        else:
+            text = mistake["msg"][0].lower() + mistake["msg"][1:]
+            yield f"{key}: found {mistake['input']!r}; {text.replace('input should be', 'it must be')}"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A study file's keys; raises SpecError where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SpecError(f"study file {str(path)!r}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"study file {str(path)!r} is not TOML: {error}") from None

@@ -1,0 +1,103 @@
+"""The comparison in numbers: a row for each rule and game, from the records alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.registry import NamedMetric, get_game, get_metric
+from bench.statistics import best_last_gap, bootstrap_rules, interquartile_mean, oscillation, wilson
+from bench.store import values_of
+
+
+def scores(records: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
+    """The last value of a metric for every report replica, failed ones at the metric's worst: [optimizers, seeds]."""
+    own = records[(records["phase"] == "report") & (records["metric"] == metric.name)]
+    last = own.sort_values("cost", kind="stable").groupby(["optimizer", "seed"], observed=True).last()
+    failed = (last["outcome"] != "ok") | last["value"].isna()
+    return last["value"].where(~failed, metric.worst).unstack("seed")
+
+
+def curves(records: pd.DataFrame, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each rule: costs [T] and values [seeds, T] of a metric, NaN after a replica's divergence."""
+    own = records[(records["phase"] == "report") & (records["metric"] == metric)]
+    found = {}
+    for optimizer, part in own.groupby("optimizer", observed=True):
+        wide = part.pivot_table(index="seed", columns="cost", values="value", observed=True, dropna=False)
+        found[str(optimizer)] = (wide.columns.to_numpy(float), wide.to_numpy(float))
+    return found
+
+
+def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
+    """Rules x games: the primary metric's interquartile mean with interval, failures, cost, seconds, chosen values."""
+    rows = []
+    for game in study["games"]:
+        here = records[records["game"] == game]
+        metric = get_metric(get_game(game).score)
+        wide = scores(here, metric)
+        order = [name for name in study["optimizers"] if name in wide.index]
+        if not order:
+            continue
+        wide = wide.loc[order]
+        band = bootstrap_rules(wide.to_numpy())
+        stable = curves(here, metric.name)
+        for i, name in enumerate(order):
+            own = here[(here["optimizer"] == name)]
+            rows.append(
+                {"game": game, "optimizer": name, "metric": metric.name, "better": metric.better}
+                | {"iqm": float(interquartile_mean(wide.loc[name].to_numpy())), "low": float(band.low[i]), "high": float(band.high[i])}
+                | _outcomes(own)
+                | _stability(stable.get(name), metric)
+                | _costs(own)
+            )
+    return pd.DataFrame(rows)
+
+
+def _outcomes(own: pd.DataFrame) -> dict[str, Any]:
+    report = own[own["phase"] == "report"].groupby("seed", observed=True).first()
+    n, diverged = len(report), int((report["outcome"] == "diverged").sum())
+    band = wilson(diverged, n)
+    return {
+        "n": n,
+        "diverged": diverged,
+        "diverged_low": band.low,
+        "diverged_high": band.high,
+        "errors": int((report["outcome"] == "error").sum()),
+    }
+
+
+def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric) -> dict[str, float]:
+    """Median over replicas of the gap between best and last, and of the oscillation at the end."""
+    if curve is None:
+        return {"best_last_gap": float("nan"), "oscillation": float("nan")}
+    values = curve[1]
+    gaps, waves = best_last_gap(values, higher=metric.better == "higher"), oscillation(values)
+    return {"best_last_gap": _median(gaps), "oscillation": _median(waves)}
+
+
+def _median(x: np.ndarray) -> float:
+    known = x[~np.isnan(x)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _costs(own: pd.DataFrame) -> dict[str, Any]:
+    """Cost and training seconds of a report replica, and of all tuning; the values that were frozen."""
+    ends = own.groupby(["phase", "trial", "seed"], observed=True)[["cost", "ended", "seconds"]].max()
+    spent = np.minimum(ends["ended"], np.maximum(ends["cost"], ends["ended"]))
+    report = ends.index.get_level_values("phase") == "report"
+    frozen = own.loc[own["phase"] == "report", "hyperparameters"].iloc[0]
+    return {
+        "cost": float(spent[report].mean()),
+        "tuning_cost": float(spent[~report].sum()),
+        "seconds": float(ends["seconds"][report].mean()),
+        "tuning_seconds": float(ends["seconds"][~report].sum()),
+        "hyperparameters": values_of(frozen) if json.loads(frozen) else "defaults",
+    }
+
+
+def to_csv(found: pd.DataFrame) -> str:
+    """The table as CSV: the same records give the same bytes, so wall seconds are left to the records."""
+    return found.drop(columns=["seconds", "tuning_seconds"], errors="ignore").to_csv(index=False)

@@ -1,0 +1,121 @@
+"""Tuning: every rule gets the same number of trials, cost a trial and tuning seeds (Optuna, ask and tell in batches).
+
+One step size: a grid even in logarithm with half of the trials, then a zoom around the best. Two or more: a quasi-random
+half, then TPE in batches. A trial's value is the median over its tuning seeds of the game's primary metric, a failed
+replica counting as the worst. All trials of a batch and all tuning seeds train as one stack.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.distributions import FloatDistribution
+
+from bench.contracts import Game, hyperparameters
+from bench.plan import TUNING_SEED, Chunk, Contest, Row, Values, tunable
+from bench.registry import NamedMetric, get_game, get_metric, get_rule
+
+BATCH = 8  # trials that TPE proposes at once
+MARKS = 5  # evaluations of a tuning replica
+
+Round = Generator[list[Chunk], pd.DataFrame, "Choice"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What tuning froze: the values, their score, and whether the best stood at the edge of its range."""
+
+    values: Values
+    score: float
+    edge: bool = False
+    untunable: bool = False
+
+
+def tune(contest: Contest, trials: int, seeds: int) -> Round:
+    """Yields the chunks of each round and is sent their records; returns the choice."""
+    rule, game = get_rule(contest.optimizer), get_game(contest.game)
+    space = tunable(rule)
+    default = {path: value for path, (_, value) in hyperparameters(rule).items() if path in space}
+    if trials == 0 or not space:
+        return Choice({}, float("nan"))
+    search = _Search(space, trials, get_metric(game.score).better == "higher")
+    while batch := search.ask():
+        rows = [
+            Row(TUNING_SEED + k, tuple(sorted(trial.params.items())), trial.number) for trial in batch for k in range(seeds)
+        ]
+        records = yield contest.chunks(rows, "tune", MARKS)
+        scores = final_scores(records, game)
+        search.tell(batch, [float(np.median(scores[scores.index.get_level_values("trial") == t.number])) for t in batch])
+    return search.choice(default)
+
+
+def final_scores(records: pd.DataFrame, game: Game, metric: NamedMetric | None = None) -> pd.Series:
+    """The last value of the primary metric of every replica, indexed by (trial, seed); failed ones have the worst."""
+    metric = metric or get_metric(game.score)
+    own = records[records["metric"] == metric.name]
+    last = own.sort_values("cost", kind="stable").groupby(["trial", "seed"], observed=True).last()
+    failed = (last["outcome"] != "ok") | last["value"].isna()
+    return last["value"].where(~failed, metric.worst)
+
+
+class _Search:
+    """The trials of one rule on one game, proposed through Optuna; values told are to be minimised."""
+
+    def __init__(self, space: dict[str, tuple[float, float, bool]], trials: int, higher: bool) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        self.space, self.left, self.sign = space, trials, -1.0 if higher else 1.0
+        self.first = trials // 2
+        self.study = optuna.create_study(sampler=optuna.samplers.QMCSampler(seed=0, scramble=True))
+
+    def ask(self) -> list[optuna.trial.Trial]:
+        """The next batch of trials; none once all are done."""
+        begun = bool(self.study.trials)
+        count = min(self.left, (BATCH if len(self.space) > 1 else self.left) if begun else self.first)
+        if len(self.space) == 1:
+            for point in self._zoom(count) if begun else self._grid(count):
+                self.study.enqueue_trial(point)
+        elif begun:
+            self.study.sampler = optuna.samplers.TPESampler(
+                seed=len(self.study.trials), n_startup_trials=1, multivariate=True, constant_liar=True
+            )
+        self.left -= count
+        distributions: dict[str, Any] = {
+            path: FloatDistribution(low, high, log=log) for path, (low, high, log) in self.space.items()
+        }
+        return [self.study.ask(distributions) for _ in range(count)]
+
+    def tell(self, batch: list[optuna.trial.Trial], values: list[float]) -> None:
+        for trial, value in zip(batch, values, strict=True):
+            self.study.tell(trial, self.sign * value)
+
+    def _grid(self, count: int) -> list[dict[str, float]]:
+        ((path, (low, high, _)),) = self.space.items()
+        return [{path: float(point)} for point in np.geomspace(low, high, count)]
+
+    def _zoom(self, count: int) -> list[dict[str, float]]:
+        """Points even in logarithm between the best and its neighbours on the grid, the best itself left out."""
+        ((path, (low, high, _)),) = self.space.items()
+        best = self.study.best_trial.params[path]
+        reach = np.log(high / low) / (self.first - 1)
+        below = min(reach, np.log(best / low))
+        above = min(reach, np.log(high / best))
+        fractions = np.linspace(-below, above, count + 2 if min(below, above) < 1e-9 else count + 3)[1:-1]
+        if min(below, above) >= 1e-9:
+            fractions = np.delete(fractions, np.abs(fractions).argmin())
+        return [{path: float(np.clip(best * np.exp(fraction), low, high))} for fraction in fractions]
+
+    def choice(self, default: Values) -> Choice:
+        """The best trial; the declared default where every trial failed."""
+        if not np.isfinite([trial.value for trial in self.study.trials]).any():
+            return Choice(default, self.sign * np.inf, untunable=True)
+        best = self.study.best_trial
+        assert best.value is not None
+        ends = (abs(np.log(best.params[path] / end)) < 1e-6 for path, (low, high, _) in self.space.items() for end in (low, high))
+        return Choice(dict(best.params), self.sign * best.value, edge=any(ends))

@@ -1,0 +1,588 @@
+"""The statistics against values worked out by hand, brute force, and scipy, scikit-posthocs, statsmodels as oracles."""
+
+import itertools
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench import statistics
+
+INF = math.inf
+NAN = math.nan
+nasty = st.sampled_from([0.0, 0.1, 1.0, -2.5, 1e-300, 1e308, -1e308, INF])  # ties, failures, near overflow
+nasty_lists = st.lists(nasty, min_size=1, max_size=12)
+quick = settings(deadline=None, max_examples=60, derandomize=True, database=None)
+
+
+def sample(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+# --- what may come in -------------------------------------------------------------------------------------------------
+
+TAKERS = {
+    "interquartile_mean": statistics.interquartile_mean,
+    "optimality_gap": partial(statistics.optimality_gap, target=0.0),
+    "stratified_bootstrap": statistics.stratified_bootstrap,
+    "bootstrap_rules": lambda x: statistics.bootstrap_rules([x]),
+    "paired_test": lambda x: statistics.paired_test(x, x),
+    "probability_of_improvement": lambda x: statistics.probability_of_improvement(x, x),
+    "cliffs_delta": lambda x: statistics.cliffs_delta(x, x),
+    "friedman_nemenyi": lambda x: statistics.friedman_nemenyi([x]),
+    "expected_best": partial(statistics.expected_best, k=1),
+    "good_band": lambda x: statistics.good_band(np.arange(1.0, 1 + len(x)), x),
+    "performance_profile": lambda x: statistics.performance_profile([x], [1.0]),
+    "survival": lambda x: statistics.survival(x, 1.0, [1.0]),
+}
+
+
+@pytest.mark.parametrize("take", TAKERS.values(), ids=TAKERS)
+class TestRefusals:
+    def test_nan(self, take):
+        with pytest.raises(ValueError, match="found 2 NaN in 4; allowed"):
+            take([1.0, NAN, NAN, 2.0])
+
+    def test_infinities_of_both_signs(self, take):
+        with pytest.raises(ValueError, match=r"found both \+inf and -inf; allowed"):
+            take([1.0, INF, -INF, 2.0])
+
+    def test_nothing(self, take):
+        with pytest.raises(ValueError, match=r"found no number \(shape .*\); allowed"):
+            take([])
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: statistics.holm([0.1, NAN]), "p_values: found 1 NaN"),
+        (lambda: statistics.holm([0.1, 1.5]), "p_values: found 0.1 to 1.5; allowed: 0 to 1"),
+        (lambda: statistics.wilson(4, 3), "k: found 4 of n = 3"),
+        (lambda: statistics.wilson(-1, 3), "k: found -1 of n = 3"),
+        (lambda: statistics.wilson(1, 3, confidence=1.0), "confidence: found 1.0"),
+        (lambda: statistics.stratified_bootstrap([1, 2], confidence=95), "confidence: found 95"),
+        (lambda: statistics.stratified_bootstrap([1, 2], resamples=0), "resamples: found 0"),
+        (lambda: statistics.stratified_bootstrap([1, 2], lambda x, axis: x.sum(axis) * NAN), "statistic: found NaN"),
+        (lambda: statistics.bootstrap_rules([1, 2]), r"scores: found shape \(2,\)"),
+        (lambda: statistics.paired_test([1, 2], [1]), "found lengths 2 and 1"),
+        (lambda: statistics.probability_of_improvement([[1], [2]], [1]), "found 2 and 1 strata"),
+        (lambda: statistics.optimality_gap([1, 2], INF), "target: found inf"),
+        (lambda: statistics.expected_best([1, 2], 3), "k: found 3; allowed: 1 to the 2"),
+        (lambda: statistics.expected_best([1, 2], 0), "k: found 0"),
+        (lambda: statistics.good_band([0.1, 0.0], [1, 2]), "step_sizes: found"),
+        (lambda: statistics.good_band([0.1, 0.1], [1, 2]), "each once"),
+        (lambda: statistics.good_band([0.1], [1, 2]), "found lengths 1 and 2"),
+        (lambda: statistics.good_band([0.1, 1], [1, 2], factor=0.5), "factor, tolerance: found 0.5"),
+        (lambda: statistics.best_last_gap([1, NAN, 2]), "NaN before a number"),
+        (lambda: statistics.oscillation([1, NAN, 2]), "NaN before a number"),
+        (lambda: statistics.oscillation([1, 2]), "found 0.25, 2; allowed"),
+        (lambda: statistics.oscillation([1, 2, 3], tail=0), "found 0, 3; allowed"),
+        (lambda: statistics.cost_to_target([0, 1], [1, 2, 3], 1), "found 2 for 3 points"),
+        (lambda: statistics.cost_to_target([0, 2, 2], [1, 2, 3], 1), "rising"),
+        (lambda: statistics.cost_to_target([0, 1], [1, 2], NAN), "target: found NaN"),
+        (lambda: statistics.survival([1, 2], [1, 2, 3], [1]), "found 3 for 2"),
+    ],
+)
+def test_refusals_say_what_was_found(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+@quick
+@given(nasty_lists, nasty_lists)
+def test_no_nan_comes_out(a, b):
+    n = min(len(a), len(b))
+    pairs = np.array([a[:n], b[:n]])
+    pairs = np.where(np.arange(n) % 2, pairs, pairs[::-1])
+    out = [
+        *statistics.stratified_bootstrap(a, resamples=50),
+        *statistics.stratified_bootstrap(pairs, resamples=50),
+        *statistics.probability_of_improvement(a, b, resamples=50),
+        statistics.paired_test(*pairs),
+        statistics.cliffs_delta(a, b),
+        *(statistics.expected_best(a, k) for k in range(1, len(a) + 1)),
+        statistics.good_band(np.arange(1.0, 1 + len(a)), a),
+        statistics.best_last_gap([*a, NAN]),
+        statistics.oscillation([*a, NAN, NAN]),
+        *statistics.friedman_nemenyi([pairs[0], pairs[1]]).ranks,
+        *statistics.cost_to_target(range(n), pairs, 0.5),
+        *statistics.performance_profile(pairs, [1.0, INF]).ravel(),
+        *np.ravel(statistics.survival(a, 1.0, [-3.0, 0.5, INF])),
+    ]
+    assert not np.isnan(np.array(out, dtype=float)).any()
+
+
+# --- means ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", range(1, 14))
+def test_interquartile_mean_is_the_trimmed_mean(n):
+    x = sample(3, n, 4, seed=n)
+    np.testing.assert_allclose(
+        statistics.interquartile_mean(x, axis=1), stats.trim_mean(x, 0.25, axis=1), rtol=1e-12, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([8, 1, 7, 2, 6, 3, 5, 4], 4.5),
+        ([1, 2, 6], 3),
+        ([5], 5),
+        ([INF, 1, 3, 2], 2.5),
+        ([INF, INF, 1, 2], INF),
+        ([-INF, 1, 3, 2], 1.5),
+        ([INF, INF], INF),
+        ([-INF], -INF),
+        ([1e308] * 8, 1e308),
+        ([0.1] * 10, 0.1),
+    ],
+)
+def test_interquartile_mean_by_hand(scores, expected):
+    assert statistics.interquartile_mean(scores) == expected
+
+
+def test_optimality_gap_by_hand():
+    assert statistics.optimality_gap([0.5, 2, 4], target=1) == pytest.approx((0 + 1 + 3) / 3)
+    assert statistics.optimality_gap([0.5, 2, 4], target=1, higher=True) == pytest.approx(0.5 / 3)
+    assert statistics.optimality_gap([0.5, INF], target=1) == INF
+    assert statistics.optimality_gap([[1, 3], [5, 7]], target=2, axis=0) == pytest.approx([1.5, 3.0])
+
+
+# --- bootstrap --------------------------------------------------------------------------------------------------------
+
+
+def sorted_iqm(x, axis):
+    """Another function object than interquartile_mean, so that the bootstrap takes its general way."""
+    return statistics.interquartile_mean(x, axis)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (3, 2), (4, 5), (3, 10), (2, 3, 7), (2, 1, 4), (3, 5, 1)])
+@pytest.mark.parametrize("failures", [0, 1, 3])
+def test_counting_resamples_equals_sorting_them(shape, failures):
+    x = np.round(sample(*shape, seed=failures), 1)  # rounded: some tie
+    x[0].flat[:failures] = INF
+    by_count = statistics.bootstrap_rules(x, resamples=500)
+    by_sorting = statistics.bootstrap_rules(x, sorted_iqm, resamples=500)
+    for counted, was_sorted in zip(by_count, by_sorting, strict=True):
+        np.testing.assert_allclose(counted, was_sorted, rtol=1e-12, atol=1e-12)
+
+
+def test_bootstrap_meets_the_exact_distribution():
+    x = [0.0, 1.0, 10.0]
+    means = np.sort([np.mean(drawn) for drawn in itertools.product(x, repeat=3)])  # 27 equally likely resamples
+    interval = statistics.stratified_bootstrap(x, np.mean, resamples=50_000, confidence=0.8)
+    assert interval.value == pytest.approx(11 / 3)
+    assert interval.low == pytest.approx(means[math.ceil(0.1 * 27) - 1])
+    assert interval.high == pytest.approx(means[math.ceil(0.9 * 27) - 1])
+
+
+def test_bootstrap_agrees_with_scipy():
+    x = sample(15)
+    theirs = stats.bootstrap((x,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1))
+    ours = statistics.stratified_bootstrap(x, np.mean, resamples=20_000)
+    np.testing.assert_allclose(ours[1:], theirs.confidence_interval, atol=0.02)
+
+
+def test_strata_are_resampled_apart():
+    x = np.array([[0.0] * 8, [100.0] * 8])
+    assert statistics.stratified_bootstrap(x, np.mean) == (50, 50, 50)
+    pooled = statistics.stratified_bootstrap(x.ravel(), np.mean)
+    assert pooled.low < 40 < 60 < pooled.high
+
+
+def test_stratified_bootstrap_agrees_with_a_plain_loop():
+    x, rng = sample(3, 6) + np.array([[0], [2], [5]]), np.random.default_rng(5)
+    values = [statistics.interquartile_mean(np.concatenate([rng.choice(row, 6) for row in x])) for _ in range(4000)]
+    np.testing.assert_allclose(statistics.stratified_bootstrap(x)[1:], np.quantile(values, [0.025, 0.975]), atol=0.06)
+
+
+@pytest.mark.parametrize("statistic", [statistics.interquartile_mean, np.mean, np.median])
+def test_bootstrap_is_symmetric_in_direction(statistic):
+    x = sample(10)
+    up, down = statistics.stratified_bootstrap(x, statistic, 999), statistics.stratified_bootstrap(-x, statistic, 999)
+    assert down == pytest.approx((-up.value, -up.high, -up.low), abs=1e-14)
+
+
+def test_rules_share_resamples_and_do_not_touch():
+    x = sample(5, 9)
+    x[2, 3:] = INF
+    whole = statistics.bootstrap_rules(x, resamples=400, seed=3)
+    for r in range(5):
+        alone = statistics.stratified_bootstrap(x[r], resamples=400, seed=3)
+        assert alone == (whole.value[r], whole.low[r], whole.high[r])
+    shifted = statistics.bootstrap_rules(x[:2] + 7, resamples=400, seed=3)
+    np.testing.assert_allclose(shifted.high, whole.high[:2] + 7)
+    assert not np.allclose(statistics.bootstrap_rules(x[:2], resamples=400, seed=4).low, whole.low[:2])
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([3.0], (3, 3, 3)),
+        ([0.1] * 10, (0.1, 0.1, 0.1)),
+        ([INF] * 5, (INF, INF, INF)),
+        ([-INF] * 5, (-INF, -INF, -INF)),
+        ([[0.1] * 3] * 4, (0.1, 0.1, 0.1)),
+        ([1e308] * 9, (1e308, 1e308, 1e308)),
+    ],
+)
+def test_bootstrap_without_spread(scores, expected):
+    assert statistics.stratified_bootstrap(scores, resamples=300) == expected
+
+
+def test_one_failure_of_ten_reaches_the_upper_end_only():
+    one = statistics.stratified_bootstrap([*np.arange(9.0), INF], confidence=0.99)
+    assert math.isfinite(one.low)
+    assert math.isfinite(one.value)
+    assert one.high == INF  # 3 copies of the failure or more in a resample: 7 %
+    half = statistics.stratified_bootstrap([*np.arange(5.0), *[INF] * 5])
+    assert half.value == half.high == INF
+    assert math.isfinite(half.low)
+
+
+def test_unequal_confidences_nest():
+    wide, narrow = (statistics.stratified_bootstrap(sample(12), confidence=c) for c in (0.95, 0.5))
+    assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
+
+
+@pytest.mark.parametrize(("confidence", "least", "most"), [(0.95, 0.89, 0.97), (0.5, 0.41, 0.56)])
+def test_bootstrap_covers_the_truth_about_as_often_as_it_says(confidence, least, most):
+    x = sample(1500, 25, seed=11)  # symmetric about 0: so is the interquartile mean
+    band = statistics.bootstrap_rules(x, resamples=500, confidence=confidence)
+    assert least < ((band.low <= 0) & (band.high >= 0)).mean() < most
+
+
+# --- shares and tests -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
+@pytest.mark.parametrize("n", [1, 2, 10, 137])
+def test_wilson_is_scipys(n, confidence):
+    for k in range(n + 1):
+        theirs = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
+        assert statistics.wilson(k, n, confidence) == pytest.approx((k / n, theirs.low, theirs.high), abs=1e-12)
+
+
+def test_wilson_at_the_ends():
+    assert statistics.wilson(0, 0) == (0, 0, 1)
+    for n in range(1, 300):
+        assert statistics.wilson(0, n)[:2] == (0, 0)
+        assert statistics.wilson(n, n)[::2] == (1, 1)
+    assert statistics.wilson(0, 10).high == pytest.approx(1.959964**2 / (10 + 1.959964**2), abs=1e-6)
+
+
+def flips(differences):
+    """Share of all sign flips whose signed-rank sum is at least as far from 0: two-sided, by enumeration."""
+    d = np.array([x for x in differences if x])
+    ranks = stats.rankdata(np.abs(d))
+    sums = [abs(np.dot(signs, ranks)) for signs in itertools.product((-1, 1), repeat=len(d))]
+    return np.mean(np.array(sums) >= abs(np.dot(np.sign(d), ranks)) - 1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 12, 30, 49])
+def test_paired_test_is_wilcoxons_exact_one(n):
+    a, b = sample(n), sample(n, seed=1) + 0.4
+    assert statistics.paired_test(a, b) == pytest.approx(stats.wilcoxon(a, b, method="exact").pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_paired_test_with_ties_enumerates_all_flips(seed):
+    d = np.random.default_rng(seed).integers(-3, 5, size=9).astype(float)
+    assert statistics.paired_test(d, np.zeros(9)) == pytest.approx(flips(d))
+
+
+def test_paired_test_by_hand():
+    assert statistics.paired_test(np.arange(1.0, 11), np.zeros(10)) == pytest.approx(2 / 1024)
+    assert statistics.paired_test([1, 2, -3], [0, 0, 0]) == 1
+    assert statistics.paired_test([1, 2, 3, -1], [0, 0, 0, 0]) == pytest.approx(
+        6 / 16
+    )  # |sum| >= 7 of ranks 1.5 1.5 3 4
+    assert statistics.paired_test([5], [1]) == 1
+    assert statistics.paired_test([2] * 7, [2] * 7) == 1
+    assert statistics.paired_test([INF] * 7, [INF] * 7) == 1
+    assert statistics.paired_test([INF] * 7, [2] * 7) == pytest.approx(2 / 128)
+    assert statistics.paired_test([1e308] * 6, [-1e308] * 6) == pytest.approx(2 / 64)
+
+
+def test_a_failure_is_the_largest_difference_and_two_failures_tie():
+    a, b = np.array([INF, 1.0, 2.0, 3.0, INF, INF]), np.array([0.0, 1.5, 0.0, 7.0, 1.0, INF])
+    finite = np.where(np.isinf(a), 1e6 + np.nan_to_num(b, posinf=0), a)
+    assert statistics.paired_test(a, b) == pytest.approx(statistics.paired_test(finite[:5], b[:5]))
+    assert statistics.paired_test(a[:5], b[:5]) == pytest.approx(statistics.paired_test(a, b))
+
+
+def test_paired_test_knows_neither_direction_nor_order():
+    a, b = np.round(sample(11), 1), np.round(sample(11, seed=1), 1)
+    a[3] = INF
+    order = np.random.default_rng(0).permutation(11)
+    p = statistics.paired_test(a, b)
+    assert 0 < p <= 1
+    assert (
+        p
+        == statistics.paired_test(b, a)
+        == statistics.paired_test(-a, -b)
+        == pytest.approx(statistics.paired_test(a[order], b[order]))
+    )
+
+
+def test_paired_test_keeps_its_level():
+    p = np.array([statistics.paired_test(*sample(2, 8, seed=seed)) for seed in range(600)])
+    assert 0.01 < (p <= 0.05).mean() < 0.07  # exactly 10 / 256 = 0.039 is the most that eight pairs give
+
+
+def test_holm_by_hand_and_against_statsmodels():
+    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert statistics.holm([0.6, 0.9]) == pytest.approx([1, 1])
+    assert statistics.holm([0.2]) == pytest.approx([0.2])
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    p = np.random.default_rng(0).uniform(size=25) ** 3
+    p[4] = p[9]
+    np.testing.assert_allclose(statistics.holm(p), multitest.multipletests(p, method="holm")[1], rtol=1e-12)
+
+
+# --- one rule against another -----------------------------------------------------------------------------------------
+
+
+def test_probability_of_improvement_is_mann_whitneys():
+    a, b = np.round(sample(9), 1), np.round(sample(12, seed=1), 1)
+    a[0] = b[0] = b[1] = INF
+    u = stats.mannwhitneyu(b, a).statistic / (9 * 12)  # pairs in which b is larger, so a the better
+    better = statistics.probability_of_improvement(a, b)
+    assert better.value == pytest.approx(u)
+    assert statistics.probability_of_improvement(b, a).value == pytest.approx(1 - u)
+    assert statistics.probability_of_improvement(-a, -b, higher=True) == better
+    assert better.low < u < better.high
+    assert statistics.cliffs_delta(b, a) == pytest.approx(2 * u - 1)
+
+
+def test_probability_of_improvement_by_hand():
+    poi = statistics.probability_of_improvement
+    assert poi([1, 2], [3, 4, 5]) == (1, 1, 1)
+    assert poi([1, 2], [3, 4, 5], higher=True) == (0, 0, 0)
+    assert poi([1], [1]) == (0.5, 0.5, 0.5)
+    assert poi([INF, INF], [INF]) == (0.5, 0.5, 0.5)
+    assert poi([0, INF], [1]).value == 0.5
+    assert poi([[1, 2], [5, 5]], [[3], [5]]).value == pytest.approx(0.75)  # 1 in one game, a half in the other
+
+
+def test_probability_of_improvement_interval_agrees_with_a_plain_loop():
+    a, b, rng = sample(2, 8), sample(2, 10, seed=1) + 0.5, np.random.default_rng(2)
+    values = []
+    for _ in range(4000):
+        games = [(rng.choice(x, 8)[:, None] < rng.choice(y, 10)).mean() for x, y in zip(a, b, strict=True)]
+        values.append(np.mean(games))
+    ours = statistics.probability_of_improvement(a, b)
+    np.testing.assert_allclose(ours[1:], np.quantile(values, [0.025, 0.975]), atol=0.025)
+
+
+def test_cliffs_delta_by_hand():
+    assert statistics.cliffs_delta([3, 4], [1, 2]) == 1
+    assert statistics.cliffs_delta([1, 2], [3, INF]) == -1
+    assert statistics.cliffs_delta([1, 2, 3], [2]) == 0
+    assert statistics.cliffs_delta([2, 3], [2, 1]) == pytest.approx(0.75)
+
+
+# --- many rules -------------------------------------------------------------------------------------------------------
+
+# Accuracies (x 1000) of C4.5, +m, +cf, +m+cf on 14 data sets: Demsar 2006, JMLR 7, table 6
+DEMSAR = [
+    [763, 768, 771, 798],
+    [599, 591, 590, 569],
+    [954, 971, 968, 967],
+    [628, 661, 654, 657],
+    [882, 888, 886, 898],
+    [936, 931, 916, 931],
+    [661, 668, 609, 685],
+    [583, 583, 563, 625],
+    [775, 838, 866, 875],
+    [1000, 1000, 1000, 1000],
+    [940, 962, 965, 962],
+    [619, 666, 614, 669],
+    [972, 981, 975, 975],
+    [957, 978, 946, 970],
+]
+
+
+def test_friedman_ranks_of_demsar():
+    # the paper ranks the 13th data set's tie 2 and 3, and does not correct its 9.28 for ties
+    table = np.array(DEMSAR, dtype=float)
+    table[12, 2] += 0.1
+    result = statistics.friedman_nemenyi(table, higher=True)
+    assert result.ranks == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-4)
+    assert result.statistic == pytest.approx(stats.friedmanchisquare(*table.T).statistic)
+    assert 9.28 < result.statistic < 10.5
+    assert result.reason == ""
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (5, 4), (12, 7)])
+def test_friedman_nemenyi_agree_with_scipy_and_scikit_posthocs(shape):
+    posthocs = pytest.importorskip("scikit_posthocs")
+    x = np.round(sample(*shape), 1)
+    result, theirs = statistics.friedman_nemenyi(x), stats.friedmanchisquare(*x.T)
+    assert (result.statistic, result.p) == pytest.approx((theirs.statistic, theirs.pvalue))
+    np.testing.assert_allclose(result.nemenyi, posthocs.posthoc_nemenyi_friedman(x).to_numpy(), atol=1e-6)
+
+
+def test_failures_have_the_worst_rank():
+    x = [[1, INF, INF], [INF, 2, 3], [1, 2, INF]]
+    low, high = statistics.friedman_nemenyi(x), statistics.friedman_nemenyi(-np.array(x), higher=True)
+    assert low.ranks == pytest.approx([(1 + 3 + 1) / 3, (2.5 + 1 + 2) / 3, (2.5 + 2 + 3) / 3])
+    assert high.ranks == pytest.approx(low.ranks)
+    assert high.p == low.p < 1
+    assert np.isfinite(low.nemenyi).all()
+
+
+@pytest.mark.parametrize(
+    ("scores", "ranks", "reason"),
+    [
+        ([[1, 2], [1, 2], [2, 1]], [4 / 3, 5 / 3], "at least 3 rules, there are 2"),
+        ([[1], [2]], [1], "at least 3 rules, there are 1"),
+        ([[3, 1, 2]], [3, 1, 2], "at least 2 games, there are 1"),
+        ([[1, 1, 1], [INF, INF, INF]], [2, 2, 2], "all rules tie"),
+    ],
+)
+def test_where_no_friedman_test_can_be_given_it_says_why(scores, ranks, reason):
+    result = statistics.friedman_nemenyi(scores)
+    assert result.ranks == pytest.approx(ranks)
+    assert reason in result.reason
+    assert result.statistic is result.p is result.nemenyi is None
+
+
+# --- tuning -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("higher", [False, True])
+@pytest.mark.parametrize("n", [1, 3, 7])
+def test_expected_best_enumerates_all_choices(n, higher):
+    x = np.round(sample(n), 1)
+    for k in range(1, n + 1):
+        every = [(max if higher else min)(chosen) for chosen in itertools.combinations(x, k)]
+        assert statistics.expected_best(x, k, higher) == pytest.approx(np.mean(every))
+
+
+def test_expected_best_with_failures():
+    x = [3, INF, 1, INF]
+    assert statistics.expected_best(x, 2) == INF  # both failures may be drawn
+    assert statistics.expected_best(x, 3) == pytest.approx((3 * 1 + 1 * 3) / 4)
+    assert statistics.expected_best(x, 4) == 1
+    assert statistics.expected_best([-3, -INF, -1, -INF], 3, higher=True) == pytest.approx(-1.5)
+    assert statistics.expected_best([-3, -INF], 1, higher=True) == -INF
+    assert statistics.expected_best([INF] * 3, 3) == INF
+    assert statistics.expected_best(np.append(np.zeros(1200), INF), 600) == 0  # whose binomials overflow floats
+
+
+def test_good_band_by_hand():
+    steps = [1e-3, 1e-2, 1e-1, 1, 10]
+    assert statistics.good_band(steps, [9, 2, 1, 1.5, INF]) == pytest.approx(2)
+    assert statistics.good_band(steps, [9, 2, 1, 1.5, INF], factor=1.6) == pytest.approx(1)
+    assert statistics.good_band(steps, [1, 9, 1, 1, 1]) == pytest.approx(2)  # a hole does not count
+    assert statistics.good_band(steps, [9, 9, 1, 9, 9]) == 0
+    assert statistics.good_band(steps, [INF] * 5) == 0
+    assert statistics.good_band(steps, [1] * 5) == pytest.approx(4)
+    assert statistics.good_band([0.3], [1]) == 0
+    assert statistics.good_band(steps, [-3, -2.5, -2, 5, 5], factor=1, tolerance=1) == pytest.approx(2)
+    assert statistics.good_band(steps, [0.1, 0.5, 0.9, 1, -INF], higher=True) == pytest.approx(2)
+    assert statistics.good_band(steps, [-5, -1.5, -1, 0, 0], factor=1, tolerance=1, higher=True) == pytest.approx(2)
+    assert statistics.good_band(steps[::-1], [INF, 1.5, 1, 2, 9]) == pytest.approx(2)
+    assert statistics.good_band(steps, [1e308, 1.7e308, INF, INF, INF]) == pytest.approx(1)
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+
+def test_best_last_gap_by_hand():
+    curves = [[5, 1, 2, 4], [4, 3, 2, 1], [5, 1, 3, NAN], [2, NAN, NAN, NAN], [1, 2, INF, NAN], [INF] * 4, [NAN] * 4]
+    assert statistics.best_last_gap(curves).tolist() == [3, 0, 2, 0, INF, 0, INF]
+    assert statistics.best_last_gap(-np.array(curves), higher=True).tolist() == [3, 0, 2, 0, INF, 0, INF]
+    assert statistics.best_last_gap(curves[0], higher=True) == 1
+    assert statistics.best_last_gap(np.zeros((2, 3, 4))).shape == (2, 3)
+
+
+def test_oscillation_by_hand():
+    t = np.arange(40)
+    swing = np.where(t % 2, 1.5, -1.5)
+    expected = math.sqrt(np.mean((np.diff(swing[-10:]) - np.diff(swing[-10:]).mean()) ** 2))
+    assert statistics.oscillation(3.0 * t) == pytest.approx(0, abs=1e-12)
+    assert statistics.oscillation(swing) == pytest.approx(expected)
+    assert statistics.oscillation(swing + 3 * t) == pytest.approx(expected)
+    assert statistics.oscillation(swing[:9], tail=1) == pytest.approx(3)  # eight differences of +-3
+    assert statistics.oscillation(np.where(t < 25, swing, 0)) == 0  # looks at the end alone
+    assert statistics.oscillation(np.where(t < 25, 0, swing)) > 2
+    assert statistics.oscillation([0, 0, 0, 0, 1, 0]) == pytest.approx(
+        1
+    )  # a quarter is short of three points: three are taken
+
+
+def test_oscillation_ignores_what_was_not_measured():
+    x = sample(16)
+    padded = np.append(x, [NAN] * 7)
+    assert statistics.oscillation(padded) == pytest.approx(statistics.oscillation(x))
+    assert statistics.oscillation(padded) == pytest.approx(np.std(np.diff(x[-4:])))
+    rows = [padded, np.append(x[::-1], [NAN] * 7), np.full(23, NAN), np.append([1.0, 2.0], [NAN] * 21)]
+    assert statistics.oscillation(rows)[:2] == pytest.approx(
+        [float(statistics.oscillation(row)) for row in (x, x[::-1])]
+    )
+    assert statistics.oscillation(rows)[2:].tolist() == [INF, INF]
+    assert statistics.oscillation([1, 2, 3, INF]) == INF
+
+
+def test_cost_to_target_by_hand():
+    costs, curve = [0, 10, 20, 30], [[9, 5, 3, 4], [9, 9, 9, 9], [9, 2, NAN, NAN], [1, 9, 9, 9]]
+    assert statistics.cost_to_target(costs, curve, 4).tolist() == [20, INF, 10, 0]
+    assert statistics.cost_to_target(costs, curve, 3)[0] == 20  # reached is at or better
+    assert statistics.cost_to_target(costs, -np.array(curve), -4, higher=True).tolist() == [20, INF, 10, 0]
+    assert statistics.cost_to_target(costs, curve[0], 4) == 20
+
+
+def test_performance_profile_by_hand():
+    profile = statistics.performance_profile([[10, INF, 30, 20], [INF] * 4], [5, 10, 20, 30, INF])
+    assert profile.tolist() == [[0, 0.25, 0.5, 0.75, 0.75], [0] * 5]
+
+
+def test_profile_is_what_survival_leaves():
+    costs, grid = [10, INF, 30, 20], [5, 10, 15, 30, 99]
+    alive = statistics.survival(costs, 100, grid).value
+    np.testing.assert_allclose(1 - alive, statistics.performance_profile([costs], grid)[0], atol=1e-15)
+
+
+def test_survival_without_censoring_is_wilsons():
+    events, grid = [2, 2, 5, 7, INF, INF, INF], [0, 1.9, 2, 4, 5, 6, 7, 9, 10, 99]
+    band = statistics.survival(events, 10, grid)
+    for value, low, high, at in zip(*band, grid, strict=True):
+        assert (value, low, high) == pytest.approx(statistics.wilson(sum(e > at for e in events), 7), abs=1e-12)
+    everyone = statistics.survival([1, 2, 3], 10, [3, 50])
+    assert everyone.value.tolist() == [0, 0]
+    assert everyone.high == pytest.approx([statistics.wilson(0, 3).high] * 2)
+    nobody = statistics.survival([INF] * 4, INF, [3, 50])
+    assert nobody.low == pytest.approx([statistics.wilson(4, 4).low] * 2)
+
+
+def test_survival_is_kaplan_meiers():
+    rng = np.random.default_rng(0)
+    events, ends = rng.integers(1, 20, size=30).astype(float), rng.integers(1, 20, size=30).astype(float)
+    seen = events <= ends
+    theirs = stats.ecdf(stats.CensoredData(uncensored=events[seen], right=ends[~seen])).sf
+    grid = np.arange(0, 21, 0.5)
+    ours = statistics.survival(events, ends, grid)
+    np.testing.assert_allclose(ours.value, theirs.evaluate(grid), atol=1e-12)
+    assert (ours.low <= ours.value).all()
+    assert (ours.value <= ours.high).all()
+
+
+def test_censoring_widens_the_interval():
+    # died at 1 of 4, one lost at 2, died at 3 of the 2 left: 3/4 * 1/2; 2 at risk when 3/4 lived: 8/3 replicas' worth
+    band = statistics.survival([1, INF, 3, INF], [9, 2, 9, 9], [1, 2, 3])
+    assert band.value == pytest.approx([3 / 4, 3 / 4, 3 / 8])
+    z2, n, p = stats.norm.isf(0.025) ** 2, 8 / 3, 3 / 8
+    half = math.sqrt(z2 * p * (1 - p) / n + z2**2 / (4 * n**2))
+    assert band.low[2] == pytest.approx((p + z2 / (2 * n) - half) / (1 + z2 / n))
+    assert band.high[2] == pytest.approx((p + z2 / (2 * n) + half) / (1 + z2 / n))
+    assert band[1][0] == pytest.approx(statistics.wilson(3, 4).low)
+    assert (
+        statistics.survival([1, 1], [1, 0.5], [1]).value == 0
+    )  # at one cost the event counts; what is lost before never
