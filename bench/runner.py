@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from bench.execute import Result
+from bench.execute import Result, execute
 from bench.plan import PROTOCOL, Chunk, Contest
 from bench.registry import get_game
 from bench.slots import Done, Here, Slots
@@ -303,3 +303,19 @@ def eta(status: Status, began: float) -> float:
     """Seconds still to go, by the pace so far; infinite before anything is done."""
     left = status.planned - status.done - status.skipped
     return (time.monotonic() - began) * left / status.done if status.done > 0 else float("inf")
+
+
+def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
+    """(cells, cost, seconds on one job) of a study, by a short trial of the first rule on each game."""
+    planned = planned_cost(study)
+    replicas = study.trials * study.tuning_seeds + len(study.seeds)
+    seconds = 0.0
+    for game in study.games:
+        trial = Contest(study.optimizers[0], game, min(50.0, study.cost_of(game)), 1, device)
+        (chunk, *_) = trial.chunks(trial.report_rows(study.seeds[:10], {}), "report")
+        execute(chunk)  # once to warm up
+        start = time.perf_counter()
+        execute(chunk)
+        pace = (time.perf_counter() - start) / chunk.cost
+        seconds += pace * sum(cost for (_, other), cost in planned.items() if other == game)
+    return replicas * len(planned), sum(planned.values()), seconds
