@@ -98,7 +98,7 @@ class Hyperparameter:
 
 
 # A value is a number, [R, 1] (every replica its own) or [R, n] (players differ): rule code never branches on which.
-StepSize = Annotated[float, Hyperparameter("step size", 1e-3, 1.0, log=True, least=0.0, step_size=True)]
+StepSize = Annotated[float, Hyperparameter("step size", 1e-3, 10.0, log=True, least=0.0, step_size=True)]
 Decay = Annotated[float, Hyperparameter("decay", 0.0, 0.999, least=0.0, most=1.0)]
 Momentum = Annotated[float, Hyperparameter("momentum", -0.9, 0.9, least=-1.0, most=1.0)]
 Coefficient = Annotated[float, Hyperparameter("coefficient", 1e-3, 10.0, log=True)]
@@ -112,7 +112,7 @@ class Direction(ABC):
 
     name: ClassVar[str] = ""
     scale: ClassVar[float] = 1.0
-    """Multiplies the range in which a step size is searched."""
+    """Multiplies a scheme's default step size and the range in which it is searched: 1 for steps like a gradient's."""
 
     def init(self, w: Tensor) -> State:
         """The memory before the first gradient; w [R, n]."""

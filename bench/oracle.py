@@ -72,14 +72,13 @@ class Oracle:
         return self._gradients(w, None, cross=True)
 
     def per_player(self, w: Tensor, *values: object) -> Tensor:
-        """One value a player -> [R, n]; each value is a number or [R, 1]."""
-        return torch.cat(
-            [
-                torch.as_tensor(value, dtype=w.dtype, device=w.device).expand(len(w), b.stop - b.start)
-                for value, b in zip(values, self.blocks, strict=True)
-            ],
-            dim=1,
-        )
+        """One value a player -> [R, n]; each value is a number, [R, 1], or [R, n], of which its player's block counts."""
+        parts = []
+        for value, block in zip(values, self.blocks, strict=True):
+            given = torch.as_tensor(value, dtype=w.dtype, device=w.device)
+            own = given[:, block] if given.ndim == 2 and given.shape[1] > 1 else given
+            parts.append(own.expand(len(w), block.stop - block.start))
+        return torch.cat(parts, dim=1)
 
     def within(self, player: int, inside: Tensor, outside: Tensor) -> Tensor:
         """``inside`` in the player's block, ``outside`` elsewhere; [R, n]."""

@@ -40,10 +40,9 @@ def _rows(seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], law: st
     count = prod(shape)
     padded = -(-count // GRAIN) * GRAIN
     drawn = _drawn(distinct, stream, draw // block, (block, padded), law, dtype)[draw % block]
-    if len(distinct) < len(asked):
-        place = {seed: i for i, seed in enumerate(distinct)}
-        drawn = drawn[[place[seed] for seed in asked]]
-    return drawn[:, :count].reshape(len(asked), *shape)
+    place = {seed: i for i, seed in enumerate(distinct)}
+    own = drawn.index_select(0, torch.tensor([place[seed] for seed in asked]))  # a copy: what is drawn stays as it was
+    return own[:, :count].reshape(len(asked), *shape)
 
 
 def normal(

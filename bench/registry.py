@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args
 
-from bench.contracts import Direction, Game, Hyperparameter, Metric, UpdateRule, hints
+from bench.contracts import Direction, Game, Hyperparameter, Metric, UpdateRule, hints, hyperparameters
 from bench.spelling import SpecError, Spelling, nearest, parse, write
 
 T = TypeVar("T")
@@ -220,6 +220,7 @@ def _with_keys(thing: Any, spelled: Spelling, registry: Registry[Any]) -> Any:
         else:
             passed[key] = value
     if "direction" in values:
+        values |= _rescaled(thing, values)
         inner = values["direction"]
         inner_known = {f.name for f in fields(inner)}
     for key in passed:
@@ -228,6 +229,14 @@ def _with_keys(thing: Any, spelled: Spelling, registry: Registry[Any]) -> Any:
     if passed:
         values["direction"] = _with_keys(inner, Spelling(inner.name, passed), directions)
     return replace(thing, **values) if values else thing
+
+
+def _rescaled(thing: Any, values: dict[str, Any]) -> dict[str, float]:
+    """Default step sizes that fit another direction; those that were given stay."""
+    ratio = values["direction"].scale / thing.direction.scale
+    kinds = hyperparameters(thing)
+    own = [path for path, (kind, _) in kinds.items() if kind.step_size and "." not in path and path not in values]
+    return {path: kinds[path][1] * ratio for path in own} if ratio != 1.0 else {}
 
 
 def _converted(thing: Any, key: str, value: Any, registry: Registry[Any]) -> Any:

@@ -38,7 +38,7 @@ class Adam(Direction):
 
 preset(
     "adam",
-    "sgd[direction=adam,lr=0.001]",
+    "sgd[direction=adam]",
     """m+ = b1 m + (1-b1) F;   v+ = b2 v + (1-b2) F^2;   w+ = w - lr m^ / (sqrt(v^) + eps)
 
     Simultaneous; beta1 = 0.5 as GANs use it (Radford et al. 2015, arXiv:1511.06434).

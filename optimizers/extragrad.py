@@ -38,7 +38,7 @@ class Extragradient(UpdateRule):
 
 preset(
     "extraadam",
-    "extragrad[direction=adam[beta1=0.5,beta2=0.9],lr=0.001]",
+    "extragrad[direction=adam[beta1=0.5,beta2=0.9]]",
     """w' = w - lr adam(F(w));   w+ = w - lr adam(F(w'))
 
     Source: Gidel et al. 2019, arXiv:1802.10551, algorithm 4.""",

@@ -37,7 +37,7 @@ class Optimistic(UpdateRule):
 
 preset(
     "optimistic-adam",
-    "optimistic[direction=adam[beta1=0.5,beta2=0.9],lr=0.001]",
+    "optimistic[direction=adam[beta1=0.5,beta2=0.9]]",
     """w+ = w - lr (2 r_t - r_{t-1}),   r_t = adam(F(w_t))
 
     Source: Daskalakis et al. 2018, arXiv:1711.00141, algorithm 1.""",

@@ -35,7 +35,7 @@ class RMSprop(Direction):
 
 preset(
     "rmsprop",
-    "sgd[direction=rmsprop,lr=0.001]",
+    "sgd[direction=rmsprop]",
     """v+ = alpha v + (1 - alpha) F(w)^2;   w+ = w - lr F(w) / (sqrt(v+) + eps)
 
     Source: Tieleman and Hinton 2012, lecture 6.5.""",
