@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Decay, Direction, Epsilon, State
+from bench.fused import adam_pass
 from bench.registry import direction, preset
 
 
@@ -29,6 +30,10 @@ class Adam(Direction):
 
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
         t = s["t"] + 1
+        fused = None if self.scaled_eps else adam_pass(g, s["m"], s["v"], t, self.beta1, self.beta2, self.eps)
+        if fused is not None:  # the equation below, in one pass
+            d, m, v = fused
+            return d, {"m": m, "v": v, "t": t}
         m = self.beta1 * s["m"] + (1 - self.beta1) * g
         v = self.beta2 * s["v"] + (1 - self.beta2) * g * g
         first, second = 1 - self.beta1**t, (1 - self.beta2**t).sqrt()

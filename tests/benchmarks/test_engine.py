@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.execute import stacked
+from bench.execute import hold_memory, stacked
 from bench.oracle import Oracle
 from bench.registry import get_game, get_rule
 
@@ -83,6 +83,7 @@ def seconds(step: Any, steps: int) -> float:
 @pytest.mark.parametrize(("width", "batch"), [(32, 64), (64, 64), (128, 128)])
 def test_stacked_adam_against_the_plain_loop(benchmark: Any, width: int, batch: int) -> None:
     torch.set_num_threads(1)
+    hold_memory()
     game = get_game(f"ring8[width={width},batch_size={batch}]")
     loop, stack = Loop(game, 0), Stack(game)
     seconds(loop.step, 30), seconds(stack.step, 30)
