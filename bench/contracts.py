@@ -33,6 +33,8 @@ class Game(ABC):
     """The default cost of one replica, in gradient evaluations."""
     score: str = "field_norm"
     """Name of the primary metric: what tuning optimises and tables show."""
+    escape: float = float("inf")
+    """Distance from the solution, where one is known, beyond which a replica has diverged."""
     stack: int = 64
     """Replicas that train together at most; fixed, so that a chunk's composition never depends on the machine."""
 

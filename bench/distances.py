@@ -71,6 +71,7 @@ def frechet(features: Tensor, reference: Gaussian) -> Tensor:
     It is biased upwards by about 1/N: compare it at equal N only, or take `debiased_frechet`.
     """
     _expect(features, reference.mean.shape[-1], 2)
+    reference = Gaussian(*(part.to(features.device) for part in reference))
     return _rows(features, lambda row, _: _frechet(row, reference))
 
 
@@ -80,6 +81,7 @@ def debiased_frechet(features: Tensor, reference: Gaussian) -> Tensor:
     It may fall below zero where samples and data agree. The N samples must be in no particular order.
     """
     _expect(features, reference.mean.shape[-1], 4)
+    reference = Gaussian(*(part.to(features.device) for part in reference))
     half = features.shape[1] // 2
 
     def jackknife(row: Tensor, _: int) -> Tensor:

@@ -1,9 +1,9 @@
 """The only training loop: a chunk in, records out.
 
 All replicas of a chunk advance together. A replica whose parameters leave the finite range is frozen where it last was
-and reported as diverged at that cost; the others go on, untouched bit for bit. A game whose solution is known has a
-second, stricter test: a replica that was farther from the solution at every evaluation than at the one before has
-diverged, however slowly, for a vanishing step size only hides divergence.
+and reported as diverged at that cost; the others go on, untouched bit for bit. Where the solution is known the test is
+stricter: who escapes the game's radius around it has diverged, and so has, at the end, who was farther from it at every
+evaluation than at the one before, however slowly: a vanishing step size only hides divergence.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class _Training:
         self.steps = max(1, int(chunk.budget / base.cost + 1e-9))
         self.alive = torch.ones(len(seeds), dtype=torch.bool, device=chunk.device)
         self.ended = torch.full((len(seeds),), float("nan"), dtype=torch.float64)
+        self.solution = self.game.solution().to(self.w) if isinstance(self.game, Solvable) else None
         self.seconds = 0.0
         self.evaluated: list[tuple[float, float, Tensor, dict[str, Tensor]]] = []
         self.pictures: list[tuple[float, Tensor]] = []
@@ -129,13 +130,18 @@ class _Training:
         start = perf_counter()
         w, self.s = self.rule.step(self.F, self.w, self.s)
         self.F.new_batch()
-        within = w.abs().amax(dim=1) <= LIMIT  # false for NaN
+        within = self._within(w)
         lost = self.alive & ~within
         if lost.any():
             self.ended[lost.cpu()] = self.F.cost
             self.alive = self.alive & within
         self.w = w if bool(self.alive.all()) else torch.where(self.alive.unsqueeze(1), w, self.w)
         self.seconds += perf_counter() - start
+
+    def _within(self, w: Tensor) -> Tensor:
+        """[R]: still in the range in which the game means something; false for NaN."""
+        near = w.abs().amax(dim=1) <= LIMIT
+        return near if self.solution is None else near & ((w - self.solution).norm(dim=1) <= self.game.escape)
 
     def _answer(self) -> Tensor:
         return self.rule.answer(self.w, self.s)

@@ -60,7 +60,7 @@ def _samples(game: GAN, w: Tensor, F: Oracle) -> Tensor:
 
 
 def _modes(game: Mixture, w: Tensor, F: Oracle) -> ModeStatistics:
-    return F.once(w, "modes", lambda: mode_statistics(_samples(game, w, F), game.modes, game.sd))
+    return F.once(w, "modes", lambda: mode_statistics(_samples(game, w, F), game.modes.to(w.device), game.sd))
 
 
 @metric("sliced_wasserstein", on=Mixture)

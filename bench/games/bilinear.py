@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -37,6 +38,11 @@ class Bilinear(Game):
     @property
     def sizes(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.dim, self.dim
+
+    @property
+    def escape(self) -> float:  # type: ignore[override]
+        """Five times a typical start: the orbits of rules that stay bounded do not reach it."""
+        return 5 * sqrt(2 * self.dim)
 
     @cached_property
     def matrix(self) -> Tensor:

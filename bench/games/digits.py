@@ -19,10 +19,11 @@ from bench.registry import game
 class Digits(Images):
     """A GAN of two MLPs on scikit-learn's 1797 handwritten digits, pixels in [-1, 1]."""
 
-    width: int = 128
+    batch_size: int = 32
+    width: int = 64
     depth: int = 2
 
-    budget = 4000.0
+    budget = 1500.0
     score = "fd_digits"
     classifier = "digits"
     shape = (8, 8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ class Dirac(Game):
     budget = 2000.0
     score = "distance"
     sizes = (1, 1)
+    escape = 5 * sqrt(2)  # five times a typical start
 
     def init(self, seeds: Tensor) -> Tensor:
         return normal(seeds, "start", 0, (2,), torch.float64, block=1)

@@ -22,10 +22,10 @@ class Ring8(Mixture):
     The eight angles are k/8 of a turn: a linspace that includes its endpoint would make two modes one.
     """
 
-    width: int = 64
+    width: int = 32
     depth: int = 2
 
-    budget = 4000.0
+    budget = 3000.0
     score = "sliced_wasserstein"
     sd = 0.01
 

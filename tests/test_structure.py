@@ -1,0 +1,82 @@
+"""The house: what may import what, what stands at the top, and what a public name promises."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import bench
+
+ROOT = Path(__file__).parent.parent
+
+# From the bottom up; a module imports only from floors below its own. Type hints and `bench` itself stand apart.
+FLOORS = [
+    {"spelling"},
+    {"contracts", "plugins"},
+    {"randomness", "losses", "distances", "statistics", "svg"},
+    {"fused", "networks", "features", "oracle"},
+    {"registry"},
+    {"gan"},
+    {"metrics", "plan", "spec"},
+    {"execute"},
+    {"laws", "store"},
+    {"slots", "tune", "table"},
+    {"figures"},
+    {"sections"},
+    {"report"},
+    {"runner"},
+    {"progress", "show"},
+    {"cli"},
+]
+FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of bench that a file imports anywhere, but for type hints."""
+    tree = ast.parse(path.read_text())
+    hints = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in hints:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bench."):
+            found.add(str(node.module).split(".")[1])
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("bench.")}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").glob("*.py")), ids=lambda path: path.stem)
+def test_nothing_imports_upward(path: Path) -> None:
+    if path.stem.startswith("__"):
+        return
+    assert path.stem in FLOOR, f"{path.name} has no floor yet: give it one"
+    upward = {name for name in imports(path) if FLOOR[name] >= FLOOR[path.stem]}
+    assert not upward, f"{path.name} imports upward: {upward}"
+
+
+@pytest.mark.parametrize("path", sorted([*(ROOT / "bench/games").glob("*.py"), *(ROOT / "optimizers").glob("*.py")]))
+def test_plugins_shipped_here_use_what_others_may_use(path: Path) -> None:
+    assert not imports(path) & {"execute", "store", "runner", "cli", "report", "tune", "plan"}
+
+
+def test_the_top_level_is_what_it_is() -> None:
+    shown = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - {"build"}
+    assert {name for name in shown if not name.endswith(".egg-info")} <= {
+        "bench", "optimizers", "results", "tests", "pyproject.toml", "README.md", "LICENSE",
+    }  # fmt: skip
+
+
+def test_public_names() -> None:
+    assert len(bench.__all__) <= 15
+    for name in bench.__all__:
+        assert getattr(bench, name).__doc__, f"bench.{name} says nothing of itself"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        bench.nothing  # noqa: B018
