@@ -1,5 +1,7 @@
-"""The command ``bench``. Exit codes: 0 done; 1 some cells failed with an error (divergence is a result, not an error);
-2 wrong use; 3 the run's folder is in use; 130 interrupted. Heavy imports stand inside the commands: ``--help`` is quick.
+"""The command ``bench``.
+
+Exit codes: 0 done; 1 some cells failed with an error (divergence is a result, not an error); 2 wrong use; 3 the run's
+folder is in use; 130 interrupted. Heavy imports stand inside the commands, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -8,14 +10,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 DONE, FAILED, WRONG_USE, IN_USE, INTERRUPTED = 0, 1, 2, 3, 130
-OPTIONS = ("tuning_seeds", "evaluations")
-"""Keys of a study that have no flag of their own: set with -o key=value."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=(
     "Which optimizer should train your GAN, and how sure are we?"
@@ -26,19 +27,19 @@ def main() -> None:
     """Run the command; every mistake of the user's is one clear line and exit code 2."""
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow that the terminal does not know must not end a run
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        code = _say("interrupted; what was finished is kept, the same command goes on from there", INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has left, as `bench list | head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = DONE
+        code = INTERRUPTED
     except Exception as error:
         code = _expected(error)
         if code is None:
             raise
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if code == INTERRUPTED:
+        _say("interrupted; what was finished is kept, the same command goes on from there", code)
     sys.exit(code or DONE)
 
 
@@ -65,46 +66,49 @@ def _say(text: str, code: int) -> int:
     return code
 
 
+def _print(text: str) -> None:
+    """Print a result; where its reader has left, as in `bench list | head`, go on without."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 # --- run -------------------------------------------------------------------------------------------------------------
 
 
 @app.command()
 def run(
     study_file: Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")] = None,
-    optimizers: Annotated[str | None, typer.Option(help="Update rules, e.g. sgd,adam,extragrad[direction=adam].")] = None,
+    optimizers: Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")] = None,
     games: Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Report seeds, e.g. 0-9 (the default).")] = None,
-    trials: Annotated[str | None, typer.Option(help="Step sizes tried for each rule on each game; 0: the defaults.")] = None,
-    budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations a replica.")] = None,
-    option: Annotated[list[str] | None, typer.Option("-o", help="key=value: tuning_seeds, evaluations.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Chunks that train side by side; default: the cores at hand.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:i.")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Report seeds; default: 0-9.")] = None,
+    trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game; 0: its default.")] = None,
+    budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")] = None,
+    option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tuning_seeds=5.")] = None,
+    jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
+    out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, its cost and time.")] = False,
 ) -> int:
     """Tune every rule on every game at equal budget, freeze, compare on fresh seeds: a table and a report."""
-    from bench.runner import check_device, run
-    from bench.spelling import SpecError
-
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
-    study = _study(study_file, flags, option or [])
-    if jobs is not None and jobs < 1:
-        raise SpecError(f"--jobs is {jobs}; a positive number is allowed")
-    check_device(device)
-    jobs = jobs or _cores()
+    order = _order(study_file, flags | {"jobs": jobs, "device": device, "out": out}, option or [])
+    jobs_at_once = order.jobs or _cores()
     if dry_run:
-        return _dry_run(study, jobs, device)
+        return _dry_run(order.study, jobs_at_once, order.device)
     from bench.progress import watching
+    from bench.runner import run
 
     with watching() as watch:
-        finished = run(study, out=out, jobs=jobs, device=device, watch=watch)
-    from bench.show import print_table
+        finished = run(order.study, out=order.out, jobs=jobs_at_once, device=order.device, watch=watch)
+    from bench.show import terminal
 
-    report = finished.report()
-    print_table(finished)
-    print(f"\n{report}")
-    if finished.errors:
-        return _say(f"{len(finished.errors)} chunks failed; their tracebacks are in {finished.errors[0].parent}", FAILED)
+    _print(terminal(finished))
+    _print(str(finished.report()))
+    failed = finished.errors
+    if failed:
+        return _say(f"{len(failed)} chunks failed; their tracebacks are in {failed[0].parent}", FAILED)
     return DONE
 
 
@@ -112,22 +116,19 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _study(path: Path | None, flags: dict[str, str | None], options: list[str]) -> Any:
-    """The study of a file and of flags, flags winning."""
-    from bench.spec import make_study, read_toml
-    from bench.spelling import SpecError, nearest
+def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) -> Any:
+    """What a file, flags and options ask for; flags win over the file, options over both."""
+    from bench.spec import make_order, read_toml
+    from bench.spelling import SpecError
 
     settings: dict[str, Any] = read_toml(path) if path is not None else {}
     settings |= {key: value for key, value in flags.items() if value is not None}
     for option in options:
         key, equals, value = option.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals or key not in OPTIONS:
-            raise SpecError(f"-o {option}: unknown key {key!r}; {nearest(key, OPTIONS)}")
-        settings[key] = value.strip()
-    if "optimizers" not in settings:
-        raise SpecError("--optimizers is missing; e.g. --optimizers sgd,adam,extragrad (bench list optimizers)")
-    return make_study(settings)
+        if not equals:
+            raise SpecError(f"-o {option}: no value; write -o key=value")
+        settings[key.strip().replace("-", "_")] = value.strip()
+    return make_order(settings)
 
 
 def _dry_run(study: Any, jobs: int, device: str) -> int:
@@ -135,8 +136,10 @@ def _dry_run(study: Any, jobs: int, device: str) -> int:
     from bench.runner import estimate
 
     cells, cost, seconds = estimate(study, device)
-    print(f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}")
-    print(f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {_time(seconds / jobs)} on {jobs} jobs")
+    _print(
+        f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}\n"
+        f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {_time(seconds / jobs)} on {jobs} jobs"
+    )
     return DONE
 
 
@@ -153,14 +156,14 @@ def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, game
     """What there is: name, equation, source, hyperparameters with ranges."""
     from bench.show import listing
 
-    print(listing(what))
+    _print(listing(what))
     return DONE
 
 
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
     """Write a run's table.csv and report.html anew from its records."""
-    print(_run(run).report())
+    _print(str(_run(run).report()))
     return DONE
 
 
@@ -176,7 +179,7 @@ def table(
     if format not in FORMATS:
         raise SpecError(f"--format is {format!r}; {nearest(format, FORMATS)}")
     write: Callable[[Any], str] = FORMATS[format]
-    print(write(_run(run).table()), end="")
+    _print(write(_run(run).table()).rstrip("\n"))
     return DONE
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, get_args, get_type_hints, runtime_checkable
 
 import torch
@@ -110,7 +109,7 @@ Count = Annotated[int, Hyperparameter("count", 1, 10, least=0)]
 
 
 class Direction(ABC):
-    """How one gradient becomes a step: w <- w - lr d. Subclasses are frozen dataclasses, their fields hyperparameters."""
+    """How one gradient becomes a step, w <- w - lr d. A frozen dataclass; its fields are hyperparameters."""
 
     name: ClassVar[str] = ""
     scale: ClassVar[float] = 1.0
@@ -157,8 +156,7 @@ Metric = Callable[[Game, Tensor, "Oracle"], Tensor]
 """(game, w [R, n], oracle) -> [R]; judged on an oracle and samples of its own."""
 
 
-@cache
-def hints(owner: type) -> dict[str, Any]:
+def hints(owner: Any) -> dict[str, Any]:
     """Type hints of a dataclass with their hyperparameter kinds; field name -> annotation."""
     return get_type_hints(owner, include_extras=True)
 

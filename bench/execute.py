@@ -27,7 +27,8 @@ from bench.registry import NamedMetric, get_game, get_rule, metrics
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
 FRAMES = 8  # sample pictures a replica
-POINTS = 300  # points of a trajectory in the plane
+POINTS = 600  # points of a trajectory in the plane
+DRAWN = 3  # replicas whose trajectory is kept
 PULSES = 50  # reports of progress a chunk
 PICTURED = 512  # samples kept a picture
 
@@ -80,7 +81,9 @@ def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: st
 
 def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:
     parts = value if isinstance(value, tuple) else (value,) * len(game.sizes)
-    return torch.cat([torch.full((size,), part, dtype=game.dtype) for part, size in zip(parts, game.sizes, strict=True)])
+    return torch.cat(
+        [torch.full((size,), part, dtype=game.dtype) for part, size in zip(parts, game.sizes, strict=True)]
+    )
 
 
 class _Training:
@@ -96,7 +99,7 @@ class _Training:
         self.w = self.game.init(seeds).to(chunk.device)
         self.s: State = self.rule.init(self.w)
         self.F, self.judge = Oracle(self.game, seeds), Judge(self.game, seeds)
-        self.steps = max(1, int(chunk.budget / base.cost + 1e-9))
+        self.steps = int(chunk.budget / base.cost + 1e-9)  # never above the budget
         self.alive = torch.ones(len(seeds), dtype=torch.bool, device=chunk.device)
         self.ended = torch.full((len(seeds),), float("nan"), dtype=torch.float64)
         self.solution = self.game.solution().to(self.w) if isinstance(self.game, Solvable) else None
@@ -188,11 +191,10 @@ class _Training:
 
     def _tensors(self) -> dict[str, Tensor]:
         found = {}
-        kept = len(self.chunk.rows)
         for name, series in (("path", self.path), ("samples", self.pictures)):
             if series:
                 found[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
                 found[name] = torch.stack([value for _, value in series])
         if "path" in found:
-            found["path"] = found["path"][:, :kept].contiguous().cpu()
+            found["path"] = found["path"][:, : min(DRAWN, len(self.chunk.rows))].float().cpu().contiguous()
         return found

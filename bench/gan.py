@@ -7,7 +7,7 @@ which networks play and where the real data come from.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.contracts import Batch, Game
 from bench.losses import LOSSES
 from bench.networks import MLP
-from bench.randomness import BLOCK, integers, normal
+from bench.randomness import BLOCK, GRAIN, integers, normal
 from bench.spelling import SpecError, nearest
 
 SAMPLES = "samples"  # the stream that judged samples come from: training never sees it
@@ -36,9 +36,12 @@ class GAN(Game):
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise SpecError(f"{self.name}: loss is {self.loss!r}; {nearest(self.loss, LOSSES)}")
-        for field in ("batch_size", "latent"):
-            if getattr(self, field) < 1:
-                raise SpecError(f"{self.name}: {field} is {getattr(self, field)}; a positive number is allowed")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+                raise SpecError(f"{self.name}: {item.name} is {value}; a positive number is allowed")
+        if self.batch_size % GRAIN:  # vector kernels would have tails, and a replica's bits depend on its neighbours
+            raise SpecError(f"{self.name}: batch_size is {self.batch_size}; a multiple of {GRAIN} is allowed")
 
     @property
     @abstractmethod

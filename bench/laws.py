@@ -21,7 +21,7 @@ STEPS = 6
 SEEDS = (3, 1, 4, 15, 9)
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818  (a law is broken, it did not err)
     """A law that does not hold: which, and which replica or entry broke it."""
 
 
@@ -35,7 +35,9 @@ class Trace:
     answer: Tensor
 
 
-def trace(rule: UpdateRule, game: Game, seeds: tuple[int, ...] = SEEDS, steps: int = STEPS, w: Tensor | None = None) -> Trace:
+def trace(
+    rule: UpdateRule, game: Game, seeds: tuple[int, ...] = SEEDS, steps: int = STEPS, w: Tensor | None = None
+) -> Trace:
     """Run a rule from the game's start (or from w [R, n])."""
     F = Oracle(game, seeds)
     w = game.init(F.seeds) if w is None else w
@@ -125,7 +127,9 @@ def shapes_stay(rule: UpdateRule, game: Game) -> None:
         raise Broken(f"state keeps its keys, shapes and dtypes: began as {first}, ended as {last}")
     for what, value in (("w", end.w), ("answer", end.answer)):
         if value.shape != start.shape or value.dtype != start.dtype:
-            raise Broken(f"{what} keeps shape and dtype: {tuple(start.shape)} {start.dtype} became {value.shape} {value.dtype}")
+            raise Broken(
+                f"{what} keeps shape and dtype: {tuple(start.shape)} {start.dtype} became {value.shape} {value.dtype}"
+            )
     for name, (shape, _) in first.items():
         if not shape or shape[0] != len(SEEDS):
             raise Broken(f"state {name} has shape {shape}; its first axis is the {len(SEEDS)} replicas")
@@ -211,10 +215,14 @@ def losses_are_each_replicas_own(game: Game) -> None:
     F, poisoned = Oracle(game, SEEDS), Oracle(game, SEEDS)
     w = game.init(F.seeds)
     if w.shape != (len(SEEDS), sum(game.sizes)) or w.dtype != game.dtype:
-        raise Broken(f"init gives {tuple(w.shape)} {w.dtype}; ({len(SEEDS)}, {sum(game.sizes)}) {game.dtype} is promised")
+        raise Broken(
+            f"init gives {tuple(w.shape)} {w.dtype}; ({len(SEEDS)}, {sum(game.sizes)}) {game.dtype} is promised"
+        )
     losses = F.losses(w)
     if len(losses) != len(game.sizes) or any(loss.shape != (len(SEEDS),) for loss in losses):
-        raise Broken(f"losses give shapes {[tuple(loss.shape) for loss in losses]}; one [{len(SEEDS)}] a player is promised")
+        raise Broken(
+            f"losses give shapes {[tuple(loss.shape) for loss in losses]}; one [{len(SEEDS)}] a player is promised"
+        )
     if not all(loss.isfinite().all() for loss in losses):
         raise Broken("the losses are finite at the start")
     sick = w.clone()

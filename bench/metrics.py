@@ -18,28 +18,35 @@ from bench.gan import GAN, Images, Mixture
 from bench.oracle import Oracle
 from bench.registry import metric
 
+
+def _length(vectors: Tensor) -> Tensor:
+    """[R, n] -> [R]."""
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1)
+    return lengths
+
+
 # --- any game --------------------------------------------------------------------------------------------------------
 
 
 @metric("field_norm")
 def field_norm(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """||F(w)||: the length of all players' gradients; 0 at an equilibrium."""
-    return F(w).norm(dim=1)
+    return _length(F(w))
 
 
-@metric("generator_grad_norm")
+@metric("generator_grad_norm", better="")
 def generator_grad_norm(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """||grad_theta L_G||: vanishes where the discriminator has won (Arjovsky and Bottou 2017, arXiv:1701.04862)."""
-    return F(w)[:, F.blocks[0]].norm(dim=1)
+    return _length(F(w)[:, F.blocks[0]])
 
 
-@metric("generator_loss")
+@metric("generator_loss", better="")
 def generator_loss(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """L_G on a minibatch that training never sees."""
     return F.losses(w)[0]
 
 
-@metric("discriminator_loss")
+@metric("discriminator_loss", better="")
 def discriminator_loss(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """L_D on a minibatch that training never sees."""
     return F.losses(w)[1]
@@ -49,7 +56,7 @@ def discriminator_loss(game: Game, w: Tensor, F: Oracle) -> Tensor:
 def distance(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """||w - w*||: the distance to the solution."""
     assert isinstance(game, Solvable)
-    return (w - game.solution().to(w)).norm(dim=1)
+    return _length(w - game.solution().to(w))
 
 
 # --- mixtures in the plane -------------------------------------------------------------------------------------------

@@ -72,6 +72,6 @@ class MLP:
         last = len(self.widths) - 2
         for i, (fan_in, fan_out) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
             weight, _, bias, _ = next(parts), next(parts), next(parts), next(parts)
-            h = torch.baddbmm(bias.unsqueeze(2), weight.unflatten(1, (fan_out, fan_in)), h)
+            h = torch.baddbmm(bias.unsqueeze(2), weight.view(-1, fan_out, fan_in), h)
             h = ACTIVATIONS[self.output if i == last else self.activation](h)
         return h

@@ -72,7 +72,7 @@ class Oracle:
         return self._gradients(w, None, cross=True)
 
     def per_player(self, w: Tensor, *values: object) -> Tensor:
-        """One value a player -> [R, n]; each value is a number, [R, 1], or [R, n], of which its player's block counts."""
+        """One value a player -> [R, n]; each is a number, [R, 1], or [R, n], of which the player's block counts."""
         parts = []
         for value, block in zip(values, self.blocks, strict=True):
             given = torch.as_tensor(value, dtype=w.dtype, device=w.device)

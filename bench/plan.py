@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from bench.contracts import Game, UpdateRule, hyperparameters
 from bench.registry import get_game, get_rule, spell
+from bench.spelling import Spelling, parse
 
 PROTOCOL = "1.0"
 """MAJOR.MINOR: results are comparable where it is the same."""
@@ -23,7 +24,7 @@ Values = dict[str, "float | tuple[float, ...]"]
 
 @dataclass(frozen=True)
 class Row:
-    """One replica of a chunk: its seed and the values of the hyperparameters that set it apart from its chunk's rule."""
+    """One replica of a chunk: its seed, and the hyperparameters in which it differs from its chunk's rule."""
 
     seed: int
     values: tuple[tuple[str, float | tuple[float, ...]], ...]
@@ -49,17 +50,23 @@ class Chunk:
     def cells(self) -> list[str]:
         """Each row's cell id: a hash of all that decides its numbers."""
         shared = (PROTOCOL, self.game, self.budget, self.marks, self.device.split(":")[0], self.code)
-        return [_hash([*shared, spell(with_values(get_rule(self.rule), dict(row.values))), row.seed]) for row in self.rows]
+        rule = get_rule(self.rule)
+        return [_hash([*shared, spell(with_values(rule, dict(row.values))), row.seed]) for row in self.rows]
 
     @property
     def id(self) -> str:
         """A hash of what is in the chunk, in order: the name its result is stored under."""
-        return _hash([PROTOCOL, asdict(self)])
+        return chunk_id(asdict(self))
 
     @property
     def cost(self) -> float:
         """Gradient evaluations planned, over all replicas."""
         return self.budget * len(self.rows)
+
+
+def chunk_id(content: dict[str, Any]) -> str:
+    """The id of a chunk by its content; which of several equal devices it ran on does not matter."""
+    return _hash([PROTOCOL, content | {"device": content["device"].split(":")[0]}])
 
 
 def _hash(content: object) -> str:
@@ -121,6 +128,19 @@ class Contest:
         return [Row(seed, tuple(sorted(values.items()))) for seed in seeds]
 
 
-def tunable(rule: UpdateRule) -> dict[str, tuple[float, float, bool]]:
-    """What the step-size track tunes: path -> (low, high, log)."""
-    return {path: (k.low, k.high, k.log) for path, (k, _) in hyperparameters(rule).items() if k.step_size}
+def tunable(optimizer: str) -> dict[str, tuple[float, float, bool]]:
+    """What the step-size track tunes of a spelled rule: path -> (low, high, log); a step size that is given stays."""
+    rule = get_rule(optimizer)
+    given = set(_given(parse(optimizer), rule))
+    kinds = hyperparameters(rule).items()
+    return {path: (k.low, k.high, k.log) for path, (k, _) in kinds if k.step_size and path not in given}
+
+
+def _given(spelled: Spelling, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
+    """The dotted paths of all that a spelling of a rule sets; a value without a key is the first field's."""
+    for key, value in spelled.keys.items():
+        key = key or fields(rule)[0].name  # type: ignore[arg-type]
+        yield prefix + key
+        inner = getattr(rule, key, None)
+        if isinstance(value, Spelling) and isinstance(inner, UpdateRule):
+            yield from _given(value, inner, f"{prefix}{key}.")

@@ -59,7 +59,8 @@ class _Lines:
         now = time.monotonic()
         if now - self.last >= EVERY:
             self.last = now
-            print(f"{'; '.join(status.running)} | {_cost(status)} | {_eta(status, self.began)}", file=sys.stderr, flush=True)
+            line = f"{'; '.join(status.running)} | {_cost(status)} | {_eta(status, self.began)}"
+            print(line, file=sys.stderr, flush=True)
 
 
 def _cost(status: Status) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 64  # draws taken at once
+Shape = tuple[int, ...]
 GRAIN = 16  # torch's vectorised normal kernel changes its path below 16 numbers: draw multiples of it
 
 
@@ -24,17 +25,20 @@ def _generator(seed: int, stream: str, block: int) -> torch.Generator:
 
 
 @lru_cache(maxsize=64)
-def _drawn(seeds: tuple[int, ...], stream: str, block: int, shape: tuple[int, int], law: str, dtype: torch.dtype) -> Tensor:
+def _drawn(
+    seeds: tuple[int, ...], stream: str, block: int, shape: tuple[int, int], law: str, dtype: torch.dtype
+) -> Tensor:
     """One block for each distinct seed, [draws, seeds, numbers]: a draw's slice is contiguous."""
     stacked = torch.empty(shape[0], len(seeds), shape[1], dtype=dtype)
     for i, seed in enumerate(seeds):
-        generator = _generator(seed, stream, block)
-        numbers = torch.empty(shape, dtype=dtype)
-        stacked[:, i] = numbers.normal_(generator=generator) if law == "normal" else numbers.uniform_(generator=generator)
+        generator, numbers = _generator(seed, stream, block), torch.empty(shape, dtype=dtype)
+        stacked[:, i] = getattr(numbers, f"{law}_")(generator=generator)
     return stacked
 
 
-def _rows(seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], law: str, dtype: torch.dtype, block: int) -> Tensor:
+def _rows(
+    seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], law: str, dtype: torch.dtype, block: int
+) -> Tensor:
     asked = seeds.tolist()
     distinct = tuple(dict.fromkeys(asked))
     count = prod(shape)
@@ -46,19 +50,19 @@ def _rows(seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], law: st
 
 
 def normal(
-    seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32, block: int = BLOCK
+    seeds: Tensor, stream: str, draw: int, shape: Shape, dtype: torch.dtype = torch.float32, block: int = BLOCK
 ) -> Tensor:
     """Standard normal numbers: seeds int64[R] -> [R, *shape]. ``block=1`` for a large draw that stands alone."""
     return _rows(seeds, stream, draw, shape, "normal", dtype, block)
 
 
 def uniform(
-    seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32, block: int = BLOCK
+    seeds: Tensor, stream: str, draw: int, shape: Shape, dtype: torch.dtype = torch.float32, block: int = BLOCK
 ) -> Tensor:
     """Uniform numbers in [0, 1): seeds int64[R] -> [R, *shape]."""
     return _rows(seeds, stream, draw, shape, "uniform", dtype, block)
 
 
-def integers(seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], below: int, block: int = BLOCK) -> Tensor:
+def integers(seeds: Tensor, stream: str, draw: int, shape: Shape, below: int, block: int = BLOCK) -> Tensor:
     """Whole numbers in {0, ..., below - 1}, equally likely to 2^-24: seeds int64[R] -> int64[R, *shape]."""
     return (uniform(seeds, stream, draw, shape, block=block) * below).long().clamp_(max=below - 1)

@@ -1,97 +1,18 @@
-"""Where rules, directions, games and metrics are found by name.
-
-A plug-in is found (a) in its folder here, (b) through the entry points ``bench.rules``, ``bench.games``,
-``bench.metrics`` of an installed package, (c) as a path, ``./my_rule.py:MyRule``. No list has to be edited.
-"""
+"""Rules, directions, games and metrics by name, and how a spelling becomes one of them."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
-import pkgutil
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar, dataclass_transform, get_args
 
 from bench.contracts import Direction, Game, Hyperparameter, Metric, UpdateRule, hints, hyperparameters
+from bench.plugins import Registry, named, place
 from bench.spelling import SpecError, Spelling, nearest, parse, write
 
-T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
-
-
-@dataclass
-class Registry(Generic[T]):
-    """Named things of one kind, loaded from a package's modules and from entry points when first asked for."""
-
-    what: str
-    home: str
-    group: str
-    things: dict[str, T] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
-    loaded: bool = False
-
-    def add(self, name: str, thing: T, place: str) -> None:
-        """Register; the same name from another place is refused, naming both."""
-        if self.places.get(name, place) != place:
-            raise SpecError(f"{self.what} {name!r} is defined twice: in {self.places[name]} and in {place}")
-        self.things[name], self.places[name] = thing, place
-
-    def names(self) -> list[str]:
-        self.load()
-        return sorted(self.things)
-
-    def __getitem__(self, name: str) -> T:
-        self.load()
-        if ".py:" in name:
-            return self._from_path(name)
-        if name not in self.things:
-            raise SpecError(f"unknown {self.what} {name!r}; {nearest(name, self.things)}")
-        return self.things[name]
-
-    def load(self) -> None:
-        if self.loaded:
-            return
-        self.loaded = True
-        home = importlib.import_module(self.home)
-        for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
-            importlib.import_module(f"{self.home}.{module.name}")
-        for entry in entry_points(group=self.group):
-            self._adopt(entry.name, entry.load(), entry.value)
-
-    def _adopt(self, name: str, thing: Any, place: str) -> None:
-        """Register a plug-in that did not decorate itself; the ones that did are registered by being imported."""
-        if not inspect.ismodule(thing) and not any(thing is known for known in self.things.values()):
-            self.add(name, thing, place)
-
-    def _from_path(self, spelled: str) -> T:
-        path, _, attribute = spelled.rpartition(":")
-        file = Path(path)
-        if not file.is_file():
-            raise SpecError(f"{self.what} {spelled!r}: there is no file {path!r}")
-        name = f"bench_plugin_{file.resolve().stem}_{abs(hash(str(file.resolve())))}"
-        if name not in sys.modules:
-            spec = importlib.util.spec_from_file_location(name, file)
-            assert spec is not None
-            assert spec.loader is not None
-            module = sys.modules[name] = importlib.util.module_from_spec(spec)
-            try:
-                spec.loader.exec_module(module)
-            except BaseException:
-                del sys.modules[name]
-                raise
-        module = sys.modules[name]
-        if not hasattr(module, attribute):
-            public = [key for key in vars(module) if not key.startswith("_")]
-            raise SpecError(f"{self.what} {spelled!r}: {path} has no {attribute!r}; {nearest(attribute, public)}")
-        thing: T = getattr(module, attribute)
-        if not getattr(thing, "name", ""):
-            thing.name = spelled  # type: ignore[attr-defined]
-        return thing
+M = TypeVar("M", bound=Callable[..., Any])  # a Metric; its game may be any class of games
 
 
 @dataclass(frozen=True)
@@ -122,36 +43,34 @@ class NamedMetric:
         return inspect.getdoc(self.function) or ""
 
 
-rules: Registry[type[UpdateRule] | Preset] = Registry("optimizer", "optimizers", "bench.rules")
-directions: Registry[type[Direction]] = Registry("direction", "optimizers", "bench.rules")
-games: Registry[type[Game]] = Registry("game", "bench.games", "bench.games")
-metrics: Registry[NamedMetric] = Registry("metric", "bench.metrics", "bench.metrics")
-
-
-def _place(thing: Any) -> str:
-    return f"{thing.__module__}:{thing.__qualname__}"
+rules: Registry[type[UpdateRule] | Preset] = Registry("optimizer", "optimizers", "bench.rules", UpdateRule)
+directions: Registry[type[Direction]] = Registry("direction", "optimizers", "bench.rules", Direction)
+games: Registry[type[Game]] = Registry("game", "bench.games", "bench.games", Game)
+metrics: Registry[NamedMetric] = Registry("metric", "bench.metrics", "bench.metrics", NamedMetric)
 
 
 def _registering(registry: Registry[Any], name: str) -> Callable[[Class], Class]:
     def register(cls: Class) -> Class:
-        frozen = cls if "__dataclass_fields__" in vars(cls) else dataclass(frozen=True)(cls)
-        frozen.name = name  # type: ignore[attr-defined]
-        registry.add(name, frozen, _place(frozen))
+        frozen: Class = named(cls, name)
+        registry.add(name, frozen, place(frozen))
         return frozen
 
     return register
 
 
+@dataclass_transform(frozen_default=True)
 def rule(name: str) -> Callable[[Class], Class]:
     """Register an UpdateRule under a name; its annotated fields become its hyperparameters."""
     return _registering(rules, name)
 
 
+@dataclass_transform(frozen_default=True)
 def direction(name: str) -> Callable[[Class], Class]:
     """Register a Direction under a name."""
     return _registering(directions, name)
 
 
+@dataclass_transform(frozen_default=True)
 def game(name: str) -> Callable[[Class], Class]:
     """Register a Game under a name; its annotated fields become its settings."""
     return _registering(games, name)
@@ -164,11 +83,14 @@ def preset(name: str, spelling: str, doc: str) -> None:
 
 def metric(
     name: str, on: type = Game, better: str = "lower", worst: float = float("inf"), unit: str = ""
-) -> Callable[[Metric], Metric]:
-    """Register a metric for the games that are an ``on``; ``worst`` is what a failed replica counts as."""
+) -> Callable[[M], M]:
+    """Register a metric for the games that are an ``on``.
 
-    def register(function: Metric) -> Metric:
-        metrics.add(name, NamedMetric(name, function, on, better, worst, unit), _place(function))
+    ``better`` is lower, higher, or "" for what is only watched; ``worst`` is what a failed replica counts as.
+    """
+
+    def register(function: M) -> M:
+        metrics.add(name, NamedMetric(name, function, on, better, worst, unit), place(function))
         return function
 
     return register
@@ -211,12 +133,15 @@ def _with_keys(thing: Any, spelled: Spelling, registry: Registry[Any]) -> Any:
     known = {f.name for f in fields(thing)} if is_dataclass(thing) else set()
     values: dict[str, Any] = {}
     passed: dict[str, Any] = {}
-    inner = getattr(thing, "direction", None)
+    inner: Any = getattr(thing, "direction", None)
     inner_known = {f.name for f in fields(inner)} if is_dataclass(inner) else set()
+    owner: type = type(thing)
     for key, value in spelled.keys.items():
         key = key or next(iter(f.name for f in fields(thing)), "")
+        if key in values:
+            raise SpecError(f"{spelled}: {key!r} stands twice, once without its name")
         if key in known:
-            values[key] = _converted(thing, key, value, registry)
+            values[key] = _converted(getattr(thing, key), hints(owner)[key], value, f"{spelled.name}: {key}")
         else:
             passed[key] = value
     if "direction" in values:
@@ -239,23 +164,22 @@ def _rescaled(thing: Any, values: dict[str, Any]) -> dict[str, float]:
     return {path: kinds[path][1] * ratio for path in own} if ratio != 1.0 else {}
 
 
-def _converted(thing: Any, key: str, value: Any, registry: Registry[Any]) -> Any:
-    """A spelled value as the field's type wants it, within the bounds that its kind allows."""
-    current = getattr(thing, key)
-    where = f"{getattr(thing, 'name', '') or registry.what}: {key}"
+def _converted(current: Any, hint: Any, value: Any, where: str) -> Any:
+    """A spelled value as a field's type wants it, within the bounds that its kind allows."""
+    kinds = [kind for kind in get_args(hint)[1:] if isinstance(kind, Hyperparameter)]
     if isinstance(current, (UpdateRule, Direction)):
         if not isinstance(value, Spelling):
             raise SpecError(f"{where} is {write(value)}; a name is allowed")
         return _build(rules if isinstance(current, UpdateRule) else directions, value)
     if isinstance(current, str):
         return write(value)
-    if isinstance(value, Spelling):
-        raise SpecError(f"{where} is {value}; {'true or false' if isinstance(current, bool) else 'a number'} is allowed")
-    if isinstance(current, bool) != isinstance(value, bool):
-        raise SpecError(f"{where} is {write(value)}; {'true or false' if isinstance(current, bool) else 'a number'} is allowed")
+    wrong = isinstance(value, Spelling) or isinstance(current, bool) != isinstance(value, bool)
+    if wrong or (isinstance(value, tuple) and not kinds):
+        allowed = "true or false" if isinstance(current, bool) else "a number"
+        raise SpecError(f"{where} is {write(value)}; {allowed} is allowed")
     if isinstance(current, int) and not isinstance(value, int):
         raise SpecError(f"{where} is {write(value)}; a whole number is allowed")
-    for kind in get_args(hints(type(thing))[key])[1:]:
+    for kind in kinds:
         _check_bounds(kind, value, where)
     return float(value) if isinstance(current, float) and isinstance(value, int) else value
 
@@ -266,12 +190,10 @@ def _check_bounds(kind: Hyperparameter, value: Any, where: str) -> None:
             raise SpecError(f"{where} is {write(value)}; a {kind.kind} in [{kind.least:g}, {kind.most:g}] is allowed")
 
 
-def spell(thing: Any, skip: frozenset[str] = frozenset()) -> str:
+def spell(thing: Any) -> str:
     """The complete spelling of a rule or game, every field written out: what a cell's identity hashes."""
     parts = []
     for item in fields(thing):
-        if item.name in skip:
-            continue
         value = getattr(thing, item.name)
         parts.append(f"{item.name}={spell(value) if is_dataclass(value) else write(value)}")
     return f"{thing.name}[{','.join(parts)}]" if parts else str(thing.name)

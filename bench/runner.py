@@ -1,15 +1,12 @@
-"""From a study to a finished run: contests tune and report side by side; every chunk is stored once and never redone."""
+"""From a study to a finished run: contests tune and report side by side; a chunk is stored once and never redone."""
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +14,12 @@ import pandas as pd
 from torch import Tensor
 
 from bench.execute import Result, execute
-from bench.plan import PROTOCOL, Chunk, Contest
+from bench.plan import Chunk, Contest, tunable
+from bench.provenance import manifest
 from bench.registry import get_game
 from bench.slots import Done, Here, Slots
-from bench.spec import Study
-from bench.spelling import SpecError
-from bench.store import SCHEMA, Folder, pack, write_file
+from bench.spec import Study, check_device
+from bench.store import Folder, pack, write_file
 from bench.tune import Choice, tune
 
 RETRIES = 2  # a chunk that killed its worker this often is an error
@@ -89,7 +86,8 @@ class Run:
     @property
     def errors(self) -> list[Path]:
         """Tracebacks of the chunks that failed."""
-        return sorted((self.path / "errors").glob("*.txt"))
+        found = (self.path / "errors" / f"{name}.txt" for name in self.folder.names())
+        return [path for path in found if path.exists()]
 
 
 def run(
@@ -109,59 +107,12 @@ def run(
     """
     check_device(device)
     folder = Folder(Path(out) if out is not None else Path("results") / study.name)
-    folder.open(_manifest(study, device))
+    folder.open(manifest(study, device))
     try:
         _Coordinator(study, folder, jobs, device, watch).run()
     finally:
         folder.close()
     return Run(folder.path)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not here, before anything is written."""
-    import torch
-
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise SpecError(f"device is {device!r}; cpu, cuda or cuda:i is allowed")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise SpecError(f"device is {device!r}; this machine has {torch.cuda.device_count()} CUDA devices")
-
-
-def _manifest(study: Study, device: str) -> dict[str, Any]:
-    import numpy
-    import torch
-
-    from bench import __version__
-
-    return {
-        "schema": SCHEMA,
-        "protocol": PROTOCOL,
-        "device": device.split(":")[0],
-        "study": study.model_dump(mode="json"),
-        "environment": {
-            "bench": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": numpy.__version__,
-            "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor(device),
-            "cores": os.cpu_count(),
-        },
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-    }
-
-
-def _processor(device: str) -> str:
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
 
 
 def contest_chunks(contest: Contest, study: Study) -> Generator[list[Chunk], pd.DataFrame, None]:
@@ -172,8 +123,13 @@ def contest_chunks(contest: Contest, study: Study) -> Generator[list[Chunk], pd.
 
 def planned_cost(study: Study) -> dict[tuple[str, str], float]:
     """Gradient evaluations planned for each (rule, game), tuning included."""
-    replicas = study.trials * study.tuning_seeds + len(study.seeds)
-    return {(rule, game): replicas * study.cost_of(game) for rule in study.optimizers for game in study.games}
+    replicas = {rule: planned_replicas(study, rule) for rule in study.optimizers}
+    return {(rule, game): count * study.cost_of(game) for rule, count in replicas.items() for game in study.games}
+
+
+def planned_replicas(study: Study, rule: str) -> int:
+    """Trainings of one rule on one game: tuning, where there is a step size to tune, and the report."""
+    return (study.trials * study.tuning_seeds if tunable(rule) else 0) + len(study.seeds)
 
 
 class _Coordinator:
@@ -193,11 +149,14 @@ class _Coordinator:
         self.waiting: dict[int, list[Chunk]] = {}
         self.busy: dict[Future[Done], tuple[int, int, Chunk]] = {}
         self.attempts: dict[str, int] = {}
+        self.planned: list[str] = []
 
     def run(self) -> None:
+        self.folder.forget_errors()  # the same command again tries what failed
         try:
             for index, contest in enumerate(self.contests):
                 self._plan(index, next(contest, None))
+            self.folder.plan(self.planned)
             while self.queue or self.busy:
                 self._fill()
                 self._collect()
@@ -214,6 +173,7 @@ class _Coordinator:
         """A contest's next round: what is stored is skipped; a round that is whole leads on to the next."""
         while chunks is not None:
             self.waiting[index] = chunks
+            self.planned += [chunk.id for chunk in chunks]
             missing = [chunk for chunk in chunks if not self.folder.has(chunk)]
             self.status.skipped += sum(chunk.cost for chunk in chunks if chunk not in missing)
             if missing:
@@ -230,34 +190,35 @@ class _Coordinator:
 
     def _fill(self) -> None:
         if self.engine is None:
-            self.engine = Slots(self.jobs) if self.jobs > 1 else Here()
+            self.engine = Slots(self.jobs) if self.jobs > 1 else Here(self._show)
         taken = {slot for slot, _, _ in self.busy.values()}
         for slot in range(self.engine.size):
             if slot not in taken and self.queue:
                 index, chunk = self.queue.pop(0)
-                self._show(chunk)
                 self.busy[self.engine.submit(slot, chunk)] = (slot, index, chunk)
 
     def _collect(self) -> None:
+        assert self.engine is not None
+        self._show()
+        self.engine.advance()
         done, _ = wait(self.busy, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
-            slot, index, chunk = self.busy.pop(future)
-            outcome = self._outcome(future, slot, chunk)
+            _, index, chunk = self.busy.pop(future)
+            outcome = self._outcome(future, chunk)
             if outcome is None:
                 self.queue.insert(0, (index, chunk))
                 continue
             self._keep(chunk, outcome)
             if all(self.folder.has(other) for other in self.waiting[index]):
                 self._plan(index, self._next(index))
+                self.folder.plan(self.planned)
         self._show()
 
-    def _outcome(self, future: Future[Done], slot: int, chunk: Chunk) -> Done | None:
+    def _outcome(self, future: Future[Done], chunk: Chunk) -> Done | None:
         """What a chunk gave; None where its worker was killed and it is to be tried again."""
         try:
             return future.result()
         except BrokenProcessPool:
-            assert isinstance(self.engine, Slots)
-            self.engine.renew(slot)
             self.attempts[chunk.id] = self.attempts.get(chunk.id, 0) + 1
             if self.attempts[chunk.id] <= RETRIES:
                 return None
@@ -272,31 +233,22 @@ class _Coordinator:
         self.folder.save(chunk, outcome.files)
         self.status.done += chunk.cost
 
-    def _show(self, starting: Chunk | None = None) -> None:
+    def _show(self) -> None:
         if self.watch is None or self.engine is None:
             return
-        chunks = [(slot, chunk) for slot, _, chunk in self.busy.values()] + ([(0, starting)] if starting else [])
         self.status.running = [
-            f"{'tuning' if chunk.phase == 'tune' else 'training'} {chunk.optimizer} on {chunk.label}" for _, chunk in chunks
+            f"{'tuning' if chunk.phase == 'tune' else 'training'} {chunk.optimizer} on {chunk.label}"
+            for _, _, chunk in self.busy.values()
         ]
         now = sum(self.engine.running(slot) for slot, _, _ in self.busy.values())
-        self.watch(
-            Status(self.status.planned, self.status.done + now, self.status.skipped, self.status.running, self.status.errors)
-        )
+        self.watch(replace(self.status, done=self.status.done + now))
 
 
 def failed(chunk: Chunk) -> Result:
     """Records of a chunk that raised: every replica is there, as an error with nothing measured."""
-    score = get_game(chunk.game).score
-    return Result(
-        [
-            {
-                "row": r, "seed": row.seed, "trial": row.trial, "outcome": "error", "ended": 0.0,
-                "cost": 0.0, "seconds": 0.0, "metric": score, "value": float("nan"),
-            }  # fmt: skip
-            for r, row in enumerate(chunk.rows)
-        ]
-    )
+    nothing = {"outcome": "error", "ended": 0.0, "cost": 0.0, "seconds": 0.0, "value": float("nan")}
+    nothing["metric"] = get_game(chunk.game).score
+    return Result([nothing | {"row": r, "seed": row.seed, "trial": row.trial} for r, row in enumerate(chunk.rows)])
 
 
 def eta(status: Status, began: float) -> float:
@@ -308,7 +260,7 @@ def eta(status: Status, began: float) -> float:
 def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     """(cells, cost, seconds on one job) of a study, by a short trial of the first rule on each game."""
     planned = planned_cost(study)
-    replicas = study.trials * study.tuning_seeds + len(study.seeds)
+    cells = sum(planned_replicas(study, rule) for rule in study.optimizers) * len(study.games)
     seconds = 0.0
     for game in study.games:
         trial = Contest(study.optimizers[0], game, min(50.0, study.cost_of(game)), 1, device)
@@ -318,4 +270,4 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
         execute(chunk)
         pace = (time.perf_counter() - start) / chunk.cost
         seconds += pace * sum(cost for (_, other), cost in planned.items() if other == game)
-    return replicas * len(planned), sum(planned.values()), seconds
+    return cells, sum(planned.values()), seconds

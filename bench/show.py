@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.contracts import Game, UpdateRule, hyperparameters
 from bench.registry import NamedMetric, Preset, directions, games, get_rule, metrics, rules
 from bench.runner import Run
 from bench.spelling import SpecError, nearest, write
-from bench.table import to_csv
+from bench.table import best, games_of, to_csv
 
 
 def number(value: float) -> str:
@@ -27,31 +28,27 @@ def interval(row: Any) -> str:
     return f"{number(row.iqm)} [{number(row.low)}, {number(row.high)}]"
 
 
-def best(found: pd.DataFrame) -> pd.Series:
-    """Whether a row is its game's best: the best score, or an interval that reaches it; no failure is best."""
-    chosen = pd.Series(False, index=found.index)
-    for _, part in found.groupby("game", observed=True, sort=False):
-        higher = part["better"].iloc[0] == "higher"
-        top = part["iqm"].max() if higher else part["iqm"].min()
-        reaches = part["high"] >= top if higher else part["low"] <= top
-        chosen[part.index] = reaches & (part["iqm"].abs() < float("inf"))
-    return chosen
-
-
-def print_table(run: Run) -> None:
-    """The comparison on the terminal, a block a game."""
+def terminal(run: Run) -> str:
+    """The comparison as a terminal shows it, a block a game."""
     found = run.table()
     marked = best(found)
     console = Console(width=None if Console().is_terminal else 140)
-    for game, part in found.groupby("game", observed=True, sort=False):
+    with console.capture() as captured:
+        _draw(console, found, marked)
+    return captured.get()
+
+
+def _draw(console: Console, found: pd.DataFrame, marked: pd.Series) -> None:
+    for game, part in games_of(found):
         arrow = "↑" if part["better"].iloc[0] == "higher" else "↓"
-        shown = Table(title=f"{game}: {part['metric'].iloc[0]} {arrow}", title_justify="left", title_style="bold")
+        title = f"{escape(game)}: {part['metric'].iloc[0]} {arrow}"
+        shown = Table(title=title, title_justify="left", title_style="bold")
         for column in ("optimizer", "interquartile mean [95 %]", "diverged", "cost", "seconds", "tuned"):
             shown.add_column(column, justify="left" if column in ("optimizer", "tuned") else "right")
         for row in part.itertuples():
             style = "bold" if marked[row.Index] else ""
             shown.add_row(
-                row.optimizer.replace("[", "\\["), interval(row), f"{row.diverged} of {row.n}", f"{row.cost:,.0f}",
+                escape(row.optimizer), interval(row), f"{row.diverged} of {row.n}", f"{row.cost:,.0f}",
                 f"{row.seconds:.2g}", row.hyperparameters, style=style,
             )  # fmt: skip
         console.print(shown)
@@ -62,16 +59,14 @@ def print_table(run: Run) -> None:
 HEADER = ["game", "optimizer", "metric", "IQM [95 %]", "diverged", "cost", "hyperparameters"]
 
 
-def _rows(found: pd.DataFrame, bold: Callable[[str], str], escape: Callable[[str], str]) -> list[list[str]]:
-    marked = best(found)
-    return [
-        [
-            escape(str(row.game)), escape(str(row.optimizer)), escape(str(row.metric)),
-            bold(interval(row)) if marked[row.Index] else interval(row),
-            f"{row.diverged} of {row.n}", f"{row.cost:g}", escape(str(row.hyperparameters)),
-        ]  # fmt: skip
-        for row in found.itertuples()
-    ]
+def _rows(found: pd.DataFrame, bold: Callable[[str], str], plain: Callable[[str], str]) -> list[list[str]]:
+    """The table's cells as text; ``plain`` escapes what stands for something else in the format."""
+    rows = []
+    for row, marked in zip(found.itertuples(), best(found), strict=True):
+        names = [plain(str(name)) for name in (row.game, row.optimizer, row.metric)]
+        score = bold(interval(row)) if marked else interval(row)
+        rows.append([*names, score, f"{row.diverged} of {row.n}", f"{row.cost:g}", plain(str(row.hyperparameters))])
+    return rows
 
 
 def markdown(found: pd.DataFrame) -> str:
@@ -101,7 +96,7 @@ FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {"md": markdown, "csv": to_c
 
 
 def listing(what: str) -> str:
-    """What there is of a kind (optimizers, directions, games, metrics; all where none is named), or one thing's text."""
+    """What there is of a kind (optimizers, directions, games, metrics; all where none is named), or of one name."""
     kinds: dict[str, Callable[[str], str]] = {
         "optimizers": _optimizer, "directions": _direction, "games": _game, "metrics": _metric,
     }  # fmt: skip
@@ -128,7 +123,7 @@ def _entry(name: str, doc: str, fields: list[str]) -> str:
 
 def _fields(thing: Any) -> list[str]:
     return [
-        f"{path} = {write(value)}   {kind.kind}, searched in [{kind.low:g}, {kind.high:g}]{' (log)' if kind.log else ''}"
+        f"{path} = {write(value)}   {kind.kind}, searched in [{kind.low:g}, {kind.high:g}]{' (log)' * kind.log}"
         for path, (kind, value) in hyperparameters(thing).items()
     ]
 
@@ -158,4 +153,6 @@ def _game(name: str) -> str:
 def _metric(name: str) -> str:
     metric: NamedMetric = metrics[name]
     on = "any game" if metric.on is Game else f"{metric.on.__name__} games"
-    return _entry(name, inspect.getdoc(metric.function) or "", [f"for {on}; {metric.better} is better {metric.unit}".rstrip()])
+    better = f"; {metric.better} is better" if metric.better else ""
+    fact = f"for {on}{better} {metric.unit}".rstrip()
+    return _entry(name, inspect.getdoc(metric.function) or "", [fact])

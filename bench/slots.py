@@ -1,8 +1,8 @@
 """Where chunks are executed: in this process, or in J slots of one process each.
 
 A slot is a ProcessPoolExecutor of one worker: if it is killed, exactly its chunk is lost. Workers are forked from a
-server that has torch loaded and its threads pinned, so that they start fast and do not fight; a worker whose parent dies
-ends itself. Workers return bytes; the coordinator alone writes.
+server that has torch loaded and its threads pinned, so that they start fast and do not fight; a worker whose parent
+dies ends itself. Workers return bytes; the coordinator alone writes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -31,16 +34,12 @@ class Done:
     error: str = ""
 
 
-def work(chunk: Chunk, pulse: Any = None) -> Done:
+def work(chunk: Chunk, progress: Callable[[float], None]) -> Done:
     """Execute one chunk; an exception is a result, not a crash."""
     import torch
 
     from bench.execute import execute
     from bench.store import pack
-
-    def progress(cost: float) -> None:
-        if pulse is not None:
-            pulse.value = cost
 
     torch.set_num_threads(1)
     try:
@@ -50,27 +49,39 @@ def work(chunk: Chunk, pulse: Any = None) -> Done:
 
 
 class Here:
-    """One slot in this process: the simplest engine, and the one to debug with."""
+    """One slot in this process: the simplest engine, and the one to debug with.
+
+    Args:
+        beat: called now and then while a chunk trains.
+    """
 
     size = 1
 
-    def __init__(self) -> None:
-        self.pulse = _Pulse()
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self.beat, self.cost = beat, 0.0
+        self.submitted: tuple[Future[Done], Chunk] | None = None
 
     def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
         future: Future[Done] = Future()
-        future.set_result(work(chunk, self.pulse))
+        self.submitted, self.cost = (future, chunk), 0.0
         return future
 
+    def advance(self) -> None:
+        """Execute what was submitted."""
+        if self.submitted is not None:
+            future, chunk = self.submitted
+            self.submitted = None
+            future.set_result(work(chunk, self._tell))
+
+    def _tell(self, cost: float) -> None:
+        self.cost = cost
+        self.beat()
+
     def running(self, slot: int) -> float:
-        return 0.0
+        return self.cost
 
     def close(self, kill: bool = False) -> None:
         pass
-
-
-class _Pulse:
-    value = 0.0
 
 
 class Slots:
@@ -79,29 +90,35 @@ class Slots:
     def __init__(self, size: int) -> None:
         self.size = size
         self.context = _context()
-        self.pulses: list[Any] = [self.context.Value("d", 0.0, lock=False) for _ in range(size)]  # type: ignore[attr-defined]
+        self.pulses: list[Any] = [self.context.Value("d", 0.0, lock=False) for _ in range(size)]
         self.pools: list[ProcessPoolExecutor | None] = [None] * size
 
     def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
         self.pulses[slot].value = 0.0
+        try:
+            return self._pool(slot).submit(_work_here, chunk)
+        except BrokenProcessPool:  # its process was killed: it gets a new one
+            self.pools[slot] = None
+            return self._pool(slot).submit(_work_here, chunk)
+
+    def _pool(self, slot: int) -> ProcessPoolExecutor:
         pool = self.pools[slot]
         if pool is None:
-            pool = self.pools[slot] = ProcessPoolExecutor(
-                1, mp_context=self.context, initializer=_begin, initargs=(os.getpid(), self.pulses[slot])
-            )
-        return pool.submit(_work_here, chunk)
+            begin = (os.getpid(), self.pulses[slot])
+            pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
+            self.pools[slot] = pool
+        return pool
+
+    def advance(self) -> None:
+        """The slots advance by themselves."""
 
     def running(self, slot: int) -> float:
         """Cost done so far of the chunk that is training in the slot."""
         return float(self.pulses[slot].value)
 
-    def renew(self, slot: int) -> None:
-        """Give the slot a new process, where its own was killed."""
-        pool, self.pools[slot] = self.pools[slot], None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-
     def close(self, kill: bool = False) -> None:
+        if kill:
+            _kill_server()
         for pool in self.pools:
             if pool is None:
                 continue
@@ -122,9 +139,11 @@ def _context() -> BaseContext:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["bench.execute", "bench.store", "bench.metrics"])
         # The server is started here, inside the pinned environment, not at the first worker.
+        # It inherits that Ctrl-C is ignored, or the terminal's would reach it while it imports.
         from multiprocessing.forkserver import ensure_running
 
-        ensure_running()
+        with _ignoring_interrupts():
+            ensure_running()
         return context
     finally:
         for key, value in kept.items():
@@ -132,6 +151,28 @@ def _context() -> BaseContext:
                 os.environ.pop(key, None)
             else:
                 os.environ[key] = value
+
+
+def _kill_server() -> None:
+    """End the fork server: while it imports, a worker may be ordered that it would fork for nobody."""
+    from multiprocessing import forkserver
+
+    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only there can a handler be set
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 _pulse: Any = None
@@ -154,5 +195,9 @@ def _watch(parent: int) -> None:
             os._exit(1)
 
 
+def _tell(cost: float) -> None:
+    _pulse.value = cost
+
+
 def _work_here(chunk: Chunk) -> Done:
-    return work(chunk, _pulse)
+    return work(chunk, _tell)

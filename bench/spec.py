@@ -33,9 +33,14 @@ def _spellings(value: Any) -> Any:
     return list(dict.fromkeys(one for item in spelled for part in split(item) for one in expand(part)))
 
 
-def _from_table(table: dict[str, Any]) -> str:
-    keys = ",".join(f"{key}={_from_table(v) if isinstance(v, dict) else v}" for key, v in table.items() if key != "name")
-    name = str(table.get("name", ""))
+def _from_table(value: Any) -> str:
+    """A value of a study file as it is spelled: a table is a rule, a list is a sweep."""
+    if isinstance(value, list):
+        return f"{{{'|'.join(map(_from_table, value))}}}"
+    if not isinstance(value, dict):
+        return str(value)
+    keys = ",".join(f"{key}={_from_table(part)}" for key, part in value.items() if key != "name")
+    name = str(value.get("name", ""))
     return f"{name}[{keys}]" if keys else name
 
 
@@ -100,17 +105,18 @@ class Study(BaseModel):
             raise ValueError(f"found {trials}; at least 4 are needed to find a step size, or 0 for the defaults")
         return trials
 
-    @field_validator("budget")
+    @field_validator("budget", mode="before")
     @classmethod
-    def _check_budget(cls, budget: float | str) -> float | str:
-        if isinstance(budget, str) and budget not in BUDGETS:
-            try:
-                budget = float(budget)
-            except ValueError:
-                raise ValueError(f"found {budget!r}; a number or one of {', '.join(BUDGETS)} is allowed") from None
-        if not isinstance(budget, str) and not (math.isfinite(budget) and budget > 0):
-            raise ValueError(f"found {budget:g}; a positive number of gradient evaluations is allowed")
-        return budget
+    def _check_budget(cls, budget: Any) -> float | str:
+        if isinstance(budget, str) and budget in BUDGETS:
+            return budget
+        try:
+            number = float(budget)
+        except (TypeError, ValueError):
+            raise ValueError(f"found {budget!r}; a number or one of {', '.join(BUDGETS)} is allowed") from None
+        if not (math.isfinite(number) and number > 0):
+            raise ValueError(f"found {number:g}; a positive number of gradient evaluations is allowed")
+        return number
 
     @field_validator("optimizers", "games")
     @classmethod
@@ -144,10 +150,39 @@ class Study(BaseModel):
         return self.budget
 
 
-def make_study(settings: dict[str, Any]) -> Study:
-    """A study from flags or a file; raises SpecError with a line for every mistake, each with its key."""
+class Order(Study):
+    """A study with how it is to be done, which decides none of its numbers: what flags and a study file may say."""
+
+    jobs: Annotated[int, Field(ge=1)] | None = None
+    device: str = "cpu"
+    out: Path | None = None
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, device: str) -> str:
+        check_device(device)
+        return device
+
+    @property
+    def study(self) -> Study:
+        return Study(**self.model_dump(include=set(Study.model_fields)))
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not here, before anything is written."""
+    import torch
+
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if not match:
+        raise SpecError(f"found {device!r}; cpu, cuda or cuda:i is allowed")
+    if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
+        raise SpecError(f"found {device!r}; this machine has {torch.cuda.device_count()} CUDA devices")
+
+
+def make_order(settings: dict[str, Any]) -> Order:
+    """An order from flags or a file; raises SpecError with a line for every mistake, each with its key."""
     try:
-        return Study(**settings)
+        return Order(**settings)
     except ValidationError as error:
         raise SpecError("\n".join(_lines(error))) from None
 
@@ -156,9 +191,9 @@ def _lines(error: ValidationError) -> Iterable[str]:
     for mistake in error.errors():
         key = ".".join(str(part) for part in mistake["loc"]) or "study"
         if mistake["type"] == "extra_forbidden":
-            yield f"unknown key {key!r}; {nearest(key, Study.model_fields)}"
+            yield f"unknown key {key!r}; {nearest(key, Order.model_fields)}"
         elif mistake["type"] == "missing":
-            yield f"{key}: missing; give at least one"
+            yield f"{key}: missing; give at least one, e.g. sgd,adam,extragrad"
         elif mistake["type"] == "value_error":
             yield f"{key}: {mistake['ctx']['error']}"
         else:

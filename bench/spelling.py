@@ -15,8 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 
-OPEN, CLOSE = "[{(", "]})"
-Value = "float | int | bool | tuple[float, float] | Spelling"
+BRACKETS = {"[": "]", "{": "}", "(": ")"}
 
 
 class SpecError(ValueError):
@@ -49,19 +48,28 @@ def write(value: object) -> str:
 
 def split(text: str, separator: str = ",") -> list[str]:
     """The parts of ``text`` between separators that stand outside all brackets, stripped; none for an empty text."""
-    parts, depth, start = [], 0, 0
+    parts, start, awaited = [], 0, ""
     for i, letter in enumerate(text):
-        depth += (letter in OPEN) - (letter in CLOSE)
-        if depth < 0:
-            raise SpecError(f"{text!r}: a closing {letter!r} without its opening bracket")
-        if letter == separator and depth == 0:
+        awaited = _awaited(awaited, letter, text)
+        if letter == separator and not awaited:
             parts.append(text[start:i].strip())
             start = i + 1
-    if depth:
+    if awaited:
         raise SpecError(f"{text!r}: a bracket is not closed")
     if text.strip():
         parts.append(text[start:].strip())
     return parts
+
+
+def _awaited(awaited: str, letter: str, text: str) -> str:
+    """The closing brackets still awaited after a letter, the innermost last."""
+    if letter in BRACKETS:
+        return awaited + BRACKETS[letter]
+    if letter not in BRACKETS.values():
+        return awaited
+    if not awaited.endswith(letter):
+        raise SpecError(f"{text!r}: a closing {letter!r} without its opening bracket")
+    return awaited[:-1]
 
 
 def expand(text: str) -> list[str]:
@@ -70,16 +78,18 @@ def expand(text: str) -> list[str]:
     if start < 0:
         return [text]
     end = _matching(text, start)
-    tails = expand(text[end + 1 :])
-    heads = [text[:start] + inner for choice in split(text[start + 1 : end], "|") for inner in expand(choice)]
-    return [head + tail for head, tail in product(heads, tails)]
+    choices = split(text[start + 1 : end], "|") or [""]
+    if not all(choices):
+        raise SpecError(f"{text!r}: a sweep has an empty choice; write {{a|b|c}}")
+    heads = [text[:start] + inner for choice in choices for inner in expand(choice)]
+    return [head + tail for head, tail in product(heads, expand(text[end + 1 :]))]
 
 
 def _matching(text: str, start: int) -> int:
-    depth = 0
+    awaited = ""
     for i in range(start, len(text)):
-        depth += (text[i] in OPEN) - (text[i] in CLOSE)
-        if depth == 0:
+        awaited = _awaited(awaited, text[i], text)
+        if not awaited:
             return i
     raise SpecError(f"{text!r}: a bracket is not closed")
 
@@ -99,7 +109,7 @@ def parse(text: str) -> Spelling:
     for item in split(rest[:-1]):
         key, value = _item(item, text)
         if key in keys:
-            raise SpecError(f"{text!r}: {key or 'a value without a key'!r} stands twice")
+            raise SpecError(f"{text!r}: {repr(key) if key else 'a value without a key'} stands twice")
         keys[key] = value
     return Spelling(name.strip(), keys)
 
@@ -111,8 +121,11 @@ def _item(item: str, text: str) -> tuple[str, object]:
     else:
         key, value = item[:equals].strip().replace("-", "_"), item[equals + 1 :]
     if not value.strip():
-        raise SpecError(f"{text!r}: {key or 'an item'!r} has no value")
-    return key, read(value.strip())
+        raise SpecError(f"{text!r}: {repr(key) if key else 'an item'} has no value")
+    try:
+        return key, read(value.strip())
+    except NotFiniteError as error:
+        raise SpecError(f"{text!r}: {key or 'a value'} is {error}; a finite number is allowed") from None
 
 
 def read(text: str) -> object:
@@ -123,23 +136,26 @@ def read(text: str) -> object:
     if number is not None:
         return number
     pair = [_number(part) for part in text.split(":")]
-    if len(pair) > 1 and all(part is not None for part in pair):
+    if len(pair) == 2 and all(part is not None for part in pair):
         return tuple(float(part) for part in pair if part is not None)
     return parse(text)
 
 
+class NotFiniteError(SpecError):
+    """A number that no hyperparameter may be."""
+
+
 def _number(text: str) -> float | int | None:
-    try:
-        return int(text)
-    except ValueError:
-        pass
     try:
         number = float(text)
     except ValueError:
         return None
     if not math.isfinite(number):
-        raise SpecError(f"a value is {text!r}; a finite number is allowed")
-    return number
+        raise NotFiniteError(text)
+    try:
+        return int(text)
+    except ValueError:
+        return number
 
 
 def nearest(found: str, known: Iterable[str]) -> str:

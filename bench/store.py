@@ -1,6 +1,7 @@
 """A run's folder: append-only, atomic, no pickle.
 
     study.json                 the manifest: study, protocol, versions, machine
+    plan.json                  the chunks that make up the run so far
     records/<chunk>.parquet    long records of a chunk
     records/<chunk>.safetensors  what there is to look at: trajectories, samples
     records/<chunk>.json       the chunk, with the SHA-256 of both, written last: a chunk without it does not exist
@@ -23,16 +24,17 @@ import filelock
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from bench.execute import Result
-from bench.plan import Chunk
+from bench.plan import Chunk, chunk_id
+from bench.registry import NamedMetric
 from bench.spelling import SpecError, write
 
 SCHEMA = 1
+SUFFIXES = ("parquet", "safetensors")
 COLUMNS = {
     "optimizer": "category", "game": "category", "hyperparameters": "category", "seed": "int64", "phase": "category",
     "trial": "int64", "cost": "float64", "seconds": "float64", "metric": "category", "value": "float64",
@@ -40,13 +42,13 @@ COLUMNS = {
 }  # fmt: skip
 
 
-class InUse(Exception):
+class InUse(Exception):  # noqa: N818  a state of the folder rather than an error
     """Another process holds the run's folder."""
 
 
 def pack(chunk: Chunk, result: Result) -> dict[str, bytes]:
     """A chunk's result as the bytes of its files: what a worker sends back."""
-    rows = [json.dumps({k: v for k, v in row.values}, sort_keys=True) for row in chunk.rows]
+    rows = [json.dumps(dict(row.values), sort_keys=True) for row in chunk.rows]
     shared = {"optimizer": chunk.optimizer, "game": chunk.label, "phase": chunk.phase}
     columns: dict[str, Any] = {name: [value] * len(result.records) for name, value in shared.items()}
     columns["hyperparameters"] = [rows[record["row"]] for record in result.records]
@@ -84,21 +86,23 @@ class Folder:
         self._lock: filelock.FileLock | None = None
 
     def open(self, manifest: dict[str, Any]) -> None:
-        """Make or continue the run: raises InUse, or SpecError for another study's folder or one that can't be written."""
-        found = self.manifest() if (self.path / "study.json").exists() else None
-        if found is not None:
-            self._check_same(found, manifest)
+        """Make or continue the run: raises InUse, or SpecError for another study's folder or one not to be written."""
         try:
+            found = self.manifest() if (self.path / "study.json").exists() else None
+            if found is not None:
+                self._check_same(found, manifest)
             self.records_path.mkdir(parents=True, exist_ok=True)
-            self._lock = filelock.FileLock(self.path / ".lock")
-            self._lock.acquire(timeout=0)
+            lock = filelock.FileLock(self.path / ".lock")
+            lock.acquire(timeout=0)
+            self._lock = lock
+            write_file(self.path / ".holder", f"process {os.getpid()}".encode())
+            if found is None:
+                write_file(self.path / "study.json", json.dumps(manifest, indent=2).encode())
         except filelock.Timeout:
             raise InUse(f"{self.path} is in use by {self._holder()}") from None
         except OSError as error:
+            self.close()
             raise SpecError(f"run folder {str(self.path)!r} cannot be written: {error.strerror}") from None
-        write_file(self.path / ".holder", f"process {os.getpid()}".encode())
-        if found is None:
-            write_file(self.path / "study.json", json.dumps(manifest, indent=2).encode())
 
     def close(self) -> None:
         if self._lock is not None:
@@ -119,8 +123,11 @@ class Folder:
             raise SpecError(f"{str(self.path)!r} is no run's folder: {path.name}: {error.strerror}") from None
         except ValueError:
             raise SpecError(f"{str(path)!r} is damaged: it is not JSON") from None
-        if not isinstance(found, dict) or found.get("schema", SCHEMA + 1) > SCHEMA:
-            raise SpecError(f"{str(path)!r} has schema {found.get('schema')!r}; up to {SCHEMA} is known here")
+        schema = found.get("schema") if isinstance(found, dict) else None
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise SpecError(f"{str(path)!r} has schema {schema}; up to {SCHEMA} is known here")
+        if not isinstance(schema, int) or not isinstance(found.get("study"), dict):
+            raise SpecError(f"{str(path)!r} is damaged: it is no study's manifest")
         return found
 
     def _check_same(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -129,7 +136,8 @@ class Folder:
                 changed = part
                 if part == "study":
                     changed = ", ".join(k for k in asked[part] if found[part].get(k) != asked[part][k])
-                raise SpecError(f"run folder {str(self.path)!r} holds another study ({changed} differ); choose another --out")
+                where = f"run folder {str(self.path)!r}"
+                raise SpecError(f"{where} holds another study (other {changed}); choose another --out")
 
     def has(self, chunk: Chunk) -> bool:
         """Whether the chunk's result is here whole: its hashes are checked."""
@@ -142,51 +150,71 @@ class Folder:
         stub = {"schema": SCHEMA, "chunk": asdict(chunk), "sha256": hashes}
         write_file(self.records_path / f"{chunk.id}.json", json.dumps(stub).encode())
 
-    def _read(self, name: str) -> dict[str, bytes] | None:
-        """A chunk's files, or None where one is missing or damaged: the chunk is then done again."""
+    def _read(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]] | None:
+        """A chunk and its files, or None where one is missing or damaged: the chunk is then done again."""
         try:
-            hashes = json.loads((self.records_path / f"{name}.json").read_text("utf-8"))["sha256"]
-            files = {suffix: (self.records_path / f"{name}.{suffix}").read_bytes() for suffix in hashes}
-        except (OSError, ValueError, KeyError, TypeError):
+            stub = json.loads((self.records_path / f"{name}.json").read_text("utf-8"))
+            if stub["schema"] != SCHEMA or chunk_id(stub["chunk"]) != name:
+                return None
+            files = {suffix: (self.records_path / f"{name}.{suffix}").read_bytes() for suffix in SUFFIXES}
+            whole = all(hashlib.sha256(files[suffix]).hexdigest() == stub["sha256"][suffix] for suffix in SUFFIXES)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        whole = all(hashlib.sha256(files[suffix]).hexdigest() == digest for suffix, digest in hashes.items())
-        return files if whole else None
+        return (stub["chunk"], files) if whole else None
 
     def load(self, chunk: Chunk) -> pd.DataFrame:
         """A chunk's long records."""
-        files = self._read(chunk.id)
-        if files is None:
-            raise FileNotFoundError(f"chunk {chunk.id} is not in {self.path}")
-        return _frame([pq.read_table(pa.BufferReader(files["parquet"]))])
+        return _frame([self._whole(chunk.id)])
+
+    def plan(self, chunks: list[str]) -> None:
+        """Say which chunks make up the run so far: one that an edited plug-in left behind is no part of it any more."""
+        write_file(self.path / "plan.json", json.dumps(chunks).encode())
+
+    def forget_errors(self) -> None:
+        """Drop the chunks that ended in an error, and their tracebacks, so that they are done again."""
+        for path in (self.path / "errors").glob("*.txt"):
+            (self.records_path / f"{path.stem}.json").unlink(missing_ok=True)
+            path.unlink()
 
     def names(self) -> list[str]:
-        """The chunks that are here, in a stable order."""
-        return sorted(path.stem for path in self.records_path.glob("*.json"))
+        """The run's chunks that are here, in a stable order."""
+        here = {path.stem for path in self.records_path.glob("*.json")}
+        try:
+            planned = set(json.loads((self.path / "plan.json").read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            planned = here
+        return sorted(here & planned)
 
     def records(self) -> pd.DataFrame:
         """All records of the run, long: a row a replica, evaluation and metric."""
-        found = [files for name in self.names() if (files := self._read(name)) is not None]
-        return _frame([pq.read_table(pa.BufferReader(files["parquet"])) for files in found])
+        return _frame([self._whole(name) for name in self.names()])
+
+    def _whole(self, name: str) -> pa.Table:
+        """A chunk's records; SpecError where they are damaged, for a table without them would look whole."""
+        found = self._read(name)
+        if found is None:
+            raise SpecError(f"chunk {name} in {str(self.path)!r} is damaged; run its study again, and it is done anew")
+        return pq.read_table(pa.BufferReader(found[1]["parquet"]))
 
     def tensors(self) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
-        """Each report chunk that left something to look at: (chunk, tensors)."""
-        for name in self.names():
-            files = self._read(name)
-            if files is None:
-                continue
-            chunk = json.loads((self.records_path / f"{name}.json").read_text("utf-8"))["chunk"]
-            try:
-                tensors = load_tensors(files["safetensors"])
-            except SafetensorError:
-                continue
-            if tensors:
-                yield chunk, tensors
+        """Each chunk that left something to look at: (chunk, tensors)."""
+        for found in map(self._read, self.names()):
+            if found is not None and (tensors := load_tensors(found[1]["safetensors"])):
+                yield found[0], tensors
 
 
 def _frame(tables: list[pa.Table]) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries().to_pandas()
+
+
+def final_scores(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.Series:
+    """The last value of a metric of every replica, indexed by ``by``; failed replicas have the metric's worst."""
+    own = records[records["metric"] == metric.name].sort_values("cost", kind="stable")
+    last = own.drop_duplicates(by, keep="last").set_index(by)
+    failed = (last["outcome"] != "ok") | last["value"].isna()
+    return last["value"].where(~failed, metric.worst)
 
 
 def values_of(text: str) -> str:

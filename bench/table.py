@@ -10,15 +10,13 @@ import pandas as pd
 
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.statistics import best_last_gap, bootstrap_rules, interquartile_mean, oscillation, wilson
-from bench.store import values_of
+from bench.store import final_scores, values_of
 
 
 def scores(records: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
     """The last value of a metric for every report replica, failed ones at the metric's worst: [optimizers, seeds]."""
-    own = records[(records["phase"] == "report") & (records["metric"] == metric.name)]
-    last = own.sort_values("cost", kind="stable").groupby(["optimizer", "seed"], observed=True).last()
-    failed = (last["outcome"] != "ok") | last["value"].isna()
-    return last["value"].where(~failed, metric.worst).unstack("seed")
+    report = records[records["phase"] == "report"]
+    return final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
 
 
 def curves(records: pd.DataFrame, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -38,17 +36,19 @@ def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
         here = records[records["game"] == game]
         metric = get_metric(get_game(game).score)
         wide = scores(here, metric)
-        order = [name for name in study["optimizers"] if name in wide.index]
+        measured = wide.dropna().index  # a rule whose seeds are not all in yet comes later
+        order = [name for name in study["optimizers"] if name in measured]
         if not order:
             continue
         wide = wide.loc[order]
         band = bootstrap_rules(wide.to_numpy())
         stable = curves(here, metric.name)
         for i, name in enumerate(order):
-            own = here[(here["optimizer"] == name)]
+            own = here[here["optimizer"] == name]
             rows.append(
                 {"game": game, "optimizer": name, "metric": metric.name, "better": metric.better}
-                | {"iqm": float(interquartile_mean(wide.loc[name].to_numpy())), "low": float(band.low[i]), "high": float(band.high[i])}
+                | {"iqm": float(interquartile_mean(wide.loc[name].to_numpy()))}
+                | {"low": float(band.low[i]), "high": float(band.high[i])}
                 | _outcomes(own)
                 | _stability(stable.get(name), metric)
                 | _costs(own)
@@ -73,8 +73,9 @@ def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric)
     """Median over replicas of the gap between best and last, and of the oscillation at the end."""
     if curve is None:
         return {"best_last_gap": float("nan"), "oscillation": float("nan")}
-    values = curve[1]
-    gaps, waves = best_last_gap(values, higher=metric.better == "higher"), oscillation(values)
+    values = np.where(np.isnan(curve[1]).cumsum(axis=1) > 0, np.nan, curve[1])  # what follows a failure is none
+    gaps = best_last_gap(values, higher=metric.better == "higher")
+    waves = oscillation(values) if values.shape[1] > 2 else np.full(len(values), np.nan)
     return {"best_last_gap": _median(gaps), "oscillation": _median(waves)}
 
 
@@ -85,8 +86,8 @@ def _median(x: np.ndarray) -> float:
 
 def _costs(own: pd.DataFrame) -> dict[str, Any]:
     """Cost and training seconds of a report replica, and of all tuning; the values that were frozen."""
-    ends = own.groupby(["phase", "trial", "seed"], observed=True)[["cost", "ended", "seconds"]].max()
-    spent = np.minimum(ends["ended"], np.maximum(ends["cost"], ends["ended"]))
+    ends = own.groupby(["phase", "trial", "seed"], observed=True)[["ended", "seconds"]].max()
+    spent = ends["ended"]
     report = ends.index.get_level_values("phase") == "report"
     frozen = own.loc[own["phase"] == "report", "hyperparameters"].iloc[0]
     return {
@@ -98,6 +99,24 @@ def _costs(own: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def games_of(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The table's blocks, one a game; none where nothing is measured yet."""
+    return [] if found.empty else list(found.groupby("game", observed=True, sort=False))
+
+
+def best(found: pd.DataFrame) -> pd.Series:
+    """Whether a row is its game's best, or its interval overlaps the best one's; where all failed none is."""
+    chosen = pd.Series(False, index=found.index)
+    for _, rows in games_of(found):
+        metric = get_metric(rows["metric"].iloc[0])
+        done = rows[rows["iqm"] != metric.worst]
+        if not done.empty:
+            top = done.loc[done["iqm"].idxmax() if metric.better == "higher" else done["iqm"].idxmin()]
+            chosen[done.index] = (done["low"] <= top["high"]) & (done["high"] >= top["low"])
+    return chosen
+
+
 def to_csv(found: pd.DataFrame) -> str:
     """The table as CSV: the same records give the same bytes, so wall seconds are left to the records."""
-    return found.drop(columns=["seconds", "tuning_seconds"], errors="ignore").to_csv(index=False)
+    text: str = found.drop(columns=["seconds", "tuning_seconds"], errors="ignore").to_csv(index=False)
+    return text

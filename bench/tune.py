@@ -1,8 +1,8 @@
 """Tuning: every rule gets the same number of trials, cost a trial and tuning seeds (Optuna, ask and tell in batches).
 
-One step size: a grid even in logarithm with half of the trials, then a zoom around the best. Two or more: a quasi-random
-half, then TPE in batches. A trial's value is the median over its tuning seeds of the game's primary metric, a failed
-replica counting as the worst. All trials of a batch and all tuning seeds train as one stack.
+One step size: a grid even in logarithm with half of the trials, then a zoom around the best. Two or more: a
+quasi-random half, then TPE in batches. A trial's value is the median over its tuning seeds of the game's primary
+metric, a failed replica counting as the worst. All trials of a batch and all tuning seeds train as one stack.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import optuna
 import pandas as pd
 from optuna.distributions import FloatDistribution
 
-from bench.contracts import Game, hyperparameters
+from bench.contracts import hyperparameters
 from bench.plan import TUNING_SEED, Chunk, Contest, Row, Values, tunable
 from bench.registry import NamedMetric, get_game, get_metric, get_rule
+from bench.store import final_scores
 
 BATCH = 8  # trials that TPE proposes at once
 MARKS = 5  # evaluations of a tuning replica
@@ -39,38 +40,30 @@ class Choice:
 
 def tune(contest: Contest, trials: int, seeds: int) -> Round:
     """Yields the chunks of each round and is sent their records; returns the choice."""
-    rule, game = get_rule(contest.optimizer), get_game(contest.game)
-    space = tunable(rule)
+    rule, metric = get_rule(contest.optimizer), get_metric(get_game(contest.game).score)
+    space = tunable(contest.optimizer)
     default = {path: value for path, (_, value) in hyperparameters(rule).items() if path in space}
     if trials == 0 or not space:
         return Choice({}, float("nan"))
-    search = _Search(space, trials, get_metric(game.score).better == "higher")
+    search = _Search(space, trials, metric)
     while batch := search.ask():
-        rows = [
-            Row(TUNING_SEED + k, tuple(sorted(trial.params.items())), trial.number) for trial in batch for k in range(seeds)
-        ]
+        points = [(tuple(sorted(trial.params.items())), trial.number) for trial in batch]
+        rows = [Row(TUNING_SEED + k, values, number) for values, number in points for k in range(seeds)]
         records = yield contest.chunks(rows, "tune", MARKS)
-        scores = final_scores(records, game)
-        search.tell(batch, [float(np.median(scores[scores.index.get_level_values("trial") == t.number])) for t in batch])
+        scores = final_scores(records, metric, ["trial", "seed"])
+        medians = scores.groupby("trial").median()
+        search.tell(batch, [float(medians[trial.number]) for trial in batch])
     return search.choice(default)
-
-
-def final_scores(records: pd.DataFrame, game: Game, metric: NamedMetric | None = None) -> pd.Series:
-    """The last value of the primary metric of every replica, indexed by (trial, seed); failed ones have the worst."""
-    metric = metric or get_metric(game.score)
-    own = records[records["metric"] == metric.name]
-    last = own.sort_values("cost", kind="stable").groupby(["trial", "seed"], observed=True).last()
-    failed = (last["outcome"] != "ok") | last["value"].isna()
-    return last["value"].where(~failed, metric.worst)
 
 
 class _Search:
     """The trials of one rule on one game, proposed through Optuna; values told are to be minimised."""
 
-    def __init__(self, space: dict[str, tuple[float, float, bool]], trials: int, higher: bool) -> None:
+    def __init__(self, space: dict[str, tuple[float, float, bool]], trials: int, metric: NamedMetric) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        self.space, self.left, self.sign = space, trials, -1.0 if higher else 1.0
+        self.space, self.left, self.worst = space, trials, metric.worst
+        self.sign = -1.0 if metric.better == "higher" else 1.0
         self.first = trials // 2
         self.study = optuna.create_study(sampler=optuna.samplers.QMCSampler(seed=0, scramble=True))
 
@@ -113,9 +106,10 @@ class _Search:
 
     def choice(self, default: Values) -> Choice:
         """The best trial; the declared default where every trial failed."""
-        if not np.isfinite([trial.value for trial in self.study.trials]).any():
-            return Choice(default, self.sign * np.inf, untunable=True)
         best = self.study.best_trial
         assert best.value is not None
-        ends = (abs(np.log(best.params[path] / end)) < 1e-6 for path, (low, high, _) in self.space.items() for end in (low, high))
-        return Choice(dict(best.params), self.sign * best.value, edge=any(ends))
+        if self.sign * best.value == self.worst:
+            return Choice(default, self.worst, untunable=True)
+        ends = [(best.params[path], end) for path, (low, high, _) in self.space.items() for end in (low, high)]
+        edge = any(abs(np.log(value / end)) < 1e-6 for value, end in ends)
+        return Choice(dict(best.params), self.sign * best.value, edge)

@@ -80,7 +80,10 @@ def test_a_stacked_training_is_the_loop_a_user_would_write() -> None:
             assert batch is not None
             fake, real = G(batch["latent"][0].T), batch["real"][0].T
             losses = LOSSES["non-saturating"](D(real).T, D(fake).T)
-            gradients = [torch.autograd.grad(l.sum(), list(n.parameters()), retain_graph=True) for l, n in zip(losses, (G, D), strict=True)]
+            gradients = [
+                torch.autograd.grad(loss.sum(), list(net.parameters()), retain_graph=True)
+                for loss, net in zip(losses, (G, D), strict=True)
+            ]
             for net, own, step in zip((G, D), gradients, steps, strict=True):
                 for parameter, gradient in zip(net.parameters(), own, strict=True):
                     parameter.grad = gradient

@@ -1,4 +1,4 @@
-"""The bilinear game: the smallest game on which simultaneous descent spirals out (Gidel et al. 2019, arXiv:1802.10551)."""
+"""The bilinear game, the smallest on which simultaneous descent spirals out (Gidel et al. 2019, arXiv:1802.10551)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class Bilinear(Game):
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.condition < 1:
-            raise SpecError(f"bilinear: dim is {self.dim}, condition {self.condition:g}; at least 1 is allowed for both")
+            raise SpecError(
+                f"bilinear: dim is {self.dim}, condition {self.condition:g}; at least 1 is allowed for both"
+            )
 
     @property
     def sizes(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -50,7 +52,8 @@ class Bilinear(Game):
         draw = normal(torch.tensor([self.instance]), "matrix", 0, (2, self.dim, self.dim), torch.float64, block=1)[0]
         u, v = torch.linalg.qr(draw)[0]
         exponents = torch.linspace(0, 1, self.dim, dtype=torch.float64) if self.dim > 1 else torch.zeros(1).double()
-        return (u * self.condition**-exponents) @ v.T
+        matrix: Tensor = (u * self.condition**-exponents) @ v.T
+        return matrix
 
     def init(self, seeds: Tensor) -> Tensor:
         return normal(seeds, "start", 0, (2 * self.dim,), torch.float64, block=1)

@@ -1,11 +1,10 @@
-"""Handwritten digits of 8x8 pixels: real images that need no file (Alpaydin and Kaynak 1998; shipped by scikit-learn)."""
+"""Handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998), shipped by scikit-learn: real data without a file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from bench.gan import Images
@@ -37,11 +36,11 @@ class Digits(Images):
         return digits()[0]
 
     @cached_property
-    def generator(self) -> MLP:  # type: ignore[override]
+    def generator(self) -> MLP:
         return MLP((self.latent, *[self.width] * self.depth, 64), "relu", output="tanh")
 
     @cached_property
-    def discriminator(self) -> MLP:  # type: ignore[override]
+    def discriminator(self) -> MLP:
         return MLP((64, *[self.width] * self.depth, 1), "leaky-relu")
 
     def real(self, seeds: Tensor, draw: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Dirac-GAN: a GAN with one parameter a player, whose training need not converge (Mescheder et al. 2018, arXiv:1801.04406)."""
+"""Dirac-GAN: one parameter a player, and it need not converge (Mescheder et al. 2018, arXiv:1801.04406)."""
 
 from __future__ import annotations
 

@@ -30,14 +30,14 @@ class Ring8(Mixture):
     sd = 0.01
 
     @cached_property
-    def modes(self) -> Tensor:  # type: ignore[override]
+    def modes(self) -> Tensor:
         angles = torch.arange(8) * (tau / 8)
         return torch.stack([angles.cos(), angles.sin()], dim=1)
 
     @cached_property
-    def generator(self) -> MLP:  # type: ignore[override]
+    def generator(self) -> MLP:
         return MLP((self.latent, *[self.width] * self.depth, 2), "relu")
 
     @cached_property
-    def discriminator(self) -> MLP:  # type: ignore[override]
+    def discriminator(self) -> MLP:
         return MLP((2, *[self.width] * self.depth, 1), "leaky-relu")

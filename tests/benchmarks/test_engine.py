@@ -7,6 +7,7 @@ Both sides train the same networks on the same batch size; measurements alternat
 
 from __future__ import annotations
 
+import itertools
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -40,7 +41,7 @@ class Loop:
     @staticmethod
     def _mlp(widths: list[int], activation: Any) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (a, b) in enumerate(itertools.pairwise(widths)):
             layers += [nn.Linear(a, b)] + ([activation()] if i < len(widths) - 2 else [])
         return nn.Sequential(*layers)
 

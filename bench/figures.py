@@ -1,0 +1,308 @@
+"""The report's figures of scores: arrays in, SVG out.
+
+A rule has one look (colour, dash, marker) in all of them, from a palette that colour-blind readers tell apart (Wong
+2011, Nature Methods 8:441). Bands come computed. Failures are drawn as crosses in a strip of their own at the worse
+border: a replica that blew up never vanishes from a picture. The same arrays give the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
+
+from bench.svg import styled, svg
+
+Array = NDArray[np.float64]
+
+COST = "cost (gradient evaluations)"
+WIDTH = 5.4  # inches of a figure that stands beside another
+HEIGHT = 3.1
+LANE = 0.13  # inches of a rule's lane in the strip of failures
+STRIP = "#8080801c"
+
+
+class Look(NamedTuple):
+    """How a rule is drawn."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+class Axis(NamedTuple):
+    """What a score is called, which way is better, of what unit it is, and what a failed replica did."""
+
+    name: str
+    better: str
+    unit: str = ""
+    failed: str = "diverged"
+
+    @property
+    def words(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        return f"{self.words}{f' ({self.unit})' if self.unit else ''}, {self.better} is better"
+
+
+class Curve(NamedTuple):
+    """A rule's way through training: costs [T], middle and band [T] (infinite where too many failed), failures [k]."""
+
+    cost: Array
+    middle: Array
+    low: Array
+    high: Array
+    lost: Array
+
+
+class Scores(NamedTuple):
+    """A rule's final scores [seeds], NaN for a failure, in the order of the seeds; their middle and interval."""
+
+    values: Array
+    middle: float
+    low: float
+    high: float
+
+
+class Trials(NamedTuple):
+    """What tuning tried: step sizes [trials, 1 or 2], scores [trials, seeds], NaN for a failure, medians [trials]."""
+
+    names: tuple[str, ...]
+    steps: Array
+    values: Array
+    medians: Array
+    chosen: tuple[float, ...]
+
+
+def looks(rules: Sequence[str]) -> dict[str, Look]:
+    """The look of every rule, by its place in the study."""
+    palette = seaborn.color_palette("colorblind").as_hex()
+    colours = [*(palette[i] for i in (0, 1, 2, 4, 9, 3, 5, 7)), "#000000", "#44358f"]
+    dashes, markers = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))), "os^Dv<P>h"
+    return {rule: Look(colours[i % 10], dashes[i % 4], markers[i % 9]) for i, rule in enumerate(rules)}
+
+
+# --- shared parts ----------------------------------------------------------------------------------------------------
+
+
+def _short(name: str, most: int = 44) -> str:
+    """A name that fits, its middle left out where it is long; never read as a formula."""
+    cut = name if len(name) <= most else f"{name[: most - 17]}…{name[-16:]}"
+    return " ".join(cut.split()).replace("$", r"\$")
+
+
+def lines(name: str, width: int) -> str:
+    """A name on several lines, broken after brackets, commas and hyphens."""
+    lines = [""]
+    for part in re.findall(r"[^\[,\-]*[\[,\-]?", _short(name)):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+class _Range(NamedTuple):
+    """Limits of an axis: logarithmic where all is positive and spans more than a decade."""
+
+    log: bool
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, *parts: ArrayLike) -> _Range:
+        values = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
+        values = np.clip(values[np.isfinite(values)], -1e300, 1e300)
+        if not values.size:
+            return cls(False, 0.0, 1.0)
+        positive = np.log10(values[values > 0])
+        if (values >= 0).all() and positive.size and np.ptp(positive) > 1:
+            margin = 0.05 * np.ptp(positive)
+            return cls(True, float(10 ** (positive.min() - margin)), float(10 ** (positive.max() + margin)))
+        margin = 0.06 * np.ptp(values) or 0.1 * abs(values.max()) or 0.5
+        return cls(False, float(values.min() - margin), float(values.max() + margin))
+
+    def inside(self, values: ArrayLike) -> Array:
+        return np.asarray(np.clip(np.asarray(values, dtype=float), self.low, self.high))
+
+    def set(self, axes: Axes, which: str) -> None:
+        getattr(axes, f"set_{which}scale")("log" if self.log else "linear")
+        getattr(axes, f"set_{which}lim")(self.low, self.high)
+        if self.log:
+            _tick(getattr(axes, f"{which}axis"), self.low, self.high)
+
+
+def _tick(axis: Any, low: float, high: float) -> None:
+    """Labels of a logarithmic axis: plain numbers near 1, else powers of ten; a few between where decades are few."""
+    plain, decades = low >= 1e-4 and high <= 1e5, np.log10(high / low)
+    between = (2, 3, 5) if decades < 1.7 else (2, 5) if decades < 2.4 else ()
+    powers = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+    def label(value: float, _: Any) -> str:
+        return f"{value:g}" if plain else f"10{str(round(np.log10(value))).translate(powers)}"
+
+    axis.set_major_formatter(label)
+    axis.set_minor_formatter(lambda value, at: label(value, at) if plain and int(f"{value:e}"[0]) in between else "")
+
+
+def _legend(figure: Figure, rules: Sequence[str], look: Mapping[str, Look]) -> int:
+    """Draws the legend above the figure in as many columns as fit; returns how many rows it takes."""
+    names = [f" {_short(rule)}" for rule in rules]
+    rows = next(rows for rows in range(1, len(names) + 1) if rows == len(names) or _letters(names, rows) <= 84)
+    handles = [Line2D([], [], color=look[r].colour, ls=look[r].dash, marker=look[r].marker, ms=4) for r in rules]
+    style = {"frameon": False, "fontsize": "small", "handlelength": 2.4, "columnspacing": 1.4}
+    figure.legend(handles, names, loc="outside upper left", ncols=-(-len(names) // rows), **style)
+    return rows
+
+
+def _letters(names: Sequence[str], rows: int) -> int:
+    """How wide names are in columns of so many rows, in letters."""
+    return sum(max(map(len, names[start : start + rows])) + 7 for start in range(0, len(names), rows))
+
+
+def _panel(
+    rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis
+) -> tuple[Figure, Axes]:
+    """A figure with its legend; where replicas failed, a strip at the worse border, a lane a rule, a cross for each."""
+    lanes = [rule for rule in rules if lost[rule].size]
+    height = LANE * len(lanes) + 0.06 if lanes else 0.0
+    figure, tall = Figure(), max(HEIGHT, 0.36 * len(rules))
+    figure.set_size_inches(WIDTH, tall + height + 0.17 * _legend(figure, rules, look))
+    if not lanes:
+        return figure, figure.subplots()
+    top = axis.better == "lower"
+    heights = (height, tall) if top else (tall, height)
+    pair = figure.subplots(2, 1, sharex=True, height_ratios=heights)
+    strip, axes = (pair[0], pair[1]) if top else (pair[1], pair[0])
+    for lane, rule in enumerate(lanes):
+        mark = {"marker": "x", "ms": 3.6, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
+        strip.plot(lost[rule], np.full(lost[rule].shape, lane), ls="", clip_on=False, **mark)
+    strip.set(ylim=(len(lanes) - 0.3, -0.7), yticks=[])
+    strip.set_ylabel(axis.failed, rotation=0, ha="right", va="center", fontsize="small")
+    _blank(strip)
+    axes.tick_params(labelbottom=True)
+    return figure, axes
+
+
+def _blank(strip: Axes) -> None:
+    strip.set_facecolor(STRIP)
+    strip.grid(False)
+    strip.spines[:].set_visible(False)
+    strip.tick_params(which="both", left=False, bottom=False, labelbottom=False)
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+
+@styled()
+def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, title: str) -> str:
+    """The score against cost: each rule's middle with its band; a cross where a rule's middle stops being finite."""
+    figure, axes = _panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
+    within = _Range.of(*(part for curve in found.values() for part in curve[1:4]))
+    for i, (rule, curve) in enumerate(found.items()):
+        known = np.isfinite(curve.middle)
+        cost, middle, low, high = curve.cost[known], *(within.inside(part[known]) for part in curve[1:4])
+        colour, dash, marker = look[rule]
+        axes.fill_between(cost, low, high, color=colour, alpha=0.16, lw=0)
+        axes.plot(cost, middle, color=colour, ls=dash, marker=marker, ms=3.6, markevery=(i % 4, 4), lw=1.5)
+        if not known[-1]:
+            axes.plot(cost[-1:], middle[-1:], marker="x", ms=8, mew=2, color=colour, clip_on=False, zorder=5)
+    within.set(axes, "y")
+    axes.set(xlabel=COST, ylabel=axis.label)
+    axes.set_xlim(0, max(float(curve.cost.max()) for curve in found.values()) or 1.0)
+    return svg(figure, title)
+
+
+@styled()
+def final_scores(found: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis, title: str) -> str:
+    """One point a seed, the middle with its interval above, failed seeds as crosses at the worse border."""
+    figure = Figure(figsize=(WIDTH, max(HEIGHT + 0.25, 0.75 + 0.44 * len(found))))
+    failed = [int(np.isnan(scores.values).sum()) for scores in found.values()]
+    axes, strip = _beside(figure, axis) if any(failed) else (figure.subplots(), None)
+    within = _Range.of(*(scores.values for scores in found.values()), [scores[1:] for scores in found.values()])
+    for place, (rule, scores) in enumerate(found.items()):
+        colour, _, marker = look[rule]
+        spread = place + np.linspace(-0.02, 0.32, len(scores.values))
+        axes.plot(scores.values, spread, ls="", marker=marker, ms=3.6, color=colour, alpha=0.55, mew=0)
+        if np.isfinite([scores.low, scores.high]).any():
+            ends = within.inside([scores.low, scores.high])
+            axes.plot(ends, [place - 0.2] * 2, color=colour, lw=2.4, solid_capstyle="butt")
+        if np.isfinite(scores.middle):
+            axes.plot(scores.middle, place - 0.2, marker="|", ms=9, mew=2.4, color=colour)
+        if strip is not None and failed[place]:
+            across = np.linspace(0.08, 0.92, failed[place]) if failed[place] > 1 else [0.5]
+            strip.plot(across, np.full(failed[place], place + 0.15), ls="", marker="x", ms=3.6, color=colour)
+            words = f"{failed[place]} of {len(scores.values)}"
+            strip.text(0.5, place - 0.2, words, ha="center", va="center", fontsize="small")
+    within.set(axes, "x")
+    axes.set(xlabel=axis.label, ylim=(len(found) - 0.4, -0.6))
+    first = strip if strip is not None and axis.better == "higher" else axes
+    first.set_yticks(range(len(found)), [lines(rule, 22) for rule in found])
+    first.tick_params(axis="y", length=0)
+    return svg(figure, title)
+
+
+def _beside(figure: Figure, axis: Axis) -> tuple[Axes, Axes]:
+    """The axes of the scores, and a strip for failures at the worse side."""
+    right = axis.better == "lower"
+    pair = figure.subplots(1, 2, sharey=True, width_ratios=(1, 0.26) if right else (0.26, 1))
+    axes, strip = (pair[0], pair[1]) if right else (pair[1], pair[0])
+    _blank(strip)
+    strip.set(xlim=(0, 1), xlabel=axis.failed)
+    return axes, strip
+
+
+@styled()
+def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis, title: str) -> str:
+    """Score against step size while tuning: medians joined, a faint point a seed, the chosen one ringed."""
+    lost = {rule: np.repeat(t.steps[:, 0], np.isnan(t.values).sum(axis=1)) for rule, t in found.items()}
+    figure, axes = _panel(list(found), look, lost, axis)
+    within = _Range.of(*(trials.values for trials in found.values()))
+    for rule, trials in found.items():
+        order = np.argsort(trials.steps[:, 0], kind="stable")
+        colour, dash, marker = look[rule]
+        steps, values, medians = trials.steps[order, 0], trials.values[order], trials.medians[order]
+        medians = np.where(np.isfinite(medians), medians, np.nan)
+        axes.plot(steps, values, ls="", marker=marker, ms=3, mew=0, color=colour, alpha=0.4)
+        axes.plot(steps, medians, color=colour, ls=dash, marker=marker, ms=4, lw=1.3)
+        if trials.chosen:
+            ringed = np.isclose(steps, trials.chosen[0], rtol=1e-9)
+            axes.plot(steps[ringed], medians[ringed], ls="", marker="o", ms=10, mfc="none", mew=1.3, color=colour)
+    within.set(axes, "y")
+    axes.set(xscale="log", xlabel="step size", ylabel=axis.label)
+    _tick(axes.xaxis, *axes.get_xlim())
+    return svg(figure, title)
+
+
+@styled()
+def step_pairs(found: Mapping[str, Trials], axis: Axis, title: str) -> str:
+    """Two step sizes: each trial a point coloured by its median score, failed ones crosses, the chosen one ringed."""
+    figure = Figure(figsize=(WIDTH, HEIGHT + 0.3 if len(found) == 1 else 2.6 * len(found)))
+    within = _Range.of(*(trials.medians for trials in found.values()))
+    norm = (LogNorm if within.log else Normalize)(within.low, within.high)
+    column = figure.subplots(len(found), 1, squeeze=False)[:, 0]
+    for axes, (rule, trials) in zip(column, found.items(), strict=True):
+        x, y = trials.steps.T
+        fine = np.isfinite(trials.medians)
+        axes.plot(x[~fine], y[~fine], ls="", marker="x", ms=6, color="#707070")
+        colours = {"c": trials.medians[fine], "norm": norm, "cmap": "viridis"}
+        dots = axes.scatter(x[fine], y[fine], s=44, lw=0.5, ec="white", **colours)
+        if trials.chosen:
+            axes.plot(*trials.chosen, marker="o", ms=12, mfc="none", mew=1.5, color="black")
+        axes.set(xscale="log", yscale="log", xlabel=trials.names[0], ylabel=trials.names[1], title=lines(rule, 40))
+        axes.margins(0.09)
+        _tick(axes.xaxis, *axes.get_xlim())
+        _tick(axes.yaxis, *axes.get_ylim())
+    bar = figure.colorbar(dots, ax=list(column), label=axis.label)
+    if within.log:
+        _tick(bar.ax.yaxis, within.low, within.high)
+    return svg(figure, title)

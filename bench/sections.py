@@ -1,0 +1,242 @@
+"""A game's section of the report: from its records and tensors to figures and numbers."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from markupsafe import Markup
+from torch import Tensor
+
+from bench import figures, pictures
+from bench.contracts import Game, Generative, Planar, Solvable
+from bench.figures import Axis, Curve, Look, Scores, Trials
+from bench.gan import Images, Mixture
+from bench.oracle import Oracle
+from bench.pictures import Field
+from bench.registry import NamedMetric, get_game, get_metric
+from bench.statistics import bootstrap_rules, interquartile_mean
+from bench.table import curves, scores
+
+PATHS = 2  # replicas drawn in the plane
+FRAMES = 4  # moments of training at which samples are drawn
+RESAMPLES = 2000  # of a curve's band
+GRID = 9  # arrows along a side of a field
+
+Tensors = list[tuple[dict[str, Any], dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its caption; a wide one spans the page."""
+
+    caption: str
+    svg: Markup
+    wide: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the report says of one game; ``others`` holds rule -> interquartile mean of each of ``metrics``."""
+
+    label: str
+    about: str
+    metric: NamedMetric
+    drawings: list[Drawing]
+    metrics: list[NamedMetric]
+    others: dict[str, list[float]]
+
+
+class Sections:
+    """Makes sections.
+
+    Args:
+        whole: long records of the rules that are finished on a game.
+        records: all of them: what unfinished rules tried is shown as well.
+        tensors: (chunk, tensors) to look at.
+        found: the table of `bench.table`.
+        look: how each rule is drawn.
+    """
+
+    def __init__(
+        self, whole: pd.DataFrame, records: pd.DataFrame, tensors: Tensors, found: pd.DataFrame, look: dict[str, Look]
+    ) -> None:
+        self.whole, self.records, self.tensors, self.found, self.look = whole, records, tensors, found, look
+
+    def of(self, label: str) -> Section:
+        """The section of the game spelled ``label``."""
+        game = get_game(label)
+        metric = get_metric(game.score)
+        own = self.whole[self.whole["game"] == label]
+        rows = self.found[self.found["game"] == label].set_index("optimizer")
+        failed = "failed" if rows["errors"].any() else "diverged"
+        axis = Axis(metric.name, metric.better, metric.unit, failed)
+        order = [str(rule) for rule in rows.index]
+        drawings = [
+            *self._score_figures(label, own, rows, metric, axis),
+            *self._tuning_figures(label, metric, axis),
+            *self._plane_figures(label, game, order),
+            *self._sample_figures(label, game, order),
+        ]
+        metrics, others = _others(own, order, metric)
+        return Section(label, first_line(type(game)), metric, drawings, metrics, others)
+
+    def _score_figures(
+        self, label: str, own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric, axis: Axis
+    ) -> list[Drawing]:
+        through, final = _curves(own, metric, list(rows.index)), _finals(own, rows, metric)
+        words, mean = axis.words.capitalize(), "interquartile mean over the seeds with its 95 % interval"
+        crosses = any(curve.lost.size for curve in through.values())
+        lost = f" Crosses: where replicas {axis.failed}; a curve ends where too many did." if crosses else ""
+        points = f" Crosses: replicas that {axis.failed}." if crosses else ""
+        return [
+            _drawing(f"{words} on {label} through training: {mean}.{lost}", figures.curves, through, self.look, axis),
+            _drawing(
+                f"Final {axis.words} on {label}: a point a seed; the bar is the {mean}.{points}",
+                figures.final_scores, final, self.look, axis,
+            ),
+        ]  # fmt: skip
+
+    def _tuning_figures(self, label: str, metric: NamedMetric, axis: Axis) -> list[Drawing]:
+        own = self.records[self.records["game"] == label]
+        tried = {rule: trials_of(own[own["optimizer"] == rule], metric) for rule in self.look}
+        one = {rule: trials for rule, trials in tried.items() if trials is not None and len(trials.names) == 1}
+        two = {rule: trials for rule, trials in tried.items() if trials is not None and len(trials.names) == 2}
+        drawn = []
+        ringed = "; the chosen one is ringed."
+        if one:
+            caption = f"Step sizes tried on {label}: median score over the tuning seeds, a faint point a seed"
+            crosses = any(np.isnan(trials.values).any() for trials in one.values())
+            caption += f"; crosses: seeds that {axis.failed}" if crosses else ""
+            drawn.append(_drawing(caption + ringed, figures.step_sizes, one, self.look, axis))
+        if two:
+            caption = f"Pairs of step sizes tried on {label}: colour is the median score over the tuning seeds"
+            caption += f", a cross: most {axis.failed}"
+            drawn.append(_drawing(caption + ringed, figures.step_pairs, two, axis))
+        return drawn
+
+    def _held(self, label: str, name: str, order: list[str]) -> dict[str, dict[str, Tensor]]:
+        """rule -> the tensors of the chunk with its first seed, where they hold ``name``."""
+        mine = [(chunk, held) for chunk, held in self.tensors if chunk["label"] == label and name in held]
+        mine.sort(key=lambda pair: pair[0]["rows"][0]["seed"], reverse=True)
+        by_rule = {chunk["optimizer"]: held for chunk, held in mine}
+        return {rule: by_rule[rule] for rule in order if rule in by_rule}
+
+    def _plane_figures(self, label: str, game: Game, order: list[str]) -> list[Drawing]:
+        held = self._held(label, "path", order)
+        if not held or not isinstance(game, Planar):
+            return []
+        plane = game.plane().to(game.dtype)
+        solution = (game.solution().to(plane) @ plane.T).numpy() if isinstance(game, Solvable) else None
+        paths = {rule: tensors["path"][:, :PATHS].double().numpy() for rule, tensors in held.items()}
+        field = _field(game, plane, *pictures.square(paths, solution)) if sum(game.sizes) == 2 else None
+        starts = next(iter(paths.values())).shape[1]
+        caption = (
+            f"Trajectories on {label} from {starts} start{'s' if starts > 1 else ''} (rings), the same for each rule"
+        )
+        caption += ", seen along one direction of each player" if field is None else "; arrows: −F, the way of descent"
+        caption += "; + is the solution." if solution is not None else "."
+        return [_drawing(caption, pictures.trajectories, paths, self.look, solution, field, wide=True)]
+
+    def _sample_figures(self, label: str, game: Game, order: list[str]) -> list[Drawing]:
+        held = self._held(label, "samples", order)
+        if not held or not isinstance(game, Generative):
+            return []
+        if isinstance(game, Images):
+            shown = {rule: tensors["samples"][-1].float() for rule, tensors in held.items()}
+            draws = range(-(-(pictures.ACROSS**2) // game.batch_size))
+            real = torch.cat([game.real(torch.tensor([0]), draw)[0].T for draw in draws])
+            parts = {"real": real, **shown}
+            grids = {name: part.reshape(-1, *game.shape).numpy() for name, part in parts.items()}
+            caption = f"Samples on {label} at the end of training, first seed."
+            return [_drawing(caption, pictures.images, grids, wide=True)]
+        frames = {}
+        for rule, tensors in held.items():
+            kept = np.unique(np.linspace(0, len(tensors["samples"]) - 1, FRAMES).round().astype(int))
+            frames[rule] = (tensors["samples_cost"].numpy()[kept], tensors["samples"].float().numpy()[kept])
+        if any(points.ndim != 3 or points.shape[2] != 2 for _, points in frames.values()):
+            return []
+        modes = game.modes.numpy() if isinstance(game, Mixture) else None
+        circles = "; circles are the real modes" if modes is not None else ""
+        caption = f"Samples on {label} through training, first seed{circles}."
+        return [_drawing(caption, pictures.clouds, frames, modes, self.look, wide=True)]
+
+
+def first_line(thing: object) -> str:
+    """What the docstring says first."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _drawing(caption: str, draw: Any, *content: Any, wide: bool = False) -> Drawing:
+    return Drawing(caption, Markup(draw(*content, title=caption)), wide)
+
+
+def _curves(own: pd.DataFrame, metric: NamedMetric, order: list[str]) -> dict[str, Curve]:
+    """Each rule's curve; from where a replica failed on it counts as the worst."""
+    report = own[own["phase"] == "report"]
+    ends = report.groupby(["optimizer", "seed"], observed=True)[["outcome", "ended"]].first()
+    by_rule, found = curves(own, metric.name), {}
+    for rule in order:
+        cost, values = by_rule[rule]
+        until = ends.loc[rule].sort_index()
+        end = until["ended"].where(until["outcome"] != "ok", np.inf).to_numpy()
+        counted = np.where(np.isnan(values) | (cost >= end[:, None]), metric.worst, values)
+        found[rule] = Curve(cost, *bootstrap_rules(counted.T, resamples=RESAMPLES), end[np.isfinite(end)])
+    return found
+
+
+def _finals(own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric) -> dict[str, Scores]:
+    """Each rule's final scores, NaN for a failure."""
+    mine = own[(own["phase"] == "report") & (own["metric"] == metric.name)]
+    last = mine.sort_values("cost", kind="stable").groupby(["optimizer", "seed"], observed=True).last()
+    known = last["value"].where(last["outcome"] == "ok").unstack("seed")
+    return {
+        str(rule): Scores(known.loc[rule].to_numpy(float), float(row["iqm"]), float(row["low"]), float(row["high"]))
+        for rule, row in rows.iterrows()
+    }
+
+
+def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
+    """What tuning tried for one rule on one game, from its records; None where nothing was tuned."""
+    tuned = own[(own["phase"] == "tune") & (own["metric"] == metric.name)]
+    if tuned.empty:
+        return None
+    last = tuned.sort_values("cost", kind="stable").groupby(["trial", "seed"], observed=True).last()
+    values = last["value"].where(last["outcome"] == "ok").unstack("seed").to_numpy(float)
+    tried = [json.loads(text) for text in last["hyperparameters"].groupby("trial").first()]
+    frozen = own.loc[own["phase"] == "report", "hyperparameters"]
+    names = tuple(tried[0])
+    chosen = json.loads(frozen.iloc[0]) if len(frozen) else {}
+    return Trials(
+        names,
+        np.array([[trial[name] for name in names] for trial in tried]),
+        values,
+        np.median(np.where(np.isnan(values), metric.worst, values), axis=1),
+        tuple(chosen[name] for name in names if name in chosen),
+    )
+
+
+def _field(game: Game, plane: Tensor, centre: np.ndarray, reach: float) -> Field:
+    """−F of a game of two parameters on a grid in its plane [2, 2]."""
+    line = torch.linspace(-reach, reach, GRID, dtype=game.dtype)
+    points = torch.cartesian_prod(line, line) + torch.as_tensor(centre, dtype=game.dtype)
+    oracle = Oracle(game, torch.zeros(len(points), dtype=torch.int64))
+    flow = -oracle(points @ torch.linalg.inv(plane.T)) @ plane.T
+    return Field(points.double().numpy(), flow.double().numpy())
+
+
+def _others(
+    own: pd.DataFrame, order: list[str], primary: NamedMetric
+) -> tuple[list[NamedMetric], dict[str, list[float]]]:
+    """Every metric but the primary one, and each rule's interquartile means at the last cost."""
+    report = own[own["phase"] == "report"]
+    metrics = [get_metric(name) for name in sorted(set(report["metric"].unique()) - {primary.name})]
+    seeds = sorted(report["seed"].unique())
+    # A replica that stopped with an error has the primary metric alone: it counts as the worst in the others as well.
+    wide = [scores(own, metric).reindex(index=order, columns=seeds).fillna(metric.worst) for metric in metrics]
+    return metrics, {rule: [float(interquartile_mean(part.loc[rule].to_numpy())) for part in wide] for rule in order}

@@ -1,0 +1,489 @@
+"""The report: its numbers are the records', it stands alone, it is inert, and it says what is missing."""
+
+import base64
+import copy
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import trim_mean
+
+import bench
+from bench import figures, pictures
+from bench.figures import Axis, Curve, Scores, Trials, looks
+from bench.registry import get_metric
+from bench.report import number, render, write_report
+from bench.svg import _relative
+from bench.table import best
+
+RING = "ring8[width=16,batch_size=16]"
+STUDY = bench.Study(
+    optimizers="sgd,ttur", games=f"dirac,{RING}", seeds="0-2", trials=4, tuning_seeds=2, budget=40, evaluations=4
+)
+HOSTILE = "x<script>alert(1)</script>$\\frac$\"'&<b onclick=alert(1)>{{ 7 * 191 }}"
+CHROMIUM = Path("/usr/bin/chromium")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Page(HTMLParser):
+    """A page's tags, text, and cells: (rule, game) -> (attributes, text)."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.words, self.cells, self.open, self.silent = [], [], {}, None, 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append((tag, found))
+        self.silent += tag in ("script", "style")
+        if tag == "td" and "data-rule" in found:
+            self.open = (found["data-rule"], found["data-game"])
+            self.cells[self.open] = (found, "")
+
+    def handle_endtag(self, tag):
+        self.silent -= tag in ("script", "style")
+        self.open = None if tag == "td" else self.open
+
+    def handle_data(self, data):
+        if not self.silent:
+            self.words.append(data)
+        if self.open is not None:
+            attributes, text = self.cells[self.open]
+            self.cells[self.open] = (attributes, text + data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return bench.run(STUDY, out=tmp_path_factory.mktemp("reported") / "run")
+
+
+@pytest.fixture(scope="module")
+def html(run):
+    return write_report(run).read_text("utf-8")
+
+
+def rendered(run, records=None, manifest=None, tensors=None, errors=None):
+    records = run.records if records is None else records
+    return render(records, manifest or run.manifest, run.tensors() if tensors is None else tensors, errors or {})
+
+
+def last_values(records, rule, game, metric):
+    """What a replica had at the end, from the records as they are."""
+    own = records[(records["phase"] == "report") & (records["metric"] == metric)]
+    own = own[(own["optimizer"] == rule) & (own["game"] == game)]
+    ends = own.loc[own.groupby("seed")["cost"].idxmax()]
+    return np.where(ends["outcome"] == "ok", ends["value"], get_metric(metric).worst), ends
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def test_the_overview_shows_the_records_numbers(run, html):
+    cells = Page(html).cells
+    assert set(cells) == {(rule, game) for rule in STUDY.optimizers for game in STUDY.games}
+    for (rule, game), (attributes, text) in cells.items():
+        values, ends = last_values(run.records, rule, game, {"dirac": "distance"}.get(game, "sliced_wasserstein"))
+        mean = trim_mean(values, 0.25)
+        assert float(attributes["data-value"]) == pytest.approx(mean, rel=1e-12)
+        shown = re.match(r"(\S+) \[(\S+), (\S+)\]", text)
+        assert shown[1] == number(mean)
+        low, high = (float(end.replace("−", "-").replace("∞", "inf")) for end in shown.groups()[1:])
+        assert min(values) * 0.99 <= low <= high * 1.01 <= max(values) * 1.03
+        assert f"diverged {(ends['outcome'] == 'diverged').sum()} of 3 " in text
+        assert f"cost {number(ends['ended'].mean(), 6)}," in text
+
+
+def test_the_chosen_hyperparameters_are_those_that_ran(run, html):
+    text = Page(html).cells["sgd", RING][1]
+    report = run.records[(run.records["phase"] == "report") & (run.records["game"] == RING)]
+    frozen = report.loc[report["optimizer"] == "sgd", "hyperparameters"].unique()
+    assert len(frozen) == 1
+    step = float(re.search(r"[\d.e-]+(?=})", frozen[0])[0])
+    assert float(re.search(r"lr=(\S+)", text)[1]) == pytest.approx(step, rel=5e-3)
+
+
+def test_the_other_metrics_are_the_records_numbers(run, html):
+    shown = others(html, RING)
+    assert list(shown) == STUDY.optimizers
+    for rule, found in shown.items():
+        assert "high_quality" in found
+        assert "sliced_wasserstein" not in found
+        expected = {name: trim_mean(last_values(run.records, rule, RING, name)[0], 0.25) for name in found}
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def others(html, game):
+    """The table of other metrics: rule -> metric -> value."""
+    table = html[html.index(f'aria-label="Other metrics on {game}"') :]
+    table = table[: table.index("</table>")]
+    names = [name.replace(" ", "_") for name in re.findall(r"<button[^>]*>([^<]+)</button>", table)][1:]
+    rows = re.findall(r'<th scope="row" data-value="([^"]+)">(.*?)</tr>', table)
+    values = [[float(value) for value in re.findall(r'<td data-value="([^"]+)"', row)] for _, row in rows]
+    return {rule: dict(zip(names, found, strict=True)) for (rule, _), found in zip(rows, values, strict=True)}
+
+
+def test_what_a_reader_must_know(html):
+    text = Page(html).text
+    assert "Few seeds: 3." in text
+    assert "2 update rules on 2 games, 3 seeds each" in text
+    assert "tuned with 4 trials of 2 tuning seeds" in text
+    assert "min_theta max_psi" in text
+    assert "Sliced Wasserstein-2 distance of 2,500 samples" in text
+    for piece in (
+        "Protocol",
+        "0-2; for tuning 2 others",
+        "w+ = w - lr d(F(w))",
+        "Heusel et al. 2017, arXiv:1706.08500",
+    ):
+        assert piece in text
+
+
+def test_all_trials_failed_and_errors_are_said(run, html):
+    records = run.records[(run.records["game"] == RING) & (run.records["optimizer"] == "sgd")].copy()
+    records.loc[records["phase"] == "tune", "outcome"] = "diverged"
+    text = Page(rendered(run, records, tensors=[], errors={"abc.txt": "ValueError: no step today"})).text
+    assert f"sgd on {RING}: every tuning trial failed" in text
+    assert "abc.txt: ValueError: no step today" in text
+    assert f"sgd on {RING}: every tuning trial failed" not in Page(html).text
+
+
+def test_a_rule_with_nothing_to_tune_is_named(run):
+    records = run.records[(run.records["game"] == "dirac")]
+    given = records[(records["optimizer"] != "sgd") | (records["phase"] == "report")]
+    words = "sgd on dirac: it had nothing to tune"
+    assert words in Page(rendered(run, given, tensors=[])).text
+    assert words not in Page(rendered(run, records[records["phase"] == "tune"], tensors=[])).text
+
+
+def test_untuned_says_so(run):
+    manifest = copy.deepcopy(run.manifest)
+    manifest["study"]["trials"] = 0
+    text = Page(rendered(run, run.records[run.records["phase"] == "report"], manifest, [])).text
+    assert "Nothing was tuned" in text
+    assert "Step sizes tried" not in text
+
+
+# --- what is not there -----------------------------------------------------------------------------------------------
+
+
+def test_unfinished(run, html):
+    records = run.records
+    report, ttur, sgd = (records["phase"] == "report"), records["optimizer"] == "ttur", records["optimizer"] == "sgd"
+    ring, dirac = records["game"] == RING, records["game"] == "dirac"
+    gone = (report & ttur & ring) | (report & sgd & ring & (records["seed"] == 1)) | (sgd & dirac)
+    page = Page(rendered(run, records[~gone], tensors=[]))
+    missing = {key for key, (_, text) in page.cells.items() if text == "missing"}
+    assert missing == {("ttur", RING), ("sgd", RING), ("sgd", "dirac")}
+    assert f"ttur on {RING} is not finished: 0 of 3 seeds" in page.text
+    assert f"sgd on {RING} is not finished: 2 of 3 seeds" in page.text
+    assert page.cells["ttur", "dirac"][0]["data-value"] == Page(html).cells["ttur", "dirac"][0]["data-value"]
+    other = Page(rendered(run, records[~(report & ttur & ring) & ring], tensors=[]))
+    assert f"Pairs of step sizes tried on {RING}" in other.text  # what an unfinished rule tried is there
+
+
+def test_one_game_or_nothing_at_all(run):
+    page = Page(rendered(run, run.records[run.records["game"] == "dirac"], tensors=[]))
+    assert {text for (_, game), (_, text) in page.cells.items() if game == RING} == {"missing"}
+    empty = Page(rendered(run, run.records[:0], tensors=[]))
+    assert {text for _, text in empty.cells.values()} == {"missing"}
+    assert "ttur on dirac is not finished: 0 of 3" in empty.text
+
+
+@pytest.mark.parametrize("ending", ["diverged", "error"])
+def test_all_failed(run, ending):
+    records = run.records[(run.records["phase"] == "report") & (run.records["game"] == "dirac")]
+    if ending == "diverged":
+        records = records[records["cost"] < 20].assign(outcome=ending, ended=20.0)
+    else:
+        records = records[(records["metric"] == "distance") & (records["cost"] == 0)]
+        records = records.assign(outcome=ending, ended=0.0, value=np.nan)
+    html = rendered(run, records, tensors=run.tensors() if ending == "diverged" else [])
+    cells = {key: cell for key, cell in Page(html).cells.items() if key[1] == "dirac"}
+    assert len(cells) == 2
+    for attributes, text in cells.values():
+        assert attributes["data-value"] == "inf"
+        assert text.startswith("∞ [∞, ∞]")
+        assert ("diverged 3 of 3" if ending == "diverged" else "errors 3") in text
+        assert "class" not in attributes  # nobody is best
+    assert ">3 of 3</text>" in html
+    word = "diverged" if ending == "diverged" else "failed"
+    assert html.count(f">{word}</text>") == 2  # a strip beside the curves, one beside the scores
+
+
+def test_one_error_among_others_counts_as_the_worst_everywhere(run, html):
+    records = run.records[(run.records["phase"] == "report") & (run.records["game"] == RING)].astype({"outcome": str})
+    stopped = (records["optimizer"] == "sgd") & (records["seed"] == 1)
+    records.loc[stopped, ["outcome", "ended", "value"]] = ["error", 0.0, np.nan]
+    records = records[~stopped | ((records["metric"] == "sliced_wasserstein") & (records["cost"] == 0))]
+    found = rendered(run, records, tensors=[])
+    assert f"sgd on {RING}: 1 replica stopped with an error" in Page(found).text
+    losses = [shown["discriminator_loss"] for shown in (others(html, RING)["sgd"], others(found, RING)["sgd"])]
+    assert np.isfinite(losses).tolist() == [True, False]
+
+
+# --- it stands alone and is inert ------------------------------------------------------------------------------------
+
+
+def test_nothing_outside_is_named(html):
+    plain = re.sub(r"base64,[\w+/=]+", "base64,", html.replace('xmlns="http://www.w3.org/2000/svg"', ""))
+    assert not re.search(r"https?:|//[a-z]|@import|<link|<iframe|<object", plain)
+    for tag, attributes in Page(html).tags:
+        assert "src" not in attributes, tag
+        assert attributes.get("href", "#").startswith(("#", "data:image/png;base64,")), tag
+    assert set(re.findall(r"url\((.{5})", plain)) <= {"data:", *re.findall(r"url\((#f[0-9a-f]{3})", plain)}
+
+
+def test_ids_are_unique_and_known(html):
+    tags = Page(html).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for _, a in tags if (link := a.get("href", "")).startswith("#")} <= set(ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", html)) <= set(ids)
+
+
+def test_only_the_scripts_hash_may_run(html):
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    policy = next(a["content"] for tag, a in Page(html).tags if a.get("http-equiv") == "Content-Security-Policy")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe-inline" not in policy.replace("style-src 'unsafe-inline'", "")
+
+
+@pytest.fixture(scope="module")
+def hostile(run):
+    """The run with a rule, a command, a machine and an error that would all like to be code."""
+    records = run.records[run.records["game"] == "dirac"]
+    records = records.assign(optimizer=records["optimizer"].cat.rename_categories({"sgd": HOSTILE}))
+    manifest = copy.deepcopy(run.manifest)
+    manifest["study"]["optimizers"][0] = manifest["command"] = manifest["environment"]["processor"] = HOSTILE
+    tensors = [
+        (chunk | {"optimizer": HOSTILE if chunk["optimizer"] == "sgd" else chunk["optimizer"]}, held)
+        for chunk, held in run.tensors()
+    ]
+    return rendered(run, records, manifest, tensors, {HOSTILE: HOSTILE})
+
+
+def test_hostile_names_are_inert(run, html, hostile):
+    page, plain = Page(hostile), Page(html)
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("script") == 1
+    assert "b" not in tags
+    assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
+    assert page.cells[HOSTILE, "dirac"][0]["data-value"] == plain.cells["sgd", "dirac"][0]["data-value"]
+    assert HOSTILE in page.text
+    assert "1337" not in page.text
+    assert set(tags) <= {tag for tag, _ in plain.tags}
+
+
+def test_the_same_records_give_the_same_bytes(run, html, tmp_path):
+    command = f"import bench; from bench.report import write_report; write_report(bench.Run({str(run.path)!r}))"
+    environment = os.environ | {
+        "PYTHONHASHSEED": "7",
+        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+        "TZ": "Asia/Tokyo",
+    }
+    (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.fonttype: path\n")
+    subprocess.run([sys.executable, "-c", command], check=True, env=environment)
+    assert (run.path / "report.html").read_text("utf-8") == html
+
+
+# --- best ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metric", "rows", "expected"),
+    [
+        ("distance", [(1, 0.5, 2), (2, 1.9, 3), (3, 2.1, 4)], {"a", "b"}),
+        ("modes", [(8, 7, 8), (6, 5, 7.5), (3, 2, 4)], {"a", "b"}),
+        ("distance", [(np.inf, np.inf, np.inf), (2, 1, np.inf), (3, 2, 4)], {"b", "c"}),
+        ("distance", [(np.inf, np.inf, np.inf)] * 3, set()),
+        ("modes", [(0, 0, 0)] * 3, set()),
+    ],
+)
+def test_best_are_those_whose_interval_overlaps_the_bests(metric, rows, expected):
+    found = pd.DataFrame(rows, columns=["iqm", "low", "high"]).assign(optimizer=list("abc"), metric=metric, game="g")
+    assert set(found["optimizer"][best(found)]) == expected
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+LOOK = looks(["a", "b", "_c$x$"])
+LOWER, HIGHER = Axis("loss", "lower"), Axis("modes", "higher", "count")
+COSTS = np.arange(0.0, 50, 10)
+FINE = Curve(COSTS, *np.array([[5, 4, 3, 2, 1], [4, 3, 2, 1, 0.5], [6, 5, 4, 3, 2.0]]), np.array([]))
+BROKEN = Curve(COSTS, *np.array([[5, 50, 500, np.inf, np.inf]] * 2 + [[6, 60, *[np.inf] * 3]]), np.array([20.0, 25.0]))
+
+
+def texts(svg):
+    return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_every_rule_has_its_own_look():
+    found = looks([f"rule {i}" for i in range(40)])
+    assert len(set(found.values())) == 40
+    assert len({look.colour for look in list(found.values())[:10]}) == 10
+
+
+@pytest.mark.parametrize("axis", [LOWER, HIGHER])
+def test_curves_that_end(axis):
+    drawn = figures.curves({"a": FINE, "b": BROKEN}, LOOK, axis, "title")
+    assert "diverged" in texts(drawn)
+    assert any(f"{axis.better} is better" in text for text in texts(drawn))
+    assert not re.search(r"\b(inf|nan)\b", drawn)
+    assert "diverged" not in texts(figures.curves({"a": FINE}, LOOK, axis, "title"))
+
+
+def test_scores_span_a_decade_or_not():
+    def ticks(values):
+        scores = Scores(np.array(values), *np.quantile(values, [0.5, 0.25, 0.75]))
+        return texts(figures.final_scores({"a": scores}, LOOK, LOWER, "title"))
+
+    assert {"1", "10"} <= set(ticks([0.9, 2.0, 30.0]))  # logarithmic: decades alone, or with a few between
+    assert {"1.0", "1.2", "1.4"} <= set(ticks([0.9, 1.2, 1.8]))
+    assert any(text.startswith("−") for text in ticks([-500.0, 1.0, 900.0]))  # a negative one: never logarithmic
+
+
+@pytest.mark.parametrize("axis", [LOWER, HIGHER])
+def test_a_point_a_seed_and_a_cross_a_failure(axis):
+    values = np.array([1.0, 2.0, 1.5, np.nan, np.nan])
+    found = {"a": Scores(values, 1.5, 1.0, np.inf), "b": Scores(values[:3], 1.0, 1.0, 2.0)}
+    drawn = figures.final_scores(found, LOOK, axis, "title")
+    assert texts(drawn).count("2 of 5") == 1
+    assert marks(drawn, LOOK["a"].colour) == [1, 2, 3]  # the middle, the failed seeds, the others
+    assert marks(drawn, LOOK["b"].colour) == [1, 3]
+
+
+def marks(svg, colour):
+    """How many markers each series of that colour has."""
+    root = ElementTree.fromstring(svg)
+    alone = [1 for use in root.iter(f"{SVG}use") if colour in use.get("style", "")]
+    return sorted(alone + [len(group) for group in root.iter(f"{SVG}g") if colour in group.get("style", "")])
+
+
+def test_names_of_any_kind_are_drawn():
+    names = [
+        "_under",
+        "$a_b$ $",
+        "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,alpha=0.5]",
+        "漢字",
+        "a\nb",
+    ]
+    look = looks(names)
+    drawn = figures.curves(dict.fromkeys(names, FINE), look, LOWER, "title")
+    words = [text.strip() for text in texts(drawn)]
+    assert {"_under", "$a_b$ $", "漢字", "a b"} <= set(words)
+    assert any(word.startswith("lookahead[inner=") and "…" in word for word in words)
+    assert all(look[name].colour in drawn for name in names)
+    trials = Trials(("x", "y"), np.array([[0.1, 0.2], [1, 2]]), np.ones((2, 1)), np.array([1, np.inf]), (0.1, 0.2))
+    assert figures.step_pairs(dict.fromkeys(names, trials), LOWER, "title")
+    path = np.array([[[1.0, 1.0]], [[np.nan, np.inf]]])
+    assert pictures.trajectories(dict.fromkeys(names, path), look, None, None, "title")
+    cloud = (np.array([0.0, 1.0]), np.full((2, 3, 2), np.inf))
+    assert pictures.clouds(dict.fromkeys(names, cloud), None, look, "title")
+
+
+def test_a_diverging_path_is_cut_near_its_start():
+    away = 1.1 ** np.arange(100)[:, None, None] * np.ones((1, 1, 2))
+    assert pictures.square({"a": away}, np.zeros(2))[1] == pytest.approx(1.05 * 1.7)
+    near = 0.9 ** np.arange(100)[:, None, None] * np.ones((1, 1, 2))
+    assert pictures.square({"a": near}, np.zeros(2))[1] == pytest.approx(1.05)
+
+
+@given(st.lists(st.tuples(*[st.integers(-9999, 9999)] * 2, st.booleans()), min_size=1, max_size=30), st.booleans())
+def test_a_relative_path_goes_where_the_absolute_one_does(points, closed):
+    points[0] = (*points[0][:2], True)
+    absolute = " ".join(f"{'M' if new else 'L'} {x / 10:g} {y / 10:g}" for x, y, new in points) + " z" * closed
+    assert walk(_relative(absolute)) == ([(x, y, new) for x, y, new in points], closed)
+
+
+def walk(path):
+    """Points in tenths of a path of relative moves and lines, each with whether it starts a new line."""
+    found, at = [], (0, 0)
+    for part in path.removesuffix("z").split("m")[1:]:
+        numbers = [round(10 * float(number)) for number in re.findall(r"-?[\d.]+", part)]
+        for i in range(0, len(numbers), 2):
+            at = (at[0] + numbers[i], at[1] + numbers[i + 1])
+            found.append((*at, i == 0))
+    return found, path.endswith("z")
+
+
+# --- in a browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}")
+    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        yield chromium
+        chromium.close()
+
+
+def opened(browser, path, **settings):
+    """A page opened from disk, with whatever it complained about or asked for."""
+    page = browser.new_page(**settings)
+    page.heard = []
+    page.on("console", lambda message: page.heard.append(message.text))
+    page.on("pageerror", lambda error: page.heard.append(str(error)))
+    page.on("dialog", lambda dialog: (page.heard.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: page.heard.append(request.url))
+    page.goto(path.as_uri())
+    kept = [word for word in page.heard if not word.startswith(("data:image/png", "data:font/woff"))]
+    assert kept == [path.as_uri()]
+    return page
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_opens_from_disk(browser, run, html, width):
+    page = opened(browser, run.path / "report.html", viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("Promise.all([...document.fonts].map(f => f.load())).then(x => x[0].status)") == "loaded"
+    assert page.locator("figure svg").count() == html.count("<figure")
+    assert all(page.evaluate("[...document.querySelectorAll('figure svg')].map(s => s.getBBox().width > 100)"))
+    page.close()
+
+
+def test_tables_sort_by_mouse_and_keyboard(browser, run, html):
+    page = opened(browser, run.path / "report.html")
+    column = 1 + STUDY.games.index(RING)
+    values = f"[...document.querySelectorAll('#scores tbody tr')].map(r => +r.cells[{column}].dataset.value)"
+    given = page.evaluate(values)
+    head = page.locator("#scores thead th").nth(column)
+    head.locator("button").click()
+    assert page.evaluate(values) == sorted(given)
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(values) == sorted(given, reverse=True)
+    page.locator("#scores thead button").first.click()
+    assert page.locator("#scores tbody th").all_inner_texts() == sorted(STUDY.optimizers)
+    assert head.get_attribute("aria-sort") is None
+    page.close()
+
+
+def test_a_hostile_report_does_nothing(browser, tmp_path, hostile):
+    (tmp_path / "report.html").write_text(hostile, "utf-8")
+    page = opened(browser, tmp_path / "report.html")
+    page.locator("#scores thead button").first.click()
+    assert page.locator("script").count() == 1
+    assert len(page.heard) == len([word for word in page.heard if word.startswith(("data:", "file:"))])
+    page.close()

@@ -1,0 +1,246 @@
+"""A run's folder: what is saved is loaded, damage is noticed, a crash leaves old or new, one writes at a time."""
+
+import json
+import os
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from bench import store
+from bench.execute import Result
+from bench.plan import PROTOCOL, Contest, Row, chunk_id
+from bench.registry import get_metric
+from bench.spelling import SpecError
+from bench.store import SCHEMA, Folder, InUse, final_scores, pack, values_of, write_file
+
+SUFFIXES = ["parquet", "safetensors", "json"]
+ROWS = [Row(3, (("lr", 0.1),)), Row(4, (("lr", (0.1, 0.2)),), trial=7)]
+(CHUNK,) = Contest("sgd[lr=0.5]", "dirac", 20.0, 4, "cpu").chunks(ROWS, "report")
+MANIFEST = {"schema": SCHEMA, "protocol": PROTOCOL, "device": "cpu", "study": {"seeds": [1], "trials": 4}}
+
+
+def record(row, cost, value, outcome="ok", metric="distance"):
+    own = CHUNK.rows[row]
+    shared = {"row": row, "seed": own.seed, "trial": own.trial, "cost": cost, "seconds": 0.5, "ended": 20.0}
+    return shared | {"metric": metric, "value": value, "outcome": outcome}
+
+
+VALUES = [(0, 0.0, 1.0), (0, 10.0, float("inf")), (1, 0.0, float("nan")), (1, 10.0, -1e-300)]
+RESULT = Result([record(*value) for value in VALUES], {"path": torch.arange(6.0).reshape(3, 2)})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    found = Folder(tmp_path / "run")
+    found.open(MANIFEST)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def saved(folder):
+    folder.save(CHUNK, pack(CHUNK, RESULT))
+    return folder
+
+
+def file_of(folder, suffix):
+    return folder.records_path / f"{CHUNK.id}.{suffix}"
+
+
+# What is saved is loaded
+
+
+def test_a_chunk_is_loaded_as_it_was_saved(saved):
+    loaded = saved.load(CHUNK)
+    expected = pd.DataFrame(RESULT.records)[["seed", "trial", "cost", "seconds", "metric", "value", "outcome", "ended"]]
+    pd.testing.assert_frame_equal(loaded[list(expected)], expected, check_dtype=False, check_categorical=False)
+    assert list(loaded["hyperparameters"].map(values_of)) == ["lr=0.1"] * 2 + ["lr=0.1:0.2"] * 2
+    for column, value in {"optimizer": "sgd[lr=0.5]", "game": "dirac", "phase": "report"}.items():
+        assert set(loaded[column]) == {value}
+    pd.testing.assert_frame_equal(saved.records(), loaded)
+    ((chunk, tensors),) = saved.tensors()
+    assert (chunk["game"], chunk["rows"][1]["seed"]) == (CHUNK.game, 4)
+    assert torch.equal(tensors["path"], RESULT.tensors["path"])
+
+
+def test_no_records_have_the_same_columns(folder):
+    assert list(folder.records()) == list(store.COLUMNS)
+    assert folder.records().empty
+
+
+def test_a_chunk_is_named_by_all_that_is_in_it():
+    assert chunk_id(json.loads(json.dumps(CHUNK.__dict__ | {"rows": [row.__dict__ for row in ROWS]}))) == CHUNK.id
+    others = {"optimizer": "sgd", "game": "bilinear", "phase": "tune", "budget": 21.0, "marks": 5, "code": "x"}
+    others |= {"device": "cuda", "rows": (ROWS[1], ROWS[0])}
+    assert len({CHUNK.id, *(replace(CHUNK, **{key: value}).id for key, value in others.items())}) == 1 + len(others)
+    assert replace(CHUNK, device="cuda:0").id == replace(CHUNK, device="cuda:1").id
+
+
+def test_a_chunk_left_behind_is_no_part_of_the_run(saved):
+    other = replace(CHUNK, code="edited")
+    saved.save(other, pack(other, RESULT))
+    assert len(saved.records()) == 2 * len(RESULT.records)
+    saved.plan([other.id, "one still to come"])
+    assert saved.names() == [other.id]
+    assert len(saved.records()) == len(RESULT.records)
+    assert saved.has(CHUNK)  # it is not thrown away
+
+
+def test_final_scores_take_the_last_value_and_the_worst_for_failures():
+    nan = float("nan")
+    outcomes = {0: ("ok", [3.0, 1.0]), 1: ("diverged", [3.0, 2.0]), 2: ("ok", [3.0, nan]), 3: ("ok", [9.0, 0.0])}
+    rows = [
+        {"trial": 0, "seed": seed, "cost": 10.0 * k, "metric": "distance", "value": value, "outcome": outcome}
+        for seed, (outcome, values) in outcomes.items()
+        for k, value in enumerate(values)
+    ]
+    worst = get_metric("distance").worst
+    for order in (rows, rows[::-1]):
+        found = final_scores(pd.DataFrame(order), get_metric("distance"), ["trial", "seed"])
+        assert found.sort_index().tolist() == [1.0, worst, worst, 0.0]
+
+
+# Damage
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_truncation_is_noticed(saved, suffix):
+    path = file_of(saved, suffix)
+    whole = path.read_bytes()
+    for kept in (0, 1, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        assert not saved.has(CHUNK)
+    path.write_bytes(whole)
+    assert saved.has(CHUNK)
+    path.unlink()
+    assert not saved.has(CHUNK)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_flipped_bit_is_noticed(saved, suffix):
+    path = file_of(saved, suffix)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 1 + len(whole) // 60):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        assert not saved.has(CHUNK), at
+
+
+@pytest.mark.parametrize("stub", [[], 3, None, {}, {"sha256": {}}, {"sha256": 3, "schema": SCHEMA, "chunk": []}])
+def test_any_other_json_is_no_chunk(saved, stub):
+    file_of(saved, "json").write_text(json.dumps(stub))
+    assert not saved.has(CHUNK)
+
+
+def test_damaged_records_are_never_left_out_silently(saved):
+    file_of(saved, "parquet").write_bytes(b"")
+    with pytest.raises(SpecError, match="is damaged; run its study again"):
+        saved.records()
+    saved.save(CHUNK, pack(CHUNK, RESULT))
+    assert len(saved.records()) == len(RESULT.records)
+
+
+# Crashes
+
+
+@pytest.mark.parametrize("failing", ["replace", "fsync"])
+def test_a_write_that_fails_midway_leaves_the_old_file(tmp_path, monkeypatch, failing):
+    path = tmp_path / "file"
+    write_file(path, b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_chunk_half_saved_does_not_exist(folder, monkeypatch, written):
+    done = []
+
+    def killed(path, content):
+        if len(done) == written:
+            raise KeyboardInterrupt
+        done.append(path)
+        write_file(path, content)
+
+    monkeypatch.setattr(store, "write_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save(CHUNK, pack(CHUNK, RESULT))
+    assert not folder.has(CHUNK)
+    assert folder.records().empty
+
+
+# Folders
+
+
+def test_the_same_study_goes_on(saved):
+    saved.close()
+    again = Folder(saved.path)
+    again.open(MANIFEST | {"environment": "another"})
+    assert again.has(CHUNK)
+    assert "environment" not in again.manifest()  # provenance is that of the first
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"study": {"seeds": [2], "trials": 4}}, r"\(other seeds\)"),
+        ({"study": {"seeds": [2], "trials": 5}}, r"\(other seeds, trials\)"),
+        ({"device": "cuda"}, r"\(other device\)"),
+        ({"protocol": "0.9"}, r"\(other protocol\)"),
+    ],
+)
+def test_another_study_is_refused(folder, changed, says):
+    before = (folder.path / "study.json").read_bytes()
+    folder.close()
+    with pytest.raises(SpecError, match=says):
+        Folder(folder.path).open(MANIFEST | changed)
+    assert (folder.path / "study.json").read_bytes() == before
+
+
+def test_one_writes_at_a_time(folder):
+    with pytest.raises(InUse, match=f"in use by process {os.getpid()}"):
+        Folder(folder.path).open(MANIFEST)
+    assert (folder.path / ".holder").exists()  # who was refused leaves the holder's mark alone
+    folder.close()
+    Folder(folder.path).open(MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"{", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[1]", "is damaged"),
+        (b'{"schema": "one", "study": {}}', "is damaged"),
+        (b'{"schema": 1}', "is damaged"),
+        (json.dumps({"schema": SCHEMA + 1}).encode(), f"has schema {SCHEMA + 1}; up to {SCHEMA} is known"),
+    ],
+)
+def test_an_unreadable_manifest_is_one_line(folder, content, says):
+    folder.close()
+    (folder.path / "study.json").write_bytes(content)
+    for act in (folder.manifest, lambda: folder.open(MANIFEST)):
+        with pytest.raises(SpecError, match=says) as error:
+            act()
+        assert "\n" not in str(error.value)
+
+
+def test_no_folder_of_a_run(tmp_path):
+    with pytest.raises(SpecError, match="is no run's folder"):
+        Folder(tmp_path).manifest()
+
+
+@pytest.mark.parametrize("below", ["file", "file/run", f"{'x' * 300}/run"])
+def test_a_folder_that_cannot_be_written(tmp_path, below):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpecError, match="cannot be written"):
+        Folder(tmp_path / below).open(MANIFEST)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
