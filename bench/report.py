@@ -29,7 +29,7 @@ from bench.spec import Study
 from bench.spelling import SpecError, parse
 from bench.store import write_file
 from bench.svg import FONT, font
-from bench.table import best, table
+from bench.table import best, rounded, table
 
 if TYPE_CHECKING:
     from bench.runner import Run
@@ -110,11 +110,6 @@ def _ranges(seeds: Iterable[int]) -> str:
         else:
             found.append([seed, seed])
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in found)
-
-
-def _rounded(values: str) -> str:
-    """Hyperparameters with three digits each."""
-    return re.sub(r"\d+\.\d+(e-?\d+)?|\d+e-\d+", lambda found: f"{float(found[0]):.3g}", values)
 
 
 def _equations(spelled: str) -> list[tuple[str, str, str]]:
@@ -202,5 +197,5 @@ def _overview(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, dict[str,
     """rule -> game -> what its cell shows; nothing where the rule is not finished there."""
     cells: dict[str, dict[str, dict[str, Any]]] = {rule: {} for rule in study["optimizers"]}
     for row in found.assign(best=best(found)).to_dict("records"):
-        cells[row["optimizer"]][row["game"]] = row | {"hyperparameters": _rounded(row["hyperparameters"])}
+        cells[row["optimizer"]][row["game"]] = row | {"hyperparameters": rounded(row["hyperparameters"])}
     return cells

@@ -15,7 +15,7 @@ from bench.contracts import Game, UpdateRule, hyperparameters
 from bench.registry import NamedMetric, Preset, directions, games, get_rule, metrics, rules
 from bench.runner import Run
 from bench.spelling import SpecError, nearest, write
-from bench.table import best, games_of, to_csv
+from bench.table import best, games_of, rounded, to_csv
 
 
 def number(value: float) -> str:
@@ -49,7 +49,7 @@ def _draw(console: Console, found: pd.DataFrame, marked: pd.Series) -> None:
             style = "bold" if marked[row.Index] else ""
             shown.add_row(
                 escape(row.optimizer), interval(row), f"{row.diverged} of {row.n}", f"{row.cost:,.0f}",
-                f"{row.seconds:.2g}", row.hyperparameters, style=style,
+                f"{row.seconds:.2g}", rounded(row.hyperparameters), style=style,
             )  # fmt: skip
         console.print(shown)
 
@@ -65,7 +65,9 @@ def _rows(found: pd.DataFrame, bold: Callable[[str], str], plain: Callable[[str]
     for row, marked in zip(found.itertuples(), best(found), strict=True):
         names = [plain(str(name)) for name in (row.game, row.optimizer, row.metric)]
         score = bold(interval(row)) if marked else interval(row)
-        rows.append([*names, score, f"{row.diverged} of {row.n}", f"{row.cost:g}", plain(str(row.hyperparameters))])
+        rows.append(
+            [*names, score, f"{row.diverged} of {row.n}", f"{row.cost:g}", plain(rounded(str(row.hyperparameters)))]
+        )
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,11 @@ def _costs(own: pd.DataFrame) -> dict[str, Any]:
         "tuning_seconds": float(ends["seconds"][~report].sum()),
         "hyperparameters": values_of(frozen) if json.loads(frozen) else "defaults",
     }
+
+
+def rounded(hyperparameters: str) -> str:
+    """Hyperparameters for people: three digits each; the CSV has them all."""
+    return re.sub(r"\d+\.\d+(e-?\d+)?|\d+e-\d+", lambda found: f"{float(found[0]):.3g}", hyperparameters)
 
 
 def games_of(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
