@@ -105,7 +105,8 @@ def run(
     from bench.show import terminal
 
     _print(terminal(finished))
-    _print(str(finished.report()))
+    whole = not finished.changed and all((finished.path / name).exists() for name in ("table.csv", "report.html"))
+    _print(str(finished.path / "report.html" if whole else finished.report()))
     failed = finished.errors
     if failed:
         return _say(f"{len(failed)} chunks failed; their tracebacks are in {failed[0].parent}", FAILED)

@@ -44,10 +44,11 @@ class Run:
 
     Args:
         path: the folder that ``bench run`` wrote.
+        changed: whether something was trained since its report was written.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, changed: bool = True) -> None:
+        self.path, self.changed = Path(path), changed
         self.folder = Folder(self.path)
         self.manifest = self.folder.manifest()
         self._records: pd.DataFrame | None = None
@@ -109,10 +110,11 @@ def run(
     folder = Folder(Path(out) if out is not None else Path("results") / study.name)
     folder.open(manifest(study, device))
     try:
-        _Coordinator(study, folder, jobs, device, watch).run()
+        done = _Coordinator(study, folder, jobs, device, watch)
+        done.run()
     finally:
         folder.close()
-    return Run(folder.path)
+    return Run(folder.path, changed=done.status.done > 0)
 
 
 def contest_chunks(contest: Contest, study: Study) -> Generator[list[Chunk], pd.DataFrame, None]:
@@ -263,11 +265,18 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     cells = sum(planned_replicas(study, rule) for rule in study.optimizers) * len(study.games)
     seconds = 0.0
     for game in study.games:
-        trial = Contest(study.optimizers[0], game, min(50.0, study.cost_of(game)), 1, device)
-        (chunk, *_) = trial.chunks(trial.report_rows(study.seeds[:10], {}), "report")
-        execute(chunk)  # once to warm up
-        start = time.perf_counter()
-        execute(chunk)
-        pace = (time.perf_counter() - start) / chunk.cost
+        pace, judging = _pace(Contest(study.optimizers[0], game, min(60.0, study.cost_of(game)), 1, device))
         seconds += pace * sum(cost for (_, other), cost in planned.items() if other == game)
+        seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(study.optimizers)
     return cells, sum(planned.values()), seconds
+
+
+def _pace(trial: Contest, replicas: int = 24) -> tuple[float, float]:
+    """Seconds of a gradient evaluation and of judging once, each for one replica of a stack."""
+    (chunk, *_) = trial.chunks(trial.report_rows(range(replicas), {}), "report")
+    execute(chunk)  # once to warm up
+    start = time.perf_counter()
+    records = execute(chunk).records
+    whole = (time.perf_counter() - start) / len(chunk.rows)
+    training = max(record["seconds"] for record in records)
+    return training / chunk.budget, max(0.0, whole - training) / (chunk.marks + 1)
