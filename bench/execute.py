@@ -50,8 +50,9 @@ def hold_memory() -> None:
     """Tell the allocator to keep what autograd frees at every step: page faults cost up to a third of a step."""
     with suppress(OSError, AttributeError, TypeError):  # an allocator other than glibc's goes on as it is
         allocator = ctypes.CDLL(None)
-        for option, size in ((M_TOP_PAD, 256 << 20), (M_TRIM_THRESHOLD, 2 << 30), (M_MMAP_THRESHOLD, 1 << 30)):
-            allocator.mallopt(option, ctypes.c_int(min(size, 2**31 - 1)))
+        allocator.mallopt(M_MMAP_THRESHOLD, 1 << 30) or allocator.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # older: at most
+        allocator.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+        allocator.mallopt(M_TOP_PAD, 256 << 20)
 
 
 def execute(chunk: Chunk, progress: Progress = lambda cost: None) -> Result:
