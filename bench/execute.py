@@ -9,7 +9,7 @@ evaluation than at the one before, however slowly: a vanishing step size only hi
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -106,6 +106,7 @@ class _Training:
         self.solution = self.game.solution().to(self.w) if isinstance(self.game, Solvable) else None
         self.seconds = 0.0
         self.evaluated: list[tuple[float, float, Tensor, dict[str, Tensor]]] = []
+        self.distances: list[Tensor] = []
         self.pictures: list[tuple[float, Tensor]] = []
         self.path: list[tuple[float, Tensor]] = []
 
@@ -145,7 +146,13 @@ class _Training:
     def _within(self, w: Tensor) -> Tensor:
         """[R]: still in the range in which the game means something; false for NaN."""
         near = w.abs().amax(dim=1) <= LIMIT
-        return near if self.solution is None else near & ((w - self.solution).norm(dim=1) <= self.game.escape)
+        return near if self.solution is None else near & (self._distance(w) <= self.game.escape)
+
+    def _distance(self, w: Tensor) -> Tensor:
+        """[R]: how far the replicas are from the solution."""
+        assert self.solution is not None
+        distances: Tensor = torch.linalg.vector_norm(w - self.solution, dim=1)
+        return distances
 
     def _answer(self) -> Tensor:
         return self.rule.answer(self.w, self.s)
@@ -161,6 +168,8 @@ class _Training:
             torch.cuda.synchronize()
         w = self._answer()
         values = {m.name: m(self.game, w, self.judge).detach().double().cpu() for m in self._metrics()}
+        if self.solution is not None:
+            self.distances.append(self._distance(w).cpu())
         self.evaluated.append((self.F.cost, self.seconds / len(self.rows), self.alive.cpu().clone(), values))
 
     def _picture(self) -> None:
@@ -169,10 +178,9 @@ class _Training:
 
     def _departed(self) -> Tensor:
         """[R]: at every evaluation farther from the solution than at the one before."""
-        if not isinstance(self.game, Solvable):
+        if len(self.distances) < 3:
             return torch.zeros(len(self.rows), dtype=torch.bool)
-        distances = torch.stack([values["distance"] for *_, values in self.evaluated])
-        return (distances.diff(dim=0) > 0).all(dim=0) & (len(distances) > 2)
+        return (torch.stack(self.distances).diff(dim=0) > 0).all(dim=0)
 
     def _result(self) -> Result:
         departed = self._departed() & self.ended.isnan()
@@ -182,13 +190,14 @@ class _Training:
             outcome = "ok" if self.ended[r].isnan() else "diverged"
             ended = self.F.cost if outcome == "ok" else float(self.ended[r])
             shared = {"row": r, "seed": row.seed, "trial": row.trial, "outcome": outcome, "ended": ended}
-            for cost, seconds, alive, values in self.evaluated:
-                if alive[r]:
-                    for name, value in values.items():
-                        records.append(
-                            shared | {"cost": cost, "seconds": seconds, "metric": name, "value": float(value[r])}
-                        )
+            records += [shared | measured for measured in self._measured(r)]
         return Result(records, self._tensors())
+
+    def _measured(self, r: int) -> Iterator[dict[str, Any]]:
+        """What was measured of one replica, for as long as it was in the game."""
+        for cost, seconds, alive, values in self.evaluated:
+            for name, value in values.items() if alive[r] else ():
+                yield {"cost": cost, "seconds": seconds, "metric": name, "value": float(value[r])}
 
     def _tensors(self) -> dict[str, Tensor]:
         found = {}

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from bench.randomness import GRAIN
 
-Number = "float | Tensor"
-
 
 def adam_pass(
     g: Tensor, m: Tensor, v: Tensor, t: Tensor, beta1: float | Tensor, beta2: float | Tensor, eps: float | Tensor
