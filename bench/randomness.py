@@ -27,26 +27,24 @@ def _generator(seed: int, stream: str, block: int) -> torch.Generator:
 @lru_cache(maxsize=64)
 def _drawn(
     seeds: tuple[int, ...], stream: str, block: int, shape: tuple[int, int], law: str, dtype: torch.dtype
-) -> Tensor:
-    """One block for each distinct seed, [draws, seeds, numbers]: a draw's slice is contiguous."""
-    stacked = torch.empty(shape[0], len(seeds), shape[1], dtype=dtype)
-    for i, seed in enumerate(seeds):
+) -> tuple[Tensor, Tensor]:
+    """One block for each distinct seed, [draws, distinct, numbers], and each row's place in it, [R]."""
+    distinct = {seed: i for i, seed in enumerate(dict.fromkeys(seeds))}
+    stacked = torch.empty(shape[0], len(distinct), shape[1], dtype=dtype)
+    for seed, i in distinct.items():
         generator, numbers = _generator(seed, stream, block), torch.empty(shape, dtype=dtype)
         stacked[:, i] = getattr(numbers, f"{law}_")(generator=generator)
-    return stacked
+    return stacked, torch.tensor([distinct[seed] for seed in seeds])
 
 
 def _rows(
     seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], law: str, dtype: torch.dtype, block: int
 ) -> Tensor:
-    asked = seeds.tolist()
-    distinct = tuple(dict.fromkeys(asked))
     count = prod(shape)
     padded = -(-count // GRAIN) * GRAIN
-    drawn = _drawn(distinct, stream, draw // block, (block, padded), law, dtype)[draw % block]
-    place = {seed: i for i, seed in enumerate(distinct)}
-    own = drawn.index_select(0, torch.tensor([place[seed] for seed in asked]))  # a copy: what is drawn stays as it was
-    return own[:, :count].reshape(len(asked), *shape)
+    stacked, place = _drawn(tuple(seeds.tolist()), stream, draw // block, (block, padded), law, dtype)
+    own = stacked[draw % block].index_select(0, place)  # a copy: what is drawn stays as it was
+    return own[:, :count].reshape(len(place), *shape)
 
 
 def normal(
