@@ -41,11 +41,14 @@ def work(chunk: Chunk, progress: Callable[[float], None]) -> Done:
     from bench.execute import execute
     from bench.store import pack
 
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums split over threads would change last bits from machine to machine
     try:
         return Done(pack(chunk, execute(chunk, progress)))
     except Exception:
         return Done({}, traceback.format_exc())
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Here:

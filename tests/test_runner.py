@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import trim_mean
 
 import bench
@@ -341,3 +342,13 @@ def test_a_rule_whose_seeds_are_not_all_in_comes_later():
     assert list(table(records, asked)["optimizer"]) == ["sgd"]
     assert table(records.iloc[:0], asked).empty
     assert best(table(records.iloc[:0], asked)).empty
+
+
+def test_the_callers_threads_are_given_back(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        bench.run(bench.Study(optimizers=["sgd"], games=["dirac"], trials=0, budget=4), out=tmp_path / "run")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
