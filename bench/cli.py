@@ -55,9 +55,9 @@ def _expected(error: Exception) -> int | None:
         return _say(error.format_message(), WRONG_USE)
     if isinstance(error, SpecError):
         return _say(str(error), WRONG_USE)
-    if type(error).__name__ == "InUse":
-        return _say(str(error), IN_USE)
-    return None
+    from bench.store import InUse  # heavy, and needed only where a run was under way
+
+    return _say(str(error), IN_USE) if isinstance(error, InUse) else None
 
 
 def _say(text: str, code: int) -> int:
@@ -105,8 +105,7 @@ def run(
     from bench.show import terminal
 
     _print(terminal(finished))
-    whole = not finished.changed and all((finished.path / name).exists() for name in ("table.csv", "report.html"))
-    _print(str(finished.path / "report.html" if whole else finished.report()))
+    _print(str(finished.path / "report.html" if finished.reported else finished.report()))
     failed = finished.errors
     if failed:
         return _say(f"{len(failed)} chunks failed; their tracebacks are in {failed[0].parent}", FAILED)

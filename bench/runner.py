@@ -14,13 +14,13 @@ import pandas as pd
 from torch import Tensor
 
 from bench.execute import Result, execute
-from bench.plan import Chunk, Contest, tunable
+from bench.plan import Chunk, Contest, report_rows, tunable
 from bench.provenance import manifest
 from bench.registry import get_game
 from bench.slots import Done, Here, Slots
 from bench.spec import Study, check_device
 from bench.store import Folder, pack, write_file
-from bench.tune import Choice, tune
+from bench.tune import tune
 
 RETRIES = 2  # a chunk that killed its worker this often is an error
 
@@ -33,7 +33,6 @@ class Status:
     done: float = 0.0
     skipped: float = 0.0
     running: list[str] = field(default_factory=list)
-    errors: int = 0
 
 
 Watch = Callable[[Status], None]
@@ -44,11 +43,10 @@ class Run:
 
     Args:
         path: the folder that ``bench run`` wrote.
-        changed: whether something was trained since its report was written.
     """
 
-    def __init__(self, path: str | Path, changed: bool = True) -> None:
-        self.path, self.changed = Path(path), changed
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
         self.folder = Folder(self.path)
         self.manifest = self.folder.manifest()
         self._records: pd.DataFrame | None = None
@@ -72,7 +70,15 @@ class Run:
         from bench.table import to_csv
 
         write_file(self.path / "table.csv", to_csv(self.table()).encode())
-        return write_report(self)
+        path = write_report(self)
+        write_file(self.path / ".reported", self.folder.digest().encode())
+        return path
+
+    @property
+    def reported(self) -> bool:
+        """Whether ``table.csv`` and ``report.html`` are there and made of the records that are there now."""
+        mark, *made = (self.path / name for name in (".reported", "table.csv", "report.html"))
+        return all(path.exists() for path in (mark, *made)) and mark.read_text() == self.folder.digest()
 
     @property
     def study(self) -> dict[str, Any]:
@@ -110,17 +116,16 @@ def run(
     folder = Folder(Path(out) if out is not None else Path("results") / study.name)
     folder.open(manifest(study, device))
     try:
-        done = _Coordinator(study, folder, jobs, device, watch)
-        done.run()
+        _Coordinator(study, folder, jobs, device, watch).run()
     finally:
         folder.close()
-    return Run(folder.path, changed=done.status.done > 0)
+    return Run(folder.path)
 
 
 def contest_chunks(contest: Contest, study: Study) -> Generator[list[Chunk], pd.DataFrame, None]:
     """All rounds of one rule on one game: tuning, then the report seeds at the frozen values."""
-    choice: Choice = yield from tune(contest, study.trials, study.tuning_seeds)
-    yield contest.chunks(contest.report_rows(study.seeds, choice.values), "report")
+    values = yield from tune(contest, study.trials, study.tuning_seeds)
+    yield contest.chunks(report_rows(study.seeds, values), "report")
 
 
 def planned_cost(study: Study) -> dict[tuple[str, str], float]:
@@ -148,7 +153,8 @@ class _Coordinator:
             for rule in study.optimizers
         ]
         self.queue: list[tuple[int, Chunk]] = []
-        self.waiting: dict[int, list[Chunk]] = {}
+        self.rounds: dict[int, list[Chunk]] = {}
+        self.missing: dict[int, set[str]] = {}
         self.busy: dict[Future[Done], tuple[int, int, Chunk]] = {}
         self.attempts: dict[str, int] = {}
         self.planned: list[str] = []
@@ -174,17 +180,18 @@ class _Coordinator:
     def _plan(self, index: int, chunks: list[Chunk] | None) -> None:
         """A contest's next round: what is stored is skipped; a round that is whole leads on to the next."""
         while chunks is not None:
-            self.waiting[index] = chunks
+            self.rounds[index] = chunks
             self.planned += [chunk.id for chunk in chunks]
             missing = [chunk for chunk in chunks if not self.folder.has(chunk)]
-            self.status.skipped += sum(chunk.cost for chunk in chunks if chunk not in missing)
+            self.missing[index] = {chunk.id for chunk in missing}
+            self.status.skipped += sum(chunk.cost for chunk in chunks) - sum(chunk.cost for chunk in missing)
             if missing:
                 self.queue += [(index, chunk) for chunk in missing]
                 return
             chunks = self._next(index)
 
     def _next(self, index: int) -> list[Chunk] | None:
-        records = pd.concat([self.folder.load(chunk) for chunk in self.waiting[index]], ignore_index=True)
+        records = pd.concat([self.folder.load(chunk) for chunk in self.rounds[index]], ignore_index=True)
         try:
             return self.contests[index].send(records)
         except StopIteration:
@@ -211,7 +218,8 @@ class _Coordinator:
                 self.queue.insert(0, (index, chunk))
                 continue
             self._keep(chunk, outcome)
-            if all(self.folder.has(other) for other in self.waiting[index]):
+            self.missing[index].discard(chunk.id)
+            if not self.missing[index]:
                 self._plan(index, self._next(index))
                 self.folder.plan(self.planned)
         self._show()
@@ -228,7 +236,6 @@ class _Coordinator:
 
     def _keep(self, chunk: Chunk, outcome: Done) -> None:
         if outcome.error:
-            self.status.errors += 1
             (self.folder.path / "errors").mkdir(exist_ok=True)
             write_file(self.folder.path / "errors" / f"{chunk.id}.txt", f"{chunk}\n\n{outcome.error}".encode())
             outcome = Done(pack(chunk, failed(chunk)))
@@ -253,12 +260,6 @@ def failed(chunk: Chunk) -> Result:
     return Result([nothing | {"row": r, "seed": row.seed, "trial": row.trial} for r, row in enumerate(chunk.rows)])
 
 
-def eta(status: Status, began: float) -> float:
-    """Seconds still to go, by the pace so far; infinite before anything is done."""
-    left = status.planned - status.done - status.skipped
-    return (time.monotonic() - began) * left / status.done if status.done > 0 else float("inf")
-
-
 def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     """(cells, cost, seconds on one job) of a study, by a short trial of the first rule on each game."""
     planned = planned_cost(study)
@@ -273,7 +274,7 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
 
 def _pace(trial: Contest, replicas: int = 24) -> tuple[float, float]:
     """Seconds of a gradient evaluation and of judging once, each for one replica of a stack."""
-    (chunk, *_) = trial.chunks(trial.report_rows(range(replicas), {}), "report")
+    (chunk, *_) = trial.chunks(report_rows(range(replicas), {}), "report")
     execute(chunk)  # once to warm up
     start = time.perf_counter()
     records = execute(chunk).records

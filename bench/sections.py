@@ -21,7 +21,7 @@ from bench.oracle import Oracle
 from bench.pictures import Field
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.statistics import bootstrap_rules, interquartile_mean
-from bench.table import curves, scores
+from bench.table import curves, last_evaluations, scores
 
 PATHS = 2  # replicas drawn in the plane
 FRAMES = 4  # moments of training at which samples are drawn
@@ -192,9 +192,8 @@ def _curves(own: pd.DataFrame, metric: NamedMetric, order: list[str]) -> dict[st
 
 def _finals(own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric) -> dict[str, Scores]:
     """Each rule's final scores, NaN for a failure."""
-    mine = own[(own["phase"] == "report") & (own["metric"] == metric.name)]
-    last = mine.sort_values("cost", kind="stable").groupby(["optimizer", "seed"], observed=True).last()
-    known = last["value"].where(last["outcome"] == "ok").unstack("seed")
+    report = own[own["phase"] == "report"]
+    known = last_evaluations(report, metric, ["optimizer", "seed"])["value"].unstack("seed")
     return {
         str(rule): Scores(known.loc[rule].to_numpy(float), float(row["iqm"]), float(row["low"]), float(row["high"]))
         for rule, row in rows.iterrows()
@@ -206,8 +205,8 @@ def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
     tuned = own[(own["phase"] == "tune") & (own["metric"] == metric.name)]
     if tuned.empty:
         return None
-    last = tuned.sort_values("cost", kind="stable").groupby(["trial", "seed"], observed=True).last()
-    values = last["value"].where(last["outcome"] == "ok").unstack("seed").to_numpy(float)
+    last = last_evaluations(tuned, metric, ["trial", "seed"])
+    values = last["value"].unstack("seed").to_numpy(float)
     tried = [json.loads(text) for text in last["hyperparameters"].groupby("trial").first()]
     frozen = own.loc[own["phase"] == "report", "hyperparameters"]
     names = tuple(tried[0])

@@ -30,8 +30,7 @@ from torch import Tensor
 
 from bench.execute import Result
 from bench.plan import Chunk, chunk_id
-from bench.registry import NamedMetric
-from bench.spelling import SpecError, write
+from bench.spelling import SpecError
 
 SCHEMA = 1
 SUFFIXES = ("parquet", "safetensors")
@@ -185,6 +184,11 @@ class Folder:
             planned = here
         return sorted(here & planned)
 
+    def digest(self) -> str:
+        """A hash of the run's records, by the hashes that stand beside them."""
+        stubs = ((self.records_path / f"{name}.json").read_bytes() for name in self.names())
+        return hashlib.sha256(b"".join(stubs)).hexdigest()
+
     def records(self) -> pd.DataFrame:
         """All records of the run, long: a row a replica, evaluation and metric."""
         return _frame([self._whole(name) for name in self.names()])
@@ -207,17 +211,3 @@ def _frame(tables: list[pa.Table]) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries().to_pandas()
-
-
-def final_scores(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.Series:
-    """The last value of a metric of every replica, indexed by ``by``; failed replicas have the metric's worst."""
-    own = records[records["metric"] == metric.name].sort_values("cost", kind="stable")
-    last = own.drop_duplicates(by, keep="last").set_index(by)
-    failed = (last["outcome"] != "ok") | last["value"].isna()
-    return last["value"].where(~failed, metric.worst)
-
-
-def values_of(text: str) -> str:
-    """Hyperparameters as people read them: ``lr=0.1``."""
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
-    return ", ".join(f"{key}={write(value)}" for key, value in values.items())

@@ -10,8 +10,20 @@ import numpy as np
 import pandas as pd
 
 from bench.registry import NamedMetric, get_game, get_metric
+from bench.spelling import write
 from bench.statistics import best_last_gap, bootstrap_rules, interquartile_mean, oscillation, wilson
-from bench.store import final_scores, values_of
+
+
+def last_evaluations(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.DataFrame:
+    """Every replica's last record of a metric, indexed by ``by``; the value of a failed one is NaN."""
+    own = records[records["metric"] == metric.name].sort_values("cost", kind="stable")
+    last = own.drop_duplicates(by, keep="last").set_index(by)  # not groupby().last(), which skips a final NaN
+    return last.assign(value=last["value"].where(last["outcome"] == "ok"))
+
+
+def final_scores(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.Series:
+    """The last value of a metric of every replica, indexed by ``by``; failed replicas have the metric's worst."""
+    return last_evaluations(records, metric, by)["value"].fillna(metric.worst)
 
 
 def scores(records: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
@@ -98,6 +110,12 @@ def _costs(own: pd.DataFrame) -> dict[str, Any]:
         "tuning_seconds": float(ends["seconds"][~report].sum()),
         "hyperparameters": values_of(frozen) if json.loads(frozen) else "defaults",
     }
+
+
+def values_of(text: str) -> str:
+    """Hyperparameters as people read them: ``lr=0.1``."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    return ", ".join(f"{key}={write(value)}" for key, value in values.items())
 
 
 def rounded(hyperparameters: str) -> str:

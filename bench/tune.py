@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,31 +19,21 @@ from optuna.distributions import FloatDistribution
 from bench.contracts import hyperparameters
 from bench.plan import TUNING_SEED, Chunk, Contest, Row, Values, tunable
 from bench.registry import NamedMetric, get_game, get_metric, get_rule
-from bench.store import final_scores
+from bench.table import final_scores
 
 BATCH = 8  # trials that TPE proposes at once
 MARKS = 5  # evaluations of a tuning replica
 
-Round = Generator[list[Chunk], pd.DataFrame, "Choice"]
+Rounds = Generator[list[Chunk], pd.DataFrame, Values]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What tuning froze: the values, their score, and whether the best stood at the edge of its range."""
-
-    values: Values
-    score: float
-    edge: bool = False
-    untunable: bool = False
-
-
-def tune(contest: Contest, trials: int, seeds: int) -> Round:
-    """Yields the chunks of each round and is sent their records; returns the choice."""
+def tune(contest: Contest, trials: int, seeds: int) -> Rounds:
+    """Yields the chunks of each round and is sent their records; returns the values to freeze."""
     rule, metric = get_rule(contest.optimizer), get_metric(get_game(contest.game).score)
     space = tunable(contest.optimizer)
     default = {path: value for path, (_, value) in hyperparameters(rule).items() if path in space}
     if trials == 0 or not space:
-        return Choice({}, float("nan"))
+        return {}
     search = _Search(space, trials, metric)
     while batch := search.ask():
         points = [(tuple(sorted(trial.params.items())), trial.number) for trial in batch]
@@ -104,12 +93,10 @@ class _Search:
             fractions = np.delete(fractions, np.abs(fractions).argmin())
         return [{path: float(np.clip(best * np.exp(fraction), low, high))} for fraction in fractions]
 
-    def choice(self, default: Values) -> Choice:
+    def choice(self, default: Values) -> Values:
         """The best trial; the declared default where every trial failed."""
         best = self.study.best_trial
         assert best.value is not None
         if self.sign * best.value == self.worst:
-            return Choice(default, self.worst, untunable=True)
-        ends = [(best.params[path], end) for path, (low, high, _) in self.space.items() for end in (low, high)]
-        edge = any(abs(np.log(value / end)) < 1e-6 for value, end in ends)
-        return Choice(dict(best.params), self.sign * best.value, edge)
+            return default
+        return dict(best.params)

@@ -23,6 +23,7 @@ from bench import figures, pictures
 from bench.figures import Axis, Curve, Scores, Trials, looks
 from bench.registry import get_metric
 from bench.report import number, render, write_report
+from bench.sections import trials_of
 from bench.svg import _relative
 from bench.table import best
 
@@ -487,3 +488,15 @@ def test_a_hostile_report_does_nothing(browser, tmp_path, hostile):
     assert page.locator("script").count() == 1
     assert len(page.heard) == len([word for word in page.heard if word.startswith(("data:", "file:"))])
     page.close()
+
+
+def test_a_final_value_that_is_no_number_is_a_failure_in_the_figures_too():
+    values = [3.0, 2.0, float("nan")]
+    records = pd.DataFrame(
+        {"optimizer": "sgd", "game": "dirac", "hyperparameters": '{"lr": 0.1}', "seed": 0, "phase": "tune", "trial": 0}
+        | {"cost": float(k), "seconds": 0.0, "metric": "distance", "value": value, "outcome": "ok", "ended": 2.0}
+        for k, value in enumerate(values)
+    )
+    tried = trials_of(records, get_metric("distance"))
+    assert np.isnan(tried.values).all()
+    assert tried.medians.tolist() == [np.inf]

@@ -352,3 +352,20 @@ def test_the_callers_threads_are_given_back(tmp_path):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_report_is_as_good_as_the_records_it_was_made_of(tmp_path):
+    study = bench.Study(optimizers=["sgd", "adam"], games=["dirac"], trials=0, budget=4, seeds=[0, 1])
+    run = bench.run(study, out=tmp_path / "run")
+    assert not run.reported
+    run.report()
+    assert run.reported
+    stub = next((run.path / "records").glob("*.json"))
+    stub.unlink()  # as if the report had been written half-way through the run
+    assert not bench.Run(run.path).reported
+    again = bench.run(study, out=run.path)
+    assert not again.reported
+    again.report()
+    assert again.reported
+    (run.path / "report.html").unlink()
+    assert not again.reported

@@ -13,7 +13,8 @@ from bench.execute import Result
 from bench.plan import PROTOCOL, Contest, Row, chunk_id
 from bench.registry import get_metric
 from bench.spelling import SpecError
-from bench.store import SCHEMA, Folder, InUse, final_scores, pack, values_of, write_file
+from bench.store import SCHEMA, Folder, InUse, pack, write_file
+from bench.table import final_scores, values_of
 
 SUFFIXES = ["parquet", "safetensors", "json"]
 ROWS = [Row(3, (("lr", 0.1),)), Row(4, (("lr", (0.1, 0.2)),), trial=7)]
