@@ -173,7 +173,9 @@ class _Training:
         self.evaluated.append((self.F.cost, self.seconds / len(self.rows), self.alive.cpu().clone(), values))
 
     def _picture(self) -> None:
-        samples = self.judge.samples(self._answer(), getattr(self.game, "judged", PICTURED))
+        count = getattr(self.game, "judged", PICTURED)
+        pair = slice(2)  # one replica is shown; two give the bits that the whole stack gives
+        samples = Oracle(self.game, self.F.seeds[pair]).samples(self._answer()[pair], count)
         self.pictures.append((self.F.cost, samples[0, :PICTURED].half().cpu()))
 
     def _departed(self) -> Tensor:

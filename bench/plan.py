@@ -1,4 +1,7 @@
-"""From a study to work: cells, grouped into chunks that train as one stack. Pure: nothing here runs or reads files."""
+"""From a study to work: cells, grouped into chunks that train as one stack. Nothing here runs.
+
+Of files only the source of plug-ins is read, for it is part of what a chunk is.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +48,6 @@ class Chunk:
     device: str
     code: str  # hash of the source of plug-ins, "" for what is shipped here
     rows: tuple[Row, ...]
-
-    @property
-    def cells(self) -> list[str]:
-        """Each row's cell id: a hash of all that decides its numbers."""
-        shared = (PROTOCOL, self.game, self.budget, self.marks, self.device.split(":")[0], self.code)
-        rule = get_rule(self.rule)
-        return [_hash([*shared, spell(with_values(rule, dict(row.values))), row.seed]) for row in self.rows]
 
     @property
     def id(self) -> str:
@@ -106,26 +102,27 @@ class Contest:
     def chunks(self, rows: Iterable[Row], phase: str, marks: int | None = None) -> list[Chunk]:
         """The rows as stacks of at most the game's size, in the order given."""
         rule, game = get_rule(self.optimizer), get_game(self.game)
-        rows = list(rows)
+        rows, written, code = list(rows), (spell(rule), spell(game)), plugin_code(rule, game)
         return [
             Chunk(
                 optimizer=self.optimizer,
-                rule=spell(rule),
-                game=spell(game),
+                rule=written[0],
+                game=written[1],
                 label=self.game,
                 phase=phase,
                 budget=self.budget,
                 marks=self.marks if marks is None else marks,
                 device=self.device,
-                code=plugin_code(rule, game),
+                code=code,
                 rows=tuple(rows[start : start + game.stack]),
             )
             for start in range(0, len(rows), game.stack)
         ]
 
-    def report_rows(self, seeds: Sequence[int], values: Values) -> list[Row]:
-        """A row for each report seed at the frozen values."""
-        return [Row(seed, tuple(sorted(values.items()))) for seed in seeds]
+
+def report_rows(seeds: Sequence[int], values: Values) -> list[Row]:
+    """A row for each report seed at the frozen values."""
+    return [Row(seed, tuple(sorted(values.items()))) for seed in seeds]
 
 
 def tunable(optimizer: str) -> dict[str, tuple[float, float, bool]]:

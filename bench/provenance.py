@@ -19,7 +19,6 @@ from bench.store import SCHEMA
 
 def manifest(study: Study, device: str) -> dict[str, Any]:
     """What stands in a run's ``study.json``."""
-
     return {
         "schema": SCHEMA,
         "protocol": PROTOCOL,
