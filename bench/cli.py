@@ -138,7 +138,7 @@ def _dry_run(study: Any, jobs: int, device: str) -> int:
     cells, cost, seconds = estimate(study, device)
     _print(
         f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}\n"
-        f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {_time(seconds / jobs)} on {jobs} jobs"
+        f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {_time(seconds / min(jobs, _cores()))} on {jobs} jobs"
     )
     return DONE
 
