@@ -136,9 +136,10 @@ def _dry_run(study: Any, jobs: int, device: str) -> int:
     from bench.runner import estimate
 
     cells, cost, seconds = estimate(study, device)
+    eta = _time(seconds / min(jobs, _cores()))  # more jobs than cores are no faster
     _print(
         f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}\n"
-        f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {_time(seconds / min(jobs, _cores()))} on {jobs} jobs"
+        f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {eta} on {jobs} jobs"
     )
     return DONE
 
