@@ -21,6 +21,16 @@ Batch = Mapping[str, Tensor]
 State = dict[str, Any]  # nested: str -> Tensor with leading R, or State
 
 
+def select(rows: Tensor, a: State, b: State) -> State:
+    """The memory a where ``rows`` [R, 1] is true, b elsewhere; both have the same keys."""
+    return {
+        key: select(rows, value, b[key])
+        if isinstance(value, dict)
+        else torch.where(rows.view(-1, *[1] * (value.ndim - 1)), value, b[key])
+        for key, value in a.items()
+    }
+
+
 class Game(ABC):
     """Players, where they start, their data, and one loss per player. Subclasses are frozen dataclasses."""
 
@@ -108,12 +118,23 @@ Fraction = Annotated[float, Hyperparameter("fraction", 0.0, 1.0, least=0.0, most
 Count = Annotated[int, Hyperparameter("count", 1, 10, least=0)]
 
 
+@dataclass(frozen=True)
+class Options:
+    """The value of a field that takes every key that nothing else knows, to hand it on to code from elsewhere."""
+
+    items: tuple[tuple[str, Any], ...] = ()
+
+
 class Direction(ABC):
     """How one gradient becomes a step, w <- w - lr d. A frozen dataclass; its fields are hyperparameters."""
 
     name: ClassVar[str] = ""
     scale: ClassVar[float] = 1.0
     """Multiplies a scheme's default step size and the range in which it is searched: 1 for steps like a gradient's."""
+    rests: ClassVar[bool] = True
+    """Whether the step is 0 where all gradients were."""
+    notice: ClassVar[str] = ""
+    """What a user should know before a long run, e.g. that replicas are not stacked."""
 
     def init(self, w: Tensor) -> State:
         """The memory before the first gradient; w [R, n]."""
@@ -128,11 +149,15 @@ class UpdateRule(ABC):
     """How w changes. Subclasses are frozen dataclasses; their fields are their hyperparameters.
 
     ``cost`` declares the gradient evaluations of one step; the oracle counts them, and a law holds the two equal.
-    ``rests`` says whether the rule stays where F(w) = 0.
+    ``rests`` says whether the rule stays where F(w) = 0: as its direction and inner rule do, unless it says otherwise.
     """
 
     name: ClassVar[str] = ""
-    rests: ClassVar[bool] = True
+
+    @property
+    def rests(self) -> bool:
+        """Whether the rule stays where F(w) = 0."""
+        return all(thing.rests for thing in nested(self).values())
 
     @property
     def cost(self) -> float:
@@ -156,6 +181,12 @@ Metric = Callable[[Game, Tensor, "Oracle"], Tensor]
 """(game, w [R, n], oracle) -> [R]; judged on an oracle and samples of its own."""
 
 
+def nested(owner: Any) -> dict[str, UpdateRule | Direction]:
+    """The rules and directions that stand in the fields of a rule or direction, by field."""
+    values = {field.name: getattr(owner, field.name) for field in fields(owner)}
+    return {name: value for name, value in values.items() if isinstance(value, (UpdateRule, Direction))}
+
+
 def hints(owner: Any) -> dict[str, Any]:
     """Type hints of a dataclass with their hyperparameter kinds; field name -> annotation."""
     return get_type_hints(owner, include_extras=True)
@@ -167,10 +198,11 @@ def hyperparameters(owner: Any, prefix: str = "") -> dict[str, tuple[Hyperparame
     A step size's kind comes with the range that fits the direction it steps along.
     """
     found: dict[str, tuple[Hyperparameter, Any]] = {}
-    scale = getattr(getattr(owner, "direction", None), "scale", 1.0)
+    inner = nested(owner)
+    scale = getattr(inner.get("direction"), "scale", 1.0)
     for field in fields(owner):
         value = getattr(owner, field.name)
-        if isinstance(value, (UpdateRule, Direction)):
+        if field.name in inner:
             found |= hyperparameters(value, f"{prefix}{field.name}.")
             continue
         for kind in get_args(hints(type(owner))[field.name])[1:]:

@@ -39,14 +39,15 @@ class Oracle:
         self.blocks = [slice(end - size, end) for end, size in zip(ends, game.sizes, strict=True)]
         self.draw = draw
         self.gradients = 0.0
-        self.products = 0
+        self.products = 0.0
         self.draws = 0
         self._batch: Batch | None = None
         self._drawn = False
 
     @property
     def cost(self) -> float:
-        """Gradient evaluations so far: both players on one minibatch = 1, one player = 1/2, a product = 2."""
+        """Gradient evaluations so far: both players on one minibatch = 1, one player = 1/2, a product = 2 (of one
+        player's rows, 1)."""
         return self.gradients + PRODUCT_COST * self.products
 
     def new_batch(self) -> None:
@@ -115,50 +116,80 @@ class Oracle:
             )
         return torch.cat(parts, dim=1)
 
-    def linear(self, w: Tensor, player: int | None = None) -> tuple[Tensor, Product, Product]:
+    def loss_gradient(self, w: Tensor, player: int) -> Tensor:
+        """The gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]; counted as that player."""
+        self.gradients += 1 / len(self.blocks)
+        with torch.enable_grad():
+            players = self._players(w)
+            loss = self.game.losses(players, self.batch(w))[player]
+        return torch.cat(torch.autograd.grad(loss.sum(), players, allow_unused=True, materialize_grads=True), dim=1)
+
+    def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
         """(F(w), push, pull) at w [R, n]: push(v) = J v, pull(u) = J^T u, both [R, n] -> [R, n].
 
         The graph of F(w) is built once; then each product costs one backward (J^T u) or the backward of a backward
-        that is itself built once (J v). With ``player``, F and the rows of J are that player's alone.
+        that is itself built once (J v). With ``player``, F and the rows of J are that player's alone, and so is what is
+        counted. ``own=False`` leaves the diagonal blocks out, the players' own Hessians: J becomes the H_o of the
+        literature on opponent shaping.
         """
         movers = range(len(self.blocks)) if player is None else (player,)
-        self.gradients += len(movers) / len(self.blocks)
+        share = len(movers) / len(self.blocks)
+        self.gradients += share
         with torch.enable_grad():
-            at = w.detach().requires_grad_(True)
-            players = tuple(at[:, b] for b in self.blocks)
+            players = self._players(w)
             losses = self.game.losses(players, self.batch(w))
-            parts = [torch.zeros_like(p) for p in players]
-            for i in movers:
-                (parts[i],) = torch.autograd.grad(
-                    losses[i].sum(), players[i], create_graph=True, allow_unused=True, materialize_grads=True
-                )
-            field = torch.cat(parts, dim=1)
-        pulled: list[tuple[Tensor, Tensor]] = []
+            grads = {i: _grad([losses[i].sum()], [players[i]], keep=True)[0] for i in movers}
+        field = torch.cat([grads[i].detach() if i in grads else torch.zeros_like(p) for i, p in enumerate(players)], 1)
+
+        def transposed(along: dict[int, Tensor], keep: bool) -> list[Tensor]:
+            """J^T u as one block a player; ``along`` holds u's blocks."""
+            if own:
+                return _grad(list(grads.values()), players, list(along.values()), keep)
+            total = [torch.zeros_like(p) for p in players]
+            for i, grad in grads.items():
+                others = [j for j in range(len(players)) if j != i]
+                found = _grad([grad], [players[j] for j in others], [along[i]], keep)
+                for j, part in zip(others, found, strict=True):
+                    total[j] = total[j] + part
+            return total
 
         def pull(u: Tensor) -> Tensor:
-            self.products += 1
-            return _backward(field, at, u, keep=False)
+            self.products += share
+            return torch.cat(transposed({i: u[:, self.blocks[i]] for i in grads}, keep=False), dim=1)
+
+        probed: list[tuple[dict[int, Tensor], list[Tensor]]] = []
 
         def push(v: Tensor) -> Tensor:
-            self.products += 1
-            if not pulled:
+            self.products += share
+            if not probed:  # J^T u is linear in u: its own transpose is J
                 with torch.enable_grad():
-                    probe = torch.zeros_like(field).requires_grad_(True)
-                    pulled.append((probe, _backward(field, at, probe, keep=True)))
-            probe, image = pulled[0]
-            return _backward(image, probe, v, keep=False)
+                    probes = {i: torch.zeros_like(grad).requires_grad_(True) for i, grad in grads.items()}
+                    probed.append((probes, transposed(probes, keep=True)))
+            probes, pulled = probed[0]
+            image = _grad(pulled, list(probes.values()), [v[:, block] for block in self.blocks], keep=False)
+            rows = dict(zip(probes, image, strict=True))
+            return torch.cat([rows.get(i, torch.zeros_like(p)) for i, p in enumerate(players)], dim=1)
 
-        return field.detach(), push, pull
+        return field, push, pull
+
+    def _players(self, w: Tensor) -> tuple[Tensor, ...]:
+        """Every player's parameters as a leaf of its own."""
+        return tuple(w[:, block].detach().requires_grad_(True) for block in self.blocks)
 
 
-def _backward(of: Tensor, by: Tensor, along: Tensor, keep: bool) -> Tensor:
-    """d<of, along> / d by; zeros where nothing depends."""
-    if not of.requires_grad:
-        return torch.zeros_like(by)
-    (found,) = torch.autograd.grad(
-        of, by, along, retain_graph=True, create_graph=keep, allow_unused=True, materialize_grads=True
-    )
-    return found
+def _grad(
+    of: Sequence[Tensor], by: Sequence[Tensor], along: Sequence[Tensor] | None = None, keep: bool = False
+) -> list[Tensor]:
+    """d<of, along> / d by, summed over ``of``; zeros where nothing depends. The graph stays; ``keep`` extends it."""
+    chosen = [k for k, tensor in enumerate(of) if tensor.requires_grad]
+    if not chosen:
+        return [torch.zeros_like(tensor) for tensor in by]
+    return list(
+        torch.autograd.grad(
+            [of[k] for k in chosen], by, None if along is None else [along[k] for k in chosen],
+            retain_graph=True, create_graph=keep, allow_unused=True, materialize_grads=True,
+        )
+    )  # fmt: skip
 
 
 class Judge(Oracle):

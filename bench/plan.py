@@ -10,11 +10,12 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from bench.contracts import Game, UpdateRule, hyperparameters
-from bench.registry import get_game, get_rule, spell
+from bench.registry import get_game, get_rule, path_of, spell
 from bench.spelling import Spelling, parse
 
 PROTOCOL = "1.0"
@@ -136,8 +137,8 @@ def tunable(optimizer: str) -> dict[str, tuple[float, float, bool]]:
 def _given(spelled: Spelling, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
     """The dotted paths of all that a spelling of a rule sets; a value without a key is the first field's."""
     for key, value in spelled.keys.items():
-        key = key or fields(rule)[0].name  # type: ignore[arg-type]
-        yield prefix + key
-        inner = getattr(rule, key, None)
+        path = path_of(rule, key or fields(rule)[0].name) or key  # type: ignore[arg-type]
+        yield prefix + path
+        inner = attrgetter(path)(rule)
         if isinstance(value, Spelling) and isinstance(inner, UpdateRule):
-            yield from _given(value, inner, f"{prefix}{key}.")
+            yield from _given(value, inner, f"{prefix}{path}.")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar, dataclass_transform, get_args
 
-from bench.contracts import Direction, Game, Hyperparameter, Metric, UpdateRule, hints, hyperparameters
+from bench.contracts import Direction, Game, Hyperparameter, Metric, Options, UpdateRule, hints, hyperparameters, nested
 from bench.plugins import Registry, named, place
 from bench.spelling import SpecError, Spelling, nearest, parse, write
 
@@ -22,6 +22,8 @@ class Preset:
     name: str
     spelling: str
     doc: str
+    first: str = ""
+    """The key that a value alone stands for, where it is not the spelled rule's first."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def game(name: str) -> Callable[[Class], Class]:
     return _registering(games, name)
 
 
-def preset(name: str, spelling: str, doc: str) -> None:
+def preset(name: str, spelling: str, doc: str, first: str = "") -> None:
     """Register a well-known combination; ``doc`` gives its equation first, then its source."""
-    rules.add(name, Preset(name, spelling, inspect.cleandoc(doc)), f"preset {spelling}")
+    rules.add(name, Preset(name, spelling, inspect.cleandoc(doc), first), f"preset {spelling}")
 
 
 def metric(
@@ -120,6 +122,9 @@ def _build(registry: Registry[Any], spec: str | Spelling) -> Any:
     spelled = parse(spec) if isinstance(spec, str) else spec
     thing = registry[spelled.name]
     if isinstance(thing, Preset):
+        if thing.first and "" in spelled.keys:
+            named_keys = {key or thing.first: value for key, value in spelled.keys.items()}
+            spelled = Spelling(spelled.name, named_keys)
         return _with_keys(_build(registry, parse(thing.spelling)), spelled, registry)
     if inspect.isclass(thing):
         return _with_keys(thing(), spelled, registry)
@@ -128,31 +133,52 @@ def _build(registry: Registry[Any], spec: str | Spelling) -> Any:
     return thing
 
 
+def path_of(thing: Any, key: str) -> str | None:
+    """The dotted path of a key in a rule, direction or game: its own, or of the first nested thing that knows it."""
+    if key in {f.name for f in fields(thing)}:
+        return key
+    for item in fields(thing):
+        value = getattr(thing, item.name)
+        if item.name in nested(thing) and (path := path_of(value, key)):
+            return f"{item.name}.{path}"
+        if isinstance(value, Options):
+            return item.name
+    return None
+
+
+def _known_keys(thing: Any) -> set[str]:
+    return {f.name for f in fields(thing)}.union(*map(_known_keys, nested(thing).values()))
+
+
 def _with_keys(thing: Any, spelled: Spelling, registry: Registry[Any]) -> Any:
-    """A copy of a rule or game with the keys set; a key that only its direction knows is handed to the direction."""
-    known = {f.name for f in fields(thing)} if is_dataclass(thing) else set()
+    """A copy of a rule or game with the keys set; a key that only something nested in it knows is handed on."""
+    if not is_dataclass(thing):
+        return thing
     values: dict[str, Any] = {}
-    passed: dict[str, Any] = {}
-    inner: Any = getattr(thing, "direction", None)
-    inner_known = {f.name for f in fields(inner)} if is_dataclass(inner) else set()
-    owner: type = type(thing)
-    for key, value in spelled.keys.items():
-        key = key or next(iter(f.name for f in fields(thing)), "")
-        if key in values:
-            raise SpecError(f"{spelled}: {key!r} stands twice, once without its name")
-        if key in known:
-            values[key] = _converted(getattr(thing, key), hints(owner)[key], value, f"{spelled.name}: {key}")
+    handed_on: dict[str, dict[str, Any]] = {}
+    own = {f.name for f in fields(thing)}
+    first = next((f.name for f in fields(thing)), "")
+    given = {key or first: value for key, value in spelled.keys.items()}
+    if len(given) < len(spelled.keys):
+        raise SpecError(f"{spelled}: {first!r} stands twice, once without its name")
+    for key in sorted(given, key=lambda key: key not in own):  # own keys first: a direction decides what others mean
+        if key in own:
+            hint = hints(type(thing))[key]
+            values[key] = _converted(getattr(thing, key), hint, given[key], f"{spelled.name}: {key}")
+            continue
+        made = replace(thing, **values)
+        path = path_of(made, key)
+        if path is None:
+            raise SpecError(f"{registry.what} {spelled.name!r} has no {key!r}; {nearest(key, _known_keys(made))}")
+        handed_on.setdefault(path.split(".")[0], {})[key] = given[key]
+    for name, keys in handed_on.items():
+        inner = values.get(name, getattr(thing, name))
+        if isinstance(inner, Options):
+            values[name] = Options((*inner.items, *keys.items()))
         else:
-            passed[key] = value
+            values[name] = _with_keys(inner, Spelling(inner.name, keys), directions)
     if "direction" in values:
         values |= _rescaled(thing, values)
-        inner = values["direction"]
-        inner_known = {f.name for f in fields(inner)}
-    for key in passed:
-        if key not in inner_known:
-            raise SpecError(f"{registry.what} {spelled.name!r} has no {key!r}; {nearest(key, known | inner_known)}")
-    if passed:
-        values["direction"] = _with_keys(inner, Spelling(inner.name, passed), directions)
     return replace(thing, **values) if values else thing
 
 
@@ -195,5 +221,8 @@ def spell(thing: Any) -> str:
     parts = []
     for item in fields(thing):
         value = getattr(thing, item.name)
-        parts.append(f"{item.name}={spell(value) if is_dataclass(value) else write(value)}")
+        if isinstance(value, Options):
+            parts += [f"{key}={write(option)}" for key, option in value.items]
+        else:
+            parts.append(f"{item.name}={spell(value) if is_dataclass(value) else write(value)}")
     return f"{thing.name}[{','.join(parts)}]" if parts else str(thing.name)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Decay, Direction, Epsilon, State
+from bench.elementwise import power
 from bench.fused import adam_pass
 from bench.registry import direction, preset
 
@@ -13,7 +14,9 @@ class Adam(Direction):
     """m+ = b1 m + (1-b1) g;   v+ = b2 v + (1-b2) g^2;   d = m+/(1-b1^t) / (sqrt(v+/(1-b2^t)) + eps)
 
     torch's and optax's convention: eps is added to the bias-corrected root. ``scaled_eps=true`` adds it to the root
-    before the correction, as TensorFlow and the published code of ExtraAdam and Optimistic Adam do.
+    before the correction, as TensorFlow and the published code of ExtraAdam and Optimistic Adam do. ``nesterov=true``
+    looks ahead in the numerator, b1 m+/(1-b1^(t+1)) + (1-b1) g/(1-b1^t), as optax's optimistic_adam does by default
+    (Dozat 2016).
 
     Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
     """
@@ -22,6 +25,7 @@ class Adam(Direction):
     beta2: Decay = 0.999
     eps: Epsilon = 1e-8
     scaled_eps: bool = False
+    nesterov: bool = False
 
     scale = 0.01
 
@@ -30,15 +34,19 @@ class Adam(Direction):
 
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
         t = s["t"] + 1
-        fused = None if self.scaled_eps else adam_pass(g, s["m"], s["v"], t, self.beta1, self.beta2, self.eps)
+        plain = not (self.scaled_eps or self.nesterov)
+        fused = adam_pass(g, s["m"], s["v"], t, self.beta1, self.beta2, self.eps) if plain else None
         if fused is not None:  # the equation below, in one pass
             d, m, v = fused
             return d, {"m": m, "v": v, "t": t}
         m = self.beta1 * s["m"] + (1 - self.beta1) * g
         v = self.beta2 * s["v"] + (1 - self.beta2) * g * g
-        first, second = 1 - self.beta1**t, (1 - self.beta2**t).sqrt()
+        first, second = 1 - power(self.beta1, t), (1 - power(self.beta2, t)).sqrt()
+        mean = m / first
+        if self.nesterov:
+            mean = self.beta1 * m / (1 - power(self.beta1, t + 1)) + (1 - self.beta1) * g / first
         eps = self.eps / second if self.scaled_eps else self.eps
-        return m / first / (v.sqrt() / second + eps), {"m": m, "v": v, "t": t}
+        return mean / (v.sqrt() / second + eps), {"m": m, "v": v, "t": t}
 
 
 preset(

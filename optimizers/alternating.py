@@ -14,8 +14,9 @@ GENERATOR, DISCRIMINATOR = 0, 1
 class Alternating(UpdateRule):
     """phi+ = phi - lr d(grad L_D(theta, phi)), k times;   theta+ = theta - lr d(grad L_G(theta, phi+))
 
-    Each player's direction keeps a memory of its own. On a bilinear game it stays bounded for lr sigma < 2.
-    ``generator_first`` turns the order.
+    k is ``discriminator_steps``. Each player's direction keeps a memory of its own. On a bilinear game it stays bounded
+    for lr sigma < 2. ``generator_first`` turns the order. Every discriminator step after the first draws a minibatch of
+    its own, as in Goodfellow's algorithm 1, unless ``fresh=false``; the generator meets the last one.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Gidel et al. 2019, arXiv:1807.04740, eq. 3.
     """
@@ -23,6 +24,7 @@ class Alternating(UpdateRule):
     lr: StepSize = 0.1
     discriminator_steps: Count = 1
     generator_first: bool = False
+    fresh: bool = True
     direction: Direction = Plain()
 
     @property
@@ -35,7 +37,10 @@ class Alternating(UpdateRule):
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         moves = [(DISCRIMINATOR, "discriminator")] * self.discriminator_steps
         first = [(GENERATOR, "generator")]
+        before = None
         for player, name in first + moves if self.generator_first else moves + first:
+            if self.fresh and player == before:
+                F.new_batch()
             d, memory = self.direction(F(w, player), s[name], w)
-            w, s = F.within(player, w - self.lr * d, w), s | {name: memory}
+            w, s, before = F.within(player, w - self.lr * d, w), s | {name: memory}, player
         return w, s

@@ -12,28 +12,31 @@ from optimizers.plain import Plain
 class Extragradient(UpdateRule):
     """w' = w - lr d(F(w));   w+ = w - lr d(F(w'))
 
-    Both half-steps advance the same memory of the direction, as in Gidel's algorithm 4. ``fresh=true`` draws another
-    minibatch for the second half-step, as their published loop does.
+    Both half-steps advance the same memory of the direction, as in Gidel's algorithm 4; ``own_memory=true`` gives the
+    half-step ahead a memory of its own, as Chavdarova et al. 2021 do on MNIST. ``fresh=true`` draws another minibatch
+    for the second half-step, as Gidel's published loop does.
 
     Source: Korpelevich 1976; Gidel et al. 2019, arXiv:1802.10551, eq. 10 and algorithm 4.
     """
 
     lr: StepSize = 0.1
     fresh: bool = False
+    own_memory: bool = False
     direction: Direction = Plain()
 
     cost = 2.0
 
     def init(self, w: Tensor) -> State:
-        return self.direction.init(w)
+        return {name: self.direction.init(w) for name in ("direction", "ahead")[: 1 + self.own_memory]}
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        d, s = self.direction(F(w), s, w)
-        ahead = w - self.lr * d
+        first = "ahead" if self.own_memory else "direction"
+        d, memory = self.direction(F(w), s[first], w)
+        ahead, s = w - self.lr * d, s | {first: memory}
         if self.fresh:
             F.new_batch()
-        d, s = self.direction(F(ahead), s, w)
-        return w - self.lr * d, s
+        d, memory = self.direction(F(ahead), s["direction"], w)
+        return w - self.lr * d, s | {"direction": memory}
 
 
 preset(

@@ -5,8 +5,36 @@ from torch import Tensor
 
 from bench.contracts import Coefficient, Direction, State, StepSize, UpdateRule
 from bench.oracle import Oracle
-from bench.registry import preset, rule
+from bench.registry import direction, preset, rule
 from optimizers.plain import Plain
+
+
+@direction("optimistic")
+class OptimisticDirection(Direction):
+    """d+ = r_t + optimism (r_t - r_{t-1}),   r_t = direction(g_t)
+
+    Optimism as a direction, so that it goes under any scheme: ``alternating[direction=optimistic]`` is Alt-OGDA.
+    The keys are those of the rule ``optimistic``.
+
+    Source: Daskalakis et al. 2018, arXiv:1711.00141, eq. 3.
+    """
+
+    optimism: Coefficient = 1.0
+    zero_past: bool = False
+    direction: Direction = Plain()
+
+    @property
+    def scale(self) -> float:  # type: ignore[override]
+        return self.direction.scale
+
+    def init(self, w: Tensor) -> State:
+        past = {"past": torch.zeros_like(w), "begun": torch.full_like(w[:, :1], float(self.zero_past))}
+        return past | {"direction": self.direction.init(w)}
+
+    def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
+        r, memory = self.direction(g, s["direction"], w)
+        past = torch.where(s["begun"] > 0, s["past"], r)
+        return r + self.optimism * (r - past), {"past": r, "begun": torch.ones_like(s["begun"]), "direction": memory}
 
 
 @rule("optimistic")
@@ -14,9 +42,10 @@ class Optimistic(UpdateRule):
     """w+ = w - lr (d_t + optimism (d_t - d_{t-1})),   d_t = d(F(w_t))
 
     The first step has no past: it takes d_0 for it, so its length is lr. ``zero_past=true`` takes 0 instead (a first
-    step of twice the length), as several published implementations do.
+    step of twice the length), as several published implementations do. With two coefficients,
+    w+ = w - (alpha + beta) d_t + beta d_{t-1} has alpha = lr, beta = lr optimism.
 
-    Source: Daskalakis et al. 2018, arXiv:1711.00141, eq. 3; with optimism, Mokhtari et al. 2020, arXiv:1901.08511.
+    Source: Daskalakis et al. 2018, arXiv:1711.00141, eq. 3; generalised, Mokhtari et al. 2020, arXiv:1901.08511.
     """
 
     lr: StepSize = 0.1
@@ -24,21 +53,25 @@ class Optimistic(UpdateRule):
     zero_past: bool = False
     direction: Direction = Plain()
 
+    @property
+    def _ahead(self) -> OptimisticDirection:
+        return OptimisticDirection(self.optimism, self.zero_past, self.direction)
+
     def init(self, w: Tensor) -> State:
-        past = {"past": torch.zeros_like(w), "begun": torch.full_like(w[:, :1], float(self.zero_past))}
-        return past | {"direction": self.direction.init(w)}
+        return self._ahead.init(w)
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        d, memory = self.direction(F(w), s["direction"], w)
-        past = torch.where(s["begun"] > 0, s["past"], d)
-        ahead = d + self.optimism * (d - past)
-        return w - self.lr * ahead, {"past": d, "begun": torch.ones_like(s["begun"]), "direction": memory}
+        d, s = self._ahead(F(w), s, w)
+        return w - self.lr * d, s
 
 
 preset(
     "optimistic-adam",
     "optimistic[direction=adam[beta1=0.5,beta2=0.9]]",
     """w+ = w - lr (2 r_t - r_{t-1}),   r_t = adam(F(w_t))
+
+    Each r keeps the bias correction of its own step, as in the paper. ``zero_past=true`` starts from r_0 = 0, and
+    ``scaled_eps=true`` with it gives the published code of Gidel et al. 2019.
 
     Source: Daskalakis et al. 2018, arXiv:1711.00141, algorithm 1.""",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ def test_game_obeys(game: str, law: Any) -> None:
     law(get_game(game))
 
 
+@dataclass(frozen=True)
 class Mixing(UpdateRule):
     """Breaks the first law: replicas share their mean."""
 
@@ -39,6 +41,7 @@ class Mixing(UpdateRule):
         return w - 0.1 * F(w).mean(0, keepdim=True), s
 
 
+@dataclass(frozen=True)
 class InPlace(UpdateRule):
     """Breaks purity: w is changed where it stands."""
 
@@ -46,6 +49,7 @@ class InPlace(UpdateRule):
         return w.sub_(0.1 * F(w)), s
 
 
+@dataclass(frozen=True)
 class Underdeclared(UpdateRule):
     """Asks for two gradients, declares one."""
 

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"spelling"},
     {"contracts", "plugins"},
-    {"randomness", "losses", "distances", "statistics", "svg"},
-    {"fused", "networks", "features", "oracle"},
+    {"randomness", "elementwise", "krylov", "losses", "distances", "statistics", "svg"},
+    {"foreign", "fused", "networks", "features", "oracle"},
     {"registry"},
     {"gan"},
     {"metrics", "plan", "spec"},

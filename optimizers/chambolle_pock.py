@@ -1,0 +1,35 @@
+"""Chambolle and Pock's primal-dual step, written with gradients (Chambolle and Pock 2011; Hsieh et al. 2020)."""
+
+from torch import Tensor
+
+from bench.contracts import Coefficient, Direction, State, StepSize, UpdateRule
+from bench.oracle import Oracle
+from bench.registry import rule
+from optimizers.plain import Plain
+
+X, Y = 0, 1
+
+
+@rule("chambolle-pock")
+class ChambollePock(UpdateRule):
+    """x+ = x - lr d_x(x, y);   y+ = y - lr d_y(x+ + theta (x+ - x), y)
+
+    x is the generator. theta = 1 is the primal-dual hybrid gradient method, theta = 0 alternating descent, generator
+    first.
+
+    Source: Chambolle and Pock 2011, algorithm 1 without its proximal maps; Hsieh et al. 2020, arXiv:2003.10162.
+    """
+
+    lr: StepSize = 0.1
+    theta: Coefficient = 1.0
+    direction: Direction = Plain()
+
+    def init(self, w: Tensor) -> State:
+        return {"generator": self.direction.init(w), "discriminator": self.direction.init(w)}
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        d, generator = self.direction(F(w, X), s["generator"], w)
+        moved = F.within(X, w - self.lr * d, w)
+        ahead = moved + self.theta * (moved - w)
+        d, discriminator = self.direction(F(ahead, Y), s["discriminator"], w)
+        return F.within(Y, moved - self.lr * d, moved), {"generator": generator, "discriminator": discriminator}

@@ -1,0 +1,46 @@
+"""Extragradient with two step sizes (Hsieh, Iutzeler, Malick and Mertikopoulos 2020, arXiv:2003.10162)."""
+
+from torch import Tensor
+
+from bench.contracts import Direction, State, StepSize, UpdateRule
+from bench.oracle import Oracle
+from bench.registry import rule
+from optimizers.plain import Plain
+
+
+@rule("double-step-extragrad")
+class DoubleStepExtragradient(UpdateRule):
+    """w' = w - gamma d(F(w));   w+ = w - lr d(F(w')),   gamma >= lr
+
+    Explore aggressively, update conservatively; also EG+ (Diakonikolas et al. 2021, arXiv:2011.00364). Both steps
+    advance the same memory of the direction. ``alternating=true`` is the authors' Gauss-Seidel form: phi moves on
+    (theta', phi), then theta on (theta, phi+').
+
+    Source: Hsieh et al. 2020, arXiv:2003.10162, eq. DSEG.
+    """
+
+    lr: StepSize = 0.1
+    gamma: StepSize = 0.5
+    alternating: bool = False
+    direction: Direction = Plain()
+
+    cost = 2.0
+
+    def init(self, w: Tensor) -> State:
+        return {player: self.direction.init(w) for player in ("theta", "phi")[: 1 + self.alternating]}
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        if self.alternating:
+            return self._in_turn(F, w, s)
+        d, memory = self.direction(F(w), s["theta"], w)
+        d, memory = self.direction(F(w - self.gamma * d), memory, w)
+        return w - self.lr * d, {"theta": memory}
+
+    def _in_turn(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        memories = [s["theta"], s["phi"]]  # each player's own
+        for mover, other in ((1, 0), (0, 1)):
+            d, memories[other] = self.direction(F(w, other), memories[other], w)
+            ahead = F.within(other, w - self.gamma * d, w)
+            d, memories[mover] = self.direction(F(ahead, mover), memories[mover], w)
+            w = F.within(mover, w - self.lr * d, w)
+        return w, {"theta": memories[0], "phi": memories[1]}

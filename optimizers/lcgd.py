@@ -1,0 +1,32 @@
+"""Linearised competitive gradient descent, the LookAhead of learning in games (Zhang and Lesser 2010)."""
+
+from torch import Tensor
+
+from bench.contracts import Direction, State, StepSize, UpdateRule
+from bench.oracle import Oracle
+from bench.registry import rule
+from optimizers.plain import Plain
+
+
+@rule("lcgd")
+class LinearisedCompetitiveGradient(UpdateRule):
+    """w+ = w - lr d(F - H_o lr F),   H_o the Jacobian without its diagonal blocks
+
+    Each player answers the opponent's next plain step; the first two terms of competitive gradient descent's inverse.
+    Called LA in work on opponent shaping; not lookahead-minmax.
+
+    Source: Zhang and Lesser 2010; Letcher et al. 2019, arXiv:1811.08469, section 3; Schaefer et al. 2020, LCGD.
+    """
+
+    lr: StepSize = 0.1
+    direction: Direction = Plain()
+
+    cost = 3.0
+
+    def init(self, w: Tensor) -> State:
+        return self.direction.init(w)
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        g, push, _ = F.linear(w, own=False)
+        d, s = self.direction(g - push(self.lr * g), s, w)
+        return w - self.lr * d, s

@@ -1,0 +1,53 @@
+"""Lookahead-minmax (Chavdarova, Pagliardini, Stich, Fleuret and Jaggi 2021, arXiv:2006.14567)."""
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Count, Fraction, State, UpdateRule
+from bench.oracle import Oracle
+from bench.registry import preset, rule
+from optimizers.sgd import Simultaneous
+
+
+@rule("lookahead")
+class Lookahead(UpdateRule):
+    """every k steps of the inner rule:   slow+ = slow + alpha (w - slow);   w+ = slow+
+
+    Both players go back together. The slow copy starts at w_0, as in the paper; ``lazy=true`` creates it at the first
+    of these moments, which then changes nothing, as the published code does. The inner rule's memory (Adam's moments)
+    goes on. The slow copy is judged. It nests: ``lookahead[inner=lookahead[inner=adam,k=5],k=50]``.
+
+    Source: Chavdarova et al. 2021, arXiv:2006.14567, algorithm 1.
+    """
+
+    inner: UpdateRule = Simultaneous()
+    k: Count = 5
+    alpha: Fraction = 0.5
+    lazy: bool = False
+
+    @property
+    def cost(self) -> float:
+        return self.inner.cost
+
+    def init(self, w: Tensor) -> State:
+        return {"slow": w.clone(), "t": torch.zeros_like(w[:, :1]), "inner": self.inner.init(w)}
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        w, inner = self.inner.step(F, w, s["inner"])
+        t = s["t"] + 1
+        back = t % max(1, self.k) == 0
+        slow = torch.where(t <= self.k, w, s["slow"]) if self.lazy else s["slow"]
+        slow = torch.where(back, slow + self.alpha * (w - slow), s["slow"])
+        return torch.where(back, slow, w), {"slow": slow, "t": t, "inner": inner}
+
+    def answer(self, w: Tensor, s: State) -> Tensor:
+        return s["slow"]
+
+
+preset(
+    "la-gan",
+    "lookahead[inner=alternating[direction=adam]]",
+    """every k steps of alternating Adam:   slow+ = slow + alpha (w - slow);   w+ = slow+
+
+    Source: Chavdarova et al. 2021, arXiv:2006.14567, algorithm 1 with Adam.""",
+)

@@ -1,0 +1,53 @@
+"""Optimistic mirror descent (Rakhlin and Sridharan 2013, arXiv:1311.1869; for GANs, arXiv:1711.00141, 1807.02629)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Coefficient, Direction, State, StepSize, UpdateRule
+from bench.elementwise import evenly
+from bench.oracle import Oracle
+from bench.registry import rule
+from bench.spelling import SpecError, nearest
+from optimizers.plain import Plain
+
+Map = Callable[[Tensor, float], Tensor]
+MIRRORS: dict[str, tuple[Map, Map]] = {  # grad psi and its inverse
+    "euclidean": (lambda w, beta: w, lambda u, beta: u),
+    "hypentropy": (
+        lambda w, beta: beta * evenly(torch.asinh, w / beta),
+        lambda u, beta: beta * evenly(torch.sinh, u / beta),
+    ),
+}
+
+
+@rule("optimistic-mirror")
+class OptimisticMirror(UpdateRule):
+    """w'_t = Q(P(w_t) - lr d(F(w'_{t-1})));   w_{t+1} = Q(P(w_t) - lr d(F(w'_t))),   P = grad psi, Q its inverse
+
+    The mirror map is the hyperbolic entropy, P(w) = beta asinh(w / beta), whose steps are longer where parameters are
+    large (Ghai, Hazan and Singer 2020, arXiv:1902.01903). It tends to the Euclidean one as beta grows;
+    ``mirror=euclidean`` is extrapolation from the past, the unconstrained form that the GAN literature calls by this
+    name too. The first step takes 0 for its past.
+
+    Source: Rakhlin and Sridharan 2013, arXiv:1311.1869, eq. 1; Daskalakis et al. 2018, arXiv:1711.00141, section 2.
+    """
+
+    lr: StepSize = 0.1
+    beta: Coefficient = 1.0
+    mirror: str = "hypentropy"
+    direction: Direction = Plain()
+
+    def __post_init__(self) -> None:
+        if self.mirror not in MIRRORS:
+            raise SpecError(f"optimistic-mirror: mirror is {self.mirror!r}; {nearest(self.mirror, MIRRORS)}")
+
+    def init(self, w: Tensor) -> State:
+        return {"past": torch.zeros_like(w), "direction": self.direction.init(w)}
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        into, back = MIRRORS[self.mirror]
+        dual = into(w, self.beta)
+        d, memory = self.direction(F(back(dual - self.lr * s["past"], self.beta)), s["direction"], w)
+        return back(dual - self.lr * d, self.beta), {"past": d, "direction": memory}

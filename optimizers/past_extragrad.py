@@ -1,0 +1,44 @@
+"""Extrapolation from the past (Popov 1980; for GANs, Gidel et al. 2019, arXiv:1802.10551)."""
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Direction, State, StepSize, UpdateRule, select
+from bench.oracle import Oracle
+from bench.registry import preset, rule
+from optimizers.plain import Plain
+
+
+@rule("past-extragrad")
+class PastExtragradient(UpdateRule):
+    """w'_t = w_t - lr d(F(w'_{t-1}));   w_{t+1} = w_t - lr d(F(w'_t)),   w'_0 = w_0
+
+    Extragradient at half the cost: the half-step ahead takes the last gradient once more, and the direction's memory
+    meets it twice, as in Gidel's published loop. The points w' are those of optimistic descent.
+
+    Source: Popov 1980; Gidel et al. 2019, arXiv:1802.10551, eq. 14.
+    """
+
+    lr: StepSize = 0.1
+    direction: Direction = Plain()
+
+    def init(self, w: Tensor) -> State:
+        return {"past": torch.zeros_like(w), "begun": torch.zeros_like(w[:, :1]), "direction": self.direction.init(w)}
+
+    def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
+        begun = s["begun"] > 0
+        d, memory = self.direction(s["past"], s["direction"], w)
+        ahead = torch.where(begun, w - self.lr * d, w)
+        memory = select(begun, memory, s["direction"])  # without a past there is no half-step
+        g = F(ahead)
+        d, memory = self.direction(g, memory, w)
+        return w - self.lr * d, {"past": g, "begun": torch.ones_like(s["begun"]), "direction": memory}
+
+
+preset(
+    "past-extraadam",
+    "past-extragrad[direction=adam[beta1=0.5,beta2=0.9]]",
+    """w'_t = w_t - lr adam(F(w'_{t-1}));   w_{t+1} = w_t - lr adam(F(w'_t))
+
+    Source: Gidel et al. 2019, arXiv:1802.10551, appendix on past ExtraAdam.""",
+)
