@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.registry import game, get_game, get_metric, get_rule, metric, rule
     from bench.runner import Run, run
     from bench.spec import Study
+    from bench.verdicts import check
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOME = {
     "Study": "bench.spec",
     "Run": "bench.runner",
     "run": "bench.runner",
+    "check": "bench.verdicts",
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Run",
     "Study",
     "UpdateRule",
+    "check",
     "game",
     "get_game",
     "get_metric",

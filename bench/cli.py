@@ -162,6 +162,19 @@ def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, game
 
 
 @app.command()
+def check(
+    names: Annotated[list[str], typer.Argument(help="Rules, directions, games or metrics; ./my_rule.py:MyRule.")],
+) -> int:
+    """Run the laws that every plug-in obeys: one line a law, exit code 1 where one is broken."""
+    from bench.verdicts import check
+
+    verdicts = [verdict for name in names for verdict in check(name)]
+    for subject in dict.fromkeys(verdict.subject for verdict in verdicts):
+        _print("\n  ".join([subject, *(str(verdict) for verdict in verdicts if verdict.subject == subject)]))
+    return FAILED if any(verdict.broken for verdict in verdicts) else DONE
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
     """Write a run's table.csv and report.html anew from its records."""
     _print(str(_run(run).report()))

@@ -14,10 +14,13 @@ from torch import Tensor
 
 from bench.contracts import Game, Generative, Solvable, State, UpdateRule, hyperparameters
 from bench.execute import stacked
-from bench.oracle import Oracle
+from bench.oracle import Judge, Oracle
 from bench.plan import with_values
+from bench.registry import NamedMetric
 
 STEPS = 6
+TRIED_ON = ("bilinear[dim=3]", "dirac", "ring8[width=16,batch_size=16]")
+"""The games on which rules are tried."""
 SEEDS = (3, 1, 4, 15, 9)
 
 
@@ -143,7 +146,8 @@ def continues_bit_for_bit(rule: UpdateRule, game: Game) -> None:
     """Save, load, continue equals straight on."""
     straight = go_on(rule, trace(rule, game))
     half = trace(rule, game)
-    saved = load(save({"w": half.w.contiguous()} | {f"s.{k}": v.contiguous() for k, v in leaves(half.s)}))
+    kept = {"w": half.w} | {f"s.{k}": v for k, v in leaves(half.s)}
+    saved = load(save({k: v.contiguous().clone() for k, v in kept.items()}))  # memories may share a tensor
     state = restored(rule.init(half.w), saved, "s.")
     again = go_on(rule, Trace(saved["w"], state, Oracle(game, SEEDS, half.F.draw), saved["w"]))
     _same(again.w, straight.w, "save, load, continue equals straight on")
@@ -261,3 +265,30 @@ GAME_LAWS: tuple[Callable[[Game], None], ...] = (
     generates_by_seed,
     rests_at_its_solution,
 )
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def one_value_a_replica(metric: NamedMetric, game: Game) -> None:
+    """[R] numbers, finite at the start of a game."""
+    F = Judge(game, SEEDS)
+    value = metric(game, game.init(F.seeds), F)
+    if value.shape != (len(SEEDS),):
+        raise Broken(f"gives shape {tuple(value.shape)}; ({len(SEEDS)},) is promised")
+    if not value.isfinite().all():
+        raise Broken(f"gives {value.tolist()} at the start; finite numbers are promised")
+
+
+def judged_alone(metric: NamedMetric, game: Game) -> None:
+    """The same value again, and with a NaN row beside it."""
+    w = game.init(torch.tensor(SEEDS))
+    value = metric(game, w, Judge(game, SEEDS))
+    _same(metric(game, w.clone(), Judge(game, SEEDS)), value, "judged again, the same value")
+    sick = w.clone()
+    sick[2] = float("nan")
+    others = [0, 1, 3, 4]
+    _same(metric(game, sick, Judge(game, SEEDS))[others], value[others], "a NaN row leaves the other values as they were")
+
+
+METRIC_LAWS: tuple[Callable[[NamedMetric, Game], None], ...] = (one_value_a_replica, judged_alone)

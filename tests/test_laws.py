@@ -2,35 +2,91 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
 import torch
 
 from bench.contracts import Game, UpdateRule
-from bench.laws import GAME_LAWS, RULE_LAWS, Broken, cost_is_declared, replicas_do_not_touch, step_is_pure
-from bench.registry import directions, games, get_game, get_rule, rules
+from bench.laws import (
+    GAME_LAWS,
+    METRIC_LAWS,
+    RULE_LAWS,
+    TRIED_ON,
+    Broken,
+    continues_bit_for_bit,
+    cost_is_declared,
+    replicas_do_not_touch,
+    shapes_stay,
+    step_is_pure,
+)
+from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
+from bench.spelling import write
 
-TINY = ["bilinear[dim=3]", "dirac", "ring8[width=16,batch_size=16]"]
-SPELLED = [*rules.names(), "alternating[discriminator_steps=3,generator_first=true]", "extragrad[fresh=true]"] + [
-    f"{scheme}[direction={name}]" for name in directions.names() for scheme in ("sgd", "alternating")
+
+
+def turned(thing: Any) -> Iterator[str]:
+    """Every switch of a rule or direction, turned."""
+    for item in fields(thing):
+        value = getattr(thing, item.name)
+        if isinstance(value, bool):
+            yield f"{item.name}={write(not value)}"
+
+
+SPELLED = [
+    *rules.names(),
+    "alternating[discriminator_steps=3,generator_first=true]",
+    "lookahead[inner=lookahead[inner=adam,k=2],k=2]",
+    "sgd[direction=torch[SGD,momentum=0.9]]",
+    "sgd[direction=torch[Adafactor]]",  # one replica at a time
+    *(f"{name}[{switch}]" for name in rules.names() for switch in turned(get_rule(name))),
+    *(f"{scheme}[direction={name}]" for name in directions.names() for scheme in ("sgd", "alternating")),
+    *(f"sgd[direction={name}[{switch}]]" for name in directions.names() for switch in turned(directions[name]())),
 ]
+STEPPED = [name for name in rules.names() if "direction" in {f.name for f in fields(get_rule(name))}]
+AROUND = [name for name in rules.names() if "inner" in {f.name for f in fields(get_rule(name))}]
 
 
 @pytest.mark.parametrize("law", RULE_LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("game", TINY)
+@pytest.mark.parametrize("game", TRIED_ON)
 @pytest.mark.parametrize("rule", SPELLED)
 def test_rule_obeys(rule: str, game: str, law: Any) -> None:
     torch.set_num_threads(1)
     law(get_rule(rule), get_game(game))
 
 
+@pytest.mark.parametrize("direction", directions.names())
+@pytest.mark.parametrize("scheme", STEPPED)
+def test_every_scheme_takes_every_direction(scheme: str, direction: str) -> None:
+    rule, game = get_rule(f"{scheme}[direction={direction}]"), get_game("bilinear[dim=3]")
+    for law in (replicas_do_not_touch, shapes_stay, continues_bit_for_bit, cost_is_declared):
+        law(rule, game)
+
+
+@pytest.mark.parametrize("inner", rules.names())
+@pytest.mark.parametrize("wrapper", AROUND)
+def test_every_wrapper_goes_around_every_rule(wrapper: str, inner: str) -> None:
+    rule, game = get_rule(f"{wrapper}[inner={inner}]"), get_game("bilinear[dim=3]")
+    for law in (replicas_do_not_touch, shapes_stay, continues_bit_for_bit, cost_is_declared):
+        law(rule, game)
+
+
 @pytest.mark.parametrize("law", GAME_LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("game", [*games.names(), *TINY])
+@pytest.mark.parametrize("game", [*games.names(), *TRIED_ON])
 def test_game_obeys(game: str, law: Any) -> None:
     torch.set_num_threads(1)
     law(get_game(game))
+
+
+@pytest.mark.parametrize("law", METRIC_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("game", games.names())
+@pytest.mark.parametrize("metric", metrics.names())
+def test_metric_obeys(metric: str, game: str, law: Any) -> None:
+    found = get_game(game)
+    if isinstance(found, get_metric(metric).on):
+        law(get_metric(metric), found)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ FLOORS = [
     {"metrics", "plan", "spec"},
     {"execute"},
     {"laws", "store"},
+    {"verdicts"},
     {"slots", "table"},
     {"tune"},
     {"figures", "provenance"},
