@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 WHOLE = 64
-"""Numbers in the widest stretch that vector kernels take at once (two AVX-512 registers of float32, and as much again)."""
+"""A multiple of what vector kernels take at once: two AVX-512 registers hold 32 float32 numbers."""
 
 
 def evenly(function: Callable[..., Tensor], *values: Tensor) -> Tensor:

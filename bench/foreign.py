@@ -138,7 +138,7 @@ def _class(name: str) -> type:
         home = importlib.import_module(module or "torch.optim")
     except ImportError as error:
         raise SpecError(f"torch[{name}]: {module!r} cannot be imported: {error}") from None
-    classes = {key: found for key, found in vars(home).items() if _is_optimizer(found)}
+    classes: dict[str, type] = {key: found for key, found in vars(home).items() if _is_optimizer(found)}
     if attribute not in classes:
         raise SpecError(f"torch[{name}]: no optimizer class; {nearest(attribute, classes)}")
     return classes[attribute]

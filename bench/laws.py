@@ -84,9 +84,8 @@ def _close(a: Tensor, b: Tensor, law: str, tolerance: float) -> None:
     gap = (a - b).abs() / b.abs().clamp(min=1)
     if not gap.amax() <= tolerance:
         place = tuple((~(gap <= tolerance)).nonzero()[0].tolist())
-        raise Broken(
-            f"{law}: entry {place} (replica first) differs by {gap[place].item():.3g} relative, {tolerance:g} is allowed"
-        )
+        found = f"{gap[place].item():.3g} relative, {tolerance:g} is allowed"
+        raise Broken(f"{law}: entry {place} (replica first) differs by {found}")
 
 
 # --- update rules ----------------------------------------------------------------------------------------------------
@@ -288,7 +287,9 @@ def judged_alone(metric: NamedMetric, game: Game) -> None:
     sick = w.clone()
     sick[2] = float("nan")
     others = [0, 1, 3, 4]
-    _same(metric(game, sick, Judge(game, SEEDS))[others], value[others], "a NaN row leaves the other values as they were")
+    _same(
+        metric(game, sick, Judge(game, SEEDS))[others], value[others], "a NaN row leaves the other values as they were"
+    )
 
 
 METRIC_LAWS: tuple[Callable[[NamedMetric, Game], None], ...] = (one_value_a_replica, judged_alone)

@@ -72,6 +72,14 @@ class Oracle:
         """(grad_0 L_1, grad_1 L_0): each player's block of the *opponent's* gradient; [R, n] -> [R, n]."""
         return self._gradients(w, None, cross=True)
 
+    def loss_gradient(self, w: Tensor, player: int) -> Tensor:
+        """The gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]; counted as that player."""
+        self.gradients += 1 / len(self.blocks)
+        with torch.enable_grad():
+            players = self._players(w)
+            loss = self.game.losses(players, self.batch(w))[player].sum()
+        return torch.cat(_grad([loss], players), dim=1)
+
     def per_player(self, w: Tensor, *values: object) -> Tensor:
         """One value a player -> [R, n]; each is a number, [R, 1], or [R, n], of which the player's block counts."""
         parts = []
@@ -107,22 +115,14 @@ class Oracle:
         self.gradients += len(movers) / len(self.blocks)
         with torch.enable_grad():
             players = tuple(w[:, b].detach().requires_grad_(i in movers) for i, b in enumerate(self.blocks))
-            losses = self.game.losses(players, self.batch(w))
+            losses = [loss.sum() for loss in self.game.losses(players, self.batch(w))]
         parts = [torch.zeros_like(p) for p in players] if player is not None else list(players)
         for i in movers:
             loss = losses[len(losses) - 1 - i if cross else i]
             (parts[i],) = torch.autograd.grad(
-                loss.sum(), players[i], retain_graph=i != movers[-1], allow_unused=True, materialize_grads=True
+                loss, players[i], retain_graph=i != movers[-1], allow_unused=True, materialize_grads=True
             )
         return torch.cat(parts, dim=1)
-
-    def loss_gradient(self, w: Tensor, player: int) -> Tensor:
-        """The gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]; counted as that player."""
-        self.gradients += 1 / len(self.blocks)
-        with torch.enable_grad():
-            players = self._players(w)
-            loss = self.game.losses(players, self.batch(w))[player]
-        return torch.cat(torch.autograd.grad(loss.sum(), players, allow_unused=True, materialize_grads=True), dim=1)
 
     def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
         """(F(w), push, pull) at w [R, n]: push(v) = J v, pull(u) = J^T u, both [R, n] -> [R, n].

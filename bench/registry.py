@@ -152,7 +152,7 @@ def _known_keys(thing: Any) -> set[str]:
 
 def _with_keys(thing: Any, spelled: Spelling, registry: Registry[Any]) -> Any:
     """A copy of a rule or game with the keys set; a key that only something nested in it knows is handed on."""
-    if not is_dataclass(thing):
+    if not is_dataclass(thing) or isinstance(thing, type):
         return thing
     values: dict[str, Any] = {}
     handed_on: dict[str, dict[str, Any]] = {}

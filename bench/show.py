@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.contracts import Game, UpdateRule, hyperparameters
+from bench.contracts import Game, Options, UpdateRule, hyperparameters, nested
 from bench.registry import NamedMetric, Preset, directions, games, get_rule, metrics, rules
 from bench.runner import Run
 from bench.spelling import SpecError, nearest, write
@@ -124,10 +125,19 @@ def _entry(name: str, doc: str, fields: list[str]) -> str:
 
 
 def _fields(thing: Any) -> list[str]:
-    return [
+    """Hyperparameters with their kind and range, nested ones too; then the settings."""
+    kinds = hyperparameters(thing)
+    found = [
         f"{path} = {write(value)}   {kind.kind}, searched in [{kind.low:g}, {kind.high:g}]{' (log)' * kind.log}"
-        for path, (kind, value) in hyperparameters(thing).items()
+        for path, (kind, value) in kinds.items()
     ]
+    inside = nested(thing)
+    for field in fields(thing):
+        if field.name in inside:
+            found.append(f"{field.name} = {inside[field.name].name}")
+        elif field.name not in kinds and not isinstance(value := getattr(thing, field.name), Options):
+            found.append(f"{field.name} = {write(value)}")
+    return found
 
 
 def _optimizer(name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.laws import GAME_LAWS, METRIC_LAWS, RULE_LAWS, TRIED_ON, Broken
+from bench.plugins import Registry
 from bench.registry import NamedMetric, directions, games, get_game, get_metric, get_rule, metrics, rules
 from bench.spelling import SpecError, nearest, parse
 
@@ -68,7 +69,8 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], list[tuple[str, t
     }  # fmt: skip
     found, refused = [], []
     name = parse(spelling).name
-    for (kind, make), registry in zip(makers.items(), (rules, directions, games, metrics), strict=True):
+    registries: tuple[Registry[Any], ...] = (rules, directions, games, metrics)
+    for (kind, make), registry in zip(makers.items(), registries, strict=True):
         if ".py:" not in name and name not in registry.names():
             continue
         try:
@@ -80,7 +82,7 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], list[tuple[str, t
     if refused:
         told = [text for text in refused if "is no " not in text]
         raise SpecError((told or refused)[0] if told else f"{spelling!r} is no optimizer, direction, game or metric")
-    known = {one for registry in (rules, directions, games, metrics) for one in registry.names()}
+    known = {one for registry in registries for one in registry.names()}
     raise SpecError(f"there is nothing called {name!r} to check; {nearest(name, known)}")
 
 

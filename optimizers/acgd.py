@@ -22,7 +22,7 @@ class AdaptiveCompetitiveGradient(UpdateRule):
     No first moment. H_o is taken of both players' own losses, so general-sum games are covered (the published GACGD,
     whose eps is 1e-6).
 
-    Source: Schaefer et al. 2020, arXiv:1910.05852, algorithm 1.
+    Source: Schaefer et al. 2020, arXiv:1910.05852.
     """
 
     lr: StepSize = 1e-3

@@ -14,7 +14,7 @@ class AdaBelief(Direction):
 
     eps is accumulated in the memory at every step, as in the authors' code and in optax (its eps_root).
 
-    Source: Zhuang et al. 2020, arXiv:2010.07468, algorithm 2.
+    Source: Zhuang et al. 2020, arXiv:2010.07468.
     """
 
     beta1: Decay = 0.5
@@ -39,5 +39,5 @@ preset(
     "sgd[direction=adabelief]",
     """m+ = b1 m + (1-b1) F;   s+ = b2 s + (1-b2) (F - m+)^2 + eps;   w+ = w - lr m^ / (sqrt(s^) + eps)
 
-    Source: Zhuang et al. 2020, arXiv:2010.07468, algorithm 2.""",
+    Source: Zhuang et al. 2020, arXiv:2010.07468.""",
 )

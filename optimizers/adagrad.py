@@ -13,7 +13,7 @@ class Adagrad(Direction):
 
     torch.optim.Adagrad's convention: v starts at 0, eps stands outside the root.
 
-    Source: Duchi et al. 2011, JMLR 12, equation 1 with a diagonal matrix.
+    Source: Duchi et al. 2011, JMLR 12, with a diagonal matrix.
     """
 
     eps: Epsilon = 1e-10

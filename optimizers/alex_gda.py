@@ -17,7 +17,7 @@ class AlexGDA(UpdateRule):
     x is the generator, d_x(x, y') its step along grad_x L_G there; y' starts at y. gamma = delta = 1 is alternating
     descent, generator first. Where both exceed 1 it contracts on bilinear games, at one gradient of each player.
 
-    Source: Lee et al. 2024, arXiv:2402.10475, algorithm 1.
+    Source: Lee et al. 2024, arXiv:2402.10475.
     """
 
     lr: StepSize = 0.1

@@ -18,7 +18,7 @@ class Alternating(UpdateRule):
     for lr sigma < 2. ``generator_first`` turns the order. Every discriminator step after the first draws a minibatch of
     its own, as in Goodfellow's algorithm 1, unless ``fresh=false``; the generator meets the last one.
 
-    Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Gidel et al. 2019, arXiv:1807.04740, eq. 3.
+    Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Gidel et al. 2019, arXiv:1807.04740.
     """
 
     lr: StepSize = 0.1

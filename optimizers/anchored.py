@@ -36,7 +36,7 @@ class EAGConstant(Anchored):
 
     Extra anchored gradient with a constant step; the theorem's is lr = 1/(8 L). ||F||^2 falls as 1/k^2.
 
-    Source: Yoon and Ryu 2021, arXiv:2102.07922, section 2.1.
+    Source: Yoon and Ryu 2021, arXiv:2102.07922.
     """
 
     lr: StepSize = 0.1
@@ -48,12 +48,14 @@ class EAGConstant(Anchored):
 
 @rule("eag-v")
 class EAGVarying(Anchored):
-    """as eag-c with step h_k: h_0 = lr, h_{k+1} = h_k (1 - q^2 / ((k+1)(k+3)(1 - q^2))),   q = h_k L
+    """w' = w + b (w_0 - w) - h d(F(w));   w+ = w + b (w_0 - w) - h d(F(w')),   b = 1/(k+2)
+
+    h_0 = lr, h_{k+1} = h_k (1 - q^2 / ((k+1)(k+3)(1 - q^2))) with q = h_k L.
 
     Extra anchored gradient with a varying step. L is not asked for: it is ``fraction`` / lr, so that h_0 is that
     fraction of 1/L; below 3/4 in the theorem.
 
-    Source: Yoon and Ryu 2021, arXiv:2102.07922, section 2.2.
+    Source: Yoon and Ryu 2021, arXiv:2102.07922.
     """
 
     lr: StepSize = 0.1
@@ -76,7 +78,7 @@ class FEG(Anchored):
 
     Fast extragradient, for Lipschitz monotone fields; the theorem's step is lr = 1/L.
 
-    Source: Lee and Kim 2021, arXiv:2106.02326, eq. FEG with rho = 0.
+    Source: Lee and Kim 2021, arXiv:2106.02326, with rho = 0.
     """
 
     lr: StepSize = 0.1

@@ -17,7 +17,7 @@ class AndersonMixing(UpdateRule):
     Type II mixing. ``restart=true`` forgets them every ``depth`` steps (and after the first), as the authors' code does
     for simultaneous descent.
 
-    Source: He et al. 2022, arXiv:2110.02457, algorithms 1 and 2.
+    Source: He et al. 2022, arXiv:2110.02457.
     """
 
     inner: UpdateRule = Simultaneous()
@@ -56,21 +56,21 @@ def _coefficients(S: Tensor, Y: Tensor, g: Tensor, reg: float) -> Tensor:
     weight = reg * ((S * S).sum(dim=(1, 2)) + (Y * Y).sum(dim=(1, 2)))
     empty = ((Y * Y).sum(dim=2) == 0).double()
     gram = gram + torch.diag_embed(weight.unsqueeze(1) + empty)
-    found, _ = torch.linalg.solve_ex(gram, Y @ g.unsqueeze(2))
+    found: Tensor = torch.linalg.solve_ex(gram, Y @ g.unsqueeze(2))[0]
     return found
 
 
 preset(
     "gda-am",
     "anderson[inner=sgd]",
-    """simultaneous descent with Anderson mixing, restarted every ``depth`` steps
+    """w+ = G(w) - (S - Y)' gamma,   G(w) = w - lr F(w), restarted every ``depth`` steps
 
-    Source: He et al. 2022, arXiv:2110.02457, algorithm 1.""",
+    Source: He et al. 2022, arXiv:2110.02457.""",
 )
 preset(
     "alternating-gda-am",
     "anderson[inner=alternating,restart=false]",
-    """alternating descent with Anderson mixing over the last ``depth`` steps
+    """w+ = G(w) - (S - Y)' gamma,   G a step of alternating descent, over the last ``depth`` steps
 
-    Source: He et al. 2022, arXiv:2110.02457, algorithm 2.""",
+    Source: He et al. 2022, arXiv:2110.02457.""",
 )

@@ -13,7 +13,7 @@ from optimizers.alternating import Alternating
 class Average(UpdateRule):
     """a_t = (w_0 + ... + w_t) / (t + 1) is judged; w moves by the inner rule
 
-    Source: Polyak and Juditsky 1992; Yazici et al. 2019, arXiv:1806.04498, eq. 9.
+    Source: Polyak and Juditsky 1992; Yazici et al. 2019, arXiv:1806.04498.
     """
 
     inner: UpdateRule = Alternating()
@@ -32,4 +32,5 @@ class Average(UpdateRule):
         return w, {"average": average, "t": t, "inner": inner}
 
     def answer(self, w: Tensor, s: State) -> Tensor:
-        return s["average"]
+        judged: Tensor = s["average"]
+        return judged

@@ -17,9 +17,7 @@ def competitive_step(linear: tuple[Tensor, Product, Product], steps: Tensor, ite
     """
     root = steps.sqrt()
     g, push, pull = linear
-    return root * solve(
-        lambda v: v + root * push(root * v), lambda u: u + root * pull(root * u), root * g, iterations
-    )
+    return root * solve(lambda v: v + root * push(root * v), lambda u: u + root * pull(root * u), root * g, iterations)
 
 
 @rule("cgd")
@@ -29,7 +27,7 @@ class CompetitiveGradient(UpdateRule):
     The Nash equilibrium of the local bilinear game. The system is solved by ``iterations`` of conjugate gradients on
     the normal equations (exact from n/2 on in a zero-sum game). On bilinear games it is the proximal point method.
 
-    Source: Schaefer and Anandkumar 2019, arXiv:1905.12103, eq. 4 and algorithm 1.
+    Source: Schaefer and Anandkumar 2019, arXiv:1905.12103.
     """
 
     lr: StepSize = 0.1

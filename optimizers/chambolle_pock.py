@@ -1,4 +1,4 @@
-"""Chambolle and Pock's primal-dual step, written with gradients (Chambolle and Pock 2011; Hsieh et al. 2020)."""
+"""Chambolle and Pock's primal-dual step, written with gradients (Chambolle and Pock 2011)."""
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ class ChambollePock(UpdateRule):
     x is the generator. theta = 1 is the primal-dual hybrid gradient method, theta = 0 alternating descent, generator
     first.
 
-    Source: Chambolle and Pock 2011, algorithm 1 without its proximal maps; Hsieh et al. 2020, arXiv:2003.10162.
+    Source: Chambolle and Pock 2011, without its proximal maps.
     """
 
     lr: StepSize = 0.1

@@ -20,7 +20,7 @@ class ComplexMomentum(Direction):
     Angle 0 is heavy-ball momentum, angle pi negative momentum; what lies between can converge simultaneously. The step
     size is real, as in the paper's experiments.
 
-    Source: Lorraine et al. 2022, arXiv:2102.08431, algorithm 1 (beta = 0.8, angle = pi/8 for GANs).
+    Source: Lorraine et al. 2022, arXiv:2102.08431.
     """
 
     beta: Decay = 0.8
@@ -41,5 +41,5 @@ preset(
     "sgd[direction=complex-momentum]",
     """v+ = beta exp(i angle) v + F(w);   w+ = w - lr Re(v+)
 
-    Source: Lorraine et al. 2022, arXiv:2102.08431, algorithm 1.""",
+    Source: Lorraine et al. 2022, arXiv:2102.08431.""",
 )

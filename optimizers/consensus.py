@@ -14,7 +14,7 @@ class Consensus(UpdateRule):
 
     gamma = 0.1 is the default of the authors' code, whose direction is RMSprop; their experiments go up to 10.
 
-    Source: Mescheder et al. 2017, arXiv:1705.10461, algorithm 2.
+    Source: Mescheder et al. 2017, arXiv:1705.10461.
     """
 
     lr: StepSize = 0.1

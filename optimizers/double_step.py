@@ -16,7 +16,7 @@ class DoubleStepExtragradient(UpdateRule):
     advance the same memory of the direction. ``alternating=true`` is the authors' Gauss-Seidel form: phi moves on
     (theta', phi), then theta on (theta, phi+').
 
-    Source: Hsieh et al. 2020, arXiv:2003.10162, eq. DSEG.
+    Source: Hsieh et al. 2020, arXiv:2003.10162.
     """
 
     lr: StepSize = 0.1

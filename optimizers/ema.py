@@ -12,7 +12,7 @@ from optimizers.alternating import Alternating
 class ExponentialAverage(UpdateRule):
     """a_0 = w_0;   a_t = decay a_{t-1} + (1 - decay) w_t is judged; w moves by the inner rule
 
-    Source: Yazici et al. 2019, arXiv:1806.04498, eq. 10.
+    Source: Yazici et al. 2019, arXiv:1806.04498.
     """
 
     inner: UpdateRule = Alternating()
@@ -31,4 +31,5 @@ class ExponentialAverage(UpdateRule):
         return w, {"average": average, "inner": inner}
 
     def answer(self, w: Tensor, s: State) -> Tensor:
-        return s["average"]
+        judged: Tensor = s["average"]
+        return judged

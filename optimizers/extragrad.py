@@ -16,7 +16,7 @@ class Extragradient(UpdateRule):
     half-step ahead a memory of its own, as Chavdarova et al. 2021 do on MNIST. ``fresh=true`` draws another minibatch
     for the second half-step, as Gidel's published loop does.
 
-    Source: Korpelevich 1976; Gidel et al. 2019, arXiv:1802.10551, eq. 10 and algorithm 4.
+    Source: Korpelevich 1976; Gidel et al. 2019, arXiv:1802.10551, eq. 14-15 and algorithm 4.
     """
 
     lr: StepSize = 0.1

@@ -15,7 +15,7 @@ class ForwardBackwardForward(UpdateRule):
     prox is that of ``l1`` times the 1-norm of the parameters, the regulariser of the paper's GANs. Without it (the
     default) the step is extragradient's, which needs two projections where this needs one.
 
-    Source: Tseng 2000, eq. 1.4; Boehm et al. 2022, arXiv:2006.09033, algorithm 1.
+    Source: Tseng 2000; Boehm et al. 2022, arXiv:2006.09033.
     """
 
     lr: StepSize = 0.1

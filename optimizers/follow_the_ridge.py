@@ -21,7 +21,7 @@ class FollowTheRidge(UpdateRule):
     singular (on a bilinear game it is 0, and so is the correction). ``damping`` is added to H_yy, as in the authors'
     code for GANs.
 
-    Source: Wang et al. 2020, arXiv:1910.07512, algorithm 1, with the direction's step as in their section 4.3.
+    Source: Wang et al. 2020, arXiv:1910.07512, with the direction as their preconditioning.
     """
 
     lr: StepSize = 0.1

@@ -15,7 +15,7 @@ class LinearisedCompetitiveGradient(UpdateRule):
     Each player answers the opponent's next plain step; the first two terms of competitive gradient descent's inverse.
     Called LA in work on opponent shaping; not lookahead-minmax.
 
-    Source: Zhang and Lesser 2010; Letcher et al. 2019, arXiv:1811.08469, section 3; Schaefer et al. 2020, LCGD.
+    Source: Zhang and Lesser 2010; Letcher et al. 2019, arXiv:1811.08469; Schaefer, Anandkumar 2019, arXiv:1905.12103.
     """
 
     lr: StepSize = 0.1

@@ -16,7 +16,7 @@ class LEAD(UpdateRule):
     With the plain direction, the paper's w_i+ = w_i + beta D_i - lr grad_i L_i - alpha J_ij D_j; its form for GANs
     gives F + (alpha/lr) H_o D to Adam, with beta = 0.
 
-    Source: Hemmat et al. 2023, arXiv:2010.13846, algorithm 1.
+    Source: Hemmat et al. 2023, arXiv:2010.13846.
     """
 
     lr: StepSize = 0.1

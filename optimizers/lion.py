@@ -11,7 +11,7 @@ from bench.registry import direction, preset
 class Lion(Direction):
     """d = sign(b1 m + (1-b1) g) + weight_decay w;   m+ = b2 m + (1-b2) g
 
-    Source: Chen et al. 2023, arXiv:2302.06675, algorithm 2.
+    Source: Chen et al. 2023, arXiv:2302.06675.
     """
 
     beta1: Decay = 0.9
@@ -33,5 +33,5 @@ preset(
     "sgd[direction=lion]",
     """w+ = w - lr (sign(b1 m + (1-b1) F(w)) + weight_decay w);   m+ = b2 m + (1-b2) F(w)
 
-    Source: Chen et al. 2023, arXiv:2302.06675, algorithm 2.""",
+    Source: Chen et al. 2023, arXiv:2302.06675.""",
 )

@@ -15,7 +15,7 @@ class LOLA(UpdateRule):
     The exact first-order form, each player differentiating through the opponent's next plain step:
     grad_i <grad_j L_i, grad_j L_j> = (H_o F + H_o' C)_i with C_j = grad_j L_i.
 
-    Source: Foerster et al. 2018, arXiv:1709.04326, eq. 4.6; in this form, Letcher et al. 2019, arXiv:1811.08469.
+    Source: Foerster et al. 2018, arXiv:1709.04326; in this form, Letcher et al. 2019, arXiv:1811.08469.
     """
 
     lr: StepSize = 0.1

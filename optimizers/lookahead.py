@@ -41,7 +41,8 @@ class Lookahead(UpdateRule):
         return torch.where(back, slow, w), {"slow": slow, "t": t, "inner": inner}
 
     def answer(self, w: Tensor, s: State) -> Tensor:
-        return s["slow"]
+        judged: Tensor = s["slow"]
+        return judged
 
 
 preset(

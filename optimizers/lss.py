@@ -17,7 +17,7 @@ class LocalSymplecticSurgery(UpdateRule):
     bilinear game it does not move. J^-1 F by ``iterations`` of conjugate gradients on the normal equations, stopped
     early where the paper regularises.
 
-    Source: Mazumdar et al. 2019, arXiv:1901.00838, eq. 5; in this form, Letcher et al. 2019, arXiv:1811.08469.
+    Source: Mazumdar et al. 2019, arXiv:1901.00838.
     """
 
     lr: StepSize = 0.1

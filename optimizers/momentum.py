@@ -39,5 +39,5 @@ preset(
     "alternating[direction=momentum[beta=-0.5],generator_first=true]",
     """alternating, v+ = beta v + g with beta < 0;   w+ = w - lr v+
 
-    Source: Gidel et al. 2019, arXiv:1807.04740, theorem 6.""",
+    Source: Gidel et al. 2019, arXiv:1807.04740.""",
 )

@@ -13,7 +13,7 @@ class Nesterov(Direction):
 
     The form of torch.optim.SGD(nesterov=True), in which the gradient is taken at the point looked ahead to.
 
-    Source: Nesterov 1983; Sutskever et al. 2013, section 2.
+    Source: Nesterov 1983; Sutskever et al. 2013.
     """
 
     beta: Momentum = 0.9
@@ -31,5 +31,5 @@ preset(
     "sgd[direction=nesterov]",
     """v+ = beta v + F(w);   w+ = w - lr (F(w) + beta v+)
 
-    Source: Nesterov 1983; Sutskever et al. 2013, section 2.""",
+    Source: Nesterov 1983; Sutskever et al. 2013.""",
 )

@@ -14,7 +14,7 @@ class Normalised(Direction):
     The norm is a replica's, over all that moves at once: the whole field under a simultaneous scheme, one player's
     gradient under an alternating one.
 
-    Source: Nesterov 1984; Hazan et al. 2015, arXiv:1507.02030, algorithm 1.
+    Source: Nesterov 1984; Hazan et al. 2015, arXiv:1507.02030.
     """
 
     eps: Epsilon = 1e-10
@@ -30,5 +30,5 @@ preset(
     "sgd[direction=normalised]",
     """w+ = w - lr F(w) / ||F(w)||
 
-    Source: Nesterov 1984; Hazan et al. 2015, arXiv:1507.02030, algorithm 1.""",
+    Source: Nesterov 1984; Hazan et al. 2015, arXiv:1507.02030.""",
 )

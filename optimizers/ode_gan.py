@@ -23,7 +23,7 @@ class RungeKutta(UpdateRule):
     Order 1 is Euler's step, 2 Heun's, 4 the classical one, on the joint field as in the authors' training code. The
     penalty is the discriminator's alone, at the point where the step starts; ``penalty=false`` saves its product.
 
-    Source: Qin et al. 2020, arXiv:2010.15040, algorithm 1 and eq. 8.
+    Source: Qin et al. 2020, arXiv:2010.15040.
     """
 
     lr: StepSize = 0.1
@@ -64,5 +64,5 @@ preset(
     "ode-gan[order=4,penalty=false]",
     """w+ = w - lr (F_1 + 2 F_2 + 2 F_3 + F_4) / 6: the classical Runge-Kutta step, without ODE-GAN's penalty
 
-    Source: Qin et al. 2020, arXiv:2010.15040, algorithm 1.""",
+    Source: Qin et al. 2020, arXiv:2010.15040.""",
 )

@@ -16,7 +16,7 @@ class OptimisticDirection(Direction):
     Optimism as a direction, so that it goes under any scheme: ``alternating[direction=optimistic]`` is Alt-OGDA.
     The keys are those of the rule ``optimistic``.
 
-    Source: Daskalakis et al. 2018, arXiv:1711.00141, eq. 3.
+    Source: Daskalakis et al. 2018, arXiv:1711.00141.
     """
 
     optimism: Coefficient = 1.0
@@ -45,7 +45,7 @@ class Optimistic(UpdateRule):
     step of twice the length), as several published implementations do. With two coefficients,
     w+ = w - (alpha + beta) d_t + beta d_{t-1} has alpha = lr, beta = lr optimism.
 
-    Source: Daskalakis et al. 2018, arXiv:1711.00141, eq. 3; generalised, Mokhtari et al. 2020, arXiv:1901.08511.
+    Source: Daskalakis et al. 2018, arXiv:1711.00141; generalised, Mokhtari et al. 2020, arXiv:1901.08511.
     """
 
     lr: StepSize = 0.1
@@ -70,8 +70,8 @@ preset(
     "optimistic[direction=adam[beta1=0.5,beta2=0.9]]",
     """w+ = w - lr (2 r_t - r_{t-1}),   r_t = adam(F(w_t))
 
-    Each r keeps the bias correction of its own step, as in the paper. ``zero_past=true`` starts from r_0 = 0, and
+    Each r keeps the bias correction of its own step. ``zero_past=true`` starts from r_0 = 0, and
     ``scaled_eps=true`` with it gives the published code of Gidel et al. 2019.
 
-    Source: Daskalakis et al. 2018, arXiv:1711.00141, algorithm 1.""",
+    Source: Daskalakis et al. 2018, arXiv:1711.00141.""",
 )

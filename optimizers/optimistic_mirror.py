@@ -31,7 +31,7 @@ class OptimisticMirror(UpdateRule):
     ``mirror=euclidean`` is extrapolation from the past, the unconstrained form that the GAN literature calls by this
     name too. The first step takes 0 for its past.
 
-    Source: Rakhlin and Sridharan 2013, arXiv:1311.1869, eq. 1; Daskalakis et al. 2018, arXiv:1711.00141, section 2.
+    Source: Rakhlin and Sridharan 2013, arXiv:1311.1869; Daskalakis et al. 2018, arXiv:1711.00141.
     """
 
     lr: StepSize = 0.1

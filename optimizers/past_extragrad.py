@@ -16,7 +16,7 @@ class PastExtragradient(UpdateRule):
     Extragradient at half the cost: the half-step ahead takes the last gradient once more, and the direction's memory
     meets it twice, as in Gidel's published loop. The points w' are those of optimistic descent.
 
-    Source: Popov 1980; Gidel et al. 2019, arXiv:1802.10551, eq. 14.
+    Source: Popov 1980; Gidel et al. 2019, arXiv:1802.10551, eq. 20-21.
     """
 
     lr: StepSize = 0.1
@@ -40,5 +40,5 @@ preset(
     "past-extragrad[direction=adam[beta1=0.5,beta2=0.9]]",
     """w'_t = w_t - lr adam(F(w'_{t-1}));   w_{t+1} = w_t - lr adam(F(w'_t))
 
-    Source: Gidel et al. 2019, arXiv:1802.10551, appendix on past ExtraAdam.""",
+    Source: Gidel et al. 2019, arXiv:1802.10551, algorithm 4, option 2.""",
 )

@@ -15,7 +15,7 @@ class ProximalPoint(UpdateRule):
     The implicit step that optimistic and extragradient descent approximate; exact where F is linear. The system is
     solved by ``iterations`` of conjugate gradients on the normal equations.
 
-    Source: Rockafellar 1976; as the model of OGDA and EG, Mokhtari et al. 2020, arXiv:1901.08511, eq. 3.
+    Source: Rockafellar 1976; as the model of OGDA and EG, Mokhtari et al. 2020, arXiv:1901.08511.
     """
 
     lr: StepSize = 0.1
@@ -27,7 +27,5 @@ class ProximalPoint(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         g, push, pull = F.linear(w)
-        step = solve(
-            lambda v: v + self.lr * push(v), lambda u: u + pull(self.lr * u), self.lr * g, self.iterations
-        )
+        step = solve(lambda v: v + self.lr * push(v), lambda u: u + pull(self.lr * u), self.lr * g, self.iterations)
         return w - step, s

@@ -15,7 +15,7 @@ class ScheduleFree(UpdateRule):
 
     w is the sequence that the paper calls y, at which gradients are taken.
 
-    Source: Defazio et al. 2024, arXiv:2405.15682, eq. 3-5.
+    Source: Defazio et al. 2024, arXiv:2405.15682.
     """
 
     lr: StepSize = 0.1
@@ -33,4 +33,5 @@ class ScheduleFree(UpdateRule):
         return (1 - self.beta) * z + self.beta * x, {"z": z, "x": x, "t": t, "direction": memory}
 
     def answer(self, w: Tensor, s: State) -> Tensor:
-        return s["x"]
+        judged: Tensor = s["x"]
+        return judged

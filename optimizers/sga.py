@@ -17,7 +17,7 @@ class SymplecticGradientAdjustment(UpdateRule):
     points and away from unstable ones. m is the number of parameters, as in the paper; ``tensors`` gives another, for
     the authors' code counts variable tensors.
 
-    Source: Balduzzi et al. 2018, arXiv:1802.05642, algorithm 1; Letcher et al. 2019, arXiv:1905.04926.
+    Source: Balduzzi et al. 2018, arXiv:1802.05642; Letcher et al. 2019, arXiv:1905.04926, algorithm 1.
     """
 
     lr: StepSize = 0.1
@@ -35,11 +35,10 @@ class SymplecticGradientAdjustment(UpdateRule):
         g, push, pull = F.linear(w)
         gradient = pull(g)  # of ||F||^2 / 2
         adjustment = (gradient - push(g)) / 2
-        lam = self.lam
         if self.align:
             size = self.tensors or w.shape[1]
-            lam = lam * (dot(g, gradient) * dot(adjustment, gradient) / size + 0.1).sign()
-        d, s = self.direction(g + lam * adjustment, s, w)
+            adjustment = adjustment * (dot(g, gradient) * dot(adjustment, gradient) / size + 0.1).sign()
+        d, s = self.direction(g + self.lam * adjustment, s, w)
         return w - self.lr * d, s
 
 
@@ -48,5 +47,5 @@ preset(
     "sga[align=true]",
     """w+ = w - lr d(F + lam A'F),   lam with the sign that draws to stable fixed points
 
-    Source: Balduzzi et al. 2018, arXiv:1802.05642, algorithm 1 with alignment.""",
+    Source: Balduzzi et al. 2018, arXiv:1802.05642; Letcher et al. 2019, arXiv:1905.04926, algorithm 1 with align.""",
 )

@@ -1,4 +1,4 @@
-"""Simultaneous gradient descent: each player descends its own loss at the same time (Goodfellow et al. 2014)."""
+"""Simultaneous gradient descent: each player descends its own loss at the same time (Arrow et al. 1958)."""
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ class Simultaneous(UpdateRule):
     Also called SimGDA or SimGD. On a bilinear game with singular value sigma it grows by sqrt(1 + (lr sigma)^2) a step,
     whatever the step size.
 
-    Source: Arrow, Hurwicz and Uzawa 1958; Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1 with k = 1.
+    Source: Arrow, Hurwicz and Uzawa 1958; for GANs, Mescheder et al. 2017, arXiv:1705.10461.
     """
 
     lr: StepSize = 0.1

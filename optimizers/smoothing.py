@@ -16,7 +16,7 @@ class Smoothing(UpdateRule):
     Consensus optimisation's penalty on one player alone, close to the Jacobian regularisation of Nie and Patel
     (arXiv:1806.09235).
 
-    Source: Mescheder et al. 2017, arXiv:1705.10461, supplement.
+    Source: Mescheder et al. 2017, arXiv:1705.10461.
     """
 
     lr: StepSize = 0.1

@@ -14,7 +14,7 @@ class TwoTimeScale(UpdateRule):
 
     A step size for each player, both tuned. The published GAN settings use Adam with beta1 = 0, beta2 = 0.9.
 
-    Source: Heusel et al. 2017, arXiv:1706.08500, eq. 1 and section "Adam follows an HBF ODE".
+    Source: Heusel et al. 2017, arXiv:1706.08500, eq. 1; "Adam Follows an HBF ODE and Ensures TTUR Convergence".
     """
 
     lr_g: StepSize = 1e-3

@@ -19,7 +19,7 @@ class Unrolled(UpdateRule):
     the discriminator, which it then does not keep. Both players move at once, as in the paper;
     ``discriminator_first=true`` lets phi move before, and unrolls from there. k = 0 is simultaneous descent.
 
-    Source: Metz et al. 2017, arXiv:1611.02163, eq. 7-11.
+    Source: Metz et al. 2017, arXiv:1611.02163, eq. 6-11.
     """
 
     k: Count = 5

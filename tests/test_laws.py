@@ -26,7 +26,6 @@ from bench.registry import directions, games, get_game, get_metric, get_rule, me
 from bench.spelling import write
 
 
-
 def turned(thing: Any) -> Iterator[str]:
     """Every switch of a rule or direction, turned."""
     for item in fields(thing):

@@ -71,6 +71,40 @@ def test_cross_gradients_are_the_opponents_losses() -> None:
     assert torch.allclose(F.cross(w), -F(w))  # zero-sum: L_1 = -L_0
 
 
+@pytest.mark.parametrize("spec", GAMES)
+def test_the_jacobian_without_its_diagonal_blocks(spec: str) -> None:
+    game, F = get_game(spec), Oracle(get_game(spec), SEEDS)
+    w = game.init(F.seeds)
+    _, push, pull = F.linear(w)
+    value, across, back = F.linear(w, own=False)
+    v, zeros = torch.randn_like(w), torch.zeros_like(w)
+    first, second = (F.within(i, v, zeros) for i in range(2))
+    tolerance = 1e-10 if w.dtype == torch.float64 else 2e-4
+    assert torch.allclose(value, F(w), atol=tolerance)
+    assert torch.allclose(across(v), F.within(0, push(second), push(first)), atol=tolerance)
+    assert torch.allclose(back(v), F.within(0, pull(second), pull(first)), atol=tolerance)
+
+
+@pytest.mark.parametrize("spec", GAMES)
+def test_the_whole_gradient_of_one_loss(spec: str) -> None:
+    game, F = get_game(spec), Oracle(get_game(spec), SEEDS)
+    w = game.init(F.seeds)
+    first, second = F.loss_gradient(w, 0), F.loss_gradient(w, 1)
+    assert torch.allclose(F.within(0, first, second), F(w), atol=1e-6)
+    assert torch.allclose(F.within(0, second, first), F.cross(w), atol=1e-6)
+
+
+def test_it_answers_where_gradients_are_switched_off() -> None:
+    F = Oracle(get_game("bilinear[dim=2]"), SEEDS)
+    w = F.game.init(F.seeds)
+    with torch.no_grad():
+        value, push, _ = F.linear(w)
+        assert torch.equal(F(w), value)
+        image, whole = push(w), F.loss_gradient(w, 0)
+    assert torch.equal(image, F.linear(w)[1](w))
+    assert torch.equal(whole, F.loss_gradient(w, 0))
+
+
 def test_the_cost_is_counted() -> None:
     F = Oracle(get_game("bilinear[dim=2]"), SEEDS)
     w = F.game.init(F.seeds)
@@ -84,6 +118,10 @@ def test_the_cost_is_counted() -> None:
     assert F.cost == 2.5 + 3 * PRODUCT_COST
     F.losses(w)
     assert F.cost == 2.5 + 3 * PRODUCT_COST
+    before = F.cost
+    _, push, pull = F.linear(w, player=1)
+    push(w), pull(w), F.loss_gradient(w, 0)
+    assert F.cost == before + 0.5 + 2 * PRODUCT_COST / 2 + 0.5
 
 
 def test_the_minibatch_stays_until_asked() -> None:

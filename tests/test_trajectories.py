@@ -25,6 +25,7 @@ from bench.registry import get_rule
 FOLDER = Path(os.environ.get("BENCH_TRAJECTORIES", "no such folder"))
 TF_RMSPROP = "direction=rmsprop[alpha=0.8999999761581421,eps=1.000000013351432e-10,v0=1,inside=true]"
 GIDEL_ADAM = "adam[beta1=0.5,beta2=0.9,scaled_eps=true]"
+GIDEL = f"direction={GIDEL_ADAM}"
 LOOKAHEAD = {  # LAGAN's recordings: base, k, alpha, where slow starts
     f"lagan__lookahead_{base}_k{k}_a{alpha}_{start}__{order}": f"lookahead[k={k},alpha={alpha}"
     f"{',lazy=true' * (start == 'lazy')},inner={inner}]"
@@ -73,8 +74,8 @@ SPELLED = {
     "dss__gs_double_stepsize_eg__alt": "double-step-extragrad[lr=0.2,gamma=0.5,alternating=true]",
     "dss__gs_gda__alt_G_first": "alternating[lr=0.2,generator_first=true]",
     "dss__jac_og__sim": "optimistic[lr=0.2,optimism=2.5]",
-    "gdaam__altAA_k4__alt_G_first": "anderson[inner=alternating[lr=0.3,generator_first=true],depth=4,restart=false,reg=1e-9]",
-    "gdaam__altAA_k8__alt_G_first": "anderson[inner=alternating[lr=0.3,generator_first=true],depth=8,restart=false,reg=1e-9]",
+    "gdaam__altAA_k4__alt_G_first": "alternating-gda-am[lr=0.3,generator_first=true,depth=4,reg=1e-9]",
+    "gdaam__altAA_k8__alt_G_first": "alternating-gda-am[lr=0.3,generator_first=true,depth=8,reg=1e-9]",
     "gdaam__simAA_k4__sim": "gda-am[lr=0.3,depth=4,reg=1e-8]",
     "gdaam__simAA_k8__sim": "gda-am[lr=0.3,depth=8,reg=1e-8]",
     "gidel__extra_adam_b0.5_0.9__sim": f"extragrad[lr=0.02,direction={GIDEL_ADAM}]",
@@ -82,7 +83,7 @@ SPELLED = {
     "gidel__extra_sgd__sim": "extragrad[lr=0.3]",
     "gidel__extra_sgd_momentum0.3__sim": "extragrad[lr=0.09999999999999999,direction=momentum[beta=0.3]]",
     "gidel__omd__sim": "optimistic[lr=0.18,zero_past=true]",
-    "gidel__optimistic_adam__alt_D_first": f"alternating[lr=0.02,direction=optimistic[zero_past=true,direction={GIDEL_ADAM}]]",
+    "gidel__optimistic_adam__alt_D_first": f"alternating[lr=0.02,direction=optimistic[zero_past=true,{GIDEL}]]",
     "gidel__optimistic_adam__sim": f"optimistic[lr=0.02,zero_past=true,direction={GIDEL_ADAM}]",
     "gidel__past_extra_adam__sim": f"past-extragrad[lr=0.02,direction={GIDEL_ADAM}]",
     "gidel__past_extra_sgd__sim": "past-extragrad[lr=0.18]",

@@ -1,7 +1,8 @@
 """Every rule that is computed otherwise than its equation reads, against a plain version in the source's own order.
 
 The plain versions work on one replica, with the whole Jacobian, dense solves and literal differentiation, on a
-nonlinear game whose players share no loss. They agree over 200 steps. Directions are held against torch.optim's classes.
+nonlinear game whose players share no loss. They agree over 200 steps. Directions are held against torch.optim's
+classes.
 """
 
 from __future__ import annotations

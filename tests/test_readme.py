@@ -1,0 +1,46 @@
+"""What the README prints, run as printed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def printed(start: str) -> str:
+    """The indented block that begins with a line, without its indentation, up to the first command."""
+    block = re.search(rf"^    {re.escape(start)}\n((?:    .*\n|\n)+?)(?=    bench |\S)", README, re.MULTILINE)
+    assert block, f"the README has no block that begins with {start!r}"
+    return re.sub(r"^    ", "", block[1], flags=re.MULTILINE)
+
+
+def test_a_rule_in_twelve_lines_runs_as_printed(tmp_path: Path) -> None:
+    code = printed("# my_rule.py").strip("\n")
+    assert len(code.splitlines()) <= 12
+    (tmp_path / "my_rule.py").write_text(code + "\n")
+    commands = re.findall(r"^    (bench \w+ .*my_rule\.py:Nudge)", README, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == ["check", "run"]
+    brief = {"check": [], "run": ["--games", "dirac", "--budget", "50", "--seeds", "0-1", "--jobs", "1"]}
+    for command in commands:
+        arguments = [*command.split()[1:], *brief[command.split()[1]]]
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "my_rule.py:Nudge" in done.stdout
+
+
+def test_every_spelling_in_the_readme_is_one() -> None:
+    from bench.registry import get_rule
+    from bench.spelling import expand, split
+
+    quoted = re.findall(r"--optimizers '?([^'\s]+)'?", README) + re.findall(
+        r"`((?:extragrad|lookahead)\[[^`]+\])`", README
+    )
+    assert len(quoted) > 4
+    for spelled in (one for text in quoted for part in split(text) for one in expand(part)):
+        if spelled != "all" and ".py:" not in spelled:
+            get_rule(spelled)
