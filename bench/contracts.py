@@ -172,6 +172,10 @@ class UpdateRule(ABC):
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         """One update of w [R, n]; pure: w and s are left as they were."""
 
+    def moved(self, w: Tensor, s: State) -> State:
+        """The memory once a wrapper has set w [R, n]: as it was, but for copies of w that must follow."""
+        return s
+
     def answer(self, w: Tensor, s: State) -> Tensor:
         """The point that is judged (an average, a slow copy), [R, n]."""
         return w

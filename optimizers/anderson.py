@@ -48,6 +48,9 @@ class AndersonMixing(UpdateRule):
         tables = {"S": S * kept.unsqueeze(2), "Y": Y * kept.unsqueeze(2)}
         return mixed, {"w": w, "g": g, "begun": kept, "t": s["t"] + 1, "inner": inner} | tables
 
+    def moved(self, w: Tensor, s: State) -> State:
+        return s | {"inner": self.inner.moved(w, s["inner"])}
+
 
 def _coefficients(S: Tensor, Y: Tensor, g: Tensor, reg: float) -> Tensor:
     """gamma [R, depth, 1] for tables [R, depth, n], in double precision; 0 for rows that are not filled."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Count, Fraction, State, UpdateRule
+from bench.contracts import Count, Fraction, State, UpdateRule, select
 from bench.oracle import Oracle
 from bench.registry import preset, rule
 from optimizers.sgd import Simultaneous
@@ -15,7 +15,8 @@ class Lookahead(UpdateRule):
 
     Both players go back together. The slow copy starts at w_0, as in the paper; ``lazy=true`` creates it at the first
     of these moments, which then changes nothing, as the published code does. The inner rule's memory (Adam's moments)
-    goes on. The slow copy is judged. It nests: ``lookahead[inner=lookahead[inner=adam,k=5],k=50]``.
+    goes on, but for the slow copy of a lookahead inside, which goes back too. The slow copy is judged. It nests:
+    ``lookahead[inner=lookahead[inner=adam,k=5],k=50]``.
 
     Source: Chavdarova et al. 2021, arXiv:2006.14567, algorithm 1.
     """
@@ -38,7 +39,11 @@ class Lookahead(UpdateRule):
         back = t % max(1, self.k) == 0
         slow = torch.where(t <= self.k, w, s["slow"]) if self.lazy else s["slow"]
         slow = torch.where(back, slow + self.alpha * (w - slow), s["slow"])
-        return torch.where(back, slow, w), {"slow": slow, "t": t, "inner": inner}
+        w = torch.where(back, slow, w)
+        return w, {"slow": slow, "t": t, "inner": select(back, self.inner.moved(w, inner), inner)}
+
+    def moved(self, w: Tensor, s: State) -> State:
+        return s | {"slow": w.clone(), "inner": self.inner.moved(w, s["inner"])}
 
     def answer(self, w: Tensor, s: State) -> Tensor:
         judged: Tensor = s["slow"]

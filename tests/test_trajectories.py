@@ -68,7 +68,7 @@ SPELLED = {
     "cooper__extra_adam_b0.9_0.999__sim": "extragrad[lr=0.02,direction=adam[beta1=0.9,scaled_eps=true]]",
     "cooper__extra_sgd__sim": "extragrad[lr=0.3]",
     "cooper__extra_sgd_momentum0.3__sim": "extragrad[lr=0.09999999999999999,direction=momentum[beta=0.3]]",
-    "cooper__nupi_kp1_ki1_ZEROSinit__sim": "nupi[lr=0.15]",
+    "cooper__nupi_kp1_ki1_ZEROSinit__sim": "nupi[lr=0.15,zero_past=true]",
     "dss__chambolle_pock": "chambolle-pock[lr=0.2,theta=2.5]",
     "dss__double_stepsize_eg__sim": "double-step-extragrad[lr=0.2,gamma=0.5]",
     "dss__gs_double_stepsize_eg__alt": "double-step-extragrad[lr=0.2,gamma=0.5,alternating=true]",
