@@ -94,6 +94,7 @@ def run(
     """Tune every rule on every game at equal budget, freeze, compare on fresh seeds: a table and a report."""
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
     order = _order(study_file, flags | {"jobs": jobs, "device": device, "out": out}, option or [])
+    _notice(order.optimizers)
     jobs_at_once = order.jobs or _cores()
     if dry_run:
         return _dry_run(order.study, jobs_at_once, order.device)
@@ -101,7 +102,8 @@ def run(
     from bench.runner import run
 
     with watching() as watch:
-        finished = run(order.study, out=order.out, jobs=jobs_at_once, device=order.device, watch=watch)
+        how = {"jobs": jobs_at_once, "device": order.device, "patience": order.patience}
+        finished = run(order.study, out=order.out, watch=watch, **how)
     from bench.show import terminal
 
     _print(terminal(finished))
@@ -110,6 +112,15 @@ def run(
     if failed:
         return _say(f"{len(failed)} chunks failed; their tracebacks are in {failed[0].parent}", FAILED)
     return DONE
+
+
+def _notice(optimizers: list[str]) -> None:
+    """Say before a long run what is special about its rules."""
+    from bench.contracts import notices
+    from bench.registry import get_rule
+
+    for text in dict.fromkeys(text for name in optimizers for text in notices(get_rule(name))):
+        _say(f"note: {text}", DONE)
 
 
 def _cores() -> int:

@@ -191,6 +191,12 @@ def nested(owner: Any) -> dict[str, UpdateRule | Direction]:
     return {name: value for name, value in values.items() if isinstance(value, (UpdateRule, Direction))}
 
 
+def notices(owner: UpdateRule | Direction) -> list[str]:
+    """What a user should know of a rule and of all that is nested in it."""
+    own = [owner.notice] if isinstance(owner, Direction) and owner.notice else []
+    return own + [text for inner in nested(owner).values() for text in notices(inner)]
+
+
 def hints(owner: Any) -> dict[str, Any]:
     """Type hints of a dataclass with their hyperparameter kinds; field name -> annotation."""
     return get_type_hints(owner, include_extras=True)

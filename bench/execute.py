@@ -9,6 +9,7 @@ evaluation than at the one before, however slowly: a vanishing step size only hi
 from __future__ import annotations
 
 import ctypes
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,19 +31,22 @@ FRAMES = 8  # sample pictures a replica
 POINTS = 600  # points of a trajectory in the plane
 DRAWN = 3  # replicas whose trajectory is kept
 PULSES = 50  # reports of progress a chunk
+BEAT = 0.1  # seconds between signs of life; at every step they would be felt
 PICTURED = 512  # samples kept a picture
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
 
 Progress = Callable[[float], None]
+Beat = Callable[[], None]
 
 
 @dataclass
 class Result:
-    """What a chunk gave: rows of records, and tensors to look at (trajectories, samples)."""
+    """What a chunk gave: rows of records, tensors to look at (trajectories, samples), what metrics raised."""
 
     records: list[dict[str, Any]]
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -55,10 +59,16 @@ def hold_memory() -> None:
         allocator.mallopt(M_TOP_PAD, 256 << 20)
 
 
-def execute(chunk: Chunk, progress: Progress = lambda cost: None) -> Result:
-    """Train a chunk to its budget; ``progress`` is told the cost so far, over all replicas."""
+def execute(chunk: Chunk, progress: Progress = lambda cost: None, beat: Beat = lambda: None) -> Result:
+    """Train a chunk to its budget.
+
+    Args:
+        chunk: what to train.
+        progress: told the cost so far, over all replicas, now and then.
+        beat: called as a sign of life, before a metric and a step: before each that is slow.
+    """
     hold_memory()
-    return _Training(chunk, progress).run()
+    return _Training(chunk, progress, beat).run()
 
 
 def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: str = "cpu") -> UpdateRule:
@@ -90,8 +100,8 @@ def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:
 class _Training:
     """One chunk's training: its state, its records."""
 
-    def __init__(self, chunk: Chunk, progress: Progress) -> None:
-        self.chunk, self.progress = chunk, progress
+    def __init__(self, chunk: Chunk, progress: Progress, beat: Beat) -> None:
+        self.chunk, self.progress, self.beat = chunk, progress, beat
         self.game, base = get_game(chunk.game), get_rule(chunk.rule)
         # A stack of one would take other kernels than a stack of many: pack a twin beside it and drop what it did.
         self.rows: tuple[Row, ...] = chunk.rows if len(chunk.rows) > 1 else chunk.rows * 2
@@ -109,6 +119,8 @@ class _Training:
         self.distances: list[Tensor] = []
         self.pictures: list[tuple[float, Tensor]] = []
         self.path: list[tuple[float, Tensor]] = []
+        self.errors: dict[str, str] = {}
+        self.due = 0.0
 
     def run(self) -> Result:
         marks = {round(self.steps * k / self.chunk.marks) for k in range(self.chunk.marks + 1)}
@@ -133,6 +145,9 @@ class _Training:
     def _advance(self) -> None:
         """One step of the rule, timed; then whoever left the finite range is frozen."""
         start = perf_counter()
+        if start >= self.due:
+            self.beat()
+            self.due = start + BEAT
         w, self.s = self.rule.step(self.F, self.w, self.s)
         self.F.new_batch()
         within = self._within(w)
@@ -167,10 +182,26 @@ class _Training:
         if self.w.is_cuda:
             torch.cuda.synchronize()
         w = self._answer()
-        values = {m.name: m(self.game, w, self.judge).detach().double().cpu() for m in self._metrics()}
+        values = {metric.name: self._value(metric, w) for metric in self._metrics()}
         if self.solution is not None:
             self.distances.append(self._distance(w).cpu())
         self.evaluated.append((self.F.cost, self.seconds / len(self.rows), self.alive.cpu().clone(), values))
+
+    def _value(self, metric: NamedMetric, w: Tensor) -> Tensor:
+        """[R]; NaN where the metric raises, unless it is the one that the game is judged by."""
+        self.beat()
+        try:
+            value: Tensor = metric(self.game, w, self.judge).detach().double().cpu()
+            if value.shape != (len(self.rows),):
+                raise ValueError(f"metric {metric.name!r} gave shape {tuple(value.shape)}, not ({len(self.rows)},)")
+            return value
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            if metric.name == self.game.score:
+                raise
+            self.errors.setdefault(metric.name, f"metric {metric.name!r} has no values\n{traceback.format_exc()}")
+            return torch.full((len(self.rows),), float("nan"), dtype=torch.float64)
 
     def _picture(self) -> None:
         count = getattr(self.game, "judged", PICTURED)
@@ -193,7 +224,7 @@ class _Training:
             ended = self.F.cost if outcome == "ok" else float(self.ended[r])
             shared = {"row": r, "seed": row.seed, "trial": row.trial, "outcome": outcome, "ended": ended}
             records += [shared | measured for measured in self._measured(r)]
-        return Result(records, self._tensors())
+        return Result(records, self._tensors(), self.errors)
 
     def _measured(self, r: int) -> Iterator[dict[str, Any]]:
         """What was measured of one replica, for as long as it was in the game."""

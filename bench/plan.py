@@ -14,7 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from bench.contracts import Game, UpdateRule, hyperparameters
+from bench.contracts import Direction, Game, UpdateRule, hyperparameters, nested
 from bench.registry import get_game, get_rule, path_of, spell
 from bench.spelling import Spelling, parse
 
@@ -79,10 +79,12 @@ def with_values(thing: Any, values: dict[str, Any]) -> Any:
     return replace(thing, **here) if here else thing
 
 
-def plugin_code(*things: UpdateRule | Game) -> str:
-    """A hash of the source files of those that are not shipped here: an edited plug-in is another cell."""
+def plugin_code(*things: UpdateRule | Direction | Game) -> str:
+    """A hash of the source files of those not shipped here, nested ones too: an edited plug-in is another cell."""
     found = []
     for thing in things:
+        if isinstance(thing, (UpdateRule, Direction)):
+            found.append(plugin_code(*nested(thing).values()))
         module = type(thing).__module__
         file = getattr(sys.modules.get(module), "__file__", None)
         if module.split(".")[0] not in ("bench", "optimizers") and file and Path(file).is_file():

@@ -23,6 +23,8 @@ from bench.spelling import SpecError, nearest
 
 T = TypeVar("T")
 
+_outside: set[str] = set()  # packages of entry points and modules of files: what is in them, any process finds
+
 
 @dataclass
 class Registry(Generic[T]):
@@ -64,6 +66,7 @@ class Registry(Generic[T]):
         for entry in entry_points(group=self.group):
             with _explained(f"plug-in {entry.name!r} ({entry.value})"):
                 thing = entry.load()
+            _outside.add(_package(entry.module))
             # One that decorated itself is registered by being imported; a group may hold things of several kinds.
             if self._fits(thing) and self._known(thing) is None:
                 self.add(entry.name, named(thing, entry.name), entry.value)
@@ -112,6 +115,18 @@ def place(thing: Any) -> str:
     return f"{file or thing.__module__}:{thing.__qualname__}"
 
 
+def origin(thing: Any) -> str:
+    """``here`` for what is shipped, ``outside`` for a plug-in that any process finds, ``own`` for the caller's."""
+    package = _package(getattr(thing, "__module__", None) or type(thing).__module__)
+    if ".py:" in getattr(thing, "name", "") or package in _outside:
+        return "outside"
+    return "here" if package in ("bench", "optimizers") else "own"
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
 def _module(file: Path) -> ModuleType:
     """The module of a plug-in's file, imported once."""
     name = f"bench_plugin_{file.resolve().stem}_{abs(hash(str(file.resolve())))}"
@@ -123,6 +138,7 @@ def _module(file: Path) -> ModuleType:
         try:
             with _explained(f"plug-in {str(file)!r}"):
                 spec.loader.exec_module(module)
+            _outside.add(name)
         except BaseException:
             del sys.modules[name]
             raise
@@ -131,10 +147,10 @@ def _module(file: Path) -> ModuleType:
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """A plug-in that cannot be imported is one line that says why."""
+    """A plug-in that cannot be imported is one line that says why; so is one that calls ``sys.exit``."""
     try:
         yield
-    except SpecError:
+    except (SpecError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise SpecError(f"{what} raised {type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -17,8 +17,8 @@ from bench.execute import Result, execute
 from bench.plan import Chunk, Contest, report_rows, tunable
 from bench.provenance import manifest
 from bench.registry import get_game
-from bench.slots import Done, Here, Slots
-from bench.spec import Study, check_device
+from bench.slots import Done, Here, Slots, engine, origins
+from bench.spec import PATIENCE, Study, check_device
 from bench.store import Folder, pack, write_file
 from bench.tune import tune
 
@@ -36,6 +36,7 @@ class Status:
 
 
 Watch = Callable[[Status], None]
+Begin = Callable[[Callable[[], None]], "Here | Slots"]
 
 
 class Run:
@@ -98,25 +99,33 @@ class Run:
 
 
 def run(
-    study: Study, out: str | Path | None = None, jobs: int = 1, device: str = "cpu", watch: Watch | None = None
+    study: Study,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    device: str = "cpu",
+    watch: Watch | None = None,
+    patience: float = PATIENCE,
 ) -> Run:
     """Tune, freeze, compare: execute what of a study is not yet in its folder.
 
     Args:
         study: what to compare.
         out: the run's folder; ``results/<name>`` of the study where none is given.
-        jobs: chunks that train side by side, each in a process of its own; 1 trains in this process.
+        jobs: chunks that train side by side, each in a process of its own; 1 trains in this process, but for plug-ins
+            by path or entry point.
         device: ``cpu``, ``cuda`` or ``cuda:i``.
         watch: called with a Status now and then.
+        patience: seconds without a sign of life after which a chunk in a process of its own is ended as an error.
 
     Returns:
         The finished run. Raises SpecError for wrong use, InUse where another process holds the folder.
     """
     check_device(device)
+    known = origins(study)  # loads all plug-ins: one that cannot be imported is told before anything is written
     folder = Folder(Path(out) if out is not None else Path("results") / study.name)
     folder.open(manifest(study, device))
     try:
-        _Coordinator(study, folder, jobs, device, watch).run()
+        _Coordinator(study, folder, device, watch, lambda beat: engine(known, jobs, patience, beat)).run()
     finally:
         folder.close()
     return Run(folder.path)
@@ -142,10 +151,9 @@ def planned_replicas(study: Study, rule: str) -> int:
 class _Coordinator:
     """Feeds the slots from all contests at once; the only one who writes."""
 
-    def __init__(self, study: Study, folder: Folder, jobs: int, device: str, watch: Watch | None) -> None:
-        self.study, self.folder, self.watch = study, folder, watch
+    def __init__(self, study: Study, folder: Folder, device: str, watch: Watch | None, begin: Begin) -> None:
+        self.study, self.folder, self.watch, self.begin = study, folder, watch, begin
         self.engine: Here | Slots | None = None
-        self.jobs = jobs
         self.status = Status(sum(planned_cost(study).values()))
         self.contests = [
             contest_chunks(Contest(rule, game, study.cost_of(game), study.evaluations, device), study)
@@ -199,7 +207,7 @@ class _Coordinator:
 
     def _fill(self) -> None:
         if self.engine is None:
-            self.engine = Slots(self.jobs) if self.jobs > 1 else Here(self._show)
+            self.engine = self.begin(self._show)
         taken = {slot for slot, _, _ in self.busy.values()}
         for slot in range(self.engine.size):
             if slot not in taken and self.queue:
@@ -212,8 +220,8 @@ class _Coordinator:
         self.engine.advance()
         done, _ = wait(self.busy, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
-            _, index, chunk = self.busy.pop(future)
-            outcome = self._outcome(future, chunk)
+            slot, index, chunk = self.busy.pop(future)
+            outcome = self._outcome(future, slot, chunk)
             if outcome is None:
                 self.queue.insert(0, (index, chunk))
                 continue
@@ -224,22 +232,24 @@ class _Coordinator:
                 self.folder.plan(self.planned)
         self._show()
 
-    def _outcome(self, future: Future[Done], chunk: Chunk) -> Done | None:
-        """What a chunk gave; None where its worker was killed and it is to be tried again."""
+    def _outcome(self, future: Future[Done], slot: int, chunk: Chunk) -> Done | None:
+        """What a chunk gave; None where its process is gone and it is to be tried again."""
         try:
             return future.result()
         except BrokenProcessPool:
-            self.attempts[chunk.id] = self.attempts.get(chunk.id, 0) + 1
-            if self.attempts[chunk.id] <= RETRIES:
+            assert isinstance(self.engine, Slots)
+            life = self.engine.bury(slot)
+            times = self.attempts[chunk.id] = self.attempts.get(chunk.id, 0) + 1
+            if times <= RETRIES and not life.hung:  # what hung once would again, and patience is long
                 return None
-            return Done({}, f"the chunk's process was killed {self.attempts[chunk.id]} times")
+            return Done({}, life.epitaph(times))
 
     def _keep(self, chunk: Chunk, outcome: Done) -> None:
         if outcome.error:
             (self.folder.path / "errors").mkdir(exist_ok=True)
-            write_file(self.folder.path / "errors" / f"{chunk.id}.txt", f"{chunk}\n\n{outcome.error}".encode())
-            outcome = Done(pack(chunk, failed(chunk)))
-        self.folder.save(chunk, outcome.files)
+            text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # it may say anything
+            write_file(self.folder.path / "errors" / f"{chunk.id}.txt", text)
+        self.folder.save(chunk, outcome.files or pack(chunk, failed(chunk)))
         self.status.done += chunk.cost
 
     def _show(self) -> None:

@@ -2,40 +2,59 @@
 
 A slot is a ProcessPoolExecutor of one worker: if it is killed, exactly its chunk is lost. Workers are forked from a
 server that has torch loaded and its threads pinned, so that they start fast and do not fight; a worker whose parent
-dies ends itself. Workers return bytes; the coordinator alone writes.
+dies ends itself, one that hangs is ended. Workers return bytes; the coordinator alone writes.
+
+A plug-in that any process finds trains in a slot of its own even where there is one job: it may end its process or
+hang. What the caller's own program defines may be known to no other process; with one job it trains here.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import math
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any
 
+from bench.contracts import nested
+from bench.life import GRACE, Life, hiding_main, kill_all, kill_server, leave_traces, new_context
 from bench.plan import Chunk
-
-PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+from bench.plugins import origin
+from bench.registry import get_game, get_rule, metrics
+from bench.spec import Study
 
 
 @dataclass
 class Done:
-    """What became of a chunk: the bytes of its files, or the traceback of what it raised."""
+    """What became of a chunk: the bytes of its files, none where it failed; the traceback of what was raised."""
 
     files: dict[str, bytes]
     error: str = ""
 
 
-def work(chunk: Chunk, progress: Callable[[float], None]) -> Done:
-    """Execute one chunk; an exception is a result, not a crash."""
+def origins(study: Study) -> set[str]:
+    """Where the rules, games and metrics of a study come from: ``bench.plugins.origin`` of each."""
+    games = [get_game(game) for game in study.games]
+    found: set[str] = set(map(origin, games))
+    things: list[Any] = [get_rule(rule) for rule in study.optimizers]
+    while things:
+        found.add(origin(thing := things.pop()))
+        things += nested(thing).values()
+    known = (metrics[name] for name in metrics.names())
+    return found | {origin(one.function) for one in known if any(isinstance(game, one.on) for game in games)}
+
+
+def work(chunk: Chunk, progress: Callable[[float], None], beat: Callable[[], None] = lambda: None) -> Done:
+    """Execute one chunk; what it raises is a result, not a crash, be it ``sys.exit``: but not Ctrl-C."""
     import torch
 
     from bench.execute import execute
@@ -44,8 +63,11 @@ def work(chunk: Chunk, progress: Callable[[float], None]) -> Done:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums split over threads would change last bits from machine to machine
     try:
-        return Done(pack(chunk, execute(chunk, progress)))
-    except Exception:
+        result = execute(chunk, progress, beat)
+        return Done(pack(chunk, result), "\n".join(result.errors.values()))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return Done({}, traceback.format_exc())
     finally:
         torch.set_num_threads(threads)
@@ -92,100 +114,88 @@ class Slots:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.context = _context()
-        self.pulses: list[Any] = [self.context.Value("d", 0.0, lock=False) for _ in range(size)]
+        self.patience = math.inf
+        """Seconds without a sign of life after which a chunk's process is ended."""
+        self.runs_main = True
+        """Whether workers import the caller's script, to know what it defines."""
+        self.context = new_context()
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        self.lives = [Life(self.context, self.folder / str(slot)) for slot in range(size)]
         self.pools: list[ProcessPoolExecutor | None] = [None] * size
+        self.futures: list[Future[Done] | None] = [None] * size
 
     def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
-        self.pulses[slot].value = 0.0
+        self.lives[slot].begin()
         try:
-            return self._pool(slot).submit(_work_here, chunk)
+            future = self._start(slot, chunk)
         except BrokenProcessPool:  # its process was killed: it gets a new one
             self.pools[slot] = None
-            return self._pool(slot).submit(_work_here, chunk)
+            future = self._start(slot, chunk)
+        self.futures[slot] = future
+        return future
 
-    def _pool(self, slot: int) -> ProcessPoolExecutor:
-        pool = self.pools[slot]
+    def _start(self, slot: int, chunk: Chunk) -> Future[Done]:
+        pool, life = self.pools[slot], self.lives[slot]
         if pool is None:
-            begin = (os.getpid(), self.pulses[slot])
+            life.trace.unlink(missing_ok=True)
+            begin = (os.getpid(), life.pulse, life.signs, life.trace)
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
-        return pool
+        with hiding_main(not self.runs_main):
+            future = pool.submit(_work_here, chunk)
+        (life.process,) = pool._processes.values()
+        return future
 
     def advance(self) -> None:
-        """The slots advance by themselves."""
+        """The slots advance by themselves; one that hangs is ended."""
+        for future, life in zip(self.futures, self.lives, strict=True):
+            if future is not None and not future.done():
+                life.look(self.patience)
+
+    def bury(self, slot: int) -> Life:
+        """The life of a slot's process that is gone; the next chunk gets a new one."""
+        pool, self.pools[slot] = self.pools[slot], None
+        if pool is not None:
+            pool.shutdown(wait=True)  # it alone may ask how its process ended
+        return self.lives[slot]
 
     def running(self, slot: int) -> float:
         """Cost done so far of the chunk that is training in the slot."""
-        return float(self.pulses[slot].value)
+        return float(self.lives[slot].pulse.value)
 
     def close(self, kill: bool = False) -> None:
+        """End the processes; one that does not end by itself, for a plug-in's threads go on, is killed."""
         if kill:
-            _kill_server()
-        for pool in self.pools:
-            if pool is None:
-                continue
-            processes = list((pool._processes or {}).values())
-            if kill:
-                for process in processes:
-                    process.kill()
+            kill_server()
+        pools = [pool for pool in self.pools if pool is not None]
+        processes = [process for pool in pools for process in (pool._processes or {}).values()]
+        late = threading.Timer(0 if kill else GRACE, kill_all, [processes])
+        late.start()
+        for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
+        late.cancel()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _context() -> BaseContext:
-    """A fork server with torch loaded and threads pinned before that; spawned processes where there is none."""
-    kept = {key: os.environ.get(key) for key in PINNED}
-    os.environ.update(dict.fromkeys(PINNED, "1"))
-    try:
-        if "forkserver" not in multiprocessing.get_all_start_methods():
-            return multiprocessing.get_context("spawn")
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["bench.execute", "bench.store", "bench.metrics"])
-        # The server is started here, inside the pinned environment, not at the first worker.
-        # It inherits that Ctrl-C is ignored, or the terminal's would reach it while it imports.
-        from multiprocessing.forkserver import ensure_running
-
-        with _ignoring_interrupts():
-            ensure_running()
-        return context
-    finally:
-        for key, value in kept.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
-
-
-def _kill_server() -> None:
-    """End the fork server: while it imports, a worker may be ordered that it would fork for nobody."""
-    from multiprocessing import forkserver
-
-    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
-    if pid is not None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only there can a handler be set
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+def engine(known: set[str], jobs: int, patience: float, beat: Callable[[], None]) -> Here | Slots:
+    """Where a study's chunks train; ``known`` says where its rules, games and metrics come from."""
+    if jobs == 1 and ("own" in known or "outside" not in known):
+        return Here(beat)
+    slots = Slots(jobs)
+    slots.patience, slots.runs_main = patience, "own" in known
+    return slots
 
 
 _pulse: Any = None
+_signs: Any = None
 
 
-def _begin(parent: int, pulse: Any) -> None:
+def _begin(parent: int, pulse: Any, signs: Any, trace: Path) -> None:
     """A worker's first act: leave Ctrl-C to the coordinator, and end when the coordinator has died."""
-    global _pulse
-    _pulse = pulse
+    global _pulse, _signs
+    _pulse, _signs = pulse, signs
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_traces(trace)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
@@ -202,5 +212,13 @@ def _tell(cost: float) -> None:
     _pulse.value = cost
 
 
+def _beat() -> None:
+    _signs.value += 1
+
+
 def _work_here(chunk: Chunk) -> Done:
-    return work(chunk, _tell)
+    _beat()
+    try:
+        return work(chunk, _tell, _beat)
+    except KeyboardInterrupt:  # the plug-in's own: Ctrl-C is the coordinator's
+        return Done({}, traceback.format_exc())

@@ -19,6 +19,8 @@ DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
 BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
 """Share of each game's own budget."""
 MOST_SEED = 2**32
+PATIENCE = 600.0
+"""Seconds; one step takes well below a second, the longest evaluation tens of them."""
 
 
 def _spellings(value: Any) -> Any:
@@ -68,8 +70,8 @@ class Study(BaseModel):
     """Rules x games x seeds, tuned at equal budget.
 
     Args:
-        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``.
-        games: spellings of games.
+        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``; ``all`` is every one.
+        games: spellings of games; ``all`` is every one.
         seeds: report seeds; a list, or ``"0-9"``.
         trials: step sizes tried for every rule on every game; 0 uses the declared defaults.
         tuning_seeds: seeds for each trial; report seeds are never among them.
@@ -121,9 +123,12 @@ class Study(BaseModel):
     @field_validator("optimizers", "games")
     @classmethod
     def _check_names(cls, spelled: list[str], info: Any) -> list[str]:
-        from bench.registry import get_game, get_rule
+        from bench.registry import games, get_game, get_rule, rules
 
-        get: Callable[[str], object] = get_rule if info.field_name == "optimizers" else get_game
+        of_rules = info.field_name == "optimizers"
+        get: Callable[[str], object] = get_rule if of_rules else get_game
+        every = (rules if of_rules else games).names()
+        spelled = list(dict.fromkeys(one for name in spelled for one in (every if name == "all" else [name])))
         mistakes = []
         for one in spelled:
             try:
@@ -151,11 +156,15 @@ class Study(BaseModel):
 
 
 class Order(Study):
-    """A study with how it is to be done, which decides none of its numbers: what flags and a study file may say."""
+    """A study with how it is to be done, which decides none of its numbers: what flags and a study file may say.
+
+    ``patience`` is in seconds: a plug-in that gives no sign of life for so long hangs, and its chunk is an error.
+    """
 
     jobs: Annotated[int, Field(ge=1)] | None = None
     device: str = "cpu"
     out: Path | None = None
+    patience: Annotated[float, Field(gt=0)] = PATIENCE
 
     @field_validator("device")
     @classmethod

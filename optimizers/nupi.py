@@ -11,8 +11,8 @@ from bench.registry import direction, preset
 class NuPI(Direction):
     """xi+ = nu xi + (1-nu) g;   d = ki g + kp (xi+ - xi)
 
-    A proportional-integral controller. The first step takes the first gradient for xi, so it is ki g; ``zero_past=true``
-    takes 0. With nu = 0 it is generalised optimistic descent.
+    A proportional-integral controller. The first step takes the first gradient for xi, so it is ki g;
+    ``zero_past=true`` takes 0. With nu = 0 it is generalised optimistic descent.
 
     Source: Sohrabi et al. 2024, arXiv:2406.04558.
     """

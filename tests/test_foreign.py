@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.contracts import notices
 from bench.laws import RULE_LAWS
 from bench.oracle import Oracle
 from bench.registry import get_game, get_rule, spell
@@ -128,6 +131,17 @@ def test_mistakes(text: str, says: str) -> None:
     with pytest.raises(SpecError, match=says) as error:
         get_rule(text)
     assert "\n" not in str(error.value)
+
+
+def test_the_command_says_that_replicas_are_not_stacked(tmp_path: Path) -> None:
+    assert notices(get_rule("lookahead[inner=extragrad[direction=torch[Adafactor]]]")) == [
+        "torch[Adafactor] mixes the entries of a parameter: it runs one replica at a time"
+    ]
+    arguments = "run --optimizers torch[Adafactor],sgd --games dirac --budget 20 --seeds 0-1 --trials 0 --jobs 1 --out"
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *arguments.split(), str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert "note: torch[Adafactor] mixes the entries" in done.stderr
 
 
 def test_step_sizes_fit_the_class() -> None:

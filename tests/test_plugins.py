@@ -7,7 +7,6 @@ import site
 import subprocess
 import sys
 import textwrap
-import threading
 import venv
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -103,9 +102,9 @@ SAYS = {
     "Interrupts": "KeyboardInterrupt",
     "Leaves": "the chunk's process ended 3 times, the last time with exit code 3",
     "Crashes": "the chunk's process was killed 3 times, the last time by SIGSEGV",
-    "Spins": "the chunk's process gave no sign of life for 3 s and was ended",
-    "Sleeps": "the chunk's process gave no sign of life for 3 s and was ended",
-    "HoldsTheLock": "the chunk's process gave no sign of life for 3 s and was ended",
+    "Spins": "the chunk's process gave no sign of life for 5 s and was ended",
+    "Sleeps": "the chunk's process gave no sign of life for 5 s and was ended",
+    "HoldsTheLock": "the chunk's process gave no sign of life for 5 s and was ended",
 }
 TINY = {"games": "dirac", "seeds": "0-1", "trials": 0, "budget": 12, "evaluations": 1}
 WORDS = ["--games", "dirac", "--seeds", "0-1", "--trials", "0", "--budget", "12", "-o", "evaluations=1"]
@@ -155,11 +154,10 @@ def bad(tmp_path_factory):
     (folder / "bad.py").write_text(BAD)
     spelled = ",".join(["sgd", *(f"./bad.py:{name}" for name in SAYS)])
     done = command(
-        "run", "--optimizers", spelled, *WORDS, "--jobs", "3", "-o", "patience=3", "--out", "run", cwd=folder
+        "run", "--optimizers", spelled, *WORDS, "--jobs", "3", "-o", "patience=5", "--out", "run", cwd=folder
     )
     assert done.stderr == f"bench: {len(SAYS)} chunks failed; their tracebacks are in {Path('run/errors')}\n"
     assert done.returncode == 1
-    os.chdir(folder)
     return bench.Run(folder / "run")
 
 
@@ -241,7 +239,6 @@ def test_a_script_without_a_guard_is_not_run_again(folder):
 
 def test_threads_that_go_on_do_not_hold_the_run(folder, monkeypatch):
     monkeypatch.setattr("bench.slots.GRACE", 0.2)
-    threading.Timer(30, os._exit, [1])
     run = bench.run(bench.Study(optimizers="./bad.py:Lingers", **TINY), out="run")
     assert outcomes(run, "./bad.py:Lingers") == {"ok"}
 
@@ -260,7 +257,8 @@ def test_a_metric_that_raises_costs_its_own_values(folder):
     assert values.agg(lambda x: x.notna().all()).sum() == len(lost) - 2
     (path,) = run.errors
     assert "metric 'shapeless' gave shape (2, 2), not (2,)" in path.read_text()
-    assert path.read_text().endswith("SystemExit: no value\n")
+    assert "metric 'exits' has no values" in path.read_text()
+    assert "SystemExit: no value\n" in path.read_text()
     assert run.report().exists()
 
 
@@ -304,9 +302,10 @@ def test_signs_of_life(watched):
         one.signs.value += 1
         looks(one, clock, 9, 0.5)
     assert not killed
+    one.signs.value += 1
     looks(one, clock, 500, 100)
-    assert not killed  # it was the coordinator who was away
-    looks(one, clock, 6, 0.5)
+    assert not killed  # it was the coordinator that was away
+    looks(one, clock, 7, 0.5)
     assert len(killed) == 1
     looks(one, clock, 60, 0.5)
     assert len(killed) == 1
@@ -336,7 +335,7 @@ def test_an_entry_point_that_exits_when_imported(folder, monkeypatch, registry):
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(registry, "loaded", False)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint("x", f"{name}:Thing", group)])
-    with pytest.raises(SpecError, match=rf"plug-in 'x' \({name}:Thing\) raised SystemExit: 0$"):
+    with pytest.raises(ValueError, match=rf"plug-in 'x' \({name}:Thing\) raised SystemExit: 0"):
         bench.run(bench.Study(optimizers="sgd", **TINY), out="run")
     assert not (folder / "run").exists()
 
@@ -439,7 +438,8 @@ def environment(tmp_path_factory):
         (folder / "package" / name).write_text(textwrap.dedent(text))
     install = [python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     options = ["--disable-pip-version-check", str(folder / "package")]
-    installed = subprocess.run([*install, *options], capture_output=True, text=True, check=False)
+    first = os.environ | {"PYTHONPATH": os.pathsep.join(lent)}  # a setuptools that came with pip may be too old
+    installed = subprocess.run([*install, *options], capture_output=True, text=True, check=False, env=first)
     assert installed.returncode == 0, installed.stderr
     return python
 
@@ -456,7 +456,7 @@ def test_a_second_package_in_a_fresh_environment(environment, tmp_path):
         (*names, rule) for names in expected for rule in ("their-rule", "sgd")
     ]
     assert (table["errors"] == 0).all()
-    run = SimpleNamespace(records=bench.store.Folder(tmp_path / "run").records())
+    run = bench.Run(tmp_path / "run")
     own = run.records[run.records["metric"] == "their-metric"]
     assert set(own["game"]) == {"their-game"}
     assert set(own["phase"]) == {"tune", "report"}

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"spelling"},
     {"contracts", "plugins"},
-    {"randomness", "elementwise", "krylov", "losses", "distances", "statistics", "svg"},
+    {"randomness", "elementwise", "krylov", "life", "losses", "distances", "statistics", "svg"},
     {"foreign", "fused", "networks", "features", "oracle"},
     {"registry"},
     {"gan"},
