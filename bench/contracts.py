@@ -21,16 +21,6 @@ Batch = Mapping[str, Tensor]
 State = dict[str, Any]  # nested: str -> Tensor with leading R, or State
 
 
-def select(rows: Tensor, a: State, b: State) -> State:
-    """The memory a where ``rows`` [R, 1] is true, b elsewhere; both have the same keys."""
-    return {
-        key: select(rows, value, b[key])
-        if isinstance(value, dict)
-        else torch.where(rows.view(-1, *[1] * (value.ndim - 1)), value, b[key])
-        for key, value in a.items()
-    }
-
-
 class Game(ABC):
     """Players, where they start, their data, and one loss per player. Subclasses are frozen dataclasses."""
 
@@ -58,6 +48,19 @@ class Game(ABC):
     @abstractmethod
     def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
         """Each player's own loss: players[i] [R, sizes[i]] -> one tensor [R] a player."""
+
+    def own_loss(self, player: int, players: tuple[Tensor, ...], batch: Batch | None) -> Tensor:
+        """One player's loss [R], where nothing else is asked; games that can save work by it say how."""
+        return self.losses(players, batch)[player]
+
+
+@runtime_checkable
+class Constrained(Protocol):
+    """A game whose players live in a set: WGAN's weight clipping."""
+
+    def project(self, w: Tensor) -> Tensor:
+        """The nearest point of the set, taken after every step: [R, n] -> [R, n]."""
+        ...
 
 
 @runtime_checkable

@@ -20,6 +20,8 @@ def evenly(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
     """
     width = max(value.shape[1] for value in values)
     missing = -width % WHOLE
+    if not missing and all(value.shape[1] == width for value in values):
+        return function(*values)
     return function(*(pad(value.expand(-1, width), (0, missing), value=1.0) for value in values))[:, :width]
 
 

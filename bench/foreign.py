@@ -65,6 +65,8 @@ class Foreign:
     stacks: bool
     normalised: bool
     """Steps of the same length whatever the gradient's."""
+    writes: bool
+    """Whether the class writes into the gradient that it is given."""
 
     def init(self, w: Tensor) -> State:
         return {"begun": torch.zeros_like(w[:, :1])} | {key: kept.empty(w) for key, kept in self.kept.items()}
@@ -83,7 +85,8 @@ class Foreign:
             for key, kept in self.kept.items():
                 value = kept.unpacked(s[key] if self.stacks or not kept.per_entry else s[key][0])
                 _home(optimizer, point, key)[key.removeprefix(GROUP)] = value
-        _take(optimizer, point, g.reshape(point.shape).clone())
+        given = g.reshape(point.shape)
+        _take(optimizer, point, given.clone() if self.writes else given)
         after: State = {"begun": torch.ones_like(s["begun"])}
         for key, kept in self.kept.items():
             value = kept.packed(_home(optimizer, point, key)[key.removeprefix(GROUP)], len(w))
@@ -112,7 +115,8 @@ def foreign(name: str, options: tuple[tuple[str, Any], ...]) -> Foreign:
         length = [_moved(make, scale) for scale in (1.0, 1e-4)]
         if not all(map(_is_finite, length)):
             raise ValueError("its steps are not finite")
-        return Foreign(make, kept, _stacks(make), normalised=bool(length[1].norm() > 0.1 * length[0].norm()))
+        normalised = bool(length[1].norm() > 0.1 * length[0].norm())
+        return Foreign(make, kept, _stacks(make), normalised, _writes(make))
 
 
 def _is_finite(moved: Tensor) -> bool:
@@ -196,6 +200,15 @@ def _stacks(make: Made) -> bool:
     except Exception:
         return False
     return torch.allclose(together, alone, rtol=1e-12, atol=1e-12)
+
+
+def _writes(make: Made) -> bool:
+    """Whether a few steps change the gradients that they are given."""
+    point = torch.ones(TRIED[1], dtype=torch.float64)
+    optimizer, given = make(point), [g[0].clone() for g in _gradients()]
+    for g in given:
+        _take(optimizer, point, g)
+    return not all(torch.equal(g, other[0]) for g, other in zip(given, _gradients(), strict=True))
 
 
 def _keeps(make: Made) -> dict[str, Kept]:

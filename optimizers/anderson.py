@@ -30,36 +30,57 @@ class AndersonMixing(UpdateRule):
         return self.inner.cost
 
     def init(self, w: Tensor) -> State:
-        table = w.new_zeros(len(w), max(1, self.depth), w.shape[1])
-        known = {"w": torch.zeros_like(w), "g": torch.zeros_like(w), "begun": torch.zeros_like(w[:, :1])}
-        return known | {"S": table, "Y": table.clone(), "t": known["begun"].clone(), "inner": self.inner.init(w)}
+        rows = [str(row) for row in range(max(1, self.depth))]
+        known: State = {"w": torch.zeros_like(w), "g": torch.zeros_like(w), "t": torch.zeros_like(w[:, :1])}
+        table = {row: torch.zeros_like(w) for row in rows}  # oldest first; a row is dropped without copying the others
+        products = w.new_zeros(len(w), len(rows), len(rows), dtype=torch.float64)
+        known |= {"Y": table, "S-Y": dict(table), "YY": products, "SS": products[:, 0].clone()}
+        return known | {"begun": known["t"].clone(), "inner": self.inner.init(w)}
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         moved, inner = self.inner.step(F, w, s["inner"])
-        g, begun = w - moved, s["begun"] > 0
-        S, Y = (
-            torch.where(begun.unsqueeze(2), torch.cat([table[:, 1:], (new - old).unsqueeze(1)], dim=1), table)
-            for table, new, old in ((s["S"], w, s["w"]), (s["Y"], g, s["g"]))
-        )
-        mixed = moved - ((S - Y) * _coefficients(S, Y, g, self.reg).to(w.dtype)).sum(dim=1)
-        kept = torch.ones_like(s["t"])
-        if self.restart:
-            kept = (s["t"] % max(1, self.depth) != 0).to(w.dtype)
-        tables = {"S": S * kept.unsqueeze(2), "Y": Y * kept.unsqueeze(2)}
-        return mixed, {"w": w, "g": g, "begun": kept, "t": s["t"] + 1, "inner": inner} | tables
+        now = s | {"w": w, "g": w - moved, "t": s["t"] + 1, "inner": inner}
+        if bool(s["begun"][0] > 0):  # all replicas have a past, or none
+            now |= self._remembered(now, s)
+        gamma = _coefficients(now, self.reg).to(w.dtype)
+        for row, difference in enumerate(now["S-Y"].values()):
+            moved = moved - gamma[:, row] * difference
+        forget = self.restart and int(s["t"][0]) % max(1, self.depth) == 0
+        return moved, now | (self._forgotten(w) if forget else {"begun": torch.ones_like(s["begun"])})
+
+    def _remembered(self, now: State, before: State) -> State:
+        """The tables and their products with the newest differences as the last row."""
+        moved, change = now["w"] - before["w"], now["g"] - before["g"]
+        Y, D = (_pushed(before[key], new) for key, new in (("Y", change), ("S-Y", moved - change)))
+        YY = before["YY"].roll((-1, -1), (1, 2))
+        YY[:, -1] = YY[:, :, -1] = torch.cat([_dot(change, row) for row in Y.values()], dim=1)
+        SS = torch.cat([before["SS"][:, 1:], _dot(moved, moved)], dim=1)
+        return {"Y": Y, "S-Y": D, "YY": YY, "SS": SS}
+
+    def _forgotten(self, w: Tensor) -> State:
+        empty = self.init(w)
+        return {key: empty[key] for key in ("Y", "S-Y", "YY", "SS", "begun")}
 
     def moved(self, w: Tensor, s: State) -> State:
         return s | {"inner": self.inner.moved(w, s["inner"])}
 
 
-def _coefficients(S: Tensor, Y: Tensor, g: Tensor, reg: float) -> Tensor:
-    """gamma [R, depth, 1] for tables [R, depth, n], in double precision; 0 for rows that are not filled."""
-    S, Y, g = S.double(), Y.double(), g.double()
-    gram = Y @ Y.mT
-    weight = reg * ((S * S).sum(dim=(1, 2)) + (Y * Y).sum(dim=(1, 2)))
-    empty = ((Y * Y).sum(dim=2) == 0).double()
-    gram = gram + torch.diag_embed(weight.unsqueeze(1) + empty)
-    found: Tensor = torch.linalg.solve_ex(gram, Y @ g.unsqueeze(2))[0]
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products of rows in double precision, [R, 1]."""
+    return (a * b).sum(dim=1, keepdim=True, dtype=torch.float64)
+
+
+def _pushed(table: dict[str, Tensor], new: Tensor) -> dict[str, Tensor]:
+    return dict(zip(table, [*list(table.values())[1:], new], strict=True))
+
+
+def _coefficients(s: State, reg: float) -> Tensor:
+    """gamma [R, depth, 1]; 0 for rows that are not filled."""
+    own = s["YY"].diagonal(dim1=1, dim2=2)
+    weight = reg * (s["SS"].sum(dim=1, keepdim=True) + own.sum(dim=1, keepdim=True))
+    gram = s["YY"] + torch.diag_embed(weight + (own == 0))
+    along = torch.stack([_dot(row, s["g"]) for row in s["Y"].values()], dim=1)
+    found: Tensor = torch.linalg.solve_ex(gram, along)[0]
     return found
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Count, Fraction, State, UpdateRule, select
+from bench.contracts import Count, Fraction, State, UpdateRule
 from bench.oracle import Oracle
 from bench.registry import preset, rule
 from optimizers.sgd import Simultaneous
@@ -35,12 +35,13 @@ class Lookahead(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         w, inner = self.inner.step(F, w, s["inner"])
-        t = s["t"] + 1
-        back = t % max(1, self.k) == 0
-        slow = torch.where(t <= self.k, w, s["slow"]) if self.lazy else s["slow"]
-        slow = torch.where(back, slow + self.alpha * (w - slow), s["slow"])
-        w = torch.where(back, slow, w)
-        return w, {"slow": slow, "t": t, "inner": select(back, self.inner.moved(w, inner), inner)}
+        t, slow = s["t"] + 1, s["slow"]
+        if int(t[0]) % max(1, self.k) == 0:  # all replicas at once
+            if self.lazy and int(t[0]) == self.k:
+                slow = w
+            w = slow = slow + self.alpha * (w - slow)
+            inner = self.inner.moved(w, inner)
+        return w, {"slow": slow, "t": t, "inner": inner}
 
     def moved(self, w: Tensor, s: State) -> State:
         return s | {"slow": w.clone(), "inner": self.inner.moved(w, s["inner"])}

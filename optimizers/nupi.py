@@ -26,7 +26,7 @@ class NuPI(Direction):
         return {"xi": torch.zeros_like(w), "begun": torch.full_like(w[:, :1], float(self.zero_past))}
 
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
-        past = torch.where(s["begun"] > 0, s["xi"], g)
+        past = s["xi"] if bool(s["begun"][0] > 0) else g  # all replicas have a past, or none
         xi = self.nu * past + (1 - self.nu) * g
         return self.ki * g + self.kp * (xi - past), {"xi": xi, "begun": torch.ones_like(s["begun"])}
 

@@ -33,7 +33,7 @@ class OptimisticDirection(Direction):
 
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
         r, memory = self.direction(g, s["direction"], w)
-        past = torch.where(s["begun"] > 0, s["past"], r)
+        past = s["past"] if bool(s["begun"][0] > 0) else r  # all replicas have a past, or none
         return r + self.optimism * (r - past), {"past": r, "begun": torch.ones_like(s["begun"]), "direction": memory}
 
 

@@ -12,14 +12,20 @@ from bench.registry import rule
 from bench.spelling import SpecError, nearest
 from optimizers.plain import Plain
 
-Map = Callable[[Tensor, float], Tensor]
-MIRRORS: dict[str, tuple[Map, Map]] = {  # grad psi and its inverse
-    "euclidean": (lambda w, beta: w, lambda u, beta: u),
-    "hypentropy": (
-        lambda w, beta: beta * evenly(torch.asinh, w / beta),
-        lambda u, beta: beta * evenly(torch.sinh, u / beta),
-    ),
-}
+
+def euclidean(w: Tensor, d: Tensor, beta: float) -> Tensor:
+    """P(w) = w."""
+    return w - d
+
+
+def hypentropy(w: Tensor, d: Tensor, beta: float) -> Tensor:
+    """P(w) = beta asinh(w / beta), so Q(P(w) - d) = beta sinh(asinh(w / beta) - d / beta), by the addition theorem."""
+    rise = evenly(torch.sinh, d / beta)
+    return w * (1 + rise * rise).sqrt() - (w * w + beta * beta) ** 0.5 * rise
+
+
+MIRRORS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"euclidean": euclidean, "hypentropy": hypentropy}
+"""The step Q(P(w) - d) of each mirror map."""
 
 
 @rule("optimistic-mirror")
@@ -47,7 +53,7 @@ class OptimisticMirror(UpdateRule):
         return {"past": torch.zeros_like(w), "direction": self.direction.init(w)}
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        into, back = MIRRORS[self.mirror]
-        dual = into(w, self.beta)
-        d, memory = self.direction(F(back(dual - self.lr * s["past"], self.beta)), s["direction"], w)
-        return back(dual - self.lr * d, self.beta), {"past": d, "direction": memory}
+        step = MIRRORS[self.mirror]
+        ahead = step(w, self.lr * s["past"], self.beta)
+        d, memory = self.direction(F(ahead), s["direction"], w)
+        return step(w, self.lr * d, self.beta), {"past": d, "direction": memory}

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Direction, State, StepSize, UpdateRule, select
+from bench.contracts import Direction, State, StepSize, UpdateRule
 from bench.oracle import Oracle
 from bench.registry import preset, rule
 from optimizers.plain import Plain
@@ -26,10 +26,10 @@ class PastExtragradient(UpdateRule):
         return {"past": torch.zeros_like(w), "begun": torch.zeros_like(w[:, :1]), "direction": self.direction.init(w)}
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        begun = s["begun"] > 0
-        d, memory = self.direction(s["past"], s["direction"], w)
-        ahead = torch.where(begun, w - self.lr * d, w)
-        memory = select(begun, memory, s["direction"])  # without a past there is no half-step
+        ahead, memory = w, s["direction"]
+        if bool(s["begun"][0] > 0):  # all replicas have a past, or none, and then there is no half-step
+            d, memory = self.direction(s["past"], memory, w)
+            ahead = w - self.lr * d
         g = F(ahead)
         d, memory = self.direction(g, memory, w)
         return w - self.lr * d, {"past": g, "begun": torch.ones_like(s["begun"]), "direction": memory}
