@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.contracts import Game, Generative, Planar, Solvable, State, UpdateRule, hyperparameters
+from bench.contracts import Constrained, Game, Generative, Planar, Solvable, State, UpdateRule, hyperparameters
 from bench.oracle import Judge, Oracle
 from bench.plan import Chunk, Row, with_values
 from bench.registry import NamedMetric, get_game, get_rule, metrics
@@ -149,6 +149,8 @@ class _Training:
             self.beat()
             self.due = start + BEAT
         w, self.s = self.rule.step(self.F, self.w, self.s)
+        if isinstance(self.game, Constrained):
+            w = self.game.project(w)
         self.F.new_batch()
         within = self._within(w)
         lost = self.alive & ~within

@@ -7,6 +7,7 @@ which networks play and where the real data come from.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -14,79 +15,227 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch, Game
-from bench.losses import LOSSES
-from bench.networks import MLP
-from bench.randomness import BLOCK, GRAIN, integers, normal
+from bench.losses import LOSSES, Loss
+from bench.networks import MLP, Network
+from bench.randomness import BLOCK, GRAIN, integers, normal, uniform
 from bench.spelling import SpecError, nearest
 
 SAMPLES = "samples"  # the stream that judged samples come from: training never sees it
+GENERATOR, DISCRIMINATOR = 0, 1
+Critic = Callable[[Tensor], Tensor]
+
+
+def _slope(critic: Critic, points: Tensor) -> Tensor:
+    """grad D at points [R, ..., batch], differentiable: [R, features, batch]."""
+    with torch.enable_grad():
+        at = points.detach().requires_grad_(True)
+        (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+    return slope.flatten(1, -2)
+
+
+def r1(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """mean ||grad D(x)||^2 / 2 over real x (Mescheder et al. 2018, arXiv:1801.04406)."""
+    return _slope(critic, real).square().sum(1).mean(1) / 2
+
+
+def r2(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """mean ||grad D(x)||^2 / 2 over generated x (Mescheder et al. 2018, arXiv:1801.04406)."""
+    return _slope(critic, fake).square().sum(1).mean(1) / 2
+
+
+def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """mean (||grad D(x)|| - 1)^2 over x between real and generated (Gulrajani et al. 2017, arXiv:1704.00028)."""
+    between = mix.view(len(mix), *[1] * (real.ndim - 2), -1)
+    slope = _slope(critic, between * real + (1 - between) * fake)
+    return ((slope.square().sum(1) + 1e-12).sqrt() - 1).square().mean(1)
+
+
+Regulariser = Callable[[Critic, Tensor, Tensor, Tensor], Tensor]
+REGULARISERS: dict[str, Regulariser | None] = {"none": None, "r1": r1, "r2": r2, "gradient-penalty": gradient_penalty}
 
 
 @dataclass(frozen=True)
 class GAN(Game):
-    """A two-player game between networks; subclasses give the networks and the real data."""
+    """A two-player game between networks; subclasses give the networks and the real data.
+
+    ``loss`` is one of LOSSES. ``regulariser`` (none, r1, r2, gradient-penalty), weighed by ``gamma``, is added to the
+    discriminator's loss; "default" is what the loss is published with. ``noise`` is the deviation of instance noise on
+    real and generated samples (Soenderby et al. 2017, arXiv:1610.04490). ``spectral`` normalises the discriminator's
+    weights (Miyato et al. 2018, arXiv:1802.05957). ``conditional`` tells both players the class of every sample (Mirza
+    and Osindero 2014, arXiv:1411.1784), where the data have classes.
+    """
 
     loss: str = "non-saturating"
     batch_size: int = 64
     latent: int = 16
+    regulariser: str = "default"
+    gamma: float = -1.0
+    noise: float = 0.0
+    spectral: bool = False
+    conditional: bool = False
 
     judged = 1000
     """Samples that metrics look at."""
+    classes = 0
+    """Classes of the real data; 0 where it has none."""
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise SpecError(f"{self.name}: loss is {self.loss!r}; {nearest(self.loss, LOSSES)}")
+        for key, value, known in (
+            ("loss", self.loss, LOSSES),
+            ("regulariser", self.regulariser, {"default", *REGULARISERS}),
+        ):
+            if value not in known:
+                raise SpecError(f"{self.name}: {key} is {value!r}; {nearest(value, known)}")
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, int) and not isinstance(value, bool) and value < 1:
                 raise SpecError(f"{self.name}: {item.name} is {value}; a positive number is allowed")
         if self.batch_size % GRAIN:  # vector kernels would have tails, and a replica's bits depend on its neighbours
             raise SpecError(f"{self.name}: batch_size is {self.batch_size}; a multiple of {GRAIN} is allowed")
+        if self.noise < 0:
+            raise SpecError(f"{self.name}: noise is {self.noise:g}; a deviation of at least 0 is allowed")
+        if self.conditional and not self.classes:
+            raise SpecError(f"{self.name}: conditional is true; its data have no classes")
 
     @property
     @abstractmethod
-    def generator(self) -> MLP: ...
+    def generator(self) -> Network: ...
 
     @property
     @abstractmethod
-    def discriminator(self) -> MLP: ...
+    def discriminator(self) -> Network: ...
 
     @abstractmethod
     def real(self, seeds: Tensor, draw: int) -> Tensor:
-        """A minibatch of real data, features first: [R, features, batch]."""
+        """A minibatch of real data, features first: [R, ..., batch]."""
+
+    def labels(self, seeds: Tensor, draw: int) -> Tensor:
+        """The classes of ``real``'s minibatch, int64 [R, batch]."""
+        raise NotImplementedError(f"{self.name} has no classes")
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.generator.size, self.discriminator.size
 
+    @property
+    def told(self) -> int:
+        """Features that tell a network the class."""
+        return self.classes if self.conditional else 0
+
+    @property
+    def _loss(self) -> Loss:
+        return LOSSES[self.loss]
+
     def init(self, seeds: Tensor) -> Tensor:
         return torch.cat([self.generator.init(seeds, "generator"), self.discriminator.init(seeds, "discriminator")], 1)
 
     def batch(self, seeds: Tensor, draw: int) -> Batch:
-        return {
-            "real": self.real(seeds, draw),
-            "latent": normal(seeds, "latent", draw, (self.latent, self.batch_size)),
-        }
+        real = self.real(seeds, draw)
+        found = {"real": real, "latent": normal(seeds, "latent", draw, (self.latent, self.batch_size))}
+        if self.conditional:
+            labels = self.labels(seeds, draw)
+            found["class"] = torch.nn.functional.one_hot(labels, self.classes).transpose(1, 2).to(real)
+        if self.noise:
+            for side in ("real", "fake"):
+                found[f"{side} noise"] = self.noise * normal(seeds, f"{side} noise", draw, tuple(real.shape[1:]))
+        if self._regulariser[0] is gradient_penalty:
+            found["mix"] = uniform(seeds, "mix", draw, (self.batch_size,))
+        return found
+
+    @cached_property
+    def _regulariser(self) -> tuple[Regulariser | None, float]:
+        name = self._loss.regulariser if self.regulariser == "default" else self.regulariser
+        gamma = (self._loss.gamma if name == self._loss.regulariser else 1.0) if self.gamma < 0 else self.gamma
+        return REGULARISERS[name], gamma
 
     def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
         assert batch is not None
-        fake = self.generator(players[0], batch["latent"])
+        fake = self._fake(players, batch)
         # Two calls rather than one on both halves: the generator's backward then runs through the fake half alone.
-        real_logits = self.discriminator(players[1], batch["real"]).squeeze(1)
-        fake_logits = self.discriminator(players[1], fake).squeeze(1)
-        return LOSSES[self.loss](real_logits, fake_logits)
+        real_logits = self._logits(players, batch, self._noisy(batch["real"], "real", batch))
+        fake_logits = self._logits(players, batch, fake)
+        discriminator = self._loss.discriminator(real_logits, fake_logits) + self._penalty(players, batch, fake)
+        return self._loss.generator(real_logits, fake_logits), discriminator
+
+    def own_loss(self, player: int, players: tuple[Tensor, ...], batch: Batch | None) -> Tensor:
+        """The generator's loss without the real half and the discriminator's penalty, unless it sees them."""
+        if player == DISCRIMINATOR or self._loss.relative:
+            return self.losses(players, batch)[player]
+        assert batch is not None
+        logits = self._logits(players, batch, self._fake(players, batch))
+        return self._loss.generator(logits, logits)
+
+    def _fake(self, players: tuple[Tensor, ...], batch: Batch) -> Tensor:
+        told = [batch["class"]] if self.conditional else []
+        return self._noisy(self.generator(players[GENERATOR], torch.cat([batch["latent"], *told], 1)), "fake", batch)
+
+    def _noisy(self, samples: Tensor, side: str, batch: Batch) -> Tensor:
+        return samples + batch[f"{side} noise"] if self.noise else samples
+
+    def _logits(self, players: tuple[Tensor, ...], batch: Batch, samples: Tensor) -> Tensor:
+        """The discriminator's [R, batch] on samples [R, ..., batch], with the classes beside their channels."""
+        if self.conditional:
+            told = batch["class"]
+            told = told.view(*told.shape[:2], *[1] * (samples.ndim - 3), -1).expand(-1, -1, *samples.shape[2:])
+            samples = torch.cat([samples, told], 1)
+        return self.discriminator(players[DISCRIMINATOR], samples).squeeze(1)
+
+    def _penalty(self, players: tuple[Tensor, ...], batch: Batch, fake: Tensor) -> Tensor:
+        """What is added to the discriminator's loss, [R]; the generator is no part of it."""
+        regulariser, gamma = self._regulariser
+        if regulariser is None:
+            return fake.new_zeros(len(fake))
+        mix = batch.get("mix", fake)
+        return gamma * regulariser(lambda x: self._logits(players, batch, x), batch["real"], fake.detach(), mix)
+
+    def project(self, w: Tensor) -> Tensor:
+        """WGAN's weight clipping of the discriminator; others are left as they are."""
+        clip = self._loss.clip
+        if not clip:
+            return w
+        border = self.sizes[0]
+        return torch.cat([w[:, :border], w[:, border:].clamp(-clip, clip)], dim=1)
 
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Samples [R, count, features]; the same latents at every call, so that curves through training are smooth."""
         latents = normal(seeds, SAMPLES, 0, (self.latent, count), block=1).to(w.device)
-        return self.generator(w[:, : self.sizes[0]], latents).transpose(1, 2)
+        if self.conditional:
+            labels = torch.arange(count, device=w.device) % self.classes
+            told = torch.nn.functional.one_hot(labels, self.classes).T.to(latents)
+            latents = torch.cat([latents, told.expand(len(latents), -1, -1)], 1)
+        return self.generator(w[:, : self.sizes[0]], latents).flatten(1, -2).transpose(1, 2)
 
 
 @dataclass(frozen=True)
-class Mixture(GAN):
-    """A GAN on a mixture of equal Gaussians in the plane (VEEGAN, Srivastava et al. 2017, arXiv:1705.07761)."""
+class Points(GAN):
+    """A GAN on points: MLPs, and samples to compare with as many of the data's."""
+
+    width: int = 32
+    depth: int = 2
 
     judged = 2500
+    features = 2
+    """Coordinates of a point."""
+
+    @cached_property
+    def generator(self) -> Network:
+        return MLP((self.latent + self.told, *[self.width] * self.depth, self.features), "relu")
+
+    @cached_property
+    def discriminator(self) -> Network:
+        return MLP((self.features + self.told, *[self.width] * self.depth, 1), "leaky-relu", spectral=self.spectral)
+
+    @abstractmethod
+    def data(self, seeds: Tensor, stream: str, draw: int, count: int, block: int) -> Tensor:
+        """Samples of the data, [R, features, count]."""
+
+    def real(self, seeds: Tensor, draw: int) -> Tensor:
+        return self.data(seeds, "real", draw, self.batch_size, BLOCK)
+
+
+@dataclass(frozen=True)
+class Mixture(Points):
+    """A GAN on a mixture of equal Gaussians in the plane (VEEGAN, Srivastava et al. 2017, arXiv:1705.07761)."""
 
     @property
     @abstractmethod
@@ -99,13 +248,9 @@ class Mixture(GAN):
         """Standard deviation of every mode."""
 
     def data(self, seeds: Tensor, stream: str, draw: int, count: int, block: int) -> Tensor:
-        """Samples of the mixture, [R, 2, count]."""
         which = integers(seeds, f"{stream} mode", draw, (count,), len(self.modes), block)
         noise = normal(seeds, f"{stream} noise", draw, (2, count), block=block)
         return self.modes[which].transpose(1, 2) + self.sd * noise
-
-    def real(self, seeds: Tensor, draw: int) -> Tensor:
-        return self.data(seeds, "real", draw, self.batch_size, BLOCK)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ def _same(a: Tensor, b: Tensor, law: str) -> None:
 
 def _close(a: Tensor, b: Tensor, law: str, tolerance: float) -> None:
     gap = (a - b).abs() / b.abs().clamp(min=1)
+    gap = torch.where((a == b) | (a.isnan() & b.isnan()), torch.zeros_like(gap), gap)  # who diverged did so alike
     if not gap.amax() <= tolerance:
         place = tuple((~(gap <= tolerance)).nonzero()[0].tolist())
         found = f"{gap[place].item():.3g} relative, {tolerance:g} is allowed"

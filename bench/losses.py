@@ -1,28 +1,83 @@
-"""Losses of the two players of a GAN, from the discriminator's logits; one name each.
+"""Losses of the two players of a GAN, from the discriminator's logits; one name each, for every GAN game.
 
-Logits are positive where the discriminator believes the sample real; each function takes ``real`` and ``fake`` logits
-[R, batch] and returns (L_G [R], L_D [R]), means over the batch.
+Logits are positive where the discriminator believes the sample real. Functions take ``real`` and ``fake`` logits
+[R, batch] and return one loss [R], a mean over the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
-Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
-
-def minimax(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """The zero-sum game of Goodfellow et al. 2014 (arXiv:1406.2661, eq. 1): L_G = -L_D up to the real term."""
-    discriminator = softplus(-real).mean(1) + softplus(fake).mean(1)
-    return -softplus(fake).mean(1), discriminator
+Function = Callable[[Tensor, Tensor], Tensor]
 
 
-def non_saturating(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Goodfellow et al. 2014, section 3: the generator maximises log D(G(z)), so its gradient does not vanish."""
-    return softplus(-fake).mean(1), softplus(-real).mean(1) + softplus(fake).mean(1)
+@dataclass(frozen=True)
+class Loss:
+    """A pair of losses.
+
+    Args:
+        generator: of the generator; it gets no real logits unless ``relative``.
+        discriminator: of the discriminator.
+        relative: whether the generator's loss sees real logits.
+        clip: bound on the discriminator's parameters after every step; 0 for none.
+        regulariser: what the loss is published with.
+        gamma: the regulariser's weight there.
+        source: authors, year, arXiv id.
+    """
+
+    generator: Function
+    discriminator: Function
+    source: str
+    relative: bool = False
+    clip: float = 0.0
+    regulariser: str = "none"
+    gamma: float = 0.0
 
 
-LOSSES: dict[str, Loss] = {"minimax": minimax, "non-saturating": non_saturating}
+def _relativistic(real: Tensor, fake: Tensor) -> Tensor:
+    """Softplus of how much less real the real are than the fake on average, and of the reverse."""
+    behind = (fake.mean(1, keepdim=True) - real, fake - real.mean(1, keepdim=True))
+    return softplus(behind[0]).mean(1) + softplus(behind[1]).mean(1)
+
+
+def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
+    return softplus(-real).mean(1) + softplus(fake).mean(1)
+
+
+def _critic(real: Tensor, fake: Tensor) -> Tensor:
+    return fake.mean(1) - real.mean(1)
+
+
+LOSSES: dict[str, Loss] = {
+    "minimax": Loss(
+        lambda real, fake: -softplus(fake).mean(1), _cross_entropy, "Goodfellow et al. 2014, arXiv:1406.2661, eq. 1"
+    ),
+    "non-saturating": Loss(
+        lambda real, fake: softplus(-fake).mean(1), _cross_entropy, "Goodfellow et al. 2014, arXiv:1406.2661, section 3"
+    ),
+    "wgan": Loss(
+        lambda real, fake: -fake.mean(1), _critic, "Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875", clip=0.01
+    ),
+    "wgan-gp": Loss(
+        lambda real, fake: -fake.mean(1), _critic, "Gulrajani et al. 2017, arXiv:1704.00028",
+        regulariser="gradient-penalty", gamma=10.0,
+    ),
+    "hinge": Loss(
+        lambda real, fake: -fake.mean(1), lambda real, fake: relu(1 - real).mean(1) + relu(1 + fake).mean(1),
+        "Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957",
+    ),
+    "lsgan": Loss(
+        lambda real, fake: (fake - 1).square().mean(1) / 2,
+        lambda real, fake: ((real - 1).square().mean(1) + fake.square().mean(1)) / 2,
+        "Mao et al. 2017, arXiv:1611.04076",
+    ),
+    "relativistic": Loss(
+        lambda real, fake: _relativistic(fake, real), _relativistic, "Jolicoeur-Martineau 2018, arXiv:1807.00734",
+        relative=True,
+    ),
+}  # fmt: skip
+"""Losses by name."""

@@ -77,7 +77,7 @@ class Oracle:
         self.gradients += 1 / len(self.blocks)
         with torch.enable_grad():
             players = self._players(w)
-            loss = self.game.losses(players, self.batch(w))[player].sum()
+            loss = self._losses(players, w, player)[player].sum()
         return torch.cat(_grad([loss], players), dim=1)
 
     def per_player(self, w: Tensor, *values: object) -> Tensor:
@@ -115,7 +115,7 @@ class Oracle:
         self.gradients += len(movers) / len(self.blocks)
         with torch.enable_grad():
             players = tuple(w[:, b].detach().requires_grad_(i in movers) for i, b in enumerate(self.blocks))
-            losses = [loss.sum() for loss in self.game.losses(players, self.batch(w))]
+            losses = {i: loss.sum() for i, loss in self._losses(players, w, player).items()}
         parts = [torch.zeros_like(p) for p in players] if player is not None else list(players)
         for i in movers:
             loss = losses[len(losses) - 1 - i if cross else i]
@@ -137,7 +137,7 @@ class Oracle:
         self.gradients += share
         with torch.enable_grad():
             players = self._players(w)
-            losses = self.game.losses(players, self.batch(w))
+            losses = self._losses(players, w, player)
             grads = {i: _grad([losses[i].sum()], [players[i]], keep=True)[0] for i in movers}
         field = torch.cat([grads[i].detach() if i in grads else torch.zeros_like(p) for i, p in enumerate(players)], 1)
 
@@ -171,6 +171,13 @@ class Oracle:
             return torch.cat([rows.get(i, torch.zeros_like(p)) for i, p in enumerate(players)], dim=1)
 
         return field, push, pull
+
+    def _losses(self, players: tuple[Tensor, ...], w: Tensor, player: int | None) -> dict[int, Tensor]:
+        """Every player's loss [R], or one's alone."""
+        batch = self.batch(w)
+        if player is not None:
+            return {player: self.game.own_loss(player, players, batch)}
+        return dict(enumerate(self.game.losses(players, batch)))
 
     def _players(self, w: Tensor) -> tuple[Tensor, ...]:
         """Every player's parameters as a leaf of its own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -51,16 +53,41 @@ def test_the_start_is_nn_linears() -> None:
     assert all(sum(net.layout[: i + 1]) % 16 == 0 for i in range(1, len(net.layout), 2))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_losses_are_those_of_binary_cross_entropy(loss: str) -> None:
+def bce(logits: Tensor, target: float) -> Tensor:
+    return nn.functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+
+def mse(logits: Tensor, target: float) -> Tensor:
+    return nn.functional.mse_loss(logits, torch.full_like(logits, target))
+
+
+# Of one replica, as papers and published code write them: (generator, discriminator).
+WRITTEN: dict[str, Any] = {
+    "minimax": lambda real, fake: (-bce(fake, 0), bce(real, 1) + bce(fake, 0)),
+    "non-saturating": lambda real, fake: (bce(fake, 1), bce(real, 1) + bce(fake, 0)),
+    "wgan": lambda real, fake: (-fake.mean(), fake.mean() - real.mean()),
+    "wgan-gp": lambda real, fake: (-fake.mean(), fake.mean() - real.mean()),
+    "hinge": lambda real, fake: (
+        -fake.mean(),
+        torch.clamp(1 - real, min=0).mean() + torch.clamp(1 + fake, min=0).mean(),
+    ),
+    "lsgan": lambda real, fake: (mse(fake, 1) / 2, (mse(real, 1) + mse(fake, 0)) / 2),
+    "relativistic": lambda real, fake: (
+        bce(fake - real.mean(), 1) + bce(real - fake.mean(), 0),
+        bce(real - fake.mean(), 1) + bce(fake - real.mean(), 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_those_of_the_papers(name: str) -> None:
     real, fake = torch.randn(2, 5, dtype=torch.float64), torch.randn(2, 5, dtype=torch.float64)
-    bce = nn.functional.binary_cross_entropy_with_logits
-    generator, discriminator = LOSSES[loss](real, fake)
+    loss = LOSSES[name]
+    found = torch.stack([loss.generator(real, fake), loss.discriminator(real, fake)])
     for r in range(2):
-        ones, zeros = torch.ones(5).double(), torch.zeros(5).double()
-        assert torch.allclose(discriminator[r], bce(real[r], ones) + bce(fake[r], zeros))
-        expected = bce(fake[r], ones) if loss == "non-saturating" else -bce(fake[r], zeros)
-        assert torch.allclose(generator[r], expected)
+        assert torch.allclose(found[:, r], torch.stack(WRITTEN[name](real[r], fake[r])))
+    if not loss.relative:
+        assert torch.equal(loss.generator(fake, fake), loss.generator(real, fake))
 
 
 def test_a_stacked_training_is_the_loop_a_user_would_write() -> None:
@@ -79,7 +106,8 @@ def test_a_stacked_training_is_the_loop_a_user_would_write() -> None:
             batch = game.batch(seed[None], draw)
             assert batch is not None
             fake, real = G(batch["latent"][0].T), batch["real"][0].T
-            losses = LOSSES["non-saturating"](D(real).T, D(fake).T)
+            loss, logits = LOSSES["non-saturating"], (D(real).T, D(fake).T)
+            losses = loss.generator(*logits), loss.discriminator(*logits)
             gradients = [
                 torch.autograd.grad(loss.sum(), list(net.parameters()), retain_graph=True)
                 for loss, net in zip(losses, (G, D), strict=True)

@@ -14,9 +14,10 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up; a module imports only from floors below its own. Type hints and `bench` itself stand apart.
 FLOORS = [
     {"spelling"},
-    {"contracts", "plugins"},
-    {"randomness", "elementwise", "krylov", "life", "losses", "distances", "statistics", "svg"},
-    {"foreign", "fused", "networks", "features", "oracle"},
+    {"contracts", "imagesets", "plugins"},
+    {"data", "randomness", "elementwise", "krylov", "life", "losses", "distances", "statistics", "svg"},
+    {"fetch", "foreign", "fused", "layers", "features", "oracle"},
+    {"networks"},
     {"registry"},
     {"gan"},
     {"metrics", "plan", "spec"},

@@ -25,6 +25,7 @@ class Digits(Images):
     budget = 1500.0
     score = "fd_digits"
     classifier = "digits"
+    classes = 10
     shape = (8, 8)
     judged = 1000
 
@@ -37,12 +38,19 @@ class Digits(Images):
 
     @cached_property
     def generator(self) -> MLP:
-        return MLP((self.latent, *[self.width] * self.depth, 64), "relu", output="tanh")
+        return MLP((self.latent + self.told, *[self.width] * self.depth, 64), "relu", output="tanh")
 
     @cached_property
     def discriminator(self) -> MLP:
-        return MLP((64, *[self.width] * self.depth, 1), "leaky-relu")
+        return MLP((64 + self.told, *[self.width] * self.depth, 1), "leaky-relu", spectral=self.spectral)
+
+    def _which(self, seeds: Tensor, draw: int) -> Tensor:
+        return integers(seeds, "real", draw, (self.batch_size,), len(self.images))
 
     def real(self, seeds: Tensor, draw: int) -> Tensor:
-        which = integers(seeds, "real", draw, (self.batch_size,), len(self.images))
-        return self.images[which].transpose(1, 2)
+        return self.images[self._which(seeds, draw)].transpose(1, 2)
+
+    def labels(self, seeds: Tensor, draw: int) -> Tensor:
+        from bench.features import digits
+
+        return digits()[1][self._which(seeds, draw)]

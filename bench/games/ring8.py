@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from bench.gan import Mixture
-from bench.networks import MLP
 from bench.registry import game
 
 
@@ -22,9 +21,6 @@ class Ring8(Mixture):
     The eight angles are k/8 of a turn: a linspace that includes its endpoint would make two modes one.
     """
 
-    width: int = 32
-    depth: int = 2
-
     budget = 3000.0
     score = "sliced_wasserstein"
     sd = 0.01
@@ -33,11 +29,3 @@ class Ring8(Mixture):
     def modes(self) -> Tensor:
         angles = torch.arange(8) * (tau / 8)
         return torch.stack([angles.cos(), angles.sin()], dim=1)
-
-    @cached_property
-    def generator(self) -> MLP:
-        return MLP((self.latent, *[self.width] * self.depth, 2), "relu")
-
-    @cached_property
-    def discriminator(self) -> MLP:
-        return MLP((2, *[self.width] * self.depth, 1), "leaky-relu")
