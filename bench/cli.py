@@ -89,11 +89,14 @@ def run(
     jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
     out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
+    data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, its cost and time.")] = False,
 ) -> int:
     """Tune every rule on every game at equal budget, freeze, compare on fresh seeds: a table and a report."""
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
-    order = _order(study_file, flags | {"jobs": jobs, "device": device, "out": out}, option or [])
+    order = _order(study_file, flags | {"jobs": jobs, "device": device, "out": out, "data": data}, option or [])
+    if order.data is not None:
+        os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
     _notice(order.optimizers)
     jobs_at_once = order.jobs or _cores()
     if dry_run:
@@ -158,6 +161,42 @@ def _dry_run(study: Any, jobs: int, device: str) -> int:
 def _time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+data_app = typer.Typer(help="Image sets in files: fetch, check.")
+app.add_typer(data_app, name="data")
+Folder = Annotated[Path | None, typer.Option("--data", help="A folder of image sets; default: BENCH_DATA.")]
+
+
+@data_app.command("fetch")
+def fetch_data(
+    names: Annotated[list[str], typer.Argument(help="mnist, fashion or cifar10.")],
+    data: Folder = None,
+    mirror: Annotated[str | None, typer.Option(help="Address of a folder to download from.")] = None,
+) -> int:
+    """Download image sets; what is there and whole stays."""
+    from bench.fetch import fetch
+    from bench.spelling import SpecError
+
+    folder = data or os.environ.get("BENCH_DATA")
+    if not folder:
+        raise SpecError("data fetch: no folder; give --data FOLDER or set BENCH_DATA")
+    for name in names:
+        paths = fetch(name, folder, mirror)
+        _print("\n".join(map(str, paths)) or f"{name}: nothing to fetch")
+    return DONE
+
+
+@data_app.command("check")
+def check_data(data: Folder = None) -> int:
+    """Say of every image set where it is, and verify its files; exit code 1 where one is damaged."""
+    from bench.data import check
+
+    rows = check(data)
+    _print("\n".join(map(str, rows)))
+    return FAILED if any(row.damaged for row in rows) else DONE
 
 
 # --- look ------------------------------------------------------------------------------------------------------------

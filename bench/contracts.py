@@ -37,6 +37,11 @@ class Game(ABC):
     stack: int = 64
     """Replicas that train together at most; fixed, so that a chunk's composition never depends on the machine."""
 
+    @property
+    def missing(self) -> str:
+        """What the game lacks to be played, in one line: files of data; "" for nothing."""
+        return ""
+
     @abstractmethod
     def init(self, seeds: Tensor) -> Tensor:
         """Starting points of the players: seeds int64[R] -> w [R, n]."""

@@ -19,6 +19,7 @@ from bench.provenance import manifest
 from bench.registry import get_game
 from bench.slots import Done, Here, Slots, engine, origins
 from bench.spec import PATIENCE, Study, check_device
+from bench.spelling import SpecError
 from bench.store import Folder, pack, write_file
 from bench.tune import tune
 
@@ -121,6 +122,9 @@ def run(
         The finished run. Raises SpecError for wrong use, InUse where another process holds the folder.
     """
     check_device(device)
+    lacking = [missing for name in study.games if (missing := get_game(name).missing)]
+    if lacking:
+        raise SpecError("\n".join(dict.fromkeys(lacking)))
     known = origins(study)  # loads all plug-ins: one that cannot be imported is told before anything is written
     folder = Folder(Path(out) if out is not None else Path("results") / study.name)
     folder.open(manifest(study, device))

@@ -164,6 +164,7 @@ class Order(Study):
     jobs: Annotated[int, Field(ge=1)] | None = None
     device: str = "cpu"
     out: Path | None = None
+    data: Path | None = None
     patience: Annotated[float, Field(gt=0)] = PATIENCE
 
     @field_validator("device")

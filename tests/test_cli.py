@@ -346,3 +346,76 @@ def test_a_bar_on_a_terminal():
     with Progress(columns, console=Console(file=shown, force_terminal=True, width=200)) as bar:
         progress._Bar(bar)(STATUS)
     assert "training adam on ring8 37.5 1.50M of 4.00M gradient evaluations ETA 0:0" in shown.getvalue()
+
+
+# Plug-ins, the catalogue, data
+
+
+def test_check_says_a_line_a_law_and_ends_with_1_where_one_is_broken(call, tmp_path):
+    code, out, _ = call("check", "sgd", "dirac", "field_norm")
+    assert code == 0
+    assert out.count("ok") >= 7 + 4 + 2
+    assert [line for line in out.splitlines() if not line.startswith(" ")] == [
+        "optimizer sgd", "game dirac", "metric field_norm"
+    ]  # fmt: skip
+    (tmp_path / "mixing.py").write_text(
+        "from bench import UpdateRule\n\n\nclass Mixing(UpdateRule):\n    '''w+'''\n\n"
+        "    def step(self, F, w, s):\n        return w - F(w).mean(0, keepdim=True), s\n"
+    )
+    code, out, _ = call("check", "./mixing.py:Mixing")
+    assert code == 1
+    (line,) = [line for line in out.splitlines() if "replicas do not touch:" in line]
+    assert "BROKEN" in line
+    assert "(replica first)" in line
+    assert "ok      cost is declared" in out
+
+
+def test_check_of_what_raises_names_the_line(call, tmp_path):
+    (tmp_path / "raising.py").write_text(
+        "from bench import UpdateRule\n\n\nclass Raising(UpdateRule):\n    '''w+'''\n\n"
+        "    def step(self, F, w, s):\n        return w / s['nothing'], s\n"
+    )
+    code, out, _ = call("check", "./raising.py:Raising")
+    assert code == 1
+    assert "KeyError: 'nothing' (" in out
+    assert "raising.py:8)" in out
+
+
+@pytest.mark.parametrize("name", ["sgdd", "./no.py:Rule", "sgd[lr=-1]"])
+def test_check_of_nothing_is_one_line(call, name):
+    code, out, err = call("check", name)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+
+
+def test_the_catalogue_is_listed_whole(call):
+    from bench.registry import directions, rules
+
+    for kind, registry, least in (("optimizers", rules, 30), ("directions", directions, 10)):
+        code, out, _ = call("list", kind)
+        assert code == 0
+        assert len(registry.names()) >= least
+        assert out.count("Source: ") == len(registry.names()), "an entry without its source"
+
+
+def test_all_is_every_rule():
+    from bench.registry import games, rules
+
+    study = bench.Study(optimizers="all,sgd[lr=0.3],sgd", games="dirac")
+    assert study.optimizers == [*rules.names(), "sgd[lr=0.3]"]
+    assert bench.Study(optimizers="sgd", games="all").games == games.names()
+
+
+def test_data_commands(call, tmp_path, monkeypatch):
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    code, out, _ = call("data", "check")
+    assert code == 0
+    assert all(name in out for name in ("mnist", "fashion", "cifar10"))
+    code, out, err = call("data", "fetch", "mnist")
+    assert (code, out) == (2, "")
+    assert "give --data FOLDER or set BENCH_DATA" in err
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"short")
+    code, out, _ = call("data", "check", "--data", tmp_path)
+    assert code == 1
+    assert "train-images-idx3-ubyte" in out
