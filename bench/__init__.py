@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.contracts import Game, UpdateRule
+    from bench.modules import gan_game
     from bench.oracle import Oracle
     from bench.registry import game, get_game, get_metric, get_rule, metric, rule
     from bench.runner import Run, run
@@ -33,6 +34,7 @@ _HOME = {
     "get_rule": "bench.registry",
     "get_game": "bench.registry",
     "get_metric": "bench.registry",
+    "gan_game": "bench.modules",
     "Study": "bench.spec",
     "Run": "bench.runner",
     "run": "bench.runner",
@@ -47,6 +49,7 @@ __all__ = [
     "UpdateRule",
     "check",
     "game",
+    "gan_game",
     "get_game",
     "get_metric",
     "get_rule",

@@ -216,11 +216,13 @@ def check(
     names: Annotated[list[str], typer.Argument(help="Rules, directions, games or metrics; ./my_rule.py:MyRule.")],
 ) -> int:
     """Run the laws that every plug-in obeys: one line a law, exit code 1 where one is broken."""
-    from bench.verdicts import check
+    from bench.verdicts import check, remark
 
     verdicts = [verdict for name in names for verdict in check(name)]
     for subject in dict.fromkeys(verdict.subject for verdict in verdicts):
         _print("\n  ".join([subject, *(str(verdict) for verdict in verdicts if verdict.subject == subject)]))
+    for said in filter(None, map(remark, names)):
+        _print(f"  {said}")
     return FAILED if any(verdict.broken for verdict in verdicts) else DONE
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, get_args, 
 import torch
 from torch import Tensor
 
+from bench.collapse import Collapse
+
 if TYPE_CHECKING:
     from bench.oracle import Oracle
 
@@ -34,6 +36,10 @@ class Game(ABC):
     """Name of the primary metric: what tuning optimises and tables show."""
     escape: float = float("inf")
     """Distance from the solution, where one is known, beyond which a replica has diverged."""
+    tried: ClassVar[str] = ""
+    """Keys that make the game small enough to be tried in a moment: what the laws are run on."""
+    collapse: Collapse | None = None
+    """What counts as collapse of a replica, where that means something."""
     stack: int = 64
     """Replicas that train together at most; fixed, so that a chunk's composition never depends on the machine."""
 

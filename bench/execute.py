@@ -22,8 +22,9 @@ from torch import Tensor
 
 from bench.contracts import Constrained, Game, Generative, Planar, Solvable, State, UpdateRule, hyperparameters
 from bench.oracle import Judge, Oracle
-from bench.plan import Chunk, Row, with_values
+from bench.plan import Chunk, Row, plugin_code, with_values
 from bench.registry import NamedMetric, get_game, get_rule, metrics
+from bench.spelling import SpecError
 
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
@@ -103,6 +104,8 @@ class _Training:
     def __init__(self, chunk: Chunk, progress: Progress, beat: Beat) -> None:
         self.chunk, self.progress, self.beat = chunk, progress, beat
         self.game, base = get_game(chunk.game), get_rule(chunk.rule)
+        if plugin_code(base, self.game) != chunk.code:
+            raise SpecError(f"{chunk.rule} or {chunk.game} came out otherwise here than where it was planned: seed it")
         # A stack of one would take other kernels than a stack of many: pack a twin beside it and drop what it did.
         self.rows: tuple[Row, ...] = chunk.rows if len(chunk.rows) > 1 else chunk.rows * 2
         self.rule = stacked(base, [dict(row.values) for row in self.rows], self.game, chunk.device)
@@ -120,6 +123,7 @@ class _Training:
         self.pictures: list[tuple[float, Tensor]] = []
         self.path: list[tuple[float, Tensor]] = []
         self.errors: dict[str, str] = {}
+        self.before = self.w
         self.due = 0.0
 
     def run(self) -> Result:
@@ -130,7 +134,7 @@ class _Training:
         stride, pulse = max(1, self.steps // POINTS), max(1, self.steps // PULSES)
         for step in range(self.steps + 1):
             if step in marks:
-                self._evaluate()
+                self._evaluate(end=step == self.steps or not self.alive.any())
             if reporting and step in frames and isinstance(self.game, Generative):
                 self._picture()
             if plane is not None and step % stride == 0:
@@ -148,6 +152,7 @@ class _Training:
         if start >= self.due:
             self.beat()
             self.due = start + BEAT
+        self.before = self.w
         w, self.s = self.rule.step(self.F, self.w, self.s)
         if isinstance(self.game, Constrained):
             w = self.game.project(w)
@@ -174,17 +179,19 @@ class _Training:
     def _answer(self) -> Tensor:
         return self.rule.answer(self.w, self.s)
 
-    def _metrics(self) -> list[NamedMetric]:
+    def _metrics(self, end: bool) -> list[NamedMetric]:
         """The metrics that are for this game; tuning needs the primary one alone."""
         if self.chunk.phase == "tune":
             return [metrics[self.game.score]]
-        return [metrics[name] for name in metrics.names() if isinstance(self.game, metrics[name].on)]
+        own = (metrics[name] for name in metrics.names() if isinstance(self.game, metrics[name].on))
+        return [metric for metric in own if end or not metric.at_end]
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, end: bool) -> None:
         if self.w.is_cuda:
             torch.cuda.synchronize()
         w = self._answer()
-        values = {metric.name: self._value(metric, w) for metric in self._metrics()}
+        self.judge.visit(w, self.before)
+        values = {metric.name: self._value(metric, w) for metric in self._metrics(end)}
         if self.solution is not None:
             self.distances.append(self._distance(w).cpu())
         self.evaluated.append((self.F.cost, self.seconds / len(self.rows), self.alive.cpu().clone(), values))

@@ -7,6 +7,9 @@ safetensors, and their SHA-256 is checked before use. `python -m bench.features 
 
 digits: the 1797 handwritten digits of 8x8 pixels that scikit-learn ships (Alpaydin and Kaynak 1998), the first three
 quarters of a fixed shuffled order for training: 99.8 % right there, 98.4 % on the quarter held out.
+mnist, fashion: the 60,000 images for training (LeCun et al. 1998; Xiao et al. 2017, arXiv:1708.07747): 98.7 % right on
+the 10,000 held out, and 89.7 %. With the weights ships the Gaussian of the features of those 60,000: to judge needs
+no file of images.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from hashlib import sha256
 from importlib.resources import files
 from math import isqrt
@@ -25,10 +28,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench import data
 from bench.distances import Gaussian, gaussian
 from bench.spelling import nearest
 
-TRAINED = 3 / 4  # the share of the data that a classifier is trained on
+MOMENTS = Gaussian._fields  # of the data, where they ship with the weights
 Layers = tuple[tuple[Tensor, Tensor], ...]  # weight [out, in] and bias [out] of each layer
 
 
@@ -39,12 +43,20 @@ class Recipe:
     Args:
         data: gives images [M, pixels] in [-1, 1] and labels [M], in an order that is as good as random.
         widths: pixels, hidden features, penultimate features, classes.
+        trained: the share of the data, from the first on, that a classifier is trained on.
+        batch: images a step.
+        damage: at most so many radians, shares of the scale, half widths of shift and deviations of noise.
+        moments: whether the Gaussian of the data for training ships with the weights.
     """
 
     data: Callable[[], tuple[Tensor, Tensor]]
     widths: tuple[int, ...]
     epochs: int
     digest: str
+    trained: float = 3 / 4
+    batch: int = 64
+    damage: tuple[float, float, float, float] = (0.2, 0.1, 0.15, 0.2)
+    moments: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class Features:
 
     name: str
     layers: Layers
+    shipped: Gaussian | None = None
+    """The Gaussian that ships with the weights, where one does."""
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images [R, N, pixels] in [-1, 1] -> features float32[R, N, d] and logits float32[R, N, classes].
@@ -75,8 +89,8 @@ class Features:
 
     @cached_property
     def reference(self) -> Gaussian:
-        """The Gaussian of the features of all real data, those held out in training included."""
-        return gaussian(self.embed(RECIPES[self.name].data()[0][None])[0][0])
+        """The Gaussian of the features of real data: what ships, else all, those held out in training included."""
+        return self.shipped or gaussian(self.embed(RECIPES[self.name].data()[0][None])[0][0])
 
 
 @cache
@@ -90,12 +104,43 @@ def digits() -> tuple[Tensor, Tensor]:
     return torch.tensor(pixels[order] / 8 - 1, dtype=torch.float32), torch.tensor(labels[order], dtype=torch.int64)
 
 
+def from_files(name: str) -> tuple[Tensor, Tensor]:
+    """A set's images float32[M, pixels] in [-1, 1] and labels: those for training, then the others shuffled.
+
+    The files' order will not do for these: the second half of MNIST's is the harder one.
+    """
+    (images, labels), (others, answers) = data.load(name), data.load(name, train=False)
+    order = torch.randperm(len(others), generator=torch.Generator().manual_seed(0))
+    every = torch.cat([images, others[order]]).flatten(1)
+    return every / 127.5 - 1, torch.cat([labels, answers[order]])
+
+
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe(
         data=digits,
         widths=(64, 128, 64, 10),
         epochs=60,
         digest="4c72230dee2950a58e4230f7cd3f5741df1e8c085233af1eb58b774f6061b063",
+    ),
+    "mnist": Recipe(
+        data=partial(from_files, "mnist"),
+        widths=(784, 128, 64, 10),
+        epochs=30,
+        digest="5df925aa3394b7ebba754ee7b5c3c21220e80792c7b812463b4512fe021f854a",
+        trained=6 / 7,
+        batch=128,
+        damage=(0.15, 0.1, 0.08, 0.2),
+        moments=True,
+    ),
+    "fashion": Recipe(
+        data=partial(from_files, "fashion"),
+        widths=(784, 128, 64, 10),
+        epochs=30,
+        digest="6a176194a4d0b7ca25ca5d77523145f1126053376e144a3d31473d0cd2ca2f79",
+        trained=6 / 7,
+        batch=128,
+        damage=(0.05, 0.05, 0.04, 0.2),
+        moments=True,
     ),
 }
 
@@ -105,23 +150,24 @@ def load(name: str) -> Features:
     """The shipped classifier of that name."""
     if name not in RECIPES:
         raise ValueError(f"features: found {name!r}; {nearest(name, RECIPES)}")
-    return Features(name, _decode(name, (files("bench") / "weights" / f"{name}.safetensors").read_bytes()))
+    return _decode(name, (files("bench") / "weights" / f"{name}.safetensors").read_bytes())
 
 
 def train(recipe: Recipe, seed: int = 0) -> Layers:
     """Adam on the cross-entropy of damaged images, rounded to float16 at the end. Deterministic on one thread."""
-    images, labels = (part[: round(TRAINED * len(part))] for part in recipe.data())
+    images, labels = (part[: round(recipe.trained * len(part))] for part in recipe.data())
     generator = torch.Generator().manual_seed(seed)
     layers = []
     for fan_in, fan_out in zip(recipe.widths, recipe.widths[1:], strict=False):
         weight = torch.randn(fan_out, fan_in, generator=generator) * (2 / fan_in) ** 0.5
         layers.append((weight.requires_grad_(), torch.zeros(fan_out, requires_grad=True)))
     optimizer = torch.optim.AdamW([part for layer in layers for part in layer], lr=2e-3, weight_decay=1e-4)
-    batches = len(images) // 64
+    batches = len(images) // recipe.batch
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches)
     for _ in range(recipe.epochs):
-        for chosen in torch.randperm(len(images), generator=generator)[: batches * 64].view(batches, 64):
-            logits = _forward(tuple(layers), damage(images[chosen], generator))[1]
+        order = torch.randperm(len(images), generator=generator)[: batches * recipe.batch]
+        for chosen in order.view(batches, recipe.batch):
+            logits = _forward(tuple(layers), damage(images[chosen], generator, recipe.damage))[1]
             optimizer.zero_grad()
             functional.cross_entropy(logits, labels[chosen]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -129,28 +175,31 @@ def train(recipe: Recipe, seed: int = 0) -> Layers:
     return tuple((weight.detach().half().float(), bias.detach().half().float()) for weight, bias in layers)
 
 
-def damage(images: Tensor, generator: torch.Generator) -> Tensor:
+def damage(
+    images: Tensor, generator: torch.Generator, most: tuple[float, float, float, float] = (0.2, 0.1, 0.15, 0.2)
+) -> Tensor:
     """Images [N, pixels] turned, scaled, shifted and with noise, a little and each in its own way.
 
     A generator's images are imperfect: features must mean something on those, too.
     """
     count, side = len(images), isqrt(images.shape[1])
     draw = torch.rand(4, count, generator=generator) * 2 - 1
-    angle, scale = 0.2 * draw[0], 1 + 0.1 * draw[1]
+    turn, growth, shift, sd = most
+    angle, scale = turn * draw[0], 1 + growth * draw[1]
     cos, sin = scale * angle.cos(), scale * angle.sin()
-    maps = torch.stack([cos, -sin, 0.15 * draw[2], sin, cos, 0.15 * draw[3]], dim=1).view(count, 2, 3)
+    maps = torch.stack([cos, -sin, shift * draw[2], sin, cos, shift * draw[3]], dim=1).view(count, 2, 3)
     grid = functional.affine_grid(maps, [count, 1, side, side], align_corners=False)
     ink = images.view(count, 1, side, side) + 1  # what comes in from outside the image is paper, which is 0 here
     moved = functional.grid_sample(ink, grid, align_corners=False).view(count, -1) - 1
     noise = torch.randn(images.shape, generator=generator)
-    return moved + 0.2 * torch.rand(count, 1, generator=generator) * noise
+    return moved + sd * torch.rand(count, 1, generator=generator) * noise
 
 
 def accuracy(layers: Layers, recipe: Recipe) -> tuple[float, float]:
     """Share of labels that are right on the data for training, and on the data held out."""
     images, labels = recipe.data()
     right = (_forward(layers, images)[1].argmax(dim=1) == labels).to(torch.float64)
-    border = round(TRAINED * len(right))
+    border = round(recipe.trained * len(right))
     return right[:border].mean().item(), right[border:].mean().item()
 
 
@@ -162,20 +211,28 @@ def _forward(layers: Layers, images: Tensor) -> tuple[Tensor, Tensor]:
     return features, functional.linear(features, *layers[-1])
 
 
-def _encode(layers: Layers) -> bytes:
-    parts: dict[str, Tensor] = {}
+def moments(layers: Layers, recipe: Recipe) -> Gaussian:
+    """The Gaussian of the features of the data for training."""
+    images = recipe.data()[0]
+    return gaussian(_forward(layers, images[: round(recipe.trained * len(images))])[0])
+
+
+def _encode(layers: Layers, shipped: Gaussian | None = None) -> bytes:
+    parts: dict[str, Tensor] = dict(shipped._asdict()) if shipped else {}
     for index, (weight, bias) in enumerate(layers):
         parts |= {f"{index}.weight": weight.half(), f"{index}.bias": bias.half()}
-    return safetensors.torch.save(parts)
+    return safetensors.torch.save({name: part.contiguous() for name, part in parts.items()})
 
 
-def _decode(name: str, raw: bytes) -> Layers:
-    """The layers in `raw`, if it is what was recorded for this name."""
+def _decode(name: str, raw: bytes) -> Features:
+    """What is in `raw`, if it is what was recorded for this name."""
     expected, found = RECIPES[name].digest, sha256(raw).hexdigest()
     if found != expected:
         raise ValueError(f"weights of {name}: expected SHA-256 {expected}, found {found} in {len(raw)} bytes")
     parts = safetensors.torch.load(raw)
-    return tuple((parts[f"{i}.weight"].float(), parts[f"{i}.bias"].float()) for i in range(len(parts) // 2))
+    shipped = Gaussian(*(parts.pop(part) for part in MOMENTS)) if RECIPES[name].moments else None
+    layers = tuple((parts[f"{i}.weight"].float(), parts[f"{i}.bias"].float()) for i in range(len(parts) // 2))
+    return Features(name, layers, shipped)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -187,7 +244,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     recipe = RECIPES[chosen.name]
     layers = train(recipe)
-    raw = _encode(layers)
+    raw = _encode(layers, moments(layers, recipe) if recipe.moments else None)
     chosen.out.write_bytes(raw)
     trained, held = accuracy(layers, recipe)
     print(f"{chosen.out}: {len(raw)} bytes, sha256 {sha256(raw).hexdigest()}")

@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from bench.collapse import Collapse, of_modes
 from bench.contracts import Batch, Game
 from bench.losses import LOSSES, Loss
 from bench.networks import MLP, Network
@@ -247,6 +248,11 @@ class Mixture(Points):
     def sd(self) -> float:
         """Standard deviation of every mode."""
 
+    @property
+    def collapse(self) -> Collapse:  # type: ignore[override]
+        """Fewer than half of the modes have a quarter of their share of the samples."""
+        return of_modes(len(self.modes))
+
     def data(self, seeds: Tensor, stream: str, draw: int, count: int, block: int) -> Tensor:
         which = integers(seeds, f"{stream} mode", draw, (count,), len(self.modes), block)
         noise = normal(seeds, f"{stream} noise", draw, (2, count), block=block)
@@ -255,14 +261,21 @@ class Mixture(Points):
 
 @dataclass(frozen=True)
 class Images(GAN):
-    """A GAN on images, judged on the features of a small shipped classifier."""
+    """A GAN on images; `bench.images` has those that there are."""
+
+    planes = 1
+    """Grey, or 3 of colour: a sample has planes x height x width features."""
 
     @property
     @abstractmethod
     def classifier(self) -> str:
-        """Name of the shipped classifier whose features judge the samples."""
+        """Name of the shipped classifier whose features judge the samples; empty where none knows such images."""
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Height and width of an image."""
+
+    @abstractmethod
+    def held_out(self, count: int) -> Tensor:
+        """Real images to compare samples with, in [-1, 1] and a fixed shuffled order: [count, pixels]."""

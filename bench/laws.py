@@ -16,12 +16,19 @@ from bench.contracts import Game, Generative, Solvable, State, UpdateRule, hyper
 from bench.execute import stacked
 from bench.oracle import Judge, Oracle
 from bench.plan import with_values
-from bench.registry import NamedMetric
+from bench.registry import NamedMetric, games
 
 STEPS = 6
 TRIED_ON = ("bilinear[dim=3]", "dirac", "ring8[width=16,batch_size=16]")
 """The games on which rules are tried."""
 SEEDS = (3, 1, 4, 15, 9)
+
+
+def small(name: str) -> str:
+    """A registered game's spelling with the keys that make it small enough to be tried in a moment."""
+    game = games[name]
+    tried = game.tried if isinstance(game, type) else ""
+    return f"{name}[{tried}]" if tried else name
 
 
 class Broken(AssertionError):  # noqa: N818  (a law is broken, it did not err)

@@ -206,6 +206,17 @@ class Judge(Oracle):
         super().__init__(game, seeds, draw)
         self._known: dict[object, object] = {}
         self._at: Tensor | None = None
+        self.before: Tensor | None = None
+        """Where the replicas were a step ago, [R, n]; None where nobody said."""
+        self.mean: Tensor | None = None
+        """The average of all points that were judged so far, [R, n]."""
+        self._visits = 0
+
+    def visit(self, w: Tensor, before: Tensor) -> None:
+        """Tell which point [R, n] is judged next, and where the replicas were a step ago."""
+        self._visits += 1
+        self.before = before
+        self.mean = w if self.mean is None else self.mean + (w - self.mean) / self._visits
 
     def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         if self._at is not w:

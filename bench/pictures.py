@@ -116,10 +116,11 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
 
 @styled()
 def images(found: Mapping[str, Array], title: str) -> str:
-    """A sheet of images [N, height, width] in [-1, 1] for each name, ink black on white."""
+    """A sheet of images [N, height, width] in [-1, 1] for each name, ink black on white; [..., 3] in colour."""
     figure, panels = _grid(len(found), height=0.1, largest=2.3)
     for axes, (name, pictures) in zip(panels, found.items(), strict=True):
-        axes.imshow(_sheet(pictures), cmap="gray_r", vmin=-1, vmax=1, interpolation="none")
+        sheet = _sheet(pictures)
+        axes.imshow((sheet + 1) / 2 if sheet.ndim == 3 else -sheet, cmap="gray", vmin=-1, vmax=1, interpolation="none")
         axes.set_title(lines(name, 26), fontsize="small")
         axes.set_axis_off()
     engine = figure.get_layout_engine()
@@ -129,10 +130,11 @@ def images(found: Mapping[str, Array], title: str) -> str:
 
 
 def _sheet(pictures: Array) -> Array:
-    """Images [N, height, width] side by side with a light line between: [ACROSS * (height + 1) - 1, ...]."""
-    _, height, width = pictures.shape
-    sheet = np.full((ACROSS * (height + 1) - 1, ACROSS * (width + 1) - 1), -0.8)
-    for k, picture in enumerate(np.nan_to_num(pictures[: ACROSS * ACROSS])):
+    """Images [N, height, width, ...] side by side with a light line between: [ACROSS * (height + 1) - 1, ...]."""
+    _, height, width, *planes = pictures.shape
+    line = 0.8 if planes else -0.8
+    sheet = np.full((ACROSS * (height + 1) - 1, ACROSS * (width + 1) - 1, *planes), line)
+    for k, picture in enumerate(np.nan_to_num(pictures[: ACROSS * ACROSS]).clip(-1, 1)):
         top, left = k // ACROSS * (height + 1), k % ACROSS * (width + 1)
         sheet[top : top + height, left : left + width] = picture
     return sheet

@@ -87,6 +87,9 @@ def plugin_code(*things: UpdateRule | Direction | Game) -> str:
             found.append(plugin_code(*nested(thing).values()))
         module = type(thing).__module__
         file = getattr(sys.modules.get(module), "__file__", None)
+        if ".py:" in thing.name and module.split(".")[0] in ("bench", "optimizers"):  # made there of parts from here
+            found.append(hashlib.sha256(Path(thing.name.rpartition(":")[0]).read_bytes()).hexdigest()[:16])
+        found.append(getattr(thing, "digest", ""))
         if module.split(".")[0] not in ("bench", "optimizers") and file and Path(file).is_file():
             found.append(hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16])
     return "".join(found)

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+import torch
+
 from bench.spelling import SpecError, nearest
 
 T = TypeVar("T")
@@ -34,6 +36,8 @@ class Registry(Generic[T]):
     home: str
     group: str
     kind: type
+    beside: tuple[str, ...] = ()
+    """Other packages whose modules may hold such things."""
     things: dict[str, T] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     loaded: bool = False
@@ -60,9 +64,10 @@ class Registry(Generic[T]):
         if self.loaded:
             return
         self.loaded = True
-        home = importlib.import_module(self.home)
-        for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
-            importlib.import_module(f"{self.home}.{module.name}")
+        for package in (self.home, *self.beside):
+            home = importlib.import_module(package)
+            for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
+                importlib.import_module(f"{package}.{module.name}")
         for entry in entry_points(group=self.group):
             with _explained(f"plug-in {entry.name!r} ({entry.value})"):
                 thing = entry.load()
@@ -136,7 +141,8 @@ def _module(file: Path) -> ModuleType:
         assert spec.loader is not None
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         try:
-            with _explained(f"plug-in {str(file)!r}"):
+            with _explained(f"plug-in {str(file)!r}"), torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(0)  # what it draws is the same in every process
                 spec.loader.exec_module(module)
             _outside.add(name)
         except BaseException:

@@ -36,6 +36,8 @@ class NamedMetric:
     better: str
     worst: float
     unit: str
+    at_end: bool = False
+    """Whether it is judged at the end alone: it costs too much for a curve."""
 
     def __call__(self, game: Game, w: Any, F: Any) -> Any:
         return self.function(game, w, F)
@@ -48,7 +50,7 @@ class NamedMetric:
 rules: Registry[type[UpdateRule] | Preset] = Registry("optimizer", "optimizers", "bench.rules", UpdateRule)
 directions: Registry[type[Direction]] = Registry("direction", "optimizers", "bench.rules", Direction)
 games: Registry[type[Game]] = Registry("game", "bench.games", "bench.games", Game)
-metrics: Registry[NamedMetric] = Registry("metric", "bench.metrics", "bench.metrics", NamedMetric)
+metrics: Registry[NamedMetric] = Registry("metric", "bench.metrics", "bench.metrics", NamedMetric, ("bench.games",))
 
 
 def _registering(registry: Registry[Any], name: str) -> Callable[[Class], Class]:
@@ -84,15 +86,16 @@ def preset(name: str, spelling: str, doc: str, first: str = "") -> None:
 
 
 def metric(
-    name: str, on: type = Game, better: str = "lower", worst: float = float("inf"), unit: str = ""
+    name: str, on: type = Game, better: str = "lower", worst: float = float("inf"), unit: str = "", at_end: bool = False
 ) -> Callable[[M], M]:
     """Register a metric for the games that are an ``on``.
 
-    ``better`` is lower, higher, or "" for what is only watched; ``worst`` is what a failed replica counts as.
+    ``better`` is lower, higher, or "" for what is only watched; ``worst`` is what a failed replica counts as;
+    ``at_end`` is for one that costs too much to be judged through training.
     """
 
     def register(function: M) -> M:
-        metrics.add(name, NamedMetric(name, function, on, better, worst, unit), place(function))
+        metrics.add(name, NamedMetric(name, function, on, better, worst, unit, at_end), place(function))
         return function
 
     return register
@@ -217,7 +220,12 @@ def _check_bounds(kind: Hyperparameter, value: Any, where: str) -> None:
 
 
 def spell(thing: Any) -> str:
-    """The complete spelling of a rule or game, every field written out: what a cell's identity hashes."""
+    """The complete spelling of a rule or game, every field written out: what a cell's identity hashes.
+
+    A made thing is its name alone: it takes no keys.
+    """
+    if "name" in getattr(thing, "__dict__", {}):
+        return str(thing.name)
     parts = []
     for item in fields(thing):
         value = getattr(thing, item.name)

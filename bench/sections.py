@@ -25,6 +25,7 @@ from bench.table import curves, last_evaluations, scores
 
 PATHS = 2  # replicas drawn in the plane
 FRAMES = 4  # moments of training at which samples are drawn
+GRIDS = 4  # sheets of images through training for each rule, where there are few rules; else two
 RESAMPLES = 2000  # of a curve's band
 GRID = 9  # arrows along a side of a field
 
@@ -148,13 +149,8 @@ class Sections:
         if not held or not isinstance(game, Generative):
             return []
         if isinstance(game, Images):
-            shown = {rule: tensors["samples"][-1].float() for rule, tensors in held.items()}
-            draws = range(-(-(pictures.ACROSS**2) // game.batch_size))
-            real = torch.cat([game.real(torch.tensor([0]), draw)[0].T for draw in draws])
-            parts = {"real": real, **shown}
-            grids = {name: part.reshape(-1, *game.shape).numpy() for name, part in parts.items()}
-            caption = f"Samples on {label} at the end of training, first seed."
-            return [_drawing(caption, pictures.images, grids, wide=True)]
+            caption = f"Samples on {label} through training, first seed."
+            return [_drawing(caption, pictures.images, _grids(game, held), wide=True)]
         frames = {}
         for rule, tensors in held.items():
             kept = np.unique(np.linspace(0, len(tensors["samples"]) - 1, FRAMES).round().astype(int))
@@ -165,6 +161,17 @@ class Sections:
         circles = "; circles are the real modes" if modes is not None else ""
         caption = f"Samples on {label} through training, first seed{circles}."
         return [_drawing(caption, pictures.clouds, frames, modes, self.look, wide=True)]
+
+
+def _grids(game: Images, held: dict[str, dict[str, torch.Tensor]]) -> dict[str, np.ndarray]:
+    """Real images, then every rule's through training, by what stands above them: [N, H, W], or [N, H, W, 3]."""
+    parts = {} if game.missing else {"real": game.held_out(pictures.ACROSS**2)}
+    for rule, tensors in held.items():
+        count = len(tensors["samples"])
+        for k in np.unique(np.linspace(0, count - 1, GRIDS if len(held) <= GRIDS else 2).round().astype(int)):
+            parts[f"{rule}, cost {tensors['samples_cost'][k]:g}"] = tensors["samples"][k].float()
+    planes = {name: part.reshape(-1, game.planes, *game.shape).movedim(1, -1) for name, part in parts.items()}
+    return {name: (part if game.planes > 1 else part[..., 0]).numpy() for name, part in planes.items()}
 
 
 def first_line(thing: object) -> str:

@@ -44,12 +44,15 @@ def _draw(console: Console, found: pd.DataFrame, marked: pd.Series) -> None:
         arrow = "↑" if part["better"].iloc[0] == "higher" else "↓"
         title = f"{escape(game)}: {part['metric'].iloc[0]} {arrow}"
         shown = Table(title=title, title_justify="left", title_style="bold")
-        for column in ("optimizer", "interquartile mean [95 %]", "diverged", "cost", "seconds", "tuned"):
+        collapse = bool(part["collapsed"].notna().any())
+        columns = ["optimizer", "interquartile mean [95 %]", "diverged", *["collapsed"] * collapse, "cost", "seconds"]
+        for column in [*columns, "tuned"]:
             shown.add_column(column, justify="left" if column in ("optimizer", "tuned") else "right")
         for row in part.itertuples():
             style = "bold" if marked[row.Index] else ""
             shown.add_row(
-                escape(row.optimizer), interval(row), f"{row.diverged} of {row.n}", f"{row.cost:,.0f}",
+                escape(row.optimizer), interval(row), f"{row.diverged} of {row.n}",
+                *[f"{row.collapsed} of {row.n}"] * collapse, f"{row.cost:,.0f}",
                 f"{row.seconds:.2g}", rounded(row.hyperparameters), style=style,
             )  # fmt: skip
         console.print(shown)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.collapse import Collapse, collapses
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.spelling import write
 from bench.statistics import best_last_gap, bootstrap_rules, interquartile_mean, oscillation, wilson
@@ -55,7 +56,8 @@ def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
             continue
         wide = wide.loc[order]
         band = bootstrap_rules(wide.to_numpy())
-        stable = curves(here, metric.name)
+        stable, collapse = curves(here, metric.name), get_game(game).collapse
+        watched = curves(here, collapse.metric) if collapse else {}
         for i, name in enumerate(order):
             own = here[here["optimizer"] == name]
             rows.append(
@@ -63,10 +65,12 @@ def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
                 | {"iqm": float(interquartile_mean(wide.loc[name].to_numpy()))}
                 | {"low": float(band.low[i]), "high": float(band.high[i])}
                 | _outcomes(own)
+                | _collapses(watched.get(name), collapse, study_budget(here))
                 | _stability(stable.get(name), metric)
                 | _costs(own)
             )
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    return found if found.empty else found.astype({"collapsed": "Int64"})
 
 
 def _outcomes(own: pd.DataFrame) -> dict[str, Any]:
@@ -80,6 +84,22 @@ def _outcomes(own: pd.DataFrame) -> dict[str, Any]:
         "diverged_high": band.high,
         "errors": int((report["outcome"] == "error").sum()),
     }
+
+
+def study_budget(records: pd.DataFrame) -> float:
+    """The cost that a replica of these records was given: the most that any spent."""
+    return float(records.loc[records["phase"] == "report", "cost"].max())
+
+
+def _collapses(
+    curve: tuple[np.ndarray, np.ndarray] | None, what: Collapse | None, budget: float
+) -> dict[str, float | None]:
+    """Replicas that collapsed, with Wilson's interval of the rate; nothing where the game declares no collapse."""
+    if what is None or curve is None:
+        return {"collapsed": None, "collapsed_low": None, "collapsed_high": None}
+    k = int(collapses(what, *curve, budget).collapsed.sum())
+    band = wilson(k, len(curve[1]))
+    return {"collapsed": k, "collapsed_low": band.low, "collapsed_high": band.high}
 
 
 def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric) -> dict[str, float]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.laws import GAME_LAWS, METRIC_LAWS, RULE_LAWS, TRIED_ON, Broken
+from bench.laws import GAME_LAWS, METRIC_LAWS, RULE_LAWS, TRIED_ON, Broken, small
+from bench.modules import ModuleGAN, speed
 from bench.plugins import Registry
 from bench.registry import NamedMetric, directions, games, get_game, get_metric, get_rule, metrics, rules
 from bench.spelling import SpecError, nearest, parse
@@ -34,6 +35,15 @@ def check(spelling: str) -> list[Verdict]:
     tried on small games: bilinear, Dirac-GAN, a ring of Gaussians.
     """
     return [verdict for subject, laws, cases in _subjects(spelling) for verdict in _verdicts(subject, laws, cases)]
+
+
+def remark(spelling: str) -> str:
+    """How a game of torch modules runs, and how fast; "" for all else."""
+    try:
+        game = get_game(spelling)
+    except SpecError:
+        return ""
+    return speed(game) if isinstance(game, ModuleGAN) else ""
 
 
 def _verdicts(subject: str, laws: Sequence[Law], cases: list[tuple[str, tuple[Any, ...]]]) -> Iterator[Verdict]:
@@ -87,8 +97,8 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], list[tuple[str, t
 
 
 def _measured(spelling: str) -> Iterator[tuple[NamedMetric, str, Any]]:
-    """A metric with the games that it is for."""
+    """A metric with the games that it is for, small ones, and of those that lack data none."""
     metric = get_metric(spelling)
-    for name in games.names():
-        if isinstance(game := get_game(name), metric.on):
+    for name in map(small, games.names()):
+        if isinstance(game := get_game(name), metric.on) and not game.missing:
             yield metric, name, game

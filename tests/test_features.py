@@ -1,4 +1,4 @@
-"""The classifier that judges digits: what ships is what was recorded, and its distance grows with damage."""
+"""The classifiers that judge images: what ships is what was recorded, and their distance grows with damage."""
 
 import dataclasses
 from importlib.resources import files
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench import features
+from bench import data, features
 from bench.distances import frechet
 from bench.features import RECIPES, accuracy, damage, digits, load, train
 
@@ -61,8 +61,44 @@ def test_what_ships_is_accurate_on_the_quarter_held_out():
     assert [tuple(weight.shape) for weight, _ in layers] == [(128, 64), (64, 128), (10, 64)]
 
 
-def test_what_ships_is_small():
-    assert len((files("bench") / "weights" / "digits.safetensors").read_bytes()) < 100_000
+@pytest.mark.parametrize(("name", "least"), [("mnist", 0.985), ("fashion", 0.89)])
+def test_what_ships_for_files_is_accurate_on_the_images_held_out(name, least):
+    if data.missing(name):
+        pytest.skip(data.missing(name))
+    judge = load(name)
+    trained, held = accuracy(judge.layers, RECIPES[name])
+    assert held > least
+    assert trained > held
+    assert [tuple(weight.shape) for weight, _ in judge.layers] == [(128, 784), (64, 128), (10, 64)]
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion"])
+def test_what_ships_as_the_datas_gaussian_is_of_the_images_for_training(name):
+    reference = load(name).reference
+    assert (reference.mean.dtype, reference.mean.shape, reference.root.shape) == (torch.float64, (64,), (64, 64))
+    torch.testing.assert_close(reference.root @ reference.root, reference.covariance)
+    assert torch.linalg.eigvalsh(reference.covariance).min() > 1e-4
+    if data.missing(name):
+        pytest.skip(data.missing(name))
+    every = load(name).embed(data.load(name)[0].flatten(1)[None] / 127.5 - 1)[0][0].double()
+    torch.testing.assert_close(reference.mean, every.mean(dim=0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(reference.covariance, every.mT.cov(), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "most"), [("digits", 100_000), ("mnist", 300_000), ("fashion", 300_000)])
+def test_what_ships_is_small(name, most):
+    assert len((files("bench") / "weights" / f"{name}.safetensors").read_bytes()) < most
+
+
+def test_images_from_files_are_scaled_and_those_held_out_shuffled(monkeypatch):
+    images = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
+    whole = {True: images, False: images + 100}
+    monkeypatch.setattr(data, "load", lambda name, train=True: (whole[train], whole[train].flatten().long()))
+    found, labels = features.from_files("mnist")
+    assert torch.equal(found[:100, 0], torch.arange(100) / 127.5 - 1)
+    assert torch.equal(found[:, 0], labels / 127.5 - 1)
+    assert labels[100:].sort().values.tolist() == list(range(100, 200))
+    assert labels[100:].tolist() != list(range(100, 200))
 
 
 def test_other_weights_are_refused(monkeypatch):
@@ -166,4 +202,20 @@ def test_command_writes_what_it_says(tmp_path, capsys, monkeypatch):
     assert digest in said
     assert "on the data held out" in said
     monkeypatch.setitem(RECIPES, "digits", dataclasses.replace(short, digest=digest))
-    assert len(features._decode("digits", raw)) == 3
+    assert len(features._decode("digits", raw).layers) == 3
+
+
+def test_command_ships_the_gaussian_of_the_data_for_training(tmp_path, monkeypatch):
+    short = dataclasses.replace(RECIPES["digits"], epochs=1, moments=True)
+    monkeypatch.setitem(RECIPES, "digits", short)
+    threads = torch.get_num_threads()
+    features.main(["digits", str(tmp_path / "new.safetensors")])
+    torch.set_num_threads(threads)
+    raw = (tmp_path / "new.safetensors").read_bytes()
+    monkeypatch.setitem(RECIPES, "digits", dataclasses.replace(short, digest=features.sha256(raw).hexdigest()))
+    found = features._decode("digits", raw)
+    layers = train(short)
+    assert all(torch.equal(a, b) for x, y in zip(found.layers, layers, strict=True) for a, b in zip(x, y, strict=True))
+    every = found.embed(digits()[0][None, :1348])[0][0].double()
+    torch.testing.assert_close(found.reference.mean, every.mean(dim=0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.reference.covariance, every.mT.cov(), rtol=1e-4, atol=1e-4)

@@ -13,13 +13,14 @@ ROOT = Path(__file__).parent.parent
 
 # From the bottom up; a module imports only from floors below its own. Type hints and `bench` itself stand apart.
 FLOORS = [
-    {"spelling"},
+    {"collapse", "spelling"},
     {"contracts", "imagesets", "plugins"},
-    {"data", "randomness", "elementwise", "krylov", "life", "losses", "distances", "statistics", "svg"},
-    {"fetch", "foreign", "fused", "layers", "features", "oracle"},
-    {"networks"},
-    {"registry"},
+    {"data", "randomness", "elementwise", "krylov", "life", "losses", "distances", "stability", "statistics", "svg"},
+    {"fetch", "foreign", "fused", "layers", "features", "oracle", "spectrum"},
+    {"networks", "translate"},
+    {"registry", "stacks"},
     {"gan"},
+    {"images", "modules"},
     {"metrics", "plan", "spec"},
     {"execute"},
     {"laws", "store"},

@@ -21,6 +21,8 @@ class Bilinear(Game):
     """min_x max_y x'Ay; the solution is 0.
 
     A = U diag(sigma) V' with random orthogonal U, V; sigma runs evenly in logarithm from 1 down to 1/condition.
+
+    Source: Gidel et al. 2019, arXiv:1802.10551.
     """
 
     dim: int = 10

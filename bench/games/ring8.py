@@ -19,6 +19,8 @@ class Ring8(Mixture):
     """A GAN of two MLPs on 8 Gaussians, radius 1, sd 0.01 (protocol of VEEGAN and PacGAN, arXiv:1712.04086).
 
     The eight angles are k/8 of a turn: a linspace that includes its endpoint would make two modes one.
+
+    Source: Metz et al. 2017, arXiv:1611.02163; radius, sd and counts of Lin et al. 2018 (PacGAN), arXiv:1712.04086.
     """
 
     budget = 3000.0

@@ -1,0 +1,78 @@
+"""DCGAN: convolutions all through, batch normalisation, weights N(0, 0.02) (Radford et al. 2015, arXiv:1511.06434)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from bench.images import CifarImages, FashionImages, FileImages, MnistImages
+from bench.layers import Activation, BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape
+from bench.networks import Network
+from bench.registry import game
+
+SD = 0.02  # of the weights at the start
+
+
+@dataclass(frozen=True)
+class DCGAN(FileImages):
+    """``channels`` next to the image, twice as many after every halving of its side, down to 7x7 or 4x4."""
+
+    batch_size: int = 128
+    latent: int = 100
+    channels: int = 64
+
+    budget = 10000.0  # twenty epochs in minibatches of 128
+    judged = 2048  # as long as five steps; 5,000 would be as long as thirteen
+    tried = "channels=4,batch_size=16,latent=16"
+    stack = 4  # convolutions hold the patches they see: 0.45 GB a replica
+
+    @property
+    def _path(self) -> tuple[int, list[int]]:
+        """The side that generation begins with, and the channels from there to the image's."""
+        side, widths = self.shape[0], [self.planes]
+        while side > 7:
+            side //= 2
+            widths.append(self.channels if len(widths) == 1 else 2 * widths[-1])
+        return side, widths[::-1]
+
+    @cached_property
+    def generator(self) -> Network:
+        side, widths = self._path
+        layers: list[Layer] = [
+            Linear(self.latent + self.told, widths[0] * side**2),
+            Reshape((widths[0], side, side)),
+        ]
+        for a, b in pairwise(widths):
+            layers += [BatchNorm(a), Activation("relu"), ConvTranspose2d(a, b, 4, stride=2, padding=1)]
+        return Network((*layers, Activation("tanh")), sd=SD)
+
+    @cached_property
+    def discriminator(self) -> Network:
+        side, widths = self._path
+        layers: list[Layer] = []
+        for a, b in pairwise(widths[::-1]):
+            first = not layers
+            layers.append(Conv2d(a + self.told * first, b, 4, stride=2, padding=1))
+            layers += [Activation("leaky-relu")] if first else [BatchNorm(b), Activation("leaky-relu")]
+        layers += [Reshape((widths[0] * side**2,)), Linear(widths[0] * side**2, 1)]
+        return Network(tuple(layers), sd=SD, spectral=self.spectral)
+
+
+@game("dcgan-mnist")
+class DcganMnist(DCGAN, MnistImages):
+    """DCGAN on MNIST: 7x7, 14x14, 28x28; every stage a 4x4 kernel with stride 2.
+
+    Batch normalisation is by the batch at hand, in judging too: samples are drawn a training batch at a time, and
+    depend on those drawn with them. Published with adam[lr=0.0002,beta1=0.5] and minibatches of 128.
+    """
+
+
+@game("dcgan-fashion")
+class DcganFashion(DCGAN, FashionImages):
+    """DCGAN on Fashion-MNIST, otherwise like ``dcgan-mnist`` (Xiao et al. 2017, arXiv:1708.07747)."""
+
+
+@game("dcgan-cifar10")
+class DcganCifar(DCGAN, CifarImages):
+    """DCGAN on CIFAR-10: 4x4, 8x8, 16x16, 32x32, otherwise like ``dcgan-mnist`` (Krizhevsky 2009)."""

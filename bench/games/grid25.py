@@ -1,0 +1,32 @@
+"""Twenty-five Gaussians on a grid: a test of mode collapse (Srivastava et al. 2017, arXiv:1705.07761)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from bench.gan import Mixture
+from bench.registry import game
+
+
+@game("grid25")
+@dataclass(frozen=True)
+class Grid25(Mixture):
+    """A GAN of two MLPs on 25 Gaussians at {-4, -2, 0, 2, 4}^2, sd 0.05.
+
+    Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761; protocol of PacGAN, arXiv:1712.04086.
+    """
+
+    width: int = 64
+
+    budget = 3000.0
+    score = "sliced_wasserstein"
+    sd = 0.05
+
+    @cached_property
+    def modes(self) -> Tensor:
+        places = torch.arange(-4.0, 5.0, 2.0)
+        return torch.cartesian_prod(places, places)

@@ -1,0 +1,106 @@
+"""A strongly monotone quadratic game, turned from a potential game to a Hamiltonian one (Balduzzi et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import pi, sin, sqrt
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Batch, Game
+from bench.randomness import normal
+from bench.registry import game
+from bench.spelling import SpecError
+
+
+@game("quadratic")
+@dataclass(frozen=True)
+class Quadratic(Game):
+    """F(w) = J w,   J = mu I + cos(a) [[U S U', 0], [0, V S V']] + sin(a) [[0, U S V'], [-V S U', 0]]
+
+    a = rotation pi/2; the solution is 0. With ``rotation=0`` J is symmetric and the game has a potential: each player
+    descends a bowl of its own. With 1 what is not mu I is skew: the bilinear game. Between the two, and wherever
+    mu > 0, it is of general sum. U, V are random orthogonal; the diagonal S runs evenly in logarithm from 1 down to
+    1/condition. J is normal with eigenvalues mu + s exp(+-ia): ``rotation`` turns the spectrum about mu and leaves its
+    radii. F is strongly monotone with mu + cos(a)/condition. Simultaneous descent converges exactly where
+    lr < 2 Re z / |z|^2 for every eigenvalue z.
+
+    Source: Balduzzi et al. 2018, arXiv:1802.05642, section 2 (a game as a potential and a Hamiltonian part).
+    """
+
+    rotation: float = 0.9
+    dim: int = 10
+    condition: float = 10.0
+    mu: float = 0.01
+    instance: int = 0
+
+    dtype = torch.float64
+    budget = 2000.0
+    score = "distance"
+
+    def __post_init__(self) -> None:
+        if self.dim < 1 or self.condition < 1:
+            raise SpecError(
+                f"quadratic: dim is {self.dim}, condition {self.condition:g}; at least 1 is allowed for both"
+            )
+        if not 0 <= self.rotation <= 1:
+            raise SpecError(f"quadratic: rotation is {self.rotation:g}; a number in [0, 1] is allowed")
+        if self.mu < 0:
+            raise SpecError(f"quadratic: mu is {self.mu:g}; at least 0 is allowed")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.dim, self.dim
+
+    @property
+    def escape(self) -> float:  # type: ignore[override]
+        """Five times a typical start: the orbits of rules that stay bounded do not reach it."""
+        return 5 * sqrt(2 * self.dim)
+
+    @cached_property
+    def _bases(self) -> Tensor:
+        """U and V, [2, dim, dim]."""
+        draw = normal(torch.tensor([self.instance]), "bases", 0, (2, self.dim, self.dim), torch.float64, block=1)[0]
+        bases: Tensor = torch.linalg.qr(draw)[0]
+        return bases
+
+    @cached_property
+    def jacobian(self) -> Tensor:
+        """J, [n, n], the same everywhere."""
+        u, v = self._bases
+        exponents = torch.linspace(0, 1, self.dim, dtype=self.dtype) if self.dim > 1 else torch.zeros(1).double()
+        s = self.condition**-exponents
+        along, across = sin((1 - self.rotation) * pi / 2), sin(self.rotation * pi / 2)  # exactly 0 at either end
+        whole = self.mu * torch.eye(2 * self.dim, dtype=self.dtype)
+        first, second = slice(0, self.dim), slice(self.dim, 2 * self.dim)
+        coupling = across * (u * s) @ v.T
+        whole[first, first] += along * (u * s) @ u.T
+        whole[second, second] += along * (v * s) @ v.T
+        whole[first, second], whole[second, first] = coupling, -coupling.T
+        return whole
+
+    def init(self, seeds: Tensor) -> Tensor:
+        return normal(seeds, "start", 0, (2 * self.dim,), torch.float64, block=1)
+
+    def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
+        x, y = players
+        J, d = self.jacobian.to(x.device), self.dim
+        coupling = _form(x, J[:d, d:], y)
+        return _form(x, J[:d, :d], x) / 2 + coupling, _form(y, J[d:, d:], y) / 2 - coupling
+
+    def solution(self) -> Tensor:
+        return torch.zeros(2 * self.dim, dtype=self.dtype)
+
+    def plane(self) -> Tensor:
+        """The two directions [2, n] in which the game turns fastest, one a player."""
+        u, v = self._bases
+        zeros = torch.zeros(self.dim, dtype=self.dtype)
+        return torch.stack([torch.cat([u[:, 0], zeros]), torch.cat([zeros, v[:, 0]])])
+
+
+def _form(x: Tensor, matrix: Tensor, y: Tensor) -> Tensor:
+    """x'My of every replica, [R]: by products and sums, so that a row's bits do not depend on the rows beside it."""
+    form: Tensor = (x.unsqueeze(2) * matrix * y.unsqueeze(1)).sum((1, 2))
+    return form
