@@ -18,7 +18,7 @@ from bench.contracts import Direction, Game, UpdateRule, hyperparameters, nested
 from bench.registry import get_game, get_rule, path_of, spell
 from bench.spelling import Spelling, parse
 
-PROTOCOL = "1.0"
+PROTOCOL = "1.1"
 """MAJOR.MINOR: results are comparable where it is the same."""
 TUNING_SEED = 2**32
 """Tuning seeds start here; report seeds lie below, so the two never overlap."""

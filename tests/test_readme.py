@@ -33,6 +33,28 @@ def test_a_rule_in_twelve_lines_runs_as_printed(tmp_path: Path) -> None:
         assert "my_rule.py:Nudge" in done.stdout
 
 
+def test_a_gan_of_ones_own_runs_as_printed(tmp_path: Path) -> None:
+    (tmp_path / "my_gan.py").write_text(printed("# my_gan.py").strip("\n") + "\n")
+    commands = re.findall(r"^    (bench \w+ [^#\n]*my_gan\.py:game[^#\n]*)", README, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == ["check", "run"]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", *command.split()[1:]],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "my_gan.py:game" in done.stdout
+
+
+def test_every_game_in_the_readme_is_one() -> None:
+    from bench.registry import get_game
+
+    quoted = re.findall(r"`((?:ring8|digits|mnist-small)\[[^`]+\])`", README)
+    assert len(quoted) > 2
+    for spelled in quoted:
+        get_game(spelled)
+
+
 def test_every_spelling_in_the_readme_is_one() -> None:
     from bench.registry import get_rule
     from bench.spelling import expand, split
