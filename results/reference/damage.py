@@ -268,7 +268,8 @@ def page(name: str, count: int, table: dict[str, dict[str, Seen]], seconds: floa
     return "\n".join(lines) + "\n"
 
 
-LADDERS = """- Levels: the ladders of noise, salt and pepper, and erased blocks were raised after a first run, whose lowest levels
+LADDERS = """\
+- Levels: the ladders of noise, salt and pepper, and erased blocks were raised after a first run, whose lowest levels
   (sd 0.05 and 0.1, 1 % of pixels, a block of 15 % of the side) move FD by at most 0.13, less than its noise. With them
   debiased FD and PCA-64 had rho 0.77, 0.94 and 1 (PCA-64: 0.94) in these three families; FD 1, 0.94 and 1."""
 
