@@ -43,7 +43,7 @@ def _load(name: str, train: bool, place: Path) -> tuple[Tensor, Tensor]:
         parts = [read(paths[file], file) for file in wanted]
     except SpecError as error:
         raise SpecError(f"{name}: {error}; remove it, then {_remedy(name)}") from None
-    if name == "cifar10":
+    if SETS[name].records:
         records = torch.cat(parts)
         return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].to(torch.int64)
     images, labels = parts

@@ -52,7 +52,7 @@ def fetch(
     lacking = _lacking(name, root)
     if not lacking:
         return []
-    get = _from_archive if name == "cifar10" else _one_by_one
+    get = _from_archive if whole.records else _one_by_one
     try:
         with _beside(root) as beside:
             got = get(lacking, Source(base, beside, progress, timeout))

@@ -52,6 +52,8 @@ class ImageSet:
     folders: tuple[str, ...]
     train: tuple[File, ...]
     test: tuple[File, ...]
+    records: bool = False
+    """Whether a file holds images with their labels, and all come in one archive; else each has its own file."""
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -94,6 +96,7 @@ SETS = {
             batch("data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"),
         ),
         test=(batch("test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"),),
+        records=True,
     ),
 }
 

@@ -136,7 +136,7 @@ def new_context() -> BaseContext:
         if "forkserver" not in multiprocessing.get_all_start_methods():
             return multiprocessing.get_context("spawn")
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["bench.execute", "bench.store", "bench.metrics"])
+        context.set_forkserver_preload(["bench.execute", "bench.store", "bench.images"])
         # The server is started here, inside the pinned environment, not at the first worker.
         # It inherits that Ctrl-C is ignored, or the terminal's would reach it while it imports.
         from multiprocessing.forkserver import ensure_running

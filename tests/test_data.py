@@ -64,7 +64,7 @@ def fake(name: str) -> ImageSet:
     contents = CONTENTS[name]
     if name == "cifar10":
         batches = tuple(File(file, b"", (COUNT, 3073), md5(content)) for file, content in contents.items())
-        return ImageSet(SETS[name].folders, batches[:5], batches[5:])
+        return ImageSet(SETS[name].folders, batches[:5], batches[5:], records=True)
     sums = [md5(content) for content in contents.values()]
     return ImageSet(SETS[name].folders, idx("train", COUNT, *sums[:2]), idx("t10k", COUNT, *sums[2:]))
 

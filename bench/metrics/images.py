@@ -1,0 +1,174 @@
+"""Metrics of games on images, most of them on the features of a small shipped classifier."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from bench.distances import (
+    PRDC,
+    Gaussian,
+    class_statistics,
+    debiased_frechet,
+    gaussian,
+    kernel_distance,
+    prdc,
+    sliced_wasserstein,
+)
+from bench.features import load
+from bench.gan import Images
+from bench.images import (
+    CifarImages,
+    Classified,
+    DigitsImages,
+    FashionImages,
+    MnistImages,
+    StackedMnistImages,
+    stacked_modes,
+)
+from bench.oracle import Oracle
+from bench.registry import metric
+
+COMPARED = 1000  # real images that samples are compared with one by one
+PROJECTED = 5000  # real images whose principal directions are taken
+COMPONENTS = 64
+
+
+def _embedded(game: Classified, w: Tensor, F: Oracle) -> tuple[Tensor, Tensor]:
+    """Features and logits of the samples by the shipped classifier, [R, N, d] and [R, N, classes]."""
+    return F.once(w, "embedded", lambda: load(game.classifier).embed(F.samples(w, game.judged)))
+
+
+def _frechet_proxy(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """Frechet distance on features of a small classifier, debiased; a proxy of FID, never to be called FID."""
+    return debiased_frechet(_embedded(game, w, F)[0], load(game.classifier).reference)
+
+
+@metric("fd_digits", on=DigitsImages)
+def fd_digits(game: DigitsImages, w: Tensor, F: Oracle) -> Tensor:
+    """Frechet distance on features of a small classifier, debiased; a proxy of FID, never to be called FID."""
+    return _frechet_proxy(game, w, F)
+
+
+@metric("fd_mnist", on=MnistImages)
+def fd_mnist(game: MnistImages, w: Tensor, F: Oracle) -> Tensor:
+    """Frechet distance on features of a small classifier of MNIST, debiased; a proxy of FID, never to be called FID."""
+    return _frechet_proxy(game, w, F)
+
+
+@metric("fd_fashion", on=FashionImages)
+def fd_fashion(game: FashionImages, w: Tensor, F: Oracle) -> Tensor:
+    """Frechet distance on features of a small classifier of Fashion-MNIST, debiased; a proxy of FID, never FID."""
+    return _frechet_proxy(game, w, F)
+
+
+@metric("class_entropy", on=Classified, better="higher", worst=0.0, unit="nats")
+def class_entropy(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """Entropy of the classes that the classifier sees in the samples; log 10 = 2.303 where all are equally frequent."""
+    logits = _embedded(game, w, F)[1]
+    return class_statistics(logits, logits.shape[-1]).entropy
+
+
+@metric("class_tv", on=Classified, worst=1.0)
+def class_tv(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """Total variation between the samples' classes and equally frequent ones."""
+    logits = _embedded(game, w, F)[1]
+    return class_statistics(logits, logits.shape[-1]).total_variation
+
+
+@metric("classes_missing", on=Classified, worst=math.inf)
+def classes_missing(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """Classes with less than a tenth of their fair share of the samples."""
+    logits = _embedded(game, w, F)[1]
+    return class_statistics(logits, logits.shape[-1]).missing
+
+
+@metric("kid", on=Classified, at_end=True)
+def kid(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """Kernel distance on the classifier's features, unbiased (Binkowski et al. 2018, arXiv:1801.01401)."""
+    return kernel_distance(_embedded(game, w, F)[0], _real_features(game))
+
+
+@metric("pca_frechet", on=Images, at_end=True)
+def pca_frechet(game: Images, w: Tensor, F: Oracle) -> Tensor:
+    """Frechet distance of the pixels on the data's first 64 principal components, debiased: no classifier in it."""
+    basis, reference = _principal(game)
+    return debiased_frechet(F.samples(w, game.judged) @ basis.to(w), reference)
+
+
+def _prdc(game: Classified, w: Tensor, F: Oracle) -> PRDC:
+    """Of as many samples as there are real images to compare with."""
+    real = _real_features(game)
+    return F.once(w, "prdc", lambda: prdc(real, _embedded(game, w, F)[0][:, : len(real)]))
+
+
+@metric("precision", on=Classified, better="higher", worst=0.0, at_end=True)
+def precision(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """Share of samples near a real image (Kynkaanniemi et al. 2019, arXiv:1904.06991)."""
+    return _prdc(game, w, F).precision
+
+
+@metric("recall", on=Classified, better="higher", worst=0.0, at_end=True)
+def recall(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """Share of real images near a sample (Kynkaanniemi et al. 2019, arXiv:1904.06991)."""
+    return _prdc(game, w, F).recall
+
+
+@metric("density", on=Classified, better="higher", worst=0.0, at_end=True)
+def density(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """How densely real images stand around samples; 1 where they agree (Naeem et al. 2020, arXiv:2002.09797)."""
+    return _prdc(game, w, F).density
+
+
+@metric("coverage", on=Classified, better="higher", worst=0.0, at_end=True)
+def coverage(game: Classified, w: Tensor, F: Oracle) -> Tensor:
+    """Share of real images that have a sample nearer than their fifth neighbour (Naeem et al. 2020)."""
+    return _prdc(game, w, F).coverage
+
+
+@metric("pixel_wasserstein", on=CifarImages)
+def pixel_wasserstein(game: CifarImages, w: Tensor, F: Oracle) -> Tensor:
+    """Sliced Wasserstein-2 distance of the pixels of 1,000 samples to 1,000 real images (Bonneel et al. 2015)."""
+    return sliced_wasserstein(F.samples(w, game.judged)[:, :COMPARED], _real_pixels(game).to(w), projections=64)
+
+
+@metric("stacked_modes", on=StackedMnistImages, better="higher", worst=0.0)
+def stacked(game: StackedMnistImages, w: Tensor, F: Oracle) -> Tensor:
+    """Of the 1,000 modes of Stacked MNIST those that a sample is of (Metz et al. 2017, arXiv:1611.02163)."""
+    return F.once(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).captured
+
+
+@metric("stacked_kl", on=StackedMnistImages, unit="nats", worst=math.log(1000))
+def stacked_kl(game: StackedMnistImages, w: Tensor, F: Oracle) -> Tensor:
+    """KL(histogram of the samples over the 1,000 modes || uniform)."""
+    return F.once(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).reverse_kl
+
+
+# Of the real images, once a process: games are frozen, and equal ones share what is found.
+
+
+def _real_pixels(game: Images) -> Tensor:
+    """Real images that training need not see, [COMPARED, pixels]."""
+    return _real(game, COMPARED)
+
+
+@cache
+def _real(game: Images, count: int) -> Tensor:
+    return game.held_out(count)
+
+
+@cache
+def _real_features(game: Classified) -> Tensor:
+    return load(game.classifier).embed(_real_pixels(game)[None])[0][0]
+
+
+@cache
+def _principal(game: Images) -> tuple[Tensor, Gaussian]:
+    """The first principal directions of real pixels, [pixels, <= 64], and the Gaussian of the data on them."""
+    pixels = _real(game, PROJECTED).double()
+    _, _, directions = torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
+    basis = directions[:COMPONENTS].T.contiguous()
+    return basis, gaussian(pixels @ basis)

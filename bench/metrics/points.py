@@ -1,0 +1,46 @@
+"""Metrics of games on points: distance to the data, modes of a mixture."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.distances import ModeStatistics, mode_statistics, sliced_wasserstein
+from bench.gan import Mixture, Points
+from bench.oracle import Oracle
+from bench.registry import metric
+
+
+def _modes(game: Mixture, w: Tensor, F: Oracle) -> ModeStatistics:
+    return F.once(w, "modes", lambda: mode_statistics(F.samples(w, game.judged), game.modes.to(w.device), game.sd))
+
+
+@metric("sliced_wasserstein", on=Points)
+def sliced_wasserstein_2(game: Points, w: Tensor, F: Oracle) -> Tensor:
+    """Sliced Wasserstein-2 distance of 2,500 samples to 2,500 points of the data (Bonneel et al. 2015)."""
+    data = game.data(torch.tensor([0]), "judged", 0, game.judged, 1)[0].T
+    return sliced_wasserstein(F.samples(w, game.judged), data.to(w), projections=16)
+
+
+@metric("modes", on=Mixture, better="higher", worst=0.0)
+def modes(game: Mixture, w: Tensor, F: Oracle) -> Tensor:
+    """Modes captured: by at least one sample strictly within 3 sd (VEEGAN, arXiv:1705.07761)."""
+    return _modes(game, w, F).captured
+
+
+@metric("modes_strict", on=Mixture, better="higher", worst=0.0)
+def modes_strict(game: Mixture, w: Tensor, F: Oracle) -> Tensor:
+    """Modes captured by at least a quarter of their fair share of samples within 3 sd."""
+    return _modes(game, w, F).captured_strict
+
+
+@metric("high_quality", on=Mixture, better="higher", worst=0.0)
+def high_quality(game: Mixture, w: Tensor, F: Oracle) -> Tensor:
+    """Share of samples strictly within 3 sd of a mode; a perfect sampler has 0.9889."""
+    return _modes(game, w, F).high_quality
+
+
+@metric("mode_kl", on=Mixture, unit="nats")
+def mode_kl(game: Mixture, w: Tensor, F: Oracle) -> Tensor:
+    """KL(histogram of high-quality samples over modes || uniform); log K where there is none."""
+    return _modes(game, w, F).reverse_kl
