@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.contracts import Game, UpdateRule
 from bench.laws import GAME_LAWS, METRIC_LAWS, RULE_LAWS, TRIED_ON, Broken, small
 from bench.modules import ModuleGAN, speed
 from bench.plugins import Registry
-from bench.registry import NamedMetric, directions, games, get_game, get_metric, get_rule, metrics, rules
+from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
 from bench.spelling import SpecError, nearest, parse
 
 Law = Callable[..., None]
+Cases = list[tuple[str, tuple[Any, ...]]]  # where, and what the laws are given
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def remark(spelling: str) -> str:
     return speed(game) if isinstance(game, ModuleGAN) else ""
 
 
-def _verdicts(subject: str, laws: Sequence[Law], cases: list[tuple[str, tuple[Any, ...]]]) -> Iterator[Verdict]:
+def _verdicts(subject: str, laws: Sequence[Law], cases: Cases) -> Iterator[Verdict]:
     for law in laws:
         broken = {where: said for where, arguments in cases if (said := _broken(law, arguments))}
         first, *others = broken or [""]
@@ -66,20 +68,16 @@ def _broken(law: Law, arguments: tuple[Any, ...]) -> str:
     return ""
 
 
-def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], list[tuple[str, tuple[Any, ...]]]]]:
+def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
     """What the spelling names: (kind and name, its laws, the cases they are tried on)."""
-    on = [(name, get_game(name)) for name in TRIED_ON]
-    makers: dict[str, Callable[[], tuple[Sequence[Law], list[tuple[str, tuple[Any, ...]]]]]] = {
-        "optimizer": lambda: (RULE_LAWS, [(where, (get_rule(spelling), game)) for where, game in on]),
-        "direction": lambda: (
-            RULE_LAWS, [(where, (get_rule(f"sgd[direction={spelling}]"), game)) for where, game in on]
-        ),
-        "game": lambda: (GAME_LAWS, [(spelling, (get_game(spelling),))]),
-        "metric": lambda: (METRIC_LAWS, [(where, (metric, game)) for metric, where, game in _measured(spelling)]),
-    }  # fmt: skip
-    found, refused = [], []
-    name = parse(spelling).name
+    makers: dict[str, Callable[[], tuple[Sequence[Law], Cases]]] = {
+        "optimizer": lambda: (RULE_LAWS, _tried(get_rule(spelling))),
+        "direction": lambda: (RULE_LAWS, _tried(get_rule(f"sgd[direction={spelling}]"))),
+        "game": lambda: (GAME_LAWS, [(spelling, (_playable(spelling),))]),
+        "metric": lambda: (METRIC_LAWS, list(_measured(spelling))),
+    }
     registries: tuple[Registry[Any], ...] = (rules, directions, games, metrics)
+    name, found, refused = parse(spelling).name, [], []
     for (kind, make), registry in zip(makers.items(), registries, strict=True):
         if ".py:" not in name and name not in registry.names():
             continue
@@ -90,15 +88,28 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], list[tuple[str, t
     if found:
         return found
     if refused:
-        told = [text for text in refused if "is no " not in text]
-        raise SpecError((told or refused)[0] if told else f"{spelling!r} is no optimizer, direction, game or metric")
+        of_another_kind = [text for text in refused if "is no " in text]
+        told = [text for text in refused if text not in of_another_kind]
+        raise SpecError(told[0] if told else f"{spelling!r} is no optimizer, direction, game or metric")
     known = {one for registry in registries for one in registry.names()}
     raise SpecError(f"there is nothing called {name!r} to check; {nearest(name, known)}")
 
 
-def _measured(spelling: str) -> Iterator[tuple[NamedMetric, str, Any]]:
+def _tried(rule: UpdateRule) -> Cases:
+    return [(name, (rule, get_game(name))) for name in TRIED_ON]
+
+
+def _playable(spelling: str) -> Game:
+    """The game, if it has all that it needs; SpecError with what is missing."""
+    game = get_game(spelling)
+    if game.missing:
+        raise SpecError(game.missing)
+    return game
+
+
+def _measured(spelling: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """A metric with the games that it is for, small ones, and of those that lack data none."""
     metric = get_metric(spelling)
     for name in map(small, games.names()):
         if isinstance(game := get_game(name), metric.on) and not game.missing:
-            yield metric, name, game
+            yield name, (metric, game)
