@@ -199,12 +199,16 @@ class GAN(Game):
 
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Samples [R, count, features]; the same latents at every call, so that curves through training are smooth."""
-        latents = normal(seeds, SAMPLES, 0, (self.latent, count), block=1).to(w.device)
-        if self.conditional:
-            labels = torch.arange(count, device=w.device) % self.classes
-            told = torch.nn.functional.one_hot(labels, self.classes).T.to(latents)
-            latents = torch.cat([latents, told.expand(len(latents), -1, -1)], 1)
+        latents = self.judged_latents(seeds, count).to(w.device)
         return self.generator(w[:, : self.sizes[0]], latents).flatten(1, -2).transpose(1, 2)
+
+    def judged_latents(self, seeds: Tensor, count: int) -> Tensor:
+        """What judged samples are generated from, [R, latent + told, count]; every class in turn where one is told."""
+        latents = normal(seeds, SAMPLES, 0, (self.latent, count), block=1)
+        if not self.conditional:
+            return latents
+        told = torch.nn.functional.one_hot(torch.arange(count) % self.classes, self.classes).T.to(latents)
+        return torch.cat([latents, told.expand(len(latents), -1, -1)], 1)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from bench import data, features
 from bench.collapse import Collapse, of_classes
-from bench.gan import SAMPLES, Images
-from bench.randomness import integers, normal
+from bench.gan import Images
+from bench.randomness import integers
 
 STACKED = 1000  # modes of Stacked MNIST: three digits
 
@@ -102,11 +102,7 @@ class FileImages(Images):
         Memory stays at that of training, and a batch normalisation sees as many samples as it does there: each is
         normalised by the batch that it is drawn in.
         """
-        latents = normal(seeds, SAMPLES, 0, (self.latent, count), block=1).to(w.device)
-        if self.conditional:
-            labels = torch.arange(count, device=w.device) % self.classes
-            told = torch.nn.functional.one_hot(labels, self.classes).T.to(latents)
-            latents = torch.cat([latents, told.expand(len(latents), -1, -1)], 1)
+        latents = self.judged_latents(seeds, count).to(w.device)
         generator = w[:, : self.sizes[0]]
         drawn = [self.generator(generator, part).flatten(1, -2) for part in torch.split(latents, self.batch_size, 2)]
         return torch.cat(drawn, 2).transpose(1, 2)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch, Game, Generative
+from bench.stability import running_average
 
 PRODUCT_COST = 2.0
 """A Jacobian product costs this many gradient evaluations (forward and backward through a gradient)."""
@@ -214,9 +215,9 @@ class Judge(Oracle):
 
     def visit(self, w: Tensor, before: Tensor) -> None:
         """Tell which point [R, n] is judged next, and where the replicas were a step ago."""
-        self._visits += 1
         self.before = before
-        self.mean = w if self.mean is None else self.mean + (w - self.mean) / self._visits
+        self.mean = running_average(w if self.mean is None else self.mean, w, self._visits)
+        self._visits += 1
 
     def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         if self._at is not w:
