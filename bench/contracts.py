@@ -35,7 +35,8 @@ class Game(ABC):
     score: str = "field_norm"
     """Name of the primary metric: what tuning optimises and tables show."""
     escape: float = float("inf")
-    """Distance from the solution, where one is known, beyond which a replica has diverged."""
+    """Distance from the solution, where one is known, beyond which a replica has diverged; where it is finite, so has a
+    replica that was farther from the solution at every evaluation than at the one before."""
     tried: ClassVar[str] = ""
     """Keys that make the game small enough to be tried in a moment: what the laws are run on."""
     collapse: Collapse | None = None
@@ -89,6 +90,15 @@ class Generative(Protocol):
 
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Samples of the generator: w [R, n] -> [R, count, ...], decided by (w, seed) alone."""
+        ...
+
+
+@runtime_checkable
+class Attainable(Protocol):
+    """A game of which it can be said what a perfect generator would score."""
+
+    def perfect(self, seeds: Tensor, count: int) -> Tensor:
+        """Samples of the data as a perfect generator would make them: [R, count, ...], decided by the seed alone."""
         ...
 
 

@@ -1,9 +1,10 @@
 """The only training loop: a chunk in, records out.
 
 All replicas of a chunk advance together. A replica whose parameters leave the finite range is frozen where it last was
-and reported as diverged at that cost; the others go on, untouched bit for bit. Where the solution is known the test is
-stricter: who escapes the game's radius around it has diverged, and so has, at the end, who was farther from it at every
-evaluation than at the one before, however slowly: a vanishing step size only hides divergence.
+and reported as diverged at that cost; the others go on, untouched bit for bit. Where the solution is known and the game
+says how far off is lost, the test is stricter: who escapes that radius has diverged, and so has, at the end, who was
+farther from the solution at every evaluation than at the one before, however slowly: a vanishing step size only hides
+divergence.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from math import isfinite
 from time import perf_counter
 from typing import Any
 
@@ -25,6 +27,7 @@ from bench.oracle import Judge, Oracle
 from bench.plan import Chunk, Row, plugin_code, with_values
 from bench.registry import NamedMetric, get_game, get_rule, metrics
 from bench.spelling import SpecError
+from bench.stability import PATH, path_angle
 
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
@@ -110,7 +113,7 @@ class _Training:
         self.rows: tuple[Row, ...] = chunk.rows if len(chunk.rows) > 1 else chunk.rows * 2
         self.rule = stacked(base, [dict(row.values) for row in self.rows], self.game, chunk.device)
         seeds = torch.tensor([row.seed for row in self.rows])
-        self.w = self.game.init(seeds).to(chunk.device)
+        self.w = self.start = self.game.init(seeds).to(chunk.device)
         self.s: State = self.rule.init(self.w)
         self.F, self.judge = Oracle(self.game, seeds), Judge(self.game, seeds)
         self.steps = int(chunk.budget / base.cost + 1e-9)  # never above the budget
@@ -183,7 +186,7 @@ class _Training:
         """The metrics that are for this game; tuning needs the primary one alone."""
         if self.chunk.phase == "tune":
             return [metrics[self.game.score]]
-        own = (metrics[name] for name in metrics.names() if isinstance(self.game, metrics[name].on))
+        own = (metrics[name] for name in metrics.names() if metrics[name].judges(self.game))
         return [metric for metric in own if end or not metric.at_end]
 
     def _evaluate(self, end: bool) -> None:
@@ -220,7 +223,7 @@ class _Training:
 
     def _departed(self) -> Tensor:
         """[R]: at every evaluation farther from the solution than at the one before."""
-        if len(self.distances) < 3:
+        if len(self.distances) < 3 or not isfinite(self.game.escape):
             return torch.zeros(len(self.rows), dtype=torch.bool)
         return (torch.stack(self.distances).diff(dim=0) > 0).all(dim=0)
 
@@ -247,6 +250,12 @@ class _Training:
             if series:
                 found[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
                 found[name] = torch.stack([value for _, value in series])
+        if self.chunk.phase == "report" and isinstance(self.game, Generative):
+            angles = path_angle(Judge(self.game, self.F.seeds), self.start, self._answer())
+            found |= {
+                "angle": angles[:, : len(self.chunk.rows)].contiguous(),
+                "angle_at": torch.tensor(PATH, dtype=torch.float64),
+            }
         if "path" in found:
             found["path"] = found["path"][:, : min(DRAWN, len(self.chunk.rows))].float().cpu().contiguous()
         return found

@@ -58,6 +58,12 @@ class Recipe:
     damage: tuple[float, float, float, float] = (0.2, 0.1, 0.15, 0.2)
     moments: bool = False
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Planes, height and width of an image."""
+        side = isqrt(self.widths[0])
+        return 1, side, side
+
 
 @dataclass(frozen=True)
 class Features:

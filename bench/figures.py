@@ -7,6 +7,7 @@ border: a replica that blew up never vanishes from a picture. The same arrays gi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ WIDTH = 5.4  # inches of a figure that stands beside another
 HEIGHT = 3.1
 LANE = 0.13  # inches of a rule's lane in the strip of failures
 STRIP = "#8080801c"
+CEILING: dict[str, Any] = {"color": "#606060", "ls": ":", "lw": 1.2, "zorder": 1}
 
 
 class Look(NamedTuple):
@@ -39,12 +41,14 @@ class Look(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """What a score is called, which way is better, of what unit it is, and what a failed replica did."""
+    """What a score is called, which way is better, of what unit it is, what a failed replica did, what could be had."""
 
     name: str
     better: str
     unit: str = ""
     failed: str = "diverged"
+    ceiling: float = math.nan
+    """What a perfect generator would have; NaN where that cannot be said."""
 
     @property
     def words(self) -> str:
@@ -154,7 +158,7 @@ def _tick(axis: Any, low: float, high: float) -> None:
     axis.set_minor_formatter(lambda value, at: label(value, at) if plain and int(f"{value:e}"[0]) in between else "")
 
 
-def _legend(figure: Figure, rules: Sequence[str], look: Mapping[str, Look]) -> int:
+def legend(figure: Figure, rules: Sequence[str], look: Mapping[str, Look]) -> int:
     """Draws the legend above the figure in as many columns as fit; returns how many rows it takes."""
     names = [f" {_short(rule)}" for rule in rules]
     rows = next(rows for rows in range(1, len(names) + 1) if rows == len(names) or _letters(names, rows) <= 84)
@@ -176,7 +180,7 @@ def _panel(
     lanes = [rule for rule in rules if lost[rule].size]
     height = LANE * len(lanes) + 0.06 if lanes else 0.0
     figure, tall = Figure(), max(HEIGHT, 0.36 * len(rules))
-    figure.set_size_inches(WIDTH, tall + height + 0.17 * _legend(figure, rules, look))
+    figure.set_size_inches(WIDTH, tall + height + 0.17 * legend(figure, rules, look))
     if not lanes:
         return figure, figure.subplots()
     top = axis.better == "lower"
@@ -207,7 +211,8 @@ def _blank(strip: Axes) -> None:
 def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, title: str) -> str:
     """The score against cost: each rule's middle with its band; a cross where a rule's middle stops being finite."""
     figure, axes = _panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
-    within = _Range.of(*(part for curve in found.values() for part in curve[1:4]))
+    within = _Range.of([axis.ceiling], *(part for curve in found.values() for part in curve[1:4]))
+    axes.axhline(axis.ceiling, **CEILING)
     for i, (rule, curve) in enumerate(found.items()):
         known = np.isfinite(curve.middle)
         cost, middle, low, high = curve.cost[known], *(within.inside(part[known]) for part in curve[1:4])
@@ -228,7 +233,8 @@ def final_scores(found: Mapping[str, Scores], look: Mapping[str, Look], axis: Ax
     figure = Figure(figsize=(WIDTH, max(HEIGHT + 0.25, 0.75 + 0.44 * len(found))))
     failed = [int(np.isnan(scores.values).sum()) for scores in found.values()]
     axes, strip = _beside(figure, axis) if any(failed) else (figure.subplots(), None)
-    within = _Range.of(*(scores.values for scores in found.values()), [scores[1:] for scores in found.values()])
+    within = _Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
+    axes.axvline(axis.ceiling, **CEILING)
     for place, (rule, scores) in enumerate(found.items()):
         colour, _, marker = look[rule]
         spread = place + np.linspace(-0.02, 0.32, len(scores.values))

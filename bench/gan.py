@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bench.collapse import Collapse, of_modes
 from bench.contracts import Batch, Game
+from bench.extractors import Extractor, extractor
 from bench.losses import LOSSES, Loss
 from bench.networks import MLP, Network
 from bench.randomness import BLOCK, GRAIN, integers, normal, uniform
@@ -219,16 +220,16 @@ class Points(GAN):
     depth: int = 2
 
     judged = 2500
-    features = 2
-    """Coordinates of a point."""
+    coordinates = 2
+    """Of a point."""
 
     @cached_property
     def generator(self) -> Network:
-        return MLP((self.latent + self.told, *[self.width] * self.depth, self.features), "relu")
+        return MLP((self.latent + self.told, *[self.width] * self.depth, self.coordinates), "relu")
 
     @cached_property
     def discriminator(self) -> Network:
-        return MLP((self.features + self.told, *[self.width] * self.depth, 1), "leaky-relu", spectral=self.spectral)
+        return MLP((self.coordinates + self.told, *[self.width] * self.depth, 1), "leaky-relu", spectral=self.spectral)
 
     @abstractmethod
     def data(self, seeds: Tensor, stream: str, draw: int, count: int, block: int) -> Tensor:
@@ -236,6 +237,10 @@ class Points(GAN):
 
     def real(self, seeds: Tensor, draw: int) -> Tensor:
         return self.data(seeds, "real", draw, self.batch_size, BLOCK)
+
+    def perfect(self, seeds: Tensor, count: int) -> Tensor:
+        """Samples of a perfect generator, which are the data's: [R, count, coordinates]."""
+        return self.data(seeds, "perfect", 0, count, 1).transpose(1, 2)
 
 
 @dataclass(frozen=True)
@@ -265,7 +270,13 @@ class Mixture(Points):
 
 @dataclass(frozen=True)
 class Images(GAN):
-    """A GAN on images; `bench.images` has those that there are."""
+    """A GAN on images; `bench.images` has those that there are.
+
+    ``features`` names features to judge the samples by beside the shipped ones: a classifier that ships, or
+    ``inception:PATH``.
+    """
+
+    features: str = "shipped"
 
     planes = 1
     """Grey, or 3 of colour: a sample has planes x height x width features."""
@@ -279,6 +290,21 @@ class Images(GAN):
     @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Height and width of an image."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features != "shipped":
+            _ = self.extractor
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """What ``features`` names."""
+        return extractor(self.features, (self.planes, *self.shape), self.name)
+
+    @property
+    def digest(self) -> str:
+        """What the settings alone do not decide: the weights of ``features``."""
+        return "" if self.features == "shipped" else self.extractor.digest
 
     @abstractmethod
     def held_out(self, count: int) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.contracts import Batch, Game, Generative
+from bench.contracts import Attainable, Batch, Game, Generative
 from bench.stability import running_average
 
 PRODUCT_COST = 2.0
@@ -235,3 +235,24 @@ class Judge(Oracle):
 
     def samples(self, w: Tensor, count: int) -> Tensor:
         return self.once(w, ("samples", count), lambda: super(Judge, self).samples(w, count))
+
+
+class NoNetworks(TypeError):  # noqa: N818  (it is an answer, not a mistake)
+    """A metric asked a perfect generator for what only networks have."""
+
+
+class Perfect(Judge):
+    """A judge of a perfect generator: its samples are the data's, and it has neither losses nor a field."""
+
+    def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
+        raise NoNetworks("a perfect generator has no field")
+
+    def losses(self, w: Tensor) -> tuple[Tensor, ...]:
+        raise NoNetworks("a perfect generator has no losses")
+
+    def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
+        raise NoNetworks("a perfect generator has no Jacobian")
+
+    def samples(self, w: Tensor, count: int) -> Tensor:
+        assert isinstance(self.game, Attainable)
+        return self.game.perfect(self.seeds, count)

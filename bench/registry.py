@@ -38,6 +38,12 @@ class NamedMetric:
     unit: str
     at_end: bool = False
     """Whether it is judged at the end alone: it costs too much for a curve."""
+    where: Callable[[Any], bool] = lambda game: True
+    """Of the games that it is for, those that have what it needs."""
+
+    def judges(self, game: Game) -> bool:
+        """Whether it is for this game."""
+        return isinstance(game, self.on) and self.where(game)
 
     def __call__(self, game: Game, w: Any, F: Any) -> Any:
         return self.function(game, w, F)
@@ -86,16 +92,22 @@ def preset(name: str, spelling: str, doc: str, first: str = "") -> None:
 
 
 def metric(
-    name: str, on: type = Game, better: str = "lower", worst: float = float("inf"), unit: str = "", at_end: bool = False
+    name: str,
+    on: type = Game,
+    better: str = "lower",
+    worst: float = float("inf"),
+    unit: str = "",
+    at_end: bool = False,
+    where: Callable[[Any], bool] = lambda game: True,
 ) -> Callable[[M], M]:
-    """Register a metric for the games that are an ``on``.
+    """Register a metric for the games that are an ``on``, of those for the ones ``where`` it can be judged.
 
     ``better`` is lower, higher, or "" for what is only watched; ``worst`` is what a failed replica counts as;
     ``at_end`` is for one that costs too much to be judged through training.
     """
 
     def register(function: M) -> M:
-        metrics.add(name, NamedMetric(name, function, on, better, worst, unit, at_end), place(function))
+        metrics.add(name, NamedMetric(name, function, on, better, worst, unit, at_end, where), place(function))
         return function
 
     return register

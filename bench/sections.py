@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +14,20 @@ import torch
 from markupsafe import Markup
 from torch import Tensor
 
-from bench import figures, pictures
-from bench.contracts import Game, Generative, Planar, Solvable
+from bench import dynamics, figures, pictures
+from bench.contracts import Attainable, Game, Generative, Planar, Solvable
 from bench.figures import Axis, Curve, Look, Scores, Trials
 from bench.gan import Images, Mixture
-from bench.oracle import Oracle
+from bench.oracle import NoNetworks, Oracle, Perfect
 from bench.pictures import Field
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.statistics import bootstrap_rules, interquartile_mean
-from bench.table import curves, last_evaluations, scores
+from bench.table import curves, last_evaluations, scores, study_budget, survivals
 
 PATHS = 2  # replicas drawn in the plane
 FRAMES = 4  # moments of training at which samples are drawn
 GRIDS = 4  # sheets of images through training for each rule, where there are few rules; else two
+STAIRS = 121  # places of a survival curve
 RESAMPLES = 2000  # of a curve's band
 GRID = 9  # arrows along a side of a field
 
@@ -51,6 +53,13 @@ class Section:
     drawings: list[Drawing]
     metrics: list[NamedMetric]
     others: dict[str, list[float]]
+    ceilings: list[float]
+    """What a perfect generator would have in ``metrics``; NaN where that cannot be said."""
+
+    @property
+    def attainable(self) -> bool:
+        """Whether there is something to say of a perfect generator."""
+        return not all(map(math.isnan, self.ceilings))
 
 
 class Sections:
@@ -76,16 +85,17 @@ class Sections:
         own = self.whole[self.whole["game"] == label]
         rows = self.found[self.found["game"] == label].set_index("optimizer")
         failed = "failed" if rows["errors"].any() else "diverged"
-        axis = Axis(metric.name, metric.better, metric.unit, failed)
+        axis = Axis(metric.name, metric.better, metric.unit, failed, *ceilings(game, [metric]))
         order = [str(rule) for rule in rows.index]
         drawings = [
             *self._score_figures(label, own, rows, metric, axis),
             *self._tuning_figures(label, metric, axis),
             *self._plane_figures(label, game, order),
             *self._sample_figures(label, game, order),
+            *self._dynamics_figures(label, game, own, order),
         ]
         metrics, others = _others(own, order, metric)
-        return Section(label, first_line(type(game)), metric, drawings, metrics, others)
+        return Section(label, first_line(type(game)), metric, drawings, metrics, others, ceilings(game, metrics))
 
     def _score_figures(
         self, label: str, own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric, axis: Axis
@@ -95,10 +105,14 @@ class Sections:
         crosses = any(curve.lost.size for curve in through.values())
         lost = f" Crosses: where replicas {axis.failed}; a curve ends where too many did." if crosses else ""
         points = f" Crosses: replicas that {axis.failed}." if crosses else ""
+        perfect = " Dotted: a perfect sampler." if math.isfinite(axis.ceiling) else ""
         return [
-            _drawing(f"{words} on {label} through training: {mean}.{lost}", figures.curves, through, self.look, axis),
             _drawing(
-                f"Final {axis.words} on {label}: a point a seed; the bar is the {mean}.{points}",
+                f"{words} on {label} through training: {mean}.{perfect}{lost}",
+                figures.curves, through, self.look, axis,
+            ),
+            _drawing(
+                f"Final {axis.words} on {label}: a point a seed; the bar is the {mean}.{perfect}{points}",
                 figures.final_scores, final, self.look, axis,
             ),
         ]  # fmt: skip
@@ -161,6 +175,38 @@ class Sections:
         circles = "; circles are the real modes" if modes is not None else ""
         caption = f"Samples on {label} through training, first seed{circles}."
         return [_drawing(caption, pictures.clouds, frames, modes, self.look, wide=True)]
+
+    def _dynamics_figures(self, label: str, game: Game, own: pd.DataFrame, order: list[str]) -> list[Drawing]:
+        grid = np.linspace(0, study_budget(own), STAIRS)
+        drawn = []
+        if events := survivals(own, order, game.collapse, grid):
+            caption = f"Replicas on {label} that had not yet {' or '.join(events)}, with Wilson's 95 % interval."
+            drawn.append(_drawing(caption, dynamics.survivals, events, grid, self.look))
+        if held := self._held(label, "angle", order):
+            at = next(iter(held.values()))["angle_at"].numpy()
+            bands = {rule: bootstrap_rules(parts["angle"].numpy(), resamples=RESAMPLES) for rule, parts in held.items()}
+            caption = f"Path-angle on {label}: cosine between the field and the way from start to end of training, "
+            caption += "interquartile mean with its 95 % interval. A change of sign at 1 means that the end attracts, "
+            caption += "a bump there that the field turns about it (Berard et al. 2020)."
+            drawn.append(_drawing(caption, dynamics.path_angles, at, bands, self.look))
+        return drawn
+
+
+def ceilings(game: Game, metrics: list[NamedMetric]) -> list[float]:
+    """What a perfect generator would have in these metrics: interquartile means over ten seeds, NaN for no answer."""
+    if not isinstance(game, Attainable):
+        return [math.nan] * len(metrics)
+    judge = Perfect(game, range(10))
+    nowhere = torch.full((10, sum(game.sizes)), math.nan, dtype=game.dtype)
+
+    def of(metric: NamedMetric) -> float:
+        try:
+            value = float(interquartile_mean(metric(game, nowhere, judge).numpy()))
+            return value if math.isfinite(value) else math.nan
+        except (NoNetworks, ValueError):  # it looks at the networks, or at where they are, which is nowhere
+            return math.nan
+
+    return [of(metric) for metric in metrics]
 
 
 def _grids(game: Images, held: dict[str, dict[str, torch.Tensor]]) -> dict[str, np.ndarray]:

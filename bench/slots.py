@@ -50,7 +50,7 @@ def origins(study: Study) -> set[str]:
         found.add(origin(thing := things.pop()))
         things += nested(thing).values()
     known = (metrics[name] for name in metrics.names())
-    return found | {origin(one.function) for one in known if any(isinstance(game, one.on) for game in games)}
+    return found | {origin(one.function) for one in known if any(map(one.judges, games))}
 
 
 def work(chunk: Chunk, progress: Callable[[float], None], beat: Callable[[], None] = lambda: None) -> Done:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from bench.spelling import SpecError, expand, nearest, split
+from bench.spelling import SpecError, Spelling, expand, nearest, parse, split
 
 DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
 BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
@@ -78,10 +78,12 @@ class Study(BaseModel):
         budget: cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: a share of each
             game's own.
         evaluations: how often a replica is judged after its start.
+        features: what games of images are judged by beside what ships: ``mnist``, ``inception:PATH``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    features: str = ""  # before the games, whose spellings it completes
     optimizers: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)]
     games: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)] = DEFAULT_GAMES
     seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(10))
@@ -135,6 +137,8 @@ class Study(BaseModel):
                 get(one)
             except SpecError as error:
                 mistakes.append(str(error))
+        if not of_rules and not mistakes and (features := info.data.get("features")):
+            spelled, mistakes = _judged_by(features, spelled)
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return spelled
@@ -153,6 +157,27 @@ class Study(BaseModel):
         if isinstance(self.budget, str):
             return max(1.0, round(get_game(game).budget * BUDGETS[self.budget]))
         return self.budget
+
+
+def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]:
+    """Games with these features written in, and a line for each that has no use for them."""
+    from bench.extractors import refusal
+    from bench.gan import Images, Points
+    from bench.registry import get_game
+
+    found, mistakes = [], []
+    for one in spelled:
+        game, parsed = get_game(one), parse(one)
+        if isinstance(game, Images):
+            found.append(str(Spelling(parsed.name, {"features": parse(features), **parsed.keys})))
+            try:
+                get_game(found[-1])
+            except SpecError as error:
+                mistakes.append(str(error))
+        else:
+            makes = f"points of {game.coordinates} coordinates" if isinstance(game, Points) else "none"
+            mistakes.append(refusal(features, one, makes))
+    return found, mistakes
 
 
 class Order(Study):

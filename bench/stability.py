@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-PATH = tuple(k / 20 for k in range(27))
+PATH = tuple(k / 10 for k in range(14))
 """Where the path-angle is taken, from the start (0) over the end (1) to 0.3 beyond: past it the sign must turn."""
 MOST = 1e6
 """A ratio of gradients beyond it is as good as infinite, and is drawn as this."""

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.collapse import Collapse, collapses
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.spelling import write
-from bench.statistics import best_last_gap, bootstrap_rules, interquartile_mean, oscillation, wilson
+from bench.statistics import Band, best_last_gap, bootstrap_rules, interquartile_mean, oscillation, survival, wilson
 
 
 def last_evaluations(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.DataFrame:
@@ -34,11 +34,16 @@ def scores(records: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
 
 
 def curves(records: pd.DataFrame, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each rule: costs [T] and values [seeds, T] of a metric, NaN after a replica's divergence."""
-    own = records[(records["phase"] == "report") & (records["metric"] == metric)]
-    found = {}
+    """For each rule: costs [T] and values [seeds, T] of a metric, NaN after a replica's divergence.
+
+    A replica of which the metric was never measured, for it stopped with an error, is NaN throughout.
+    """
+    report = records[records["phase"] == "report"]
+    own, found = report[report["metric"] == metric], {}
+    seeds = report.groupby("optimizer", observed=True)["seed"].unique()
     for optimizer, part in own.groupby("optimizer", observed=True):
         wide = part.pivot_table(index="seed", columns="cost", values="value", observed=True, dropna=False)
+        wide = wide.reindex(sorted(seeds[optimizer]))
         found[str(optimizer)] = (wide.columns.to_numpy(float), wide.to_numpy(float))
     return found
 
@@ -70,7 +75,7 @@ def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
                 | _costs(own)
             )
     found = pd.DataFrame(rows)
-    return found if found.empty else found.astype({"collapsed": "Int64"})
+    return found if found.empty else found.astype({"collapsed": "Int64", "fell": "Int64"})
 
 
 def _outcomes(own: pd.DataFrame) -> dict[str, Any]:
@@ -94,12 +99,40 @@ def study_budget(records: pd.DataFrame) -> float:
 def _collapses(
     curve: tuple[np.ndarray, np.ndarray] | None, what: Collapse | None, budget: float
 ) -> dict[str, float | None]:
-    """Replicas that collapsed, with Wilson's interval of the rate; nothing where the game declares no collapse."""
+    """Replicas that collapsed, with Wilson's interval of the rate, and of them those that fell from a better state.
+
+    Nothing where the game declares no collapse.
+    """
     if what is None or curve is None:
-        return {"collapsed": None, "collapsed_low": None, "collapsed_high": None}
-    k = int(collapses(what, *curve, budget).collapsed.sum())
+        return {"collapsed": None, "collapsed_low": None, "collapsed_high": None, "fell": None}
+    found = collapses(what, *curve, budget)
+    k = int(found.collapsed.sum())
     band = wilson(k, len(curve[1]))
-    return {"collapsed": k, "collapsed_low": band.low, "collapsed_high": band.high}
+    return {"collapsed": k, "collapsed_low": band.low, "collapsed_high": band.high, "fell": int(found.fell.sum())}
+
+
+def survivals(
+    records: pd.DataFrame, order: list[str], what: Collapse | None, grid: np.ndarray
+) -> dict[str, dict[str, Band]]:
+    """event -> rule -> share of the report replicas of a game that have not met it by each cost of grid [G].
+
+    The events are those that some replica met: diverged (or stopped with an error), collapsed.
+    """
+    report = records[records["phase"] == "report"]
+    ends = report.groupby(["optimizer", "seed"], observed=True)[["outcome", "ended"]].first()
+    watched = curves(records, what.metric) if what else {}
+    found: dict[str, dict[str, Band]] = {"diverged": {}, "collapsed": {}}
+    met = set()
+    for rule in order:
+        own = ends.loc[rule].sort_index()
+        end, failed = own["ended"].to_numpy(float), (own["outcome"] != "ok").to_numpy()
+        events = {"diverged": (np.where(failed, end, np.inf), float(grid[-1]))}
+        if what and rule in watched:
+            events["collapsed"] = (collapses(what, *watched[rule], float(grid[-1])).onset, end)
+        for event, (costs, until) in events.items():
+            found[event][rule] = survival(costs, until, grid)
+            met |= {event} if np.isfinite(costs).any() else set()
+    return {event: bands for event, bands in found.items() if event in met}
 
 
 def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric) -> dict[str, float]:

@@ -111,5 +111,5 @@ def _measured(spelling: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """A metric with the games that it is for, small ones, and of those that lack data none."""
     metric = get_metric(spelling)
     for name in map(small, games.names()):
-        if isinstance(game := get_game(name), metric.on) and not game.missing:
+        if metric.judges(game := get_game(name)) and not game.missing:
             yield name, (metric, game)

@@ -278,7 +278,7 @@ def test_the_swiss_rolls_points_lie_on_the_roll() -> None:
 
 def test_the_swiss_roll_has_the_toys_penalty() -> None:
     roll: Any = get_game("swiss-roll")
-    assert (roll.loss, roll.gamma, roll.features) == ("wgan-gp", 0.1, 2)
+    assert (roll.loss, roll.gamma, roll.coordinates) == ("wgan-gp", 0.1, 2)
 
 
 # --- the covariance of a Gaussian ------------------------------------------------------------------------------------
@@ -312,10 +312,55 @@ def test_the_covariance_games_field_and_score_by_their_formulas() -> None:
 def test_optimism_learns_the_covariance_and_simultaneous_descent_does_not() -> None:
     game = get_game("gaussian-covariance")
     for spelled, learns in (("optimistic[lr=0.1]", True), ("sgd[lr=0.03]", False)):
-        rule, F = get_rule(spelled), Oracle(game, range(3))
-        w = game.init(F.seeds)
-        s = rule.init(w)
-        for _ in range(2000):
-            w, s = rule.step(F, w, s)
-        error = get_metric(game.score)(game, w, F)
+        error = _after(game, spelled, 2000)
         assert (error < 0.01).all() if learns else (error > 0.1).all()
+
+
+# --- the mean of a Gaussian ------------------------------------------------------------------------------------------
+
+
+def test_the_mean_games_minibatches_have_their_noise_and_its_field_its_formula() -> None:
+    game: Any = get_game("gaussian-mean[dim=2,mean=1.5,batch_size=25]")
+    batches = [game.batch(torch.arange(50), draw) for draw in range(20)]
+    real, latent = (torch.cat([batch[key] for batch in batches]) for key in ("real", "latent"))
+    assert real.mean().item() == pytest.approx(1.5, abs=0.02)
+    assert latent.mean().item() == pytest.approx(0, abs=0.02)
+    assert torch.cat([real - 1.5, latent]).std().item() == pytest.approx(0.2, rel=0.05)
+    F = Oracle(game, [0, 1])
+    w, batch = game.init(F.seeds), game.batch(F.seeds, 0)
+    theta, phi = w.split(2, dim=1)
+    assert torch.allclose(F(w), torch.cat([-phi, -(batch["real"] - batch["latent"] - theta)], dim=1))
+    assert torch.allclose(get_metric("mean_error")(game, w, F), (theta - 1.5).norm(dim=1))
+
+
+def test_optimism_learns_the_mean_to_its_noise_and_simultaneous_descent_does_not() -> None:
+    game = get_game("gaussian-mean")
+    start = get_metric(game.score)(game, game.init(torch.arange(3)), Oracle(game, range(3)))
+    optimism, descent = (_after(game, spelled, 1000) for spelled in ("optimistic[lr=0.2]", "sgd[lr=0.2]"))
+    assert (optimism < start / 5).all()
+    assert (descent > start).all()
+
+
+def _after(game: Game, spelled: str, steps: int, w: Tensor | None = None) -> Tensor:
+    """The score of each replica after so many steps."""
+    rule, F = get_rule(spelled), Oracle(game, range(3))
+    w = game.init(F.seeds) if w is None else w
+    s = rule.init(w)
+    for _ in range(steps):
+        w, s = rule.step(F, w, s)
+        F.new_batch()
+    return get_metric(game.score)(game, w, F)
+
+
+# --- a solution behind a limit cycle ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spelled", ["sgd[lr=0.02]", "extragrad[lr=0.05]", "optimistic[lr=0.05]"])
+def test_the_forsaken_solution_attracts_only_its_neighbourhood(spelled: str) -> None:
+    """The paper's picture: from beside the solution it is reached, from outside a cycle, at a distance of its own."""
+    game = get_game("forsaken")
+    beside = game.solution() + torch.tensor([[0.05, 0.0], [0.0, 0.05], [-0.05, 0.0]], dtype=torch.float64)  # type: ignore[attr-defined]
+    outside = torch.tensor([[1.3, 1.3], [-1.2, 0.5], [0.0, -1.4]], dtype=torch.float64)
+    assert (_after(game, spelled, 2000, beside) < 0.05 / 3).all()
+    caught = _after(game, spelled, 2000, outside)
+    assert ((caught > 0.5) & (caught < 3)).all()

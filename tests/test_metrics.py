@@ -19,7 +19,7 @@ APPLICABLE = [
     (metric, game)
     for metric in metrics.names()
     for game in sorted(LIKE.values())
-    if isinstance(SMALL[game], metrics[metric].on)
+    if metrics[metric].judges(SMALL[game])
 ]
 
 

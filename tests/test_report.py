@@ -20,12 +20,13 @@ from scipy.stats import trim_mean
 
 import bench
 from bench import figures, pictures
+from bench.collapse import Collapse
 from bench.figures import Axis, Curve, Scores, Trials, looks
 from bench.registry import get_metric
 from bench.report import number, render, write_report
 from bench.sections import trials_of
 from bench.svg import _relative
-from bench.table import best
+from bench.table import best, survivals
 
 RING = "ring8[width=16,batch_size=16]"
 STUDY = bench.Study(
@@ -126,6 +127,35 @@ def test_the_other_metrics_are_the_records_numbers(run, html):
         assert "sliced_wasserstein" not in found
         expected = {name: trim_mean(last_values(run.records, rule, RING, name)[0], 0.25) for name in found}
         assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_perfect_samplers_scores_stand_below_and_only_where_samples_are_judged(html):
+    table = html[html.index(f'aria-label="Other metrics on {RING}"') :]
+    names = [name.replace(" ", "_") for name in re.findall(r"<button[^>]*>([^<]+)</button>", table)]
+    foot = re.search(r"<tfoot>.*?</tfoot>", table)[0]
+    shown = dict(zip(names[1:], re.findall(r"<td>([^<]*)</td>", foot), strict=False))
+    assert float(shown["high_quality"]) == pytest.approx(0.989, abs=0.003)
+    assert float(shown["modes"]) == 8
+    assert {shown[name] for name in ("field_norm", "generator_loss", "averaging_gain", "jacobian_min_real")} == {"–"}
+    assert "tfoot" not in html[: html.index(f'aria-label="Other metrics on {RING}"')]  # the Dirac-GAN's data are a point
+
+
+def test_survival_counts_every_replica_and_stops_at_what_it_met():
+    rows = [("a", 0, "ok", 100.0, 5), ("a", 1, "diverged", 40.0, 5), ("b", 0, "ok", 100.0, 5), ("b", 1, "ok", 100.0, 0)]
+    records = pd.DataFrame(
+        {"optimizer": rule, "seed": seed, "outcome": outcome, "ended": ended, "phase": "report"}
+        | {"metric": "modes_strict", "cost": float(cost), "value": modes if cost else 0}
+        for rule, seed, outcome, ended, modes in rows
+        for cost in (0, 20, 60, 100)
+        if cost <= ended
+    )
+    found = survivals(records, ["a", "b"], Collapse("modes_strict", below=4), np.array([0.0, 39, 41, 100]))
+    assert found["diverged"]["a"].value.tolist() == [1, 1, 0.5, 0.5]
+    assert found["diverged"]["b"].value.tolist() == [1, 1, 1, 1]
+    assert found["collapsed"]["a"].value.tolist() == [1, 1, 1, 1]
+    assert found["collapsed"]["b"].value.tolist() == [1, 1, 1, 0.5]
+    calm = survivals(records[records["seed"] == 0], ["a", "b"], None, np.array([0.0, 100]))
+    assert calm == {}
 
 
 def others(html, game):

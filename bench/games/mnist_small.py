@@ -23,7 +23,7 @@ class Small(FileImages):
     latent: int = 32
     width: int = 128
 
-    budget = 6000.0
+    budget = 3000.0
     judged = 2048  # 31 ms a replica, 3 % of so short a training at 21 evaluations; 5,120 would be 9 %
     stack = 20
     tried = "width=16,batch_size=16"

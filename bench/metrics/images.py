@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from bench.collapse import pair_radius, support
 from bench.distances import (
     PRDC,
     Gaussian,
@@ -99,6 +100,24 @@ def pca_frechet(game: Images, w: Tensor, F: Oracle) -> Tensor:
     return debiased_frechet(F.samples(w, game.judged) @ basis.to(w), reference)
 
 
+@metric("fd_features", on=Images, at_end=True, where=lambda game: game.features != "shipped")
+def fd_features(game: Images, w: Tensor, F: Oracle) -> Tensor:
+    """Frechet distance, debiased, on the features that the game is spelled with: FID's, with Inception's weights."""
+    samples = F.samples(w, game.judged)
+    images = samples.view(*samples.shape[:2], game.planes, *game.shape)
+    return debiased_frechet(game.extractor.embed(images), _reference(game))
+
+
+@metric("support", on=Images, better="higher", worst=0.0, at_end=True)
+def birthday_support(game: Images, w: Tensor, F: Oracle) -> Tensor:
+    """How many distinct images the generator makes by the near-duplicates among 1,000, where real ones count as 10,000.
+
+    The birthday paradox (Arora and Zhang 2017, arXiv:1706.08224), on the data's first 64 principal components.
+    """
+    basis, _ = _principal(game)
+    return support(F.samples(w, game.judged)[:, :COMPARED] @ basis.to(w), _duplicate_radius(game))
+
+
 def _prdc(game: Classified, w: Tensor, F: Oracle) -> PRDC:
     """Of as many samples as there are real images to compare with."""
     real = _real_features(game)
@@ -163,6 +182,19 @@ def _real(game: Images, count: int) -> Tensor:
 @cache
 def _real_features(game: Classified) -> Tensor:
     return load(game.classifier).embed(_real_pixels(game)[None])[0][0]
+
+
+@cache
+def _reference(game: Images) -> Gaussian:
+    """Of the features of real images that the game is spelled with."""
+    images = _real(game, PROJECTED)
+    return gaussian(game.extractor.embed(images.view(1, -1, game.planes, *game.shape))[0])
+
+
+@cache
+def _duplicate_radius(game: Images) -> float:
+    """Within which one in 10,000 pairs of real images lie."""
+    return pair_radius(_real(game, COMPARED).double() @ _principal(game)[0], share=1e-4)
 
 
 @cache

@@ -1,0 +1,54 @@
+"""The report's figures of how training went: who survived it, and the way it took; arrays in, SVG out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.figures import COST, HEIGHT, WIDTH, Array, Look, legend
+from bench.statistics import Band
+from bench.svg import styled, svg
+
+
+@styled()
+def survivals(found: Mapping[str, Mapping[str, Band]], grid: Array, look: Mapping[str, Look], title: str) -> str:
+    """A panel an event (``diverged``, ``collapsed``), a stair a rule: the share [G] of replicas it has not met yet."""
+    rules = list(next(iter(found.values())))
+    figure = Figure()
+    figure.set_size_inches(WIDTH, (HEIGHT - 0.7) * len(found) + 0.3 + 0.17 * legend(figure, rules, look))
+    column = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (event, bands) in zip(column, found.items(), strict=True):
+        for place, (rule, band) in enumerate(bands.items()):
+            colour, dash, _ = look[rule]
+            nudge = 0.006 * (place - (len(bands) - 1) / 2)  # stairs that coincide are seen side by side
+            axes.fill_between(grid, band.low, band.high, step="post", color=colour, alpha=0.1, lw=0)
+            axes.plot(grid, band.value + nudge, drawstyle="steps-post", color=colour, ls=dash, lw=1.5)
+        axes.set(ylim=(-0.05, 1.05), ylabel=f"share not {event}")
+    column[-1].set(xlabel=COST)
+    column[-1].set_xlim(0, float(grid[-1]) or 1.0)
+    return svg(figure, title)
+
+
+@styled()
+def path_angles(points: Array, found: Mapping[str, Band], look: Mapping[str, Look], title: str) -> str:
+    """cos(F(w_a), end - start) [P] at w_a = start + a (end - start), a in points [P]: each rule's middle with its band.
+
+    Berard et al. 2020, arXiv:1906.04848: a change of sign at a = 1 is attraction, a bump there rotation.
+    """
+    figure = Figure()
+    figure.set_size_inches(WIDTH, HEIGHT + 0.17 * legend(figure, list(found), look))
+    axes = figure.subplots()
+    axes.axvline(1, color="#808080", lw=0.8)
+    axes.axhline(0, color="#808080", lw=0.8)
+    for place, (rule, band) in enumerate(found.items()):
+        colour, dash, marker = look[rule]
+        axes.fill_between(points, band.low, band.high, color=colour, alpha=0.14, lw=0)
+        axes.plot(points, band.value, color=colour, ls=dash, marker=marker, ms=3.6, markevery=(place % 3, 3), lw=1.5)
+    low = min(float(np.min(band.low)) for band in found.values())
+    high = max(float(np.max(band.high)) for band in found.values())
+    margin = 0.06 * (high - low) or 0.1
+    axes.set(xlim=(points[0], points[-1]), ylim=(low - margin, high + margin))
+    axes.set(xlabel="place between the start (0) and the end (1) of training", ylabel="cosine of field and path")
+    return svg(figure, title)
