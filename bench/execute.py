@@ -19,12 +19,15 @@ from math import isfinite
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.contracts import Constrained, Game, Generative, Planar, Solvable, State, UpdateRule, hyperparameters
 from bench.oracle import Judge, Oracle
 from bench.plan import Chunk, Row, plugin_code, with_values
+from bench.pruning import PATIENCE, given_up
 from bench.registry import NamedMetric, get_game, get_rule, metrics
 from bench.spelling import SpecError
 from bench.stability import PATH, path_angle
@@ -94,6 +97,11 @@ def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: st
     return stacked_rule
 
 
+def _rows_of(state: State, rows: Tensor) -> State:
+    """A rule's memory of some of the replicas."""
+    return {key: _rows_of(part, rows) if isinstance(part, dict) else part[rows] for key, part in state.items()}
+
+
 def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:
     parts = value if isinstance(value, tuple) else (value,) * len(game.sizes)
     return torch.cat(
@@ -111,7 +119,10 @@ class _Training:
             raise SpecError(f"{chunk.rule} or {chunk.game} came out otherwise here than where it was planned: seed it")
         # A stack of one would take other kernels than a stack of many: pack a twin beside it and drop what it did.
         self.rows: tuple[Row, ...] = chunk.rows if len(chunk.rows) > 1 else chunk.rows * 2
+        self.base = base
         self.rule = stacked(base, [dict(row.values) for row in self.rows], self.game, chunk.device)
+        self.at = torch.arange(len(self.rows))  # which rows of the chunk are in the stack
+        self.given_up = torch.zeros(len(self.rows), dtype=torch.bool)
         seeds = torch.tensor([row.seed for row in self.rows])
         self.w = self.start = self.game.init(seeds).to(chunk.device)
         self.s: State = self.rule.init(self.w)
@@ -121,7 +132,7 @@ class _Training:
         self.ended = torch.full((len(seeds),), float("nan"), dtype=torch.float64)
         self.solution = self.game.solution().to(self.w) if isinstance(self.game, Solvable) else None
         self.seconds = 0.0
-        self.evaluated: list[tuple[float, float, Tensor, dict[str, Tensor]]] = []
+        self.evaluated: list[tuple[float, float, dict[int, int], dict[str, Tensor]]] = []
         self.distances: list[Tensor] = []
         self.pictures: list[tuple[float, Tensor]] = []
         self.path: list[tuple[float, Tensor]] = []
@@ -138,6 +149,9 @@ class _Training:
         for step in range(self.steps + 1):
             if step in marks:
                 self._evaluate(end=step == self.steps or not self.alive.any())
+                if self.chunk.phase == "tune" and 0 < step < self.steps:
+                    self._give_up(step)
+                    self._shrink()
             if reporting and step in frames and isinstance(self.game, Generative):
                 self._picture()
             if plane is not None and step % stride == 0:
@@ -163,10 +177,10 @@ class _Training:
         within = self._within(w)
         lost = self.alive & ~within
         if lost.any():
-            self.ended[lost.cpu()] = self.F.cost
+            self.ended[self.at[lost.cpu()]] = self.F.cost
             self.alive = self.alive & within
         self.w = w if bool(self.alive.all()) else torch.where(self.alive.unsqueeze(1), w, self.w)
-        self.seconds += perf_counter() - start
+        self.seconds += (perf_counter() - start) / len(self.rows)
 
     def _within(self, w: Tensor) -> Tensor:
         """[R]: still in the range in which the game means something; false for NaN."""
@@ -196,8 +210,52 @@ class _Training:
         self.judge.visit(w, self.before)
         values = {metric.name: self._value(metric, w) for metric in self._metrics(end)}
         if self.solution is not None:
-            self.distances.append(self._distance(w).cpu())
-        self.evaluated.append((self.F.cost, self.seconds / len(self.rows), self.alive.cpu().clone(), values))
+            distances = torch.full_like(self.ended, float("nan"))
+            distances[self.at] = self._distance(w).cpu()
+            self.distances.append(distances)
+        places = {int(row): place for place, row in enumerate(self.at) if self.alive[place]}
+        self.evaluated.append((self.F.cost, self.seconds, places, values))
+
+    def _give_up(self, step: int) -> None:
+        """Freeze the trials that are clearly beaten by others of the chunk."""
+        trials = list(dict.fromkeys(row.trial for row in self.chunk.rows))
+        if step < PATIENCE * self.steps or len(self.chunk.rows) % len(trials):
+            return
+        curves = np.stack([self._scores(places, values) for _, _, places, values in self.evaluated[1:]])
+        own = curves.reshape(len(curves), len(trials), -1)
+        rivals = np.array(self.chunk.rivals)[: len(own)].reshape(len(own), -1, own.shape[2])
+        beaten = given_up(self.chunk.pruner, np.concatenate([own, rivals], axis=1))[: len(trials)]
+        lost = torch.tensor([trials.index(row.trial) for row in self.chunk.rows])
+        frozen = torch.from_numpy(beaten)[lost] & self.ended[: len(lost)].isnan()
+        self.given_up[: len(lost)] |= frozen
+        self.ended[: len(lost)][frozen] = self.F.cost
+        self.alive = self.alive & self.ended[self.at].isnan().to(self.alive.device)
+
+    def _scores(self, places: dict[int, int], values: dict[str, Tensor]) -> NDArray[np.float64]:
+        """The primary metric of every row of the chunk, lower the better; inf where it was not in the game."""
+        metric, values_of = metrics[self.game.score], values[self.game.score]
+        found = np.full(len(self.chunk.rows), np.inf)
+        for row, place in places.items():
+            if row < len(found):
+                value = float(values_of[place])
+                found[row] = np.inf if value != value else -value if metric.better == "higher" else value
+        return found
+
+    def _shrink(self) -> None:
+        """Let go of who is out of the game; two stay, for one alone would have other bits."""
+        alive = self.alive.nonzero().squeeze(1).cpu()
+        if len(alive) == len(self.rows) or not len(alive):
+            return
+        out = (~self.alive).nonzero().squeeze(1).cpu()
+        kept = torch.cat([alive, out[: max(0, 2 - len(alive))]])
+        if len(kept) == len(self.rows):
+            return
+        self.rows, self.at = tuple(self.rows[int(place)] for place in kept), self.at[kept]
+        self.rule = stacked(self.base, [dict(row.values) for row in self.rows], self.game, self.chunk.device)
+        here = kept.to(self.w.device)
+        self.w, self.before, self.alive = self.w[here], self.before[here], self.alive[here]
+        self.s = _rows_of(self.s, here)
+        self.F, self.judge = self.F.of_rows(kept), Judge(self.game, self.F.seeds[kept])
 
     def _value(self, metric: NamedMetric, w: Tensor) -> Tensor:
         """[R]; NaN where the metric raises, unless it is the one that the game is judged by."""
@@ -224,7 +282,7 @@ class _Training:
     def _departed(self) -> Tensor:
         """[R]: at every evaluation farther from the solution than at the one before."""
         if len(self.distances) < 3 or not isfinite(self.game.escape):
-            return torch.zeros(len(self.rows), dtype=torch.bool)
+            return torch.zeros_like(self.given_up)
         return (torch.stack(self.distances).diff(dim=0) > 0).all(dim=0)
 
     def _result(self) -> Result:
@@ -232,7 +290,7 @@ class _Training:
         self.ended[departed] = self.F.cost
         records = []
         for r, row in enumerate(self.chunk.rows):
-            outcome = "ok" if self.ended[r].isnan() else "diverged"
+            outcome = "ok" if self.ended[r].isnan() else "interrupted" if self.given_up[r] else "diverged"
             ended = self.F.cost if outcome == "ok" else float(self.ended[r])
             shared = {"row": r, "seed": row.seed, "trial": row.trial, "outcome": outcome, "ended": ended}
             records += [shared | measured for measured in self._measured(r)]
@@ -240,9 +298,9 @@ class _Training:
 
     def _measured(self, r: int) -> Iterator[dict[str, Any]]:
         """What was measured of one replica, for as long as it was in the game."""
-        for cost, seconds, alive, values in self.evaluated:
-            for name, value in values.items() if alive[r] else ():
-                yield {"cost": cost, "seconds": seconds, "metric": name, "value": float(value[r])}
+        for cost, seconds, places, values in self.evaluated:
+            for name, value in values.items() if r in places else ():
+                yield {"cost": cost, "seconds": seconds, "metric": name, "value": float(value[places[r]])}
 
     def _tensors(self) -> dict[str, Tensor]:
         found = {}

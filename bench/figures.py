@@ -79,13 +79,24 @@ class Scores(NamedTuple):
 
 
 class Trials(NamedTuple):
-    """What tuning tried: step sizes [trials, 1 or 2], scores [trials, seeds], NaN for a failure, medians [trials]."""
+    """What tuning tried: values [trials, names], scores [trials, seeds], medians over the seeds [trials].
+
+    A score is NaN for a failure; a trial that was given up early has the worst median, and ``last`` [trials] is where
+    it then stood (NaN for all others). ``costs`` [trials] are gradient evaluations spent, all seeds together.
+    """
 
     names: tuple[str, ...]
     steps: Array
     values: Array
     medians: Array
     chosen: tuple[float, ...]
+    last: Array
+    costs: Array
+
+    @property
+    def given_up(self) -> NDArray[np.bool_]:
+        """Which trials were, [trials]."""
+        return ~np.isnan(self.last)
 
 
 def looks(rules: Sequence[str]) -> dict[str, Look]:
@@ -270,10 +281,22 @@ def _beside(figure: Figure, axis: Axis) -> tuple[Axes, Axes]:
 @styled()
 def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis, title: str) -> str:
     """Score against step size while tuning: medians joined, a faint point a seed, the chosen one ringed."""
-    lost = {rule: np.repeat(t.steps[:, 0], np.isnan(t.values).sum(axis=1)) for rule, t in found.items()}
+    lost = {
+        rule: np.repeat(t.steps[~t.given_up, 0], np.isnan(t.values[~t.given_up]).sum(axis=1))
+        for rule, t in found.items()
+    }
     figure, axes = _panel(list(found), look, lost, axis)
-    within = _Range.of(*(trials.values for trials in found.values()))
+    within = _Range.of(*(part for trials in found.values() for part in (trials.values, trials.last)))
     for rule, trials in found.items():
+        given_up: dict[str, Any] = {
+            "ls": "",
+            "marker": look[rule].marker,
+            "ms": 4,
+            "mfc": "none",
+            "alpha": 0.5,
+            "mew": 0.8,
+        }
+        axes.plot(trials.steps[:, 0], trials.last, color=look[rule].colour, **given_up)
         order = np.argsort(trials.steps[:, 0], kind="stable")
         colour, dash, marker = look[rule]
         steps, values, medians = trials.steps[order, 0], trials.values[order], trials.medians[order]
@@ -293,13 +316,17 @@ def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
 def step_pairs(found: Mapping[str, Trials], axis: Axis, title: str) -> str:
     """Two step sizes: each trial a point coloured by its median score, failed ones crosses, the chosen one ringed."""
     figure = Figure(figsize=(WIDTH, HEIGHT + 0.3 if len(found) == 1 else 2.6 * len(found)))
-    within = _Range.of(*(trials.medians for trials in found.values()))
+    within = _Range.of(*(part for trials in found.values() for part in (trials.medians, trials.last)))
     norm = (LogNorm if within.log else Normalize)(within.low, within.high)
     column = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     for axes, (rule, trials) in zip(column, found.items(), strict=True):
         x, y = trials.steps.T
         fine = np.isfinite(trials.medians)
-        axes.plot(x[~fine], y[~fine], ls="", marker="x", ms=6, color="#707070")
+        failed = ~fine & ~trials.given_up
+        axes.plot(x[failed], y[failed], ls="", marker="x", ms=6, color="#707070")
+        shown = {"norm": norm, "cmap": "viridis", "lw": 1.2}
+        open_rings = axes.scatter(x[trials.given_up], y[trials.given_up], s=30, c=trials.last[trials.given_up], **shown)
+        open_rings.set_facecolor("none")
         colours = {"c": trials.medians[fine], "norm": norm, "cmap": "viridis"}
         dots = axes.scatter(x[fine], y[fine], s=44, lw=0.5, ec="white", **colours)
         if trials.chosen:

@@ -7,6 +7,7 @@ of the losses summed over replicas, which leaves each replica its own gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import TypeVar, cast
 
 import torch
@@ -50,6 +51,12 @@ class Oracle:
         """Gradient evaluations so far: both players on one minibatch = 1, one player = 1/2, a product = 2 (of one
         player's rows, 1)."""
         return self.gradients + PRODUCT_COST * self.products
+
+    def of_rows(self, rows: Tensor) -> Oracle:
+        """An oracle of some of the replicas, int64[R'], that has counted what this one has."""
+        part = copy(self)
+        part.seeds, part._batch, part._drawn = self.seeds[rows], None, False
+        return part
 
     def new_batch(self) -> None:
         """Turn to the next minibatch. Within a step the minibatch stays, unless the rule asks."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from bench.contracts import Direction, Game, UpdateRule, hyperparameters, nested
+from bench.contracts import Direction, Game, Hyperparameter, UpdateRule, hyperparameters, nested
 from bench.registry import get_game, get_rule, path_of, spell
 from bench.spelling import Spelling, parse
 
@@ -24,6 +25,7 @@ TUNING_SEED = 2**32
 """Tuning seeds start here; report seeds lie below, so the two never overlap."""
 
 Values = dict[str, "float | tuple[float, ...]"]
+Curves = tuple[tuple[tuple[float, ...], ...], ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Chunk:
     phase: str  # "tune" or "report"
     budget: float
     marks: int  # evaluations after the start
+    pruner: str  # gives up trials of a tuning chunk early; "none" outside of tuning
+    rivals: Curves  # what it compares them with besides: [marks, rivals, tuning seeds], lower is better
     device: str
     code: str  # hash of the source of plug-ins, "" for what is shipped here
     rows: tuple[Row, ...]
@@ -105,10 +109,14 @@ class Contest:
     marks: int
     device: str
 
-    def chunks(self, rows: Iterable[Row], phase: str, marks: int | None = None) -> list[Chunk]:
-        """The rows as stacks of at most the game's size, in the order given."""
+    def chunks(
+        self, rows: Iterable[Row], phase: str, marks: int | None = None, pruner: str = "none", rivals: Curves = ()
+    ) -> list[Chunk]:
+        """The rows as stacks of at most the game's size, in the order given; the rows of a trial stay together."""
         rule, game = get_rule(self.optimizer), get_game(self.game)
         rows, written, code = list(rows), (spell(rule), spell(game)), plugin_code(rule, game)
+        together = max((count for trial, count in Counter(row.trial for row in rows).items() if trial >= 0), default=1)
+        size = max(1, game.stack // together) * together
         return [
             Chunk(
                 optimizer=self.optimizer,
@@ -118,11 +126,13 @@ class Contest:
                 phase=phase,
                 budget=self.budget,
                 marks=self.marks if marks is None else marks,
+                pruner=pruner,
+                rivals=rivals,
                 device=self.device,
                 code=code,
-                rows=tuple(rows[start : start + game.stack]),
+                rows=tuple(rows[start : start + size]),
             )
-            for start in range(0, len(rows), game.stack)
+            for start in range(0, len(rows), size)
         ]
 
 
@@ -131,12 +141,15 @@ def report_rows(seeds: Sequence[int], values: Values) -> list[Row]:
     return [Row(seed, tuple(sorted(values.items()))) for seed in seeds]
 
 
-def tunable(optimizer: str) -> dict[str, tuple[float, float, bool]]:
-    """What the step-size track tunes of a spelled rule: path -> (low, high, log); a step size that is given stays."""
+def tunable(optimizer: str, track: str = "step") -> dict[str, Hyperparameter]:
+    """What is tuned of a spelled rule, path -> kind: its step sizes, or with the track ``full`` every number.
+
+    What is given stays, and so does a whole number: it is the same for all replicas of a stack.
+    """
     rule = get_rule(optimizer)
     given = set(_given(parse(optimizer), rule))
-    kinds = hyperparameters(rule).items()
-    return {path: (k.low, k.high, k.log) for path, (k, _) in kinds if k.step_size and path not in given}
+    kinds = {path: kind for path, (kind, value) in hyperparameters(rule).items() if isinstance(value, float)}
+    return {path: k for path, k in kinds.items() if path not in given and (k.step_size or track == "full")}
 
 
 def _given(spelled: Spelling, rule: UpdateRule, prefix: str = "") -> Iterator[str]:

@@ -176,21 +176,26 @@ def _problems(rule: str, game: str, own: pd.DataFrame, tuned: bool) -> Iterable[
             yield "it had nothing to tune; it ran with the values it was given."
         return
     if (trials.medians == metric.worst).all():
-        yield "every tuning trial failed, so its declared defaults were used."
-    elif at := _edges(rule, trials):
-        yield f"the best {at} stands at the edge of the range tried; a better one may lie beyond."
+        yield "it is untunable there: every trial failed, so its declared defaults were used."
+    yield from _edges(rule, trials)
 
 
-def _edges(rule: str, trials: Trials) -> str:
-    """The tuned hyperparameters whose chosen value is an end of its range."""
+def _edges(rule: str, trials: Trials) -> Iterable[str]:
+    """Of each tuned hyperparameter: whether its range was widened, at what cost, and whether that was enough."""
     try:
-        space = tunable(rule)
+        space = tunable(rule, "full")
     except SpecError:
-        return ""
-    chosen = dict(zip(trials.names, trials.chosen, strict=False))
-    ends = {name: space[name][:2] for name in chosen if name in space}
-    at = [name for name in ends if any(math.isclose(chosen[name], end, rel_tol=1e-6) for end in ends[name])]
-    return " and ".join(at)
+        return
+    for name, chosen, steps in zip(trials.names, trials.chosen, trials.steps.T, strict=False):
+        if name not in space:
+            continue
+        low, high = space[name].low, space[name].high
+        beyond = (steps < low * (1 - 1e-6)) | (steps > high * (1 + 1e-6))
+        if beyond.any():
+            spent = f"{beyond.sum()} of {len(steps)} trials, cost {trials.costs[beyond].sum():.6g}, went beyond it"
+            yield f"the best {name} stood at the edge of its range [{low:g}, {high:g}], which was widened: {spent}."
+        if chosen in (steps.min(), steps.max()):
+            yield f"the chosen {name} is the outermost that was tried; a better one may lie beyond."
 
 
 def _overview(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:

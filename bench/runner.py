@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ import pandas as pd
 from torch import Tensor
 
 from bench.execute import Result, execute
-from bench.plan import Chunk, Contest, report_rows, tunable
+from bench.plan import Chunk, Contest, report_rows
 from bench.provenance import manifest
 from bench.registry import get_game
 from bench.slots import Done, Here, Slots, engine, origins
 from bench.spec import PATIENCE, Study, check_device
 from bench.spelling import SpecError
 from bench.store import Folder, pack, write_file
-from bench.tune import tune
+from bench.tune import replicas, tune
 
 RETRIES = 2  # a chunk that killed its worker this often is an error
 
@@ -106,6 +107,7 @@ def run(
     device: str = "cpu",
     watch: Watch | None = None,
     patience: float = PATIENCE,
+    only_tune: bool = False,
 ) -> Run:
     """Tune, freeze, compare: execute what of a study is not yet in its folder.
 
@@ -117,6 +119,7 @@ def run(
         device: ``cpu``, ``cuda`` or ``cuda:i``.
         watch: called with a Status now and then.
         patience: seconds without a sign of life after which a chunk in a process of its own is ended as an error.
+        only_tune: stop once the hyperparameters are found; the same study goes on from there.
 
     Returns:
         The finished run. Raises SpecError for wrong use, InUse where another process holds the folder.
@@ -129,16 +132,24 @@ def run(
     folder = Folder(Path(out) if out is not None else Path("results") / study.name)
     folder.open(manifest(study, device))
     try:
-        _Coordinator(study, folder, device, watch, lambda beat: engine(known, jobs, patience, beat)).run()
+        begin = partial(engine, known, jobs, patience)
+        _Coordinator(study, folder, device, watch, begin, only_tune).run()
     finally:
         folder.close()
     return Run(folder.path)
 
 
-def contest_chunks(contest: Contest, study: Study) -> Generator[list[Chunk], pd.DataFrame, None]:
-    """All rounds of one rule on one game: tuning, then the report seeds at the frozen values."""
-    values = yield from tune(contest, study.trials, study.tuning_seeds)
-    yield contest.chunks(report_rows(study.seeds, values), "report")
+def contest_chunks(
+    contest: Contest, study: Study, only_tune: bool = False
+) -> Generator[list[Chunk], pd.DataFrame, None]:
+    """All rounds of one rule on one game: tuning, then the report seeds at the frozen values, unless tuning is all."""
+    values = yield from tune(contest, study)
+    if only_tune:
+        return
+    chunks = contest.chunks(report_rows(study.seeds, values), "report")
+    if study.untuned:
+        chunks += contest.chunks(report_rows(study.seeds, {}), "untuned")
+    yield chunks
 
 
 def planned_cost(study: Study) -> dict[tuple[str, str], float]:
@@ -149,18 +160,20 @@ def planned_cost(study: Study) -> dict[tuple[str, str], float]:
 
 def planned_replicas(study: Study, rule: str) -> int:
     """Trainings of one rule on one game: tuning, where there is a step size to tune, and the report."""
-    return (study.trials * study.tuning_seeds if tunable(rule) else 0) + len(study.seeds)
+    return replicas(study, rule) + len(study.seeds) * (1 + study.untuned)
 
 
 class _Coordinator:
     """Feeds the slots from all contests at once; the only one who writes."""
 
-    def __init__(self, study: Study, folder: Folder, device: str, watch: Watch | None, begin: Begin) -> None:
+    def __init__(
+        self, study: Study, folder: Folder, device: str, watch: Watch | None, begin: Begin, only_tune: bool
+    ) -> None:
         self.study, self.folder, self.watch, self.begin = study, folder, watch, begin
         self.engine: Here | Slots | None = None
         self.status = Status(sum(planned_cost(study).values()))
         self.contests = [
-            contest_chunks(Contest(rule, game, study.cost_of(game), study.evaluations, device), study)
+            contest_chunks(Contest(rule, game, study.cost_of(game), study.evaluations, device), study, only_tune)
             for game in study.games
             for rule in study.optimizers
         ]

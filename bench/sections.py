@@ -128,10 +128,11 @@ class Sections:
             caption = f"Step sizes tried on {label}: median score over the tuning seeds, a faint point a seed"
             crosses = any(np.isnan(trials.values).any() for trials in one.values())
             caption += f"; crosses: seeds that {axis.failed}" if crosses else ""
+            caption += "; open: given up early" if any(trials.given_up.any() for trials in one.values()) else ""
             drawn.append(_drawing(caption + ringed, figures.step_sizes, one, self.look, axis))
         if two:
             caption = f"Pairs of step sizes tried on {label}: colour is the median score over the tuning seeds"
-            caption += f", a cross: most {axis.failed}"
+            caption += f", a cross: most {axis.failed}; an open ring: given up early"
             drawn.append(_drawing(caption + ringed, figures.step_pairs, two, axis))
         return drawn
 
@@ -260,6 +261,9 @@ def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
         return None
     last = last_evaluations(tuned, metric, ["trial", "seed"])
     values = last["value"].unstack("seed").to_numpy(float)
+    ends = tuned.sort_values("cost", kind="stable").drop_duplicates(["trial", "seed"], keep="last")
+    stood = ends[ends["outcome"] == "interrupted"].groupby("trial", observed=True)["value"].median()
+    trials = last.index.get_level_values("trial").unique().sort_values()
     tried = [json.loads(text) for text in last["hyperparameters"].groupby("trial").first()]
     frozen = own.loc[own["phase"] == "report", "hyperparameters"]
     names = tuple(tried[0])
@@ -270,6 +274,8 @@ def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
         values,
         np.median(np.where(np.isnan(values), metric.worst, values), axis=1),
         tuple(chosen[name] for name in names if name in chosen),
+        stood.reindex(trials).to_numpy(float),
+        last["ended"].groupby("trial").sum().to_numpy(float),
     )
 
 

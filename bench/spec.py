@@ -9,8 +9,9 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from bench.spelling import SpecError, Spelling, expand, nearest, parse, split
@@ -66,6 +67,37 @@ def seeds_of(value: Any) -> Any:
     return found
 
 
+Frozen = dict[str, dict[str, dict[str, float | tuple[float, ...]]]]  # game -> rule -> hyperparameter -> value
+
+
+def frozen_values(value: Any) -> Any:
+    """A file of frozen values, as ``bench tune`` writes it, or the values themselves."""
+    return read_toml(Path(value)) if isinstance(value, (str, Path)) else value
+
+
+def mistaken(frozen: Frozen, rules: list[str], games: list[str]) -> list[str]:
+    """A line for everything in frozen values that a study has no use for or lacks."""
+    from bench.contracts import hyperparameters
+    from bench.registry import get_rule
+
+    said = [f"unknown game {game!r}; {nearest(game, games)}" for game in frozen if game not in games]
+    for game in games:
+        found = frozen.get(game, {})
+        said += [f"{game}: unknown rule {rule!r}; {nearest(rule, rules)}" for rule in found if rule not in rules]
+        for rule in rules:
+            if rule not in found:
+                said.append(f"{game}: no values for {rule}")
+                continue
+            known = hyperparameters(get_rule(rule))
+            for path, value in found[rule].items():
+                if path not in known:
+                    said.append(f"{game}: {rule} has no {path!r}; {nearest(path, known) if known else 'it has none'}")
+                elif any(not known[path][0].least <= x <= known[path][0].most for x in np.atleast_1d(value)):
+                    low, high = known[path][0].least, known[path][0].most
+                    said.append(f"{game}: {path} of {rule} is {value}; a value in [{low:g}, {high:g}] is allowed")
+    return said
+
+
 class Study(BaseModel):
     """Rules x games x seeds, tuned at equal budget.
 
@@ -73,8 +105,13 @@ class Study(BaseModel):
         optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``; ``all`` is every one.
         games: spellings of games; ``all`` is every one.
         seeds: report seeds; a list, or ``"0-9"``.
-        trials: step sizes tried for every rule on every game; 0 uses the declared defaults.
+        trials: what is tried for every rule on every game; 0 uses the declared defaults.
+        tune: ``step`` tunes step sizes, ``full`` every number that a rule has, ``none`` nothing.
         tuning_seeds: seeds for each trial; report seeds are never among them.
+        sampler: a sampler of Optuna's that says what to try, e.g. ``TPESampler``; "" for the suite's own strategy.
+        pruner: which trials are given up early: ``paired``, ``none``, or a pruner of Optuna's, e.g. ``MedianPruner``.
+        untuned: whether every rule is trained with its declared defaults as well, to be shown beside.
+        hyperparameters: frozen values, game -> rule -> hyperparameter -> value; where given, nothing is tuned.
         budget: cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: a share of each
             game's own.
         evaluations: how often a replica is judged after its start.
@@ -87,10 +124,15 @@ class Study(BaseModel):
     optimizers: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)]
     games: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)] = DEFAULT_GAMES
     seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(10))
+    tune: Literal["step", "full", "none"] = "step"  # before the trials: none of them if none
     trials: Annotated[int, Field(ge=0, le=4096)] = 16
     tuning_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
     budget: float | str = "standard"
     evaluations: Annotated[int, Field(ge=1, le=10_000)] = 20
+    sampler: str = ""
+    pruner: str = "paired"
+    untuned: bool = False
+    hyperparameters: Annotated[Frozen, BeforeValidator(frozen_values)] = {}
 
     @field_validator("seeds")
     @classmethod
@@ -104,10 +146,32 @@ class Study(BaseModel):
 
     @field_validator("trials")
     @classmethod
-    def _check_trials(cls, trials: int) -> int:
+    def _check_trials(cls, trials: int, info: Any) -> int:
+        if info.data.get("tune") == "none":
+            return 0
         if 0 < trials < 4:
             raise ValueError(f"found {trials}; at least 4 are needed to find a step size, or 0 for the defaults")
         return trials
+
+    @field_validator("sampler", "pruner")
+    @classmethod
+    def _check_optuna(cls, spelled: str, info: Any) -> str:
+        from bench import pruning, search
+
+        if info.field_name == "sampler" and spelled:
+            search.made(spelled, seed=0)
+        if info.field_name == "pruner" and spelled not in ("paired", "none"):
+            pruning.made(spelled)
+        return spelled
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _check_frozen(cls, frozen: Frozen, info: Any) -> Frozen:
+        rules, games = (info.data.get(key) for key in ("optimizers", "games"))
+        mistakes = mistaken(frozen, rules, games) if frozen and rules and games else []
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return frozen
 
     @field_validator("budget", mode="before")
     @classmethod

@@ -1,102 +1,146 @@
-"""Tuning: every rule gets the same number of trials, cost a trial and tuning seeds (Optuna, ask and tell in batches).
+"""Tuning: every rule gets the same number of trials, cost a trial and tuning seeds, and what is chosen is frozen.
 
-One step size: a grid even in logarithm with half of the trials, then a zoom around the best. Two or more: a
-quasi-random half, then TPE in batches. A trial's value is the median over its tuning seeds of the game's primary
-metric, a failed replica counting as the worst. All trials of a batch and all tuning seeds train as one stack.
+A trial's value is the median over its tuning seeds of the game's primary metric, a failed replica counting as the
+worst. All trials of a stage and all tuning seeds train as one stack. The best RERANKED trials are trained again on
+tuning seeds of their own, and the best there is chosen, so that a lucky draw does not win. Where trials go,
+`bench.search` says; which are given up early, `bench.pruning`.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Generator
-from typing import Any
+import math
+from collections.abc import Generator, Iterator
 
 import numpy as np
-import optuna
 import pandas as pd
-from optuna.distributions import FloatDistribution
 
 from bench.contracts import hyperparameters
-from bench.plan import TUNING_SEED, Chunk, Contest, Row, Values, tunable
+from bench.plan import TUNING_SEED, Chunk, Contest, Curves, Row, Values, tunable
+from bench.pruning import KEPT as RERANKED
 from bench.registry import NamedMetric, get_game, get_metric, get_rule
+from bench.search import BATCH, Point, Space, Trial, best, propose, rounds, sampled
+from bench.spec import Study
 from bench.table import final_scores
 
-BATCH = 8  # trials that TPE proposes at once
 MARKS = 5  # evaluations of a tuning replica
 
 Rounds = Generator[list[Chunk], pd.DataFrame, Values]
 
 
-def tune(contest: Contest, trials: int, seeds: int) -> Rounds:
+def tune(contest: Contest, study: Study) -> Rounds:
     """Yields the chunks of each round and is sent their records; returns the values to freeze."""
-    rule, metric = get_rule(contest.optimizer), get_metric(get_game(contest.game).score)
-    space = tunable(contest.optimizer)
-    default = {path: value for path, (_, value) in hyperparameters(rule).items() if path in space}
-    if trials == 0 or not space:
-        return {}
-    search = _Search(space, trials, metric)
-    while batch := search.ask():
-        points = [(tuple(sorted(trial.params.items())), trial.number) for trial in batch]
-        rows = [Row(TUNING_SEED + k, values, number) for values, number in points for k in range(seeds)]
-        records = yield contest.chunks(rows, "tune", MARKS)
-        scores = final_scores(records, metric, ["trial", "seed"])
-        medians = scores.groupby("trial").median()
-        search.tell(batch, [float(medians[trial.number]) for trial in batch])
-    return search.choice(default)
+    frozen = study.hyperparameters.get(contest.game, {}).get(contest.optimizer)
+    space = tunable(contest.optimizer, study.tune)
+    if frozen is not None or not study.trials or not space:
+        return dict(frozen or {})
+    tuning = _Tuning(contest, study, space)
+    while batch := tuning.ask():
+        tuning.tell((yield batch))
+    finalists = best(tuning.tried, RERANKED)
+    if len(finalists) > 1:
+        chosen = tuning.chosen(finalists, (yield tuning.rerank(finalists)))
+    elif finalists:
+        chosen = finalists[0]
+    else:
+        return declared(contest.optimizer, space)
+    return dict(tuning.tried[chosen].point)
 
 
-class _Search:
-    """The trials of one rule on one game, proposed through Optuna; values told are to be minimised."""
+def declared(optimizer: str, space: Space) -> Values:
+    """The declared defaults of what is tuned."""
+    return {path: value for path, (_, value) in hyperparameters(get_rule(optimizer)).items() if path in space}
 
-    def __init__(self, space: dict[str, tuple[float, float, bool]], trials: int, metric: NamedMetric) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        self.space, self.left, self.worst = space, trials, metric.worst
-        self.sign = -1.0 if metric.better == "higher" else 1.0
-        self.first = trials // 2
-        self.study = optuna.create_study(sampler=optuna.samplers.QMCSampler(seed=0, scramble=True))
 
-    def ask(self) -> list[optuna.trial.Trial]:
-        """The next batch of trials; none once all are done."""
-        begun = bool(self.study.trials)
-        count = min(self.left, (BATCH if len(self.space) > 1 else self.left) if begun else self.first)
-        if len(self.space) == 1:
-            for point in self._zoom(count) if begun else self._grid(count):
-                self.study.enqueue_trial(point)
-        elif begun:
-            self.study.sampler = optuna.samplers.TPESampler(
-                seed=len(self.study.trials), n_startup_trials=1, multivariate=True, constant_liar=True
-            )
-        self.left -= count
-        distributions: dict[str, Any] = {
-            path: FloatDistribution(low, high, log=log) for path, (low, high, log) in self.space.items()
-        }
-        return [self.study.ask(distributions) for _ in range(count)]
+def replicas(study: Study, optimizer: str) -> int:
+    """Trainings that tuning a rule on a game is granted: what is not spent, for it failed or was given up, is saved."""
+    frozen = all(optimizer in study.hyperparameters.get(game, {}) for game in study.games)
+    if frozen or not tunable(optimizer, study.tune) or not study.trials:
+        return 0
+    return (study.trials + RERANKED) * study.tuning_seeds
 
-    def tell(self, batch: list[optuna.trial.Trial], values: list[float]) -> None:
-        for trial, value in zip(batch, values, strict=True):
-            self.study.tell(trial, self.sign * value)
 
-    def _grid(self, count: int) -> list[dict[str, float]]:
-        ((path, (low, high, _)),) = self.space.items()
-        return [{path: float(point)} for point in np.geomspace(low, high, count)]
+class _Tuning:
+    """The trials of one rule on one game."""
 
-    def _zoom(self, count: int) -> list[dict[str, float]]:
-        """Points even in logarithm between the best and its neighbours on the grid, the best itself left out."""
-        ((path, (low, high, _)),) = self.space.items()
-        best = self.study.best_trial.params[path]
-        reach = np.log(high / low) / (self.first - 1)
-        below = min(reach, np.log(best / low))
-        above = min(reach, np.log(high / best))
-        fractions = np.linspace(-below, above, count + 2 if min(below, above) < 1e-9 else count + 3)[1:-1]
-        if min(below, above) >= 1e-9:
-            fractions = np.delete(fractions, np.abs(fractions).argmin())
-        return [{path: float(np.clip(best * np.exp(fraction), low, high))} for fraction in fractions]
+    def __init__(self, contest: Contest, study: Study, space: Space) -> None:
+        self.contest, self.study, self.space = contest, study, space
+        self.metric = get_metric(get_game(contest.game).score)
+        self.tried: list[Trial] = []
+        self.curves: list[np.ndarray] = []  # of each trial: [marks, seeds]
+        self.left, self.spread, self.asked = self._rounds(), 0, list[Point]()
 
-    def choice(self, default: Values) -> Values:
-        """The best trial; the declared default where every trial failed."""
-        best = self.study.best_trial
-        assert best.value is not None
-        if self.sign * best.value == self.worst:
-            return default
-        return dict(best.params)
+    def _rounds(self) -> list[list[tuple[bool, int, int]]]:
+        if not self.study.sampler:
+            return rounds(self.study.trials, len(self.space))
+        firsts = range(0, self.study.trials, BATCH)
+        return [[(False, first, min(BATCH, self.study.trials - first))] for first in firsts]
+
+    def ask(self) -> list[Chunk]:
+        """The chunks of the next round; none once all is tried."""
+        chunks: list[Chunk] = []
+        self.asked = []
+        for spread, first, count in self.left.pop(0) if self.left else ():
+            if self.study.sampler:
+                points = sampled(self.study.sampler, self.space, self.tried, count)
+            else:
+                points = propose(self.space, spread, self.tried, self.spread, count)
+            self.spread += count if spread else 0
+            rows = list(self._rows(enumerate(points, first), 0))
+            chunks += self.contest.chunks(rows, "tune", MARKS, self.study.pruner, self._rivals())
+            self.asked += points
+        return chunks
+
+    def _rows(self, points: Iterator[tuple[int, Point]] | list[tuple[int, Point]], fresh: int) -> Iterator[Row]:
+        seeds = range(fresh * self.study.tuning_seeds, (fresh + 1) * self.study.tuning_seeds)
+        for number, point in points:
+            for seed in seeds:
+                yield Row(TUNING_SEED + seed, tuple(sorted(point.items())), number)
+
+    def _rivals(self) -> Curves:
+        """Curves of the best trials so far, [marks, rivals, seeds]: what a trial can be clearly beaten by."""
+        leaders = [self.curves[i] for i in best(self.tried, RERANKED)]
+        if not leaders or self.study.pruner == "none":
+            return ()
+        return tuple(tuple(tuple(map(float, row)) for row in mark) for mark in np.stack(leaders, axis=1))
+
+    def tell(self, records: pd.DataFrame) -> None:
+        """What came out of the round, in the order of its trials."""
+        sign = -1.0 if self.metric.better == "higher" else 1.0
+        own = records[records["metric"] == self.metric.name]
+        ended = own.groupby(["trial", "seed"], observed=True)["outcome"].first().unstack("seed") == "interrupted"
+        finals = (sign * final_scores(records, self.metric, ["trial", "seed"])).unstack("seed")
+        for number, point in enumerate(self.asked, len(self.tried)):
+            curve = _curve(own[own["trial"] == number], sign)
+            self.curves.append(curve)
+            stopped = bool(ended.loc[number].any())
+            value = float(np.median(curve[~np.isnan(curve).all(axis=1)][-1] if stopped else finals.loc[number]))
+            self.tried.append(Trial(point, value, stopped))
+
+    def rerank(self, finalists: list[int]) -> list[Chunk]:
+        """The finalists on tuning seeds that none of them was found with."""
+        points = [(i, self.tried[i].point) for i in finalists]
+        return self.contest.chunks(list(self._rows(points, 1)), "rerank", 1)
+
+    def chosen(self, finalists: list[int], records: pd.DataFrame) -> int:
+        """The finalist with the best median over its fresh seeds; the better placed one where they tie."""
+        return rechosen(finalists, final_scores(records, self.metric, ["trial", "seed"]), self.metric)
+
+
+def rechosen(finalists: list[int], scores: pd.Series, metric: NamedMetric) -> int:
+    """The best of trials by their scores on fresh seeds, indexed by trial and seed; the first where they tie."""
+    medians = scores.groupby("trial").median().reindex(finalists)
+    order = (-medians if metric.better == "higher" else medians).fillna(math.inf)
+    return int(order.sort_values(kind="stable").index[0])
+
+
+def _curve(own: pd.DataFrame, sign: float) -> np.ndarray:
+    """Scores of a trial after its start, lower the better, [marks, seeds]: inf after a failure, NaN once given up."""
+    wide = own[own["cost"] > 0].pivot_table(index="cost", columns="seed", values="value", observed=True, dropna=False)
+    ends = own.groupby("seed", observed=True)["outcome"].first()
+    found = np.full((MARKS, len(ends)), np.nan)
+    values = sign * wide.reindex(columns=ends.index).to_numpy(float)
+    found[: len(values)] = values
+    for column, outcome in enumerate(ends):
+        missing = np.isnan(found[:, column])
+        found[missing, column] = np.nan if outcome == "interrupted" else np.inf
+    return found

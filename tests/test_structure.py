@@ -21,7 +21,7 @@ FLOORS = [
     {"registry", "stacks"},
     {"gan"},
     {"images", "modules"},
-    {"plan", "spec"},
+    {"plan", "pruning", "search", "spec"},
     {"execute"},
     {"laws", "store"},
     {"verdicts"},
