@@ -90,27 +90,62 @@ def run(
     device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
     out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
     data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
+    tune: Annotated[str | None, typer.Option(help="step sizes (the default), full: every number, or none.")] = None,
+    hyperparameters: Annotated[str | None, typer.Option(help="A TOML file of frozen values: tunes nothing.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, its cost and time.")] = False,
 ) -> int:
     """Tune every rule on every game at equal budget, freeze, compare on fresh seeds: a table and a report."""
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
-    order = _order(study_file, flags | {"jobs": jobs, "device": device, "out": out, "data": data}, option or [])
-    if order.data is not None:
-        os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
-    _notice(order.optimizers)
-    jobs_at_once = order.jobs or _cores()
+    flags |= {"jobs": jobs, "device": device, "out": out, "data": data}
+    order = _order(study_file, flags | {"tune": tune, "hyperparameters": hyperparameters}, option or [])
     if dry_run:
-        return _dry_run(order.study, jobs_at_once, order.device)
-    from bench.progress import watching
-    from bench.runner import run
-
-    with watching() as watch:
-        how = {"jobs": jobs_at_once, "device": order.device, "patience": order.patience}
-        finished = run(order.study, out=order.out, watch=watch, **how)
+        return _dry_run(order.study, order.jobs or _cores(), order.device)
+    finished = _trained(order)
     from bench.show import terminal
 
     _print(terminal(finished))
     _print(str(finished.path / "report.html" if finished.reported else finished.report()))
+    return _failures(finished)
+
+
+@app.command()
+def tune(
+    study_file: Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")] = None,
+    optimizers: Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")] = None,
+    games: Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")] = None,
+    trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game.")] = None,
+    budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")] = None,
+    option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tune=full.")] = None,
+    jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
+    out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
+    data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
+) -> int:
+    """Tune alone: print the values found and write them to hyperparameters.toml; bench run goes on from there."""
+    flags = {"optimizers": optimizers, "games": games, "trials": trials, "budget": budget}
+    order = _order(study_file, flags | {"jobs": jobs, "device": device, "out": out, "data": data}, option or [])
+    finished = _trained(order, only_tune=True)
+    path = finished.freeze()
+    _print(path.read_text("utf-8").rstrip("\n"))
+    _print(str(path))
+    return _failures(finished)
+
+
+def _trained(order: Any, only_tune: bool = False) -> Any:
+    """The run of an order, once it is done."""
+    if order.data is not None:
+        os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
+    _notice(order.optimizers)
+    from bench.progress import watching
+    from bench.runner import run
+
+    with watching() as watch:
+        how = {"jobs": order.jobs or _cores(), "device": order.device, "patience": order.patience}
+        return run(order.study, out=order.out, watch=watch, only_tune=only_tune, **how)
+
+
+def _failures(finished: Any) -> int:
+    """Say where the tracebacks are, if there are any; the exit code."""
     failed = finished.errors
     if failed:
         return _say(f"{len(failed)} chunks failed; their tracebacks are in {failed[0].parent}", FAILED)

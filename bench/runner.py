@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,14 @@ import pandas as pd
 from torch import Tensor
 
 from bench.execute import Result, execute
-from bench.plan import Chunk, Contest, report_rows
+from bench.plan import Chunk, Contest, Values, report_rows
 from bench.provenance import manifest
 from bench.registry import get_game
 from bench.slots import Done, Here, Slots, engine, origins
-from bench.spec import PATIENCE, Study, check_device
+from bench.spec import PATIENCE, Frozen, Study, check_device, to_toml
 from bench.spelling import SpecError
 from bench.store import Folder, pack, write_file
-from bench.tune import replicas, tune
+from bench.tune import Rounds, replicas, tune
 
 RETRIES = 2  # a chunk that killed its worker this often is an error
 
@@ -92,6 +93,31 @@ class Run:
     def tensors(self) -> list[tuple[dict[str, Any], dict[str, Tensor]]]:
         """What there is to look at: (chunk, {"path": [T, R, 2], "samples": [T, N, ...], ...})."""
         return list(self.folder.tensors())
+
+    def hyperparameters(self) -> Frozen:
+        """The frozen values, game -> rule -> hyperparameter -> value, of all rules whose tuning is there."""
+        study, found = Study(**self.study), Frozen()
+        for game in study.games:
+            for rule in study.optimizers:
+                contest = Contest(rule, game, study.cost_of(game), study.evaluations, self.manifest["device"])
+                with suppress(SpecError):  # of what is not there yet
+                    found.setdefault(game, {})[rule] = self._found(tune(contest, study))
+        return found
+
+    def _found(self, tuning: Rounds) -> Values:
+        try:
+            chunks = next(tuning)
+            while True:
+                chunks = tuning.send(pd.concat([self.folder.load(chunk) for chunk in chunks], ignore_index=True))
+        except StopIteration as end:
+            values: Values = end.value
+            return values
+
+    def freeze(self) -> Path:
+        """Write ``hyperparameters.toml`` into the folder, which ``--hyperparameters`` reads; returns its path."""
+        path = self.path / "hyperparameters.toml"
+        write_file(path, to_toml(self.hyperparameters()).encode())
+        return path
 
     @property
     def errors(self) -> list[Path]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from bench.spelling import SpecError, Spelling, expand, nearest, parse, split
@@ -75,27 +74,50 @@ def frozen_values(value: Any) -> Any:
     return read_toml(Path(value)) if isinstance(value, (str, Path)) else value
 
 
+def to_toml(frozen: Frozen) -> str:
+    """Frozen values as a file: a table a game, a line a rule."""
+    lines = []
+    for game, found in frozen.items():
+        lines.append(f"[{json.dumps(game)}]")
+        for rule, values in found.items():
+            items = ", ".join(f"{json.dumps(path)} = {json.dumps(value)}" for path, value in sorted(values.items()))
+            lines.append(f"{json.dumps(rule)} = {{ {items} }}")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def mistaken(frozen: Frozen, rules: list[str], games: list[str]) -> list[str]:
     """A line for everything in frozen values that a study has no use for or lacks."""
-    from bench.contracts import hyperparameters
-    from bench.registry import get_rule
+    from bench.registry import get_game, get_rule
 
-    said = [f"unknown game {game!r}; {nearest(game, games)}" for game in frozen if game not in games]
-    for game in games:
-        found = frozen.get(game, {})
-        said += [f"{game}: unknown rule {rule!r}; {nearest(rule, rules)}" for rule in found if rule not in rules]
-        for rule in rules:
-            if rule not in found:
-                said.append(f"{game}: no values for {rule}")
-                continue
-            known = hyperparameters(get_rule(rule))
-            for path, value in found[rule].items():
-                if path not in known:
-                    said.append(f"{game}: {rule} has no {path!r}; {nearest(path, known) if known else 'it has none'}")
-                elif any(not known[path][0].least <= x <= known[path][0].most for x in np.atleast_1d(value)):
-                    low, high = known[path][0].least, known[path][0].most
-                    said.append(f"{game}: {path} of {rule} is {value}; a value in [{low:g}, {high:g}] is allowed")
+    said = [f"{game}: no values for {rule}" for game in games for rule in rules if rule not in frozen.get(game, {})]
+    for game, found in frozen.items():
+        said += _refused(get_game, game)
+        for rule, values in found.items():
+            unknown = _refused(get_rule, rule)
+            said += [f"{game}: {text}" for text in unknown or _mistaken_values(get_rule(rule), rule, values)]
     return said
+
+
+def _refused(get: Callable[[str], object], spelled: str) -> list[str]:
+    try:
+        get(spelled)
+    except SpecError as error:
+        return [str(error)]
+    return []
+
+
+def _mistaken_values(made: Any, rule: str, values: dict[str, float | tuple[float, ...]]) -> Iterable[str]:
+    from bench.contracts import hyperparameters
+
+    known = {path: kind for path, (kind, value) in hyperparameters(made).items() if isinstance(value, float)}
+    for path, value in values.items():
+        if path not in known:
+            yield f"{rule} has no {path!r} that can be frozen; {nearest(path, known) if known else 'it has none'}"
+            continue
+        least, most = known[path].least, known[path].most
+        if any(not least <= part <= most for part in (value if isinstance(value, tuple) else (value,))):
+            yield f"{path} of {rule} is {value}; a {known[path].kind} in [{least:g}, {most:g}] is allowed"
 
 
 class Study(BaseModel):
@@ -209,8 +231,8 @@ class Study(BaseModel):
 
     @property
     def name(self) -> str:
-        """A run's folder name, decided by the study's content."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """A run's folder name, decided by the study's content; more trials go on in the same folder."""
+        content = json.dumps(self.model_dump(mode="json", exclude={"trials"}), sort_keys=True)
         first = re.sub(r"[^a-z0-9-]+", "-", "-".join(self.optimizers[:3]).lower())[:40].strip("-")
         return f"{first}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 

@@ -95,7 +95,7 @@ class Folder:
             lock.acquire(timeout=0)
             self._lock = lock
             write_file(self.path / ".holder", f"process {os.getpid()}".encode())
-            if found is None:
+            if found is None or found["study"] != manifest["study"]:
                 write_file(self.path / "study.json", json.dumps(manifest, indent=2).encode())
         except filelock.Timeout:
             raise InUse(f"{self.path} is in use by {self._holder()}") from None
@@ -131,10 +131,10 @@ class Folder:
 
     def _check_same(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
         for part in ("protocol", "device", "study"):
-            if found.get(part) != asked[part]:
-                changed = part
-                if part == "study":
-                    changed = ", ".join(k for k in asked[part] if found[part].get(k) != asked[part][k])
+            keys = [k for k in asked[part] if found[part].get(k) != asked[part][k]] if part == "study" else []
+            # Of tuning trials there may be more or fewer: what is there and is asked for is not done again.
+            if (set(keys) - {"trials"}) if part == "study" else found.get(part) != asked[part]:
+                changed = ", ".join(keys) or part
                 where = f"run folder {str(self.path)!r}"
                 raise SpecError(f"{where} holds another study (other {changed}); choose another --out")
 

@@ -27,9 +27,9 @@ def final_scores(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> p
     return last_evaluations(records, metric, by)["value"].fillna(metric.worst)
 
 
-def scores(records: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
-    """The last value of a metric for every report replica, failed ones at the metric's worst: [optimizers, seeds]."""
-    report = records[records["phase"] == "report"]
+def scores(records: pd.DataFrame, metric: NamedMetric, phase: str = "report") -> pd.DataFrame:
+    """The last value of a metric for every replica of a phase, failed ones at the worst there is: [optimizers, seeds]."""
+    report = records[records["phase"] == phase]
     return final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
 
 
@@ -61,6 +61,7 @@ def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
             continue
         wide = wide.loc[order]
         band = bootstrap_rules(wide.to_numpy())
+        beside = _untuned(here, metric)
         stable, collapse = curves(here, metric.name), get_game(game).collapse
         watched = curves(here, collapse.metric) if collapse else {}
         for i, name in enumerate(order):
@@ -70,12 +71,22 @@ def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
                 | {"iqm": float(interquartile_mean(wide.loc[name].to_numpy()))}
                 | {"low": float(band.low[i]), "high": float(band.high[i])}
                 | _outcomes(own)
+                | ({f"untuned_{key}": value for key, value in beside.loc[name].items()} if name in beside.index else {})
                 | _collapses(watched.get(name), collapse, study_budget(here))
                 | _stability(stable.get(name), metric)
                 | _costs(own)
             )
     found = pd.DataFrame(rows)
     return found if found.empty else found.astype({"collapsed": "Int64", "fell": "Int64"})
+
+
+def _untuned(here: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
+    """Of the rules that were trained with their declared defaults as well: iqm, low, high."""
+    wide = scores(here, metric, "untuned").dropna()
+    if wide.empty:
+        return wide
+    band = bootstrap_rules(wide.to_numpy())
+    return pd.DataFrame({"iqm": band.value, "low": band.low, "high": band.high}, index=wide.index)
 
 
 def _outcomes(own: pd.DataFrame) -> dict[str, Any]:
@@ -154,13 +165,14 @@ def _costs(own: pd.DataFrame) -> dict[str, Any]:
     """Cost and training seconds of a report replica, and of all tuning; the values that were frozen."""
     ends = own.groupby(["phase", "trial", "seed"], observed=True)[["ended", "seconds"]].max()
     spent = ends["ended"]
-    report = ends.index.get_level_values("phase") == "report"
+    phase = ends.index.get_level_values("phase")
+    report, tuning = phase == "report", phase.isin(["tune", "rerank"])
     frozen = own.loc[own["phase"] == "report", "hyperparameters"].iloc[0]
     return {
         "cost": float(spent[report].mean()),
-        "tuning_cost": float(spent[~report].sum()),
+        "tuning_cost": float(spent[tuning].sum()),
         "seconds": float(ends["seconds"][report].mean()),
-        "tuning_seconds": float(ends["seconds"][~report].sum()),
+        "tuning_seconds": float(ends["seconds"][tuning].sum()),
         "hyperparameters": values_of(frozen) if json.loads(frozen) else "defaults",
     }
 
