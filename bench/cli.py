@@ -284,6 +284,19 @@ def table(
     return DONE
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    target: Annotated[str, typer.Argument(help="optuna: an SQLite file of studies, which optuna-dashboard opens.")],
+    to: Annotated[Path | None, typer.Option(help="The file to write; default: RUN/optuna.db.")] = None,
+) -> int:
+    """Write a run's tuning for another tool; print the file's path."""
+    from bench.export import export
+
+    _print(str(export(_run(run), target, to)))
+    return DONE
+
+
 def _run(path: Path) -> Any:
     from bench.runner import Run
 

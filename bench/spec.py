@@ -147,7 +147,7 @@ class Study(BaseModel):
     games: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)] = DEFAULT_GAMES
     seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(10))
     tune: Literal["step", "full", "none"] = "step"  # before the trials: none of them if none
-    trials: Annotated[int, Field(ge=0, le=4096)] = 16
+    trials: Annotated[int, Field(ge=0, le=4096, validate_default=True)] = 16
     tuning_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
     budget: float | str = "standard"
     evaluations: Annotated[int, Field(ge=1, le=10_000)] = 20

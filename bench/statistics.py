@@ -18,6 +18,8 @@ from scipy import special, stats
 Array = NDArray[np.float64]
 Statistic = Callable[..., Any]  # statistic(x, axis=-1): [..., n] -> [...]
 
+ENUMERATED = 10_000  # resamples of a few seeds that are all taken rather than some drawn
+
 
 class Interval(NamedTuple):
     """A number and its confidence interval."""
@@ -290,6 +292,103 @@ def expected_best(scores: ArrayLike, k: int, higher: bool = False) -> float:
     return -best if higher else best
 
 
+def _lower(scores: ArrayLike, higher: bool) -> Array:
+    """Scores [trials, seeds] with their sign such that lower is better and a failure is +inf."""
+    x = _numbers("scores", scores, dims=(2,)) * (-1 if higher else 1)
+    if np.isneginf(x).any():
+        raise ValueError("scores: found an infinitely good one; allowed: an infinity only as the worst value")
+    return x
+
+
+def _medians(x: Array) -> Array:
+    """Median over the last axis [..., n] -> [...]: that of a failure and a number is a failure, and none overflows."""
+    ordered, n = np.sort(x, axis=-1), x.shape[-1]
+    return _mean(ordered[..., [(n - 1) // 2, n // 2]])
+
+
+def _resampled_medians(scores: Array, drawn: NDArray[np.int64]) -> Array:
+    """Every trial's median over resampled seeds, the same ones for all trials: [T, S], [B, S] -> [T, B]."""
+    return np.stack([_medians(row[drawn]) for row in scores])
+
+
+def _seed_draws(seeds: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Resamples of seeds [B, seeds]: all of them where they are at most ENUMERATED, else so many random ones."""
+    _within("resamples", resamples, 0, math.inf)
+    if seeds**seeds > ENUMERATED:
+        return np.random.default_rng(seed).integers(seeds, size=(resamples, seeds))
+    return np.stack(np.unravel_index(np.arange(seeds**seeds), (seeds,) * seeds), axis=1)
+
+
+def _expected_bests(trials: Array) -> Array:
+    """`expected_best` of k = 1..n of trials, lower is better: [B, n] -> [B, n]."""
+    x, n = np.sort(trials, axis=1), trials.shape[1]
+    k, i = np.arange(1, n + 1), np.arange(n - 1)
+    onward = np.maximum(n - i - k[:, None], 0) / (n - 1 - i)  # C(n-2-i, k-1) / C(n-1-i, k-1): no binomial overflows
+    weights = np.cumprod(np.concatenate([k[:, None] / n, onward], axis=1), axis=1)
+    failed = np.isinf(x)
+    finite = np.where(failed, np.where(failed[:, :1], 0, x[:, :1]), x)  # since 0 * inf is NaN
+    best = np.clip(finite @ weights.T, finite.min(axis=1, keepdims=True), finite.max(axis=1, keepdims=True))
+    return np.where(k <= failed.sum(axis=1, keepdims=True), np.inf, best)
+
+
+def expected_best_curve(
+    scores: ArrayLike, higher: bool = False, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> Band:
+    """`expected_best` of k = 1..T trials by their medians over the seeds: [T, S] -> Band of [T].
+
+    The interval is a percentile bootstrap that draws trials and seeds apart, a seed for all trials at once, since they
+    meet the same starts there; for such crossed data no bootstrap is exact, this one errs towards wide: Owen 2007, the
+    pigeonhole bootstrap, Ann. Appl. Stat. 1:386. As far as k failures may be drawn the value is infinite, and an end of
+    the interval is where so many resamples are. At k = T the value is the best of all, and few resamples are better.
+    """
+    x = _lower(scores, higher)
+    _within("confidence", confidence, 0, 1)
+    _within("resamples", resamples, 0, math.inf)
+    rng, (trials, seeds) = np.random.default_rng(seed), x.shape
+    medians = _resampled_medians(x, rng.integers(seeds, size=(resamples, seeds)))
+    drawn = np.take_along_axis(medians.T, rng.integers(trials, size=(resamples, trials)), axis=1)
+    low, high = _percentiles(_expected_bests(drawn).T, confidence)
+    value = _expected_bests(_medians(x)[None])[0]
+    return Band(-value, -high, -low) if higher else Band(value, low, high)
+
+
+def choice_stability(
+    scores: ArrayLike, chosen: int, higher: bool = False, resamples: int = ENUMERATED, seed: int = 0
+) -> float:
+    """Share of resamples of the seeds in which another trial's median beats that of the chosen one: [T, S] -> [0, 1].
+
+    0 is a choice that no draw of these seeds would change. A tie changes nothing. All S^S resamples where they are at
+    most 10,000, else random ones. The measure is this suite's own.
+    """
+    x = _lower(scores, higher)
+    if not 0 <= chosen < len(x):
+        raise ValueError(f"chosen: found {chosen}; allowed: 0 to {len(x) - 1}, a trial's place")
+    medians = _resampled_medians(x, _seed_draws(x.shape[1], resamples, seed))
+    return float((medians.min(axis=0) < medians[chosen]).mean())
+
+
+def _widths(step_sizes: ArrayLike, scores: Array, factor: float, tolerance: float, higher: bool) -> Array:
+    """`good_band` of scores [..., S] at step sizes [S]: [...]."""
+    steps = _numbers("step_sizes", step_sizes, dims=(1,))
+    if len(steps) != scores.shape[-1]:
+        raise ValueError(f"step_sizes, scores: found lengths {len(steps)} and {scores.shape[-1]}; allowed: equal ones")
+    if steps.min() <= 0 or np.isinf(steps).any() or len(np.unique(steps)) < len(steps):
+        raise ValueError(f"step_sizes: found {steps.tolist()}; allowed: positive, finite, each once")
+    if factor < 1 or tolerance < 0:
+        raise ValueError(f"factor, tolerance: found {factor}, {tolerance}; allowed: at least 1, at least 0")
+    order = np.argsort(steps)
+    steps, x = np.log10(steps[order]), scores[..., order]
+    with np.errstate(over="ignore"):
+        if higher:
+            best = x.max(axis=-1, keepdims=True)
+            good = x >= np.minimum(best / factor, best - tolerance)
+        else:
+            best = x.min(axis=-1, keepdims=True)
+            good = x <= np.maximum(best * factor, best + tolerance)
+    good &= np.isfinite(x)
+    return np.asarray(((good[..., 1:] & good[..., :-1]) * np.diff(steps)).sum(axis=-1))
+
+
 def good_band(
     step_sizes: ArrayLike, scores: ArrayLike, factor: float = 2.0, tolerance: float = 0.0, higher: bool = False
 ) -> float:
@@ -298,19 +397,29 @@ def good_band(
     Good is within `factor` (of use where scores are positive) or `tolerance` of the best score, whichever is wider. A
     failure is never good, and one good step size alone is 0 wide. The measure is this suite's own.
     """
-    steps, x = _numbers("step_sizes", step_sizes, dims=(1,)), _numbers("scores", scores, dims=(1,))
-    if steps.shape != x.shape:
-        raise ValueError(f"step_sizes, scores: found lengths {len(steps)} and {len(x)}; allowed: equal ones")
-    if steps.min() <= 0 or np.isinf(steps).any() or len(np.unique(steps)) < len(steps):
-        raise ValueError(f"step_sizes: found {steps.tolist()}; allowed: positive, finite, each once")
-    if factor < 1 or tolerance < 0:
-        raise ValueError(f"factor, tolerance: found {factor}, {tolerance}; allowed: at least 1, at least 0")
-    order = np.argsort(steps)
-    steps, x = np.log10(steps[order]), x[order]
-    best = float(x.max() if higher else x.min())
-    good = x >= min(best / factor, best - tolerance) if higher else x <= max(best * factor, best + tolerance)
-    good &= np.isfinite(x)
-    return float(np.diff(steps)[good[1:] & good[:-1]].sum())
+    return float(_widths(step_sizes, _numbers("scores", scores, dims=(1,)), factor, tolerance, higher))
+
+
+def good_band_interval(
+    step_sizes: ArrayLike,
+    scores: ArrayLike,
+    factor: float = 2.0,
+    tolerance: float = 0.0,
+    higher: bool = False,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """`good_band` by the medians of scores [S, seeds], with its percentile bootstrap over the seeds. Efron 1979.
+
+    All resamples where they are at most 10,000, else random ones. Step sizes stand as they were tried, so how finely
+    they were is in no interval.
+    """
+    x = _numbers("scores", scores, dims=(2,))
+    _within("confidence", confidence, 0, 1)
+    medians = _resampled_medians(x, _seed_draws(x.shape[1], resamples, seed))
+    low, high = _percentiles(_widths(step_sizes, medians.T, factor, tolerance, higher), confidence)
+    return Interval(good_band(step_sizes, _medians(x), factor, tolerance, higher), float(low), float(high))
 
 
 def _curve(curve: ArrayLike) -> tuple[Array, NDArray[np.int64]]:

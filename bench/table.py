@@ -28,7 +28,7 @@ def final_scores(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> p
 
 
 def scores(records: pd.DataFrame, metric: NamedMetric, phase: str = "report") -> pd.DataFrame:
-    """The last value of a metric for every replica of a phase, failed ones at the worst there is: [optimizers, seeds]."""
+    """The last value of a metric for every replica of a phase, failed ones at the worst: [optimizers, seeds]."""
     report = records[records["phase"] == phase]
     return final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
 

@@ -17,7 +17,7 @@ import pandas as pd
 from bench.contracts import hyperparameters
 from bench.plan import TUNING_SEED, Chunk, Contest, Curves, Row, Values, tunable
 from bench.pruning import KEPT as RERANKED
-from bench.registry import NamedMetric, get_game, get_metric, get_rule
+from bench.registry import get_game, get_metric, get_rule
 from bench.search import BATCH, Point, Space, Trial, best, propose, rounds, sampled
 from bench.spec import Study
 from bench.table import final_scores
@@ -36,14 +36,8 @@ def tune(contest: Contest, study: Study) -> Rounds:
     tuning = _Tuning(contest, study, space)
     while batch := tuning.ask():
         tuning.tell((yield batch))
-    finalists = best(tuning.tried, RERANKED)
-    if len(finalists) > 1:
-        chosen = tuning.chosen(finalists, (yield tuning.rerank(finalists)))
-    elif finalists:
-        chosen = finalists[0]
-    else:
-        return declared(contest.optimizer, space)
-    return dict(tuning.tried[chosen].point)
+    chosen = tuning.chosen((yield tuning.rerank()))
+    return declared(contest.optimizer, space) if chosen is None else dict(tuning.tried[chosen].point)
 
 
 def declared(optimizer: str, space: Space) -> Values:
@@ -116,21 +110,26 @@ class _Tuning:
             value = float(np.median(curve[~np.isnan(curve).all(axis=1)][-1] if stopped else finals.loc[number]))
             self.tried.append(Trial(point, value, stopped))
 
-    def rerank(self, finalists: list[int]) -> list[Chunk]:
+    @property
+    def finalists(self) -> list[int]:
+        """The best trials, filled up with others where too many failed: every rule is granted as many."""
+        order = best(self.tried, RERANKED)
+        return (order + [i for i in range(len(self.tried)) if i not in order])[:RERANKED]
+
+    def rerank(self) -> list[Chunk]:
         """The finalists on tuning seeds that none of them was found with."""
-        points = [(i, self.tried[i].point) for i in finalists]
+        points = [(i, self.tried[i].point) for i in self.finalists]
         return self.contest.chunks(list(self._rows(points, 1)), "rerank", 1)
 
-    def chosen(self, finalists: list[int], records: pd.DataFrame) -> int:
-        """The finalist with the best median over its fresh seeds; the better placed one where they tie."""
-        return rechosen(finalists, final_scores(records, self.metric, ["trial", "seed"]), self.metric)
+    def chosen(self, records: pd.DataFrame) -> int | None:
+        """The finalist with the best median over its fresh seeds; None where no trial ever came through.
 
-
-def rechosen(finalists: list[int], scores: pd.Series, metric: NamedMetric) -> int:
-    """The best of trials by their scores on fresh seeds, indexed by trial and seed; the first where they tie."""
-    medians = scores.groupby("trial").median().reindex(finalists)
-    order = (-medians if metric.better == "higher" else medians).fillna(math.inf)
-    return int(order.sort_values(kind="stable").index[0])
+        Where finalists tie, or all fail this time, it is the one that stood better before.
+        """
+        sign = -1.0 if self.metric.better == "higher" else 1.0
+        fresh = sign * final_scores(records, self.metric, ["trial", "seed"]).groupby("trial").median()
+        order = sorted(self.finalists, key=lambda i: fresh[i])
+        return order[0] if math.isfinite(fresh[order[0]]) else next(iter(best(self.tried, 1)), None)
 
 
 def _curve(own: pd.DataFrame, sign: float) -> np.ndarray:

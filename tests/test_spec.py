@@ -106,7 +106,7 @@ def test_all_mistakes_of_a_file_at_once(tmp_path):
     lines = str(error.value).splitlines()
     told = {line.partition(":")[0] for line in lines}
     keys = {"optimizers", "games", "seeds", "trials", "budget", "jobs", "device"}
-    assert told == keys | {"unknown key 'tuning_seds'; did you mean tuning_seeds or seeds?"}
+    assert told == keys | {"unknown key 'tuning_seds'; did you mean tuning_seeds or untuned or tune?"}
     assert len(lines) == len(told)
     (optimizers,) = [line for line in lines if line.startswith("optimizers")]
     assert "did you mean sgd" in optimizers
@@ -145,9 +145,10 @@ def test_the_name_is_decided_by_content_alone():
     assert study(optimizers=["sgd"], games=["dirac"], seeds="0-9").name == named
     for key, value in {"jobs": 3, "device": "cpu", "out": "elsewhere"}.items():
         assert make_order({"optimizers": "sgd", "games": "dirac", key: value}).study.name == named
-    others = [study(seeds="0-8"), study(trials=4), study(budget=9), study(evaluations=3), study(tuning_seeds=1)]
+    others = [study(seeds="0-8"), study(tune="full"), study(budget=9), study(evaluations=3), study(tuning_seeds=1)]
     others += [study(games="bilinear"), study(optimizers="sgd[lr=0.2]"), study(optimizers="sgd,adam")]
     assert len({named, *(other.name for other in others)}) == 1 + len(others)
+    assert study(trials=32).name == named  # more trials go on where fewer were
 
 
 def test_a_name_is_a_folder_whatever_the_spelling():
