@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.comparison import compare
     from bench.contracts import Game, UpdateRule
     from bench.modules import gan_game
     from bench.oracle import Oracle
@@ -39,6 +40,7 @@ _HOME = {
     "Run": "bench.runner",
     "run": "bench.runner",
     "check": "bench.verdicts",
+    "compare": "bench.comparison",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Study",
     "UpdateRule",
     "check",
+    "compare",
     "game",
     "gan_game",
     "get_game",

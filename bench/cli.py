@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-DONE, FAILED, WRONG_USE, IN_USE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, FAILED, WRONG_USE, IN_USE, WORSE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=(
     "Which optimizer should train your GAN, and how sure are we?"
@@ -295,6 +295,26 @@ def export(
 
     _print(str(export(_run(run), target, to)))
     return DONE
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run's folder.")],
+    second: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
+    fail_on: Annotated[str, typer.Option(help="worse: exit code 4 if a rule became worse; never.")] = "never",
+) -> int:
+    """The same rules in two runs, paired by seed: better, worse, the same; exit code 5 if they share nothing."""
+    from bench.comparison import compare
+    from bench.show import compared
+    from bench.spelling import SpecError, nearest
+
+    if fail_on not in ("worse", "never"):
+        raise SpecError(f"--fail-on is {fail_on!r}; {nearest(fail_on, ('worse', 'never'))}")
+    found = compare(_run(first), _run(second))
+    if found.empty:
+        return _say(f"{first} and {second} have no rule on a game with a seed in common", NOTHING)
+    _print(compared(found).rstrip("\n"))
+    return WORSE if fail_on == "worse" and (found["verdict"] == "worse").any() else DONE
 
 
 def _run(path: Path) -> Any:

@@ -58,6 +58,25 @@ def _draw(console: Console, found: pd.DataFrame, marked: pd.Series) -> None:
         console.print(shown)
 
 
+def compared(found: pd.DataFrame) -> str:
+    """What `bench.compare` found, as a terminal shows it."""
+    console = Console(width=None if Console().is_terminal else 140)
+    shown = Table()
+    columns = ["game", "optimizer", "first", "second", "second better [95 %]", "failed", "p", "verdict"]
+    for column in columns:
+        shown.add_column(column, justify="left" if column in ("game", "optimizer", "verdict") else "right")
+    for row in found.itertuples():
+        share = f"{row.better_share:.0%} [{row.low:.0%}, {row.high:.0%}]"
+        failed = f"{row.failed_first} -> {row.failed_second} of {row.seeds}"
+        names = [escape(str(row.game)), escape(str(row.optimizer))]
+        style = {"worse": "bold red", "better": "bold green"}.get(str(row.verdict), "")
+        cells = [number(row.first), number(row.second), share, failed, f"{row.p:.2g}", str(row.verdict)]
+        shown.add_row(*names, *cells, style=style)
+    with console.capture() as captured:
+        console.print(shown)
+    return captured.get()
+
+
 # --- tables for papers -----------------------------------------------------------------------------------------------
 
 HEADER = ["game", "optimizer", "metric", "IQM [95 %]", "diverged", "cost", "hyperparameters"]
