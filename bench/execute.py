@@ -117,8 +117,9 @@ class _Training:
         self.game, base = get_game(chunk.game), get_rule(chunk.rule)
         if plugin_code(base, self.game) != chunk.code:
             raise SpecError(f"{chunk.rule} or {chunk.game} came out otherwise here than where it was planned: seed it")
-        # A stack of one would take other kernels than a stack of many: pack a twin beside it and drop what it did.
-        self.rows: tuple[Row, ...] = chunk.rows if len(chunk.rows) > 1 else chunk.rows * 2
+        # Batched products of small matrices take two at a time, and the odd one out takes another kernel, with other
+        # bits: pack a twin beside it and drop what it did.
+        self.rows: tuple[Row, ...] = chunk.rows + chunk.rows[: len(chunk.rows) % 2]
         self.base = base
         self.rule = stacked(base, [dict(row.values) for row in self.rows], self.game, chunk.device)
         self.at = torch.arange(len(self.rows))  # which rows of the chunk are in the stack
@@ -242,12 +243,12 @@ class _Training:
         return found
 
     def _shrink(self) -> None:
-        """Let go of who is out of the game; two stay, for one alone would have other bits."""
+        """Let go of who is out of the game; an even number stays, for the odd one out would have other bits."""
         alive = self.alive.nonzero().squeeze(1).cpu()
         if len(alive) == len(self.rows) or not len(alive):
             return
         out = (~self.alive).nonzero().squeeze(1).cpu()
-        kept = torch.cat([alive, out[: max(0, 2 - len(alive))]])
+        kept = torch.cat([alive, out[: len(alive) % 2]])
         if len(kept) == len(self.rows):
             return
         self.rows, self.at = tuple(self.rows[int(place)] for place in kept), self.at[kept]

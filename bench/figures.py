@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
@@ -78,27 +77,6 @@ class Scores(NamedTuple):
     high: float
 
 
-class Trials(NamedTuple):
-    """What tuning tried: values [trials, names], scores [trials, seeds], medians over the seeds [trials].
-
-    A score is NaN for a failure; a trial that was given up early has the worst median, and ``last`` [trials] is where
-    it then stood (NaN for all others). ``costs`` [trials] are gradient evaluations spent, all seeds together.
-    """
-
-    names: tuple[str, ...]
-    steps: Array
-    values: Array
-    medians: Array
-    chosen: tuple[float, ...]
-    last: Array
-    costs: Array
-
-    @property
-    def given_up(self) -> NDArray[np.bool_]:
-        """Which trials were, [trials]."""
-        return ~np.isnan(self.last)
-
-
 def looks(rules: Sequence[str]) -> dict[str, Look]:
     """The look of every rule, by its place in the study."""
     palette = seaborn.color_palette("colorblind").as_hex()
@@ -126,7 +104,7 @@ def lines(name: str, width: int) -> str:
     return "\n".join(lines)
 
 
-class _Range(NamedTuple):
+class Range(NamedTuple):
     """Limits of an axis: logarithmic where all is positive and spans more than a decade."""
 
     log: bool
@@ -134,7 +112,7 @@ class _Range(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, *parts: ArrayLike) -> _Range:
+    def of(cls, *parts: ArrayLike) -> Range:
         values = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
         values = np.clip(values[np.isfinite(values)], -1e300, 1e300)
         if not values.size:
@@ -153,10 +131,10 @@ class _Range(NamedTuple):
         getattr(axes, f"set_{which}scale")("log" if self.log else "linear")
         getattr(axes, f"set_{which}lim")(self.low, self.high)
         if self.log:
-            _tick(getattr(axes, f"{which}axis"), self.low, self.high)
+            tick(getattr(axes, f"{which}axis"), self.low, self.high)
 
 
-def _tick(axis: Any, low: float, high: float) -> None:
+def tick(axis: Any, low: float, high: float) -> None:
     """Labels of a logarithmic axis: plain numbers near 1, else powers of ten; a few between where decades are few."""
     plain, decades = low >= 1e-4 and high <= 1e5, np.log10(high / low)
     between = (2, 3, 5) if decades < 1.7 else (2, 5) if decades < 2.4 else ()
@@ -184,9 +162,7 @@ def _letters(names: Sequence[str], rows: int) -> int:
     return sum(max(map(len, names[start : start + rows])) + 7 for start in range(0, len(names), rows))
 
 
-def _panel(
-    rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis
-) -> tuple[Figure, Axes]:
+def panel(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis) -> tuple[Figure, Axes]:
     """A figure with its legend; where replicas failed, a strip at the worse border, a lane a rule, a cross for each."""
     lanes = [rule for rule in rules if lost[rule].size]
     height = LANE * len(lanes) + 0.06 if lanes else 0.0
@@ -221,8 +197,8 @@ def _blank(strip: Axes) -> None:
 @styled()
 def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, title: str) -> str:
     """The score against cost: each rule's middle with its band; a cross where a rule's middle stops being finite."""
-    figure, axes = _panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
-    within = _Range.of([axis.ceiling], *(part for curve in found.values() for part in curve[1:4]))
+    figure, axes = panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
+    within = Range.of([axis.ceiling], *(part for curve in found.values() for part in curve[1:4]))
     axes.axhline(axis.ceiling, **CEILING)
     for i, (rule, curve) in enumerate(found.items()):
         known = np.isfinite(curve.middle)
@@ -244,7 +220,7 @@ def final_scores(found: Mapping[str, Scores], look: Mapping[str, Look], axis: Ax
     figure = Figure(figsize=(WIDTH, max(HEIGHT + 0.25, 0.75 + 0.44 * len(found))))
     failed = [int(np.isnan(scores.values).sum()) for scores in found.values()]
     axes, strip = _beside(figure, axis) if any(failed) else (figure.subplots(), None)
-    within = _Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
+    within = Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
     axes.axvline(axis.ceiling, **CEILING)
     for place, (rule, scores) in enumerate(found.items()):
         colour, _, marker = look[rule]
@@ -276,66 +252,3 @@ def _beside(figure: Figure, axis: Axis) -> tuple[Axes, Axes]:
     _blank(strip)
     strip.set(xlim=(0, 1), xlabel=axis.failed)
     return axes, strip
-
-
-@styled()
-def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis, title: str) -> str:
-    """Score against step size while tuning: medians joined, a faint point a seed, the chosen one ringed."""
-    lost = {
-        rule: np.repeat(t.steps[~t.given_up, 0], np.isnan(t.values[~t.given_up]).sum(axis=1))
-        for rule, t in found.items()
-    }
-    figure, axes = _panel(list(found), look, lost, axis)
-    within = _Range.of(*(part for trials in found.values() for part in (trials.values, trials.last)))
-    for rule, trials in found.items():
-        given_up: dict[str, Any] = {
-            "ls": "",
-            "marker": look[rule].marker,
-            "ms": 4,
-            "mfc": "none",
-            "alpha": 0.5,
-            "mew": 0.8,
-        }
-        axes.plot(trials.steps[:, 0], trials.last, color=look[rule].colour, **given_up)
-        order = np.argsort(trials.steps[:, 0], kind="stable")
-        colour, dash, marker = look[rule]
-        steps, values, medians = trials.steps[order, 0], trials.values[order], trials.medians[order]
-        medians = np.where(np.isfinite(medians), medians, np.nan)
-        axes.plot(steps, values, ls="", marker=marker, ms=3, mew=0, color=colour, alpha=0.4)
-        axes.plot(steps, medians, color=colour, ls=dash, marker=marker, ms=4, lw=1.3)
-        if trials.chosen:
-            ringed = np.isclose(steps, trials.chosen[0], rtol=1e-9)
-            axes.plot(steps[ringed], medians[ringed], ls="", marker="o", ms=10, mfc="none", mew=1.3, color=colour)
-    within.set(axes, "y")
-    axes.set(xscale="log", xlabel="step size", ylabel=axis.label)
-    _tick(axes.xaxis, *axes.get_xlim())
-    return svg(figure, title)
-
-
-@styled()
-def step_pairs(found: Mapping[str, Trials], axis: Axis, title: str) -> str:
-    """Two step sizes: each trial a point coloured by its median score, failed ones crosses, the chosen one ringed."""
-    figure = Figure(figsize=(WIDTH, HEIGHT + 0.3 if len(found) == 1 else 2.6 * len(found)))
-    within = _Range.of(*(part for trials in found.values() for part in (trials.medians, trials.last)))
-    norm = (LogNorm if within.log else Normalize)(within.low, within.high)
-    column = figure.subplots(len(found), 1, squeeze=False)[:, 0]
-    for axes, (rule, trials) in zip(column, found.items(), strict=True):
-        x, y = trials.steps.T
-        fine = np.isfinite(trials.medians)
-        failed = ~fine & ~trials.given_up
-        axes.plot(x[failed], y[failed], ls="", marker="x", ms=6, color="#707070")
-        shown = {"norm": norm, "cmap": "viridis", "lw": 1.2}
-        open_rings = axes.scatter(x[trials.given_up], y[trials.given_up], s=30, c=trials.last[trials.given_up], **shown)
-        open_rings.set_facecolor("none")
-        colours = {"c": trials.medians[fine], "norm": norm, "cmap": "viridis"}
-        dots = axes.scatter(x[fine], y[fine], s=44, lw=0.5, ec="white", **colours)
-        if trials.chosen:
-            axes.plot(*trials.chosen, marker="o", ms=12, mfc="none", mew=1.5, color="black")
-        axes.set(xscale="log", yscale="log", xlabel=trials.names[0], ylabel=trials.names[1], title=lines(rule, 40))
-        axes.margins(0.09)
-        _tick(axes.xaxis, *axes.get_xlim())
-        _tick(axes.yaxis, *axes.get_ylim())
-    bar = figure.colorbar(dots, ax=list(column), label=axis.label)
-    if within.log:
-        _tick(bar.ax.yaxis, within.low, within.high)
-    return svg(figure, title)

@@ -14,7 +14,7 @@ from bench.figures import Array, Look, lines
 from bench.svg import styled, svg
 
 FULL = 11.0  # inches of a figure that spans the page
-ACROSS = 8  # images along a side of a sheet
+ACROSS = 6  # images along a side of a sheet
 PIECES = 8  # of a path that grows stronger
 
 
@@ -115,18 +115,34 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
 
 
 @styled()
-def images(found: Mapping[str, Array], title: str) -> str:
-    """A sheet of images [N, height, width] in [-1, 1] for each name, ink black on white; [..., 3] in colour."""
-    figure, panels = _grid(len(found), height=0.1, largest=2.3)
-    for axes, (name, pictures) in zip(panels, found.items(), strict=True):
-        sheet = _sheet(pictures)
-        axes.imshow((sheet + 1) / 2 if sheet.ndim == 3 else -sheet, cmap="gray", vmin=-1, vmax=1, interpolation="none")
-        axes.set_title(lines(name, 26), fontsize="small")
-        axes.set_axis_off()
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(wspace=0.06)  # type: ignore[call-arg]
+def images(real: Array | None, found: Mapping[str, tuple[Array, Array]], title: str) -> str:
+    """Sheets of images [N, height, width] in [-1, 1], ink black on white; [..., 3] in colour.
+
+    A row a rule: costs [K] and images [K, N, ...]; above them real ones.
+    """
+    columns = max(len(cost) for cost, _ in found.values())
+    rows = len(found) + (real is not None)
+    figure = Figure(figsize=(2.1 * columns + 0.5, 2.2 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.ravel():
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    if real is not None:
+        _show(grid[0, 0], real)
+        grid[0, 0].set_ylabel("real", fontsize="small")
+        for spare in grid[0, 1:]:
+            spare.remove()
+    for row, (rule, (costs, moments)) in zip(grid[rows - len(found) :], found.items(), strict=True):
+        row[0].set_ylabel(lines(rule, 20), fontsize="small")
+        for axes, cost, pictures in zip(row, costs, moments, strict=False):
+            _show(axes, pictures)
+            axes.set_title(f"cost {cost:g}", fontsize="x-small", pad=2)
     return svg(figure, title)
+
+
+def _show(axes: Axes, pictures: Array) -> None:
+    sheet = _sheet(pictures)
+    axes.imshow((sheet + 1) / 2 if sheet.ndim == 3 else -sheet, cmap="gray", vmin=-1, vmax=1, interpolation="none")
 
 
 def _sheet(pictures: Array) -> Array:

@@ -21,10 +21,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.contracts import Direction, UpdateRule
-from bench.figures import Trials, looks
+from bench.figures import looks
+from bench.findings import findings
 from bench.plan import tunable
 from bench.registry import Preset, get_game, get_metric, get_rule, rules
-from bench.sections import Sections, Tensors, first_line, trials_of
+from bench.sections import Sections, Tensors, first_line
+from bench.sensitivity import Trials, trials_of
 from bench.spec import Study
 from bench.spelling import SpecError, parse
 from bench.store import write_file
@@ -52,19 +54,20 @@ def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, er
     whole, missing = _whole(records, study)
     found = table(whole, study)
     look = looks(study["optimizers"])
-    shown = Sections(whole, records, tensors, found, look)
+    shown = Sections(whole, records, tensors, found, look, study)
     sections = [shown.of(game) for game in study["games"] if len(found) and (found["game"] == game).any()]
     environment = Environment(
         loader=PackageLoader("bench"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "digest": _digest, "ranges": _ranges, "first_line": first_line}
-    environment.filters |= {"words": _words, "breakable": _breakable}
+    environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded}
     return environment.get_template("report.html.j2").render(
         name=asked.name,
         study=study,
         manifest=manifest,
         look=look,
         family=FONT,
+        findings=findings(found, whole),
         overview=_overview(found, study),
         warnings=[*_warnings(records, study), *missing],
         errors=errors,

@@ -69,19 +69,21 @@ class Run:
         return table(self.records, self.study)
 
     def report(self) -> Path:
-        """Write ``table.csv`` and ``report.html`` into the folder; returns the report's path."""
+        """Write ``table.csv``, ``tuning.csv`` and ``report.html`` into the folder; returns the report's path."""
         from bench.report import write_report
+        from bench.sensitivity import tuning
         from bench.table import to_csv
 
         write_file(self.path / "table.csv", to_csv(self.table()).encode())
+        write_file(self.path / "tuning.csv", to_csv(tuning(self.records, self.study)).encode())
         path = write_report(self)
         write_file(self.path / ".reported", self.folder.digest().encode())
         return path
 
     @property
     def reported(self) -> bool:
-        """Whether ``table.csv`` and ``report.html`` are there and made of the records that are there now."""
-        mark, *made = (self.path / name for name in (".reported", "table.csv", "report.html"))
+        """Whether all that `report` writes is there and made of the records that are there now."""
+        mark, *made = (self.path / name for name in (".reported", "table.csv", "tuning.csv", "report.html"))
         return all(path.exists() for path in (mark, *made)) and mark.read_text() == self.folder.digest()
 
     @property

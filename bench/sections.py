@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +13,22 @@ import torch
 from markupsafe import Markup
 from torch import Tensor
 
-from bench import dynamics, figures, pictures
+from bench import dynamics, figures, pictures, tuning_figures
 from bench.contracts import Attainable, Game, Generative, Planar, Solvable
-from bench.figures import Axis, Curve, Look, Scores, Trials
+from bench.figures import Axis, Curve, Look, Scores
 from bench.gan import Images, Mixture
 from bench.oracle import NoNetworks, Oracle, Perfect
 from bench.pictures import Field
 from bench.registry import NamedMetric, get_game, get_metric
+from bench.sensitivity import Effort, effort, trials_of, tuning
+from bench.spec import Study
 from bench.statistics import bootstrap_rules, interquartile_mean
 from bench.table import curves, last_evaluations, scores, study_budget, survivals
 
 PATHS = 2  # replicas drawn in the plane
 FRAMES = 4  # moments of training at which samples are drawn
 GRIDS = 4  # sheets of images through training for each rule, where there are few rules; else two
+FEW_RULES = 5
 STAIRS = 121  # places of a survival curve
 RESAMPLES = 2000  # of a curve's band
 GRID = 9  # arrows along a side of a field
@@ -55,6 +57,8 @@ class Section:
     others: dict[str, list[float]]
     ceilings: list[float]
     """What a perfect generator would have in ``metrics``; NaN where that cannot be said."""
+    tuned: list[dict[str, Any]]
+    """The rows of `bench.sensitivity.tuning`."""
 
     @property
     def attainable(self) -> bool:
@@ -71,12 +75,20 @@ class Sections:
         tensors: (chunk, tensors) to look at.
         found: the table of `bench.table`.
         look: how each rule is drawn.
+        study: what was asked for.
     """
 
     def __init__(
-        self, whole: pd.DataFrame, records: pd.DataFrame, tensors: Tensors, found: pd.DataFrame, look: dict[str, Look]
+        self,
+        whole: pd.DataFrame,
+        records: pd.DataFrame,
+        tensors: Tensors,
+        found: pd.DataFrame,
+        look: dict[str, Look],
+        study: dict[str, Any],
     ) -> None:
         self.whole, self.records, self.tensors, self.found, self.look = whole, records, tensors, found, look
+        self.study, self.tuned = Study.model_construct(**study), tuning(records, study)
 
     def of(self, label: str) -> Section:
         """The section of the game spelled ``label``."""
@@ -95,7 +107,8 @@ class Sections:
             *self._dynamics_figures(label, game, own, order),
         ]
         metrics, others = _others(own, order, metric)
-        return Section(label, first_line(type(game)), metric, drawings, metrics, others, ceilings(game, metrics))
+        about, tuned = first_line(type(game)), self.tuned[self.tuned["game"] == label].to_dict("records")
+        return Section(label, about, metric, drawings, metrics, others, ceilings(game, metrics), tuned)
 
     def _score_figures(
         self, label: str, own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric, axis: Axis
@@ -119,9 +132,10 @@ class Sections:
 
     def _tuning_figures(self, label: str, metric: NamedMetric, axis: Axis) -> list[Drawing]:
         own = self.records[self.records["game"] == label]
-        tried = {rule: trials_of(own[own["optimizer"] == rule], metric) for rule in self.look}
-        one = {rule: trials for rule, trials in tried.items() if trials is not None and len(trials.names) == 1}
-        two = {rule: trials for rule, trials in tried.items() if trials is not None and len(trials.names) == 2}
+        found = {rule: trials_of(own[own["optimizer"] == rule], metric) for rule in self.look}
+        tried = {rule: trials for rule, trials in found.items() if trials is not None}
+        one = {rule: trials for rule, trials in tried.items() if len(trials.names) == 1}
+        two = {rule: trials for rule, trials in tried.items() if len(trials.names) == 2}
         drawn = []
         ringed = "; the chosen one is ringed."
         if one:
@@ -129,11 +143,15 @@ class Sections:
             crosses = any(np.isnan(trials.values).any() for trials in one.values())
             caption += f"; crosses: seeds that {axis.failed}" if crosses else ""
             caption += "; open: given up early" if any(trials.given_up.any() for trials in one.values()) else ""
-            drawn.append(_drawing(caption + ringed, figures.step_sizes, one, self.look, axis))
+            drawn.append(_drawing(caption + ringed, tuning_figures.step_sizes, one, self.look, axis))
         if two:
             caption = f"Pairs of step sizes tried on {label}: colour is the median score over the tuning seeds"
             caption += f", a cross: most {axis.failed}; an open ring: given up early"
-            drawn.append(_drawing(caption + ringed, figures.step_pairs, two, axis))
+            drawn.append(_drawing(caption + ringed, tuning_figures.step_pairs, two, axis))
+        efforts = {rule: effort(trials, metric, self.study) for rule, trials in tried.items()}
+        if any(np.isfinite(found.curve.value).any() for found in efforts.values()):
+            caption = _best_caption(label, efforts, any(trials.given_up.any() for trials in tried.values()))
+            drawn.append(_drawing(caption, tuning_figures.expected_best, efforts, self.look, axis))
         return drawn
 
     def _held(self, label: str, name: str, order: list[str]) -> dict[str, dict[str, Tensor]]:
@@ -165,7 +183,7 @@ class Sections:
             return []
         if isinstance(game, Images):
             caption = f"Samples on {label} through training, first seed."
-            return [_drawing(caption, pictures.images, _grids(game, held), wide=True)]
+            return [_drawing(caption, pictures.images, *_grids(game, held), wide=True)]
         frames = {}
         for rule, tensors in held.items():
             kept = np.unique(np.linspace(0, len(tensors["samples"]) - 1, FRAMES).round().astype(int))
@@ -210,15 +228,26 @@ def ceilings(game: Game, metrics: list[NamedMetric]) -> list[float]:
     return [of(metric) for metric in metrics]
 
 
-def _grids(game: Images, held: dict[str, dict[str, torch.Tensor]]) -> dict[str, np.ndarray]:
-    """Real images, then every rule's through training, by what stands above them: [N, H, W], or [N, H, W, 3]."""
-    parts = {} if game.missing else {"real": game.held_out(pictures.ACROSS**2)}
+def _grids(
+    game: Images, held: dict[str, dict[str, Tensor]]
+) -> tuple[np.ndarray | None, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Real images, [N, H, W] or [N, H, W, 3], and every rule's through training: costs [K], images [K, N, ...].
+
+    The start is left out: it is noise, the same for every rule.
+    """
+
+    def shaped(pixels: Tensor) -> np.ndarray:
+        planes = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, game.planes, *game.shape)
+        images: np.ndarray = planes.movedim(-3, -1).float().numpy()
+        return images if game.planes > 1 else images[..., 0]
+
+    found = {}
     for rule, tensors in held.items():
         count = len(tensors["samples"])
-        for k in np.unique(np.linspace(0, count - 1, GRIDS if len(held) <= GRIDS else 2).round().astype(int)):
-            parts[f"{rule}, cost {tensors['samples_cost'][k]:g}"] = tensors["samples"][k].float()
-    planes = {name: part.reshape(-1, game.planes, *game.shape).movedim(1, -1) for name, part in parts.items()}
-    return {name: (part if game.planes > 1 else part[..., 0]).numpy() for name, part in planes.items()}
+        moments = np.geomspace(1, count - 1, GRIDS if len(held) <= FEW_RULES else 2) if count > 1 else [0]
+        kept = np.unique(np.round(moments).astype(int))
+        found[rule] = tensors["samples_cost"].numpy()[kept], shaped(tensors["samples"][torch.from_numpy(kept)])
+    return None if game.missing else shaped(game.held_out(pictures.ACROSS**2)), found
 
 
 def first_line(thing: object) -> str:
@@ -228,6 +257,21 @@ def first_line(thing: object) -> str:
 
 def _drawing(caption: str, draw: Any, *content: Any, wide: bool = False) -> Drawing:
     return Drawing(caption, Markup(draw(*content, title=caption)), wide)
+
+
+def _best_caption(label: str, efforts: dict[str, Effort], given_up: bool) -> str:
+    """What a figure of the expected best shows, and which curves it does not show, and why."""
+    caption = f"Expected best of k trials on {label}: the best median over the tuning seeds among k of the trials "
+    caption += "that spread over the range, with its 95 % bootstrap interval over trials and seeds. On the right the "
+    caption += "best of all trials as found, half of which close in, with its interval over the seeds. An interval "
+    caption += "that reaches the border goes on beyond it."
+    caption += " A trial that was given up early counts as it stood then." if given_up else ""
+    missing = []
+    for rule, found in efforts.items():
+        failures, most = int(np.isinf(found.curve.value).sum()), len(found.curve.value)
+        if failures:
+            missing.append(f"{rule} {'at any k' if failures == most else f'up to k={failures}'}")
+    return caption + (f" Not drawn, for all k may fail: {', '.join(missing)}." if missing else "")
 
 
 def _curves(own: pd.DataFrame, metric: NamedMetric, order: list[str]) -> dict[str, Curve]:
@@ -252,31 +296,6 @@ def _finals(own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric) -> dict[
         str(rule): Scores(known.loc[rule].to_numpy(float), float(row["iqm"]), float(row["low"]), float(row["high"]))
         for rule, row in rows.iterrows()
     }
-
-
-def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
-    """What tuning tried for one rule on one game, from its records; None where nothing was tuned."""
-    tuned = own[(own["phase"] == "tune") & (own["metric"] == metric.name)]
-    if tuned.empty:
-        return None
-    last = last_evaluations(tuned, metric, ["trial", "seed"])
-    values = last["value"].unstack("seed").to_numpy(float)
-    ends = tuned.sort_values("cost", kind="stable").drop_duplicates(["trial", "seed"], keep="last")
-    stood = ends[ends["outcome"] == "interrupted"].groupby("trial", observed=True)["value"].median()
-    trials = last.index.get_level_values("trial").unique().sort_values()
-    tried = [json.loads(text) for text in last["hyperparameters"].groupby("trial").first()]
-    frozen = own.loc[own["phase"] == "report", "hyperparameters"]
-    names = tuple(tried[0])
-    chosen = json.loads(frozen.iloc[0]) if len(frozen) else {}
-    return Trials(
-        names,
-        np.array([[trial[name] for name in names] for trial in tried]),
-        values,
-        np.median(np.where(np.isnan(values), metric.worst, values), axis=1),
-        tuple(chosen[name] for name in names if name in chosen),
-        stood.reindex(trials).to_numpy(float),
-        last["ended"].groupby("trial").sum().to_numpy(float),
-    )
 
 
 def _field(game: Game, plane: Tensor, centre: np.ndarray, reach: float) -> Field:

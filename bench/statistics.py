@@ -292,14 +292,6 @@ def expected_best(scores: ArrayLike, k: int, higher: bool = False) -> float:
     return -best if higher else best
 
 
-def _lower(scores: ArrayLike, higher: bool) -> Array:
-    """Scores [trials, seeds] with their sign such that lower is better and a failure is +inf."""
-    x = _numbers("scores", scores, dims=(2,)) * (-1 if higher else 1)
-    if np.isneginf(x).any():
-        raise ValueError("scores: found an infinitely good one; allowed: an infinity only as the worst value")
-    return x
-
-
 def _medians(x: Array) -> Array:
     """Median over the last axis [..., n] -> [...]: that of a failure and a number is a failure, and none overflows."""
     ordered, n = np.sort(x, axis=-1), x.shape[-1]
@@ -325,10 +317,12 @@ def _expected_bests(trials: Array) -> Array:
     k, i = np.arange(1, n + 1), np.arange(n - 1)
     onward = np.maximum(n - i - k[:, None], 0) / (n - 1 - i)  # C(n-2-i, k-1) / C(n-1-i, k-1): no binomial overflows
     weights = np.cumprod(np.concatenate([k[:, None] / n, onward], axis=1), axis=1)
-    failed = np.isinf(x)
-    finite = np.where(failed, np.where(failed[:, :1], 0, x[:, :1]), x)  # since 0 * inf is NaN
-    best = np.clip(finite @ weights.T, finite.min(axis=1, keepdims=True), finite.max(axis=1, keepdims=True))
-    return np.where(k <= failed.sum(axis=1, keepdims=True), np.inf, best)
+    finite = np.isfinite(x)  # the others are left out, since 0 * inf is NaN
+    low = x.min(axis=1, where=finite, initial=np.inf, keepdims=True)
+    high = x.max(axis=1, where=finite, initial=-np.inf, keepdims=True)
+    best = np.clip(np.where(finite, x, 0) @ weights.T, low, high)
+    best = np.where(np.isneginf(x[:, :1]), -np.inf, best)
+    return np.where(k <= np.isposinf(x).sum(axis=1, keepdims=True), np.inf, best)
 
 
 def expected_best_curve(
@@ -341,7 +335,7 @@ def expected_best_curve(
     pigeonhole bootstrap, Ann. Appl. Stat. 1:386. As far as k failures may be drawn the value is infinite, and an end of
     the interval is where so many resamples are. At k = T the value is the best of all, and few resamples are better.
     """
-    x = _lower(scores, higher)
+    x = _numbers("scores", scores, dims=(2,)) * (-1 if higher else 1)
     _within("confidence", confidence, 0, 1)
     _within("resamples", resamples, 0, math.inf)
     rng, (trials, seeds) = np.random.default_rng(seed), x.shape
@@ -360,7 +354,7 @@ def choice_stability(
     0 is a choice that no draw of these seeds would change. A tie changes nothing. All S^S resamples where they are at
     most 10,000, else random ones. The measure is this suite's own.
     """
-    x = _lower(scores, higher)
+    x = _numbers("scores", scores, dims=(2,)) * (-1 if higher else 1)
     if not 0 <= chosen < len(x):
         raise ValueError(f"chosen: found {chosen}; allowed: 0 to {len(x) - 1}, a trial's place")
     medians = _resampled_medians(x, _seed_draws(x.shape[1], resamples, seed))

@@ -2,7 +2,10 @@
 
 import base64
 import copy
+import dataclasses
 import hashlib
+import itertools
+import json
 import os
 import re
 import subprocess
@@ -19,14 +22,16 @@ from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
 import bench
-from bench import figures, pictures
+from bench import figures, pictures, tuning_figures
 from bench.collapse import Collapse
-from bench.figures import Axis, Curve, Scores, Trials, looks
+from bench.figures import Axis, Curve, Scores, looks
 from bench.registry import get_metric
 from bench.report import number, render, write_report
-from bench.sections import trials_of
+from bench.sensitivity import Effort, Trials, trials_of, tuning
+from bench.statistics import Band, Interval
 from bench.svg import _relative
-from bench.table import best, survivals
+from bench.table import best, survivals, to_csv
+from bench.tune import replicas
 
 RING = "ring8[width=16,batch_size=16]"
 STUDY = bench.Study(
@@ -137,7 +142,9 @@ def test_a_perfect_samplers_scores_stand_below_and_only_where_samples_are_judged
     assert float(shown["high_quality"]) == pytest.approx(0.989, abs=0.003)
     assert float(shown["modes"]) == 8
     assert {shown[name] for name in ("field_norm", "generator_loss", "averaging_gain", "jacobian_min_real")} == {"–"}
-    assert "tfoot" not in html[: html.index(f'aria-label="Other metrics on {RING}"')]  # the Dirac-GAN's data are a point
+    assert (
+        "tfoot" not in html[: html.index(f'aria-label="Other metrics on {RING}"')]
+    )  # the Dirac-GAN's data are a point
 
 
 def test_survival_counts_every_replica_and_stops_at_what_it_met():
@@ -188,9 +195,9 @@ def test_all_trials_failed_and_errors_are_said(run, html):
     records = run.records[(run.records["game"] == RING) & (run.records["optimizer"] == "sgd")].copy()
     records.loc[records["phase"] == "tune", "outcome"] = "diverged"
     text = Page(rendered(run, records, tensors=[], errors={"abc.txt": "ValueError: no step today"})).text
-    assert f"sgd on {RING}: every tuning trial failed" in text
+    assert f"sgd on {RING}: it is untunable there: every trial failed" in text
     assert "abc.txt: ValueError: no step today" in text
-    assert f"sgd on {RING}: every tuning trial failed" not in Page(html).text
+    assert f"sgd on {RING}: it is untunable there" not in Page(html).text
 
 
 def test_a_rule_with_nothing_to_tune_is_named(run):
@@ -206,7 +213,245 @@ def test_untuned_says_so(run):
     manifest["study"]["trials"] = 0
     text = Page(rendered(run, run.records[run.records["phase"] == "report"], manifest, [])).text
     assert "Nothing was tuned" in text
-    assert "Step sizes tried" not in text
+    assert not [
+        words for words in ("Step sizes tried", "Expected best", "Good band", "Choice changes") if words in text
+    ]
+
+
+# --- what tuning tells -----------------------------------------------------------------------------------------------
+
+TUNED = bench.Study(
+    optimizers="adam,sgd[lr=0.1],ttur", games="dirac", seeds="0-1", trials=8, tuning_seeds=3, budget=60, evaluations=4
+)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A run of a rule with one step size to tune, of one with nothing, of one with two; some trials are given up."""
+    return bench.run(TUNED, out=tmp_path_factory.mktemp("tuned") / "run")
+
+
+@pytest.fixture(scope="module")
+def spoilt(tuned):
+    """Its records with one trial of Adam's bad on two of its three seeds, one on one: resamples disagree on both."""
+    records = tuned.records.copy()
+    mine = (records["optimizer"] == "adam") & (records["phase"] == "tune")
+    first, last = (records["seed"] == end for end in records.loc[mine, "seed"].agg(["min", "max"]))
+    records.loc[mine & ((records["trial"] == 2) & ~first | (records["trial"] == 7) & last), "value"] *= 10
+    return records
+
+
+def told(html, game):
+    """The table of tuning: rule -> its cells as people read them."""
+    table = html[html.index(f'aria-label="Tuning on {game}"') :]
+    rows = re.findall(r'<th scope="row" data-value="([^"]+)">(.*?)</tr>', table[: table.index("</table>")], re.DOTALL)
+    return {rule: re.findall(r"<td[^>]*>([^<]*)</td>", row) for rule, row in rows}
+
+
+def ends_of(records, rule, phase):
+    """trial -> seed -> (last value, outcome, cost) on the Dirac-GAN, from the records row by row."""
+    found = {}
+    own = records[(records["optimizer"] == rule) & (records["phase"] == phase) & (records["metric"] == "distance")]
+    for row in own.sort_values(["cost", "seed"]).itertuples():
+        found.setdefault(row.trial, {})[row.seed] = (row.value, row.outcome, row.ended)
+    return found
+
+
+def counted(ends):
+    """What each trial counts as on each seed, lower is better: failures inf, the ones given up as they then were."""
+    beaten = [trial for trial, seeds in ends.items() if "interrupted" in {outcome for _, outcome, _ in seeds.values()}]
+    failed = {"diverged", "error"}
+    found = {t: [np.inf if o in failed else v for v, o, _ in seeds.values()] for t, seeds in sorted(ends.items())}
+    winner = min((trial for trial in found if trial not in beaten), key=lambda trial: np.median(found[trial]))
+    for trial in beaten:
+        found[trial] = [max(pair) for pair in zip(found[trial], found[winner], strict=True)]
+    return found, beaten
+
+
+def resampled(scores):
+    """trial -> its median, for every draw of as many seeds as there are."""
+    n = len(next(iter(scores.values())))
+    for seeds in itertools.product(range(n), repeat=n):
+        yield {trial: np.median([values[s] for s in seeds]) for trial, values in scores.items()}
+
+
+def width(steps, medians):
+    """Decades between neighbours that both are within twice the best."""
+    order = sorted(steps, key=steps.get)
+    good = {trial for trial in order if np.isfinite(medians[trial]) and medians[trial] <= 2 * min(medians.values())}
+    pairs = [(a, b) for a, b in itertools.pairwise(order) if {a, b} <= good]
+    return sum(np.log10(steps[b] / steps[a]) for a, b in pairs)
+
+
+def row_by_hand(records, rule):
+    """A rule's row on the Dirac-GAN, worked out of the records alone."""
+    tune, rerank = ends_of(records, rule, "tune"), ends_of(records, rule, "rerank")
+    own = records[records["optimizer"] == rule]
+    values = {
+        n: json.loads(text)
+        for n, text in own[own["phase"] == "tune"].groupby("trial")["hyperparameters"].first().items()
+    }
+    frozen = json.loads(own.loc[own["phase"] == "report", "hyperparameters"].iloc[0])
+    scores, beaten = counted(tune)
+    again = {t: [v if o == "ok" else np.inf for v, o, _ in seeds.values()] for t, seeds in rerank.items()}
+    medians = {trial: np.median(values) for trial, values in scores.items()}
+    (chosen,) = [trial for trial in again if values[trial] == frozen]
+    fresh = list(resampled(again))
+    spent = sum(cost for ends in (tune, rerank) for seeds in ends.values() for _, _, cost in seeds.values())
+    row = {
+        "trials": len(tune),
+        "failed": sum(np.isinf(median) for trial, median in medians.items() if trial not in beaten),
+        "given_up": len(beaten),
+        "choice_changes": np.mean([min(found.values()) < found[chosen] for found in fresh]),
+        "granted": (8 * 3 + 3 * 3) * 60,
+        "spent": spent,
+        "saved": 1 - spent / ((8 * 3 + 3 * 3) * 60),
+        "best_of_all": min(medians.values()),
+    }
+    if len(frozen) == 1:
+        steps = {trial: next(iter(value.values())) for trial, value in values.items()}
+        widths = [width(steps, found) for found in resampled(scores)]
+        row |= {"good_band": width(steps, medians), "good_band_low": min(widths), "good_band_high": max(widths)}
+    for k in (1, 2, 4):  # of trials 0 to 3, which spread
+        drawn = [min(medians[trial] for trial in chosen) for chosen in itertools.combinations(range(4), k)]
+        row[f"best_of_{k}"] = np.mean(drawn)
+    return row, frozen
+
+
+@pytest.mark.parametrize("rule", ["adam", "ttur"])
+def test_what_tuning_tells_is_in_the_records(tuned, spoilt, rule):
+    found = tuning(spoilt, tuned.study).set_index("optimizer")
+    assert list(found.index) == ["adam", "ttur"]  # the other one had nothing to tune
+    expected, frozen = row_by_hand(spoilt, rule)
+    row = found.loc[rule]
+    assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-9)
+    shown = dict(part.split("=") for part in row["hyperparameters"].split(", "))
+    assert {name: float(value) for name, value in shown.items()} == frozen
+    assert row["granted"] == replicas(TUNED, rule) * 60
+    assert row["given_up"] > 0
+    assert np.isnan(row["good_band"]) == (rule == "ttur")
+    assert rule == "ttur" or row["good_band_low"] < row["good_band"] < row["good_band_high"]
+    for name in ("best_of_1", "best_of_2", "best_of_4", "best_of_all"):
+        assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+    assert "best_of_8" not in found
+
+
+@pytest.mark.parametrize("rule", ["adam", "ttur"])
+def test_the_table_of_tuning_shows_it(tuned, spoilt, rule):
+    html = rendered(tuned, spoilt)
+    cells = told(html, "dirac")
+    assert list(cells) == ["adam", "ttur"]
+    expected, frozen = row_by_hand(spoilt, rule)
+    chosen, band, changes, *counts, spent, saved = cells[rule]
+    values = {name: float(value) for name, value in (part.split("=") for part in chosen.split(", "))}
+    assert values == pytest.approx(frozen, rel=5e-3)
+    ends = [number(expected[name]) for name in ("good_band", "good_band_low", "good_band_high") if rule == "adam"]
+    assert band == (f"{ends[0]} [{ends[1]}, {ends[2]}]" if ends else "–")
+    assert changes == f"{number(100 * expected['choice_changes'])} %"
+    assert counts == [str(expected["failed"]), str(expected["given_up"])]
+    assert (spent, saved) == (number(expected["spent"], 6), f"{number(100 * expected['saved'])} %")
+    text = Page(html).text
+    assert "granted a cost of 1980 gradient evaluations" in text
+    assert "Expected best of k trials on dirac" in text
+    assert "sgd[lr=0.1] on dirac: it had nothing to tune" in text
+
+
+def test_the_same_records_give_the_same_csv(tuned):
+    first = to_csv(tuning(tuned.records, tuned.study))
+    assert first == to_csv(tuning(bench.Run(tuned.path).records.sample(frac=1, random_state=0), tuned.study))
+    assert first.startswith("game,optimizer,metric,better,hyperparameters,trials,failed,given_up,good_band,")
+
+
+def test_what_a_failure_leaves_is_saved(tuned):
+    records, study = tuned.records.astype({"outcome": str}), tuned.study
+    before = tuning(records, study).set_index("optimizer").loc["adam"]
+    own = (records["optimizer"] == "adam") & (records["phase"] == "tune") & (records["outcome"] == "ok")
+    one = own & (records["trial"] == records[own]["trial"].iloc[0]) & (records["seed"] == records[own]["seed"].iloc[0])
+    records.loc[one, ["outcome", "ended"]] = ["diverged", 7.0]  # between two evaluations
+    after = tuning(records, study).set_index("optimizer").loc["adam"]
+    assert after["spent"] == before["spent"] - 60 + 7
+    assert after["saved"] == pytest.approx(before["saved"] + 53 / after["granted"])
+
+
+def test_where_every_trial_fails_nothing_is_chosen(tuned):
+    records = tuned.records.astype({"outcome": str})
+    records.loc[records["phase"].isin(["tune", "rerank"]) & (records["optimizer"] == "adam"), "outcome"] = "diverged"
+    row = tuning(records, tuned.study).set_index("optimizer").loc["adam"]
+    assert row[["failed", "given_up", "good_band", "good_band_high"]].tolist() == [8, 0, 0, 0]
+    assert np.isnan(row["choice_changes"])
+    assert set(row[[name for name in row.index if name.startswith("best_of")]]) == {np.inf}
+    html = rendered(tuned, records)
+    assert told(html, "dirac")["adam"][2] == "–"
+    assert "Not drawn, for all k may fail: adam at any k" in Page(html).text
+    alone = rendered(tuned, records[records["optimizer"] == "adam"])
+    assert "Expected best" not in Page(alone).text  # there is nothing to draw
+    assert list(told(alone, "dirac")) == ["adam"]
+
+
+def test_where_all_finalists_fail_again_the_first_seeds_decide(tuned):
+    records = tuned.records.astype({"outcome": str})
+    records.loc[records["phase"] == "rerank", "outcome"] = "diverged"
+    own = records["optimizer"] == "adam"
+    scores, _ = counted(ends_of(records, "adam", "tune"))
+    winner = min(scores, key=lambda trial: np.median(scores[trial]))
+    of_winner = own & (records["phase"] == "tune") & (records["trial"] == winner)
+    records = records.astype({"hyperparameters": str})
+    frozen = records.loc[of_winner, "hyperparameters"].iloc[0]
+    records.loc[own & (records["phase"] == "report"), "hyperparameters"] = frozen
+    row = tuning(records, tuned.study).set_index("optimizer").loc["adam"]
+    expected = np.mean([min(found.values()) < found[winner] for found in resampled(scores)])
+    assert row["choice_changes"] == pytest.approx(expected)
+
+
+def test_a_single_tuning_seed_says_nothing_of_others(tuned):
+    records, study = tuned.records, tuned.study | {"tuning_seeds": 1}
+    first = records[records["phase"].isin(["tune", "rerank"])].groupby("phase", observed=True)["seed"].min()
+    kept = (records["phase"] == "report") | records["seed"].isin(first)
+    row = tuning(records[kept], study).set_index("optimizer").loc["adam"]
+    assert np.isfinite(row["good_band"])
+    assert np.isnan(row[["good_band_low", "good_band_high", "choice_changes"]].astype(float)).all()
+
+
+def test_values_that_have_no_decades_or_stand_twice(tuned):
+    def band(text):
+        records = tuned.records.astype({"hyperparameters": str})
+        first = (records["optimizer"] == "adam") & (records["phase"] == "tune") & (records["trial"] == 0)
+        records.loc[first, "hyperparameters"] = text
+        return tuning(records, tuned.study).set_index("optimizer").loc["adam", "good_band"]
+
+    assert np.isnan(band('{"lr": 0.0}'))  # no step size, but a momentum, say
+    assert band('{"lr": 0.0001}') == pytest.approx(np.log10(0.04641588834 / 0.0001))  # of two alike the first counts
+
+
+def test_trials_that_a_sampler_proposed_are_not_drawn_at_random(tuned):
+    found = tuning(tuned.records, tuned.study | {"sampler": "TPESampler"})
+    assert [name for name in found if name.startswith("best_of")] == [
+        "best_of_all",
+        "best_of_all_low",
+        "best_of_all_high",
+    ]
+    manifest = copy.deepcopy(tuned.manifest)
+    manifest["study"]["sampler"] = "TPESampler"
+    html = rendered(tuned, manifest=manifest)
+    assert "Expected best" not in html
+    assert list(told(html, "dirac")) == ["adam", "ttur"]
+
+
+def test_what_a_trial_counts_as_that_was_given_up():
+    """As it stood, but never as better than the best that went on; where replicas failed before, as the worst there."""
+    values = np.array([[1.0, 2, 3], [np.nan, 5, 5], *[[np.nan] * 3] * 3])
+    stood = np.array([[np.nan] * 3, [np.nan] * 3, [0.5, 9, 4], [np.nan, 7, 0.1], [np.nan] * 3])
+    medians = np.array([2, 5, np.inf, np.inf, np.inf])
+    trials = Trials(("lr",), np.ones((5, 1)), values, medians, (), stood, np.ones(5), np.arange(5))
+    assert trials.given_up.tolist() == [False, False, True, True, False]
+    assert trials.failed.tolist() == [False, False, False, False, True]
+    inf = np.inf
+    lower = [[1, 2, 3], [inf, 5, 5], [1, 9, 4], [inf, 7, 3], [inf] * 3]
+    assert trials.scores(get_metric("distance")).tolist() == lower
+    mirrored = trials._replace(values=-values, stood=-stood, medians=-medians)
+    higher = get_metric("modes")
+    found = mirrored.scores(dataclasses.replace(higher, worst=-inf))
+    assert found.tolist() == (-np.array(lower)).tolist()
 
 
 # --- what is not there -----------------------------------------------------------------------------------------------
@@ -358,6 +603,7 @@ LOOK = looks(["a", "b", "_c$x$"])
 LOWER, HIGHER = Axis("loss", "lower"), Axis("modes", "higher", "count")
 COSTS = np.arange(0.0, 50, 10)
 FINE = Curve(COSTS, *np.array([[5, 4, 3, 2, 1], [4, 3, 2, 1, 0.5], [6, 5, 4, 3, 2.0]]), np.array([]))
+EFFORT = Effort(Band(*np.array([[np.inf, 4, 3, 2], [5, 2, 2, 2], [np.inf, np.inf, 4, 3]])), 8, Interval(1, 1, 1.5))
 BROKEN = Curve(COSTS, *np.array([[5, 50, 500, np.inf, np.inf]] * 2 + [[6, 60, *[np.inf] * 3]]), np.array([20.0, 25.0]))
 
 
@@ -378,6 +624,20 @@ def test_curves_that_end(axis):
     assert any(f"{axis.better} is better" in text for text in texts(drawn))
     assert not re.search(r"\b(inf|nan)\b", drawn)
     assert "diverged" not in texts(figures.curves({"a": FINE}, LOOK, axis, "title"))
+
+
+@pytest.mark.parametrize("axis", [LOWER, HIGHER])
+def test_expected_best_is_drawn_where_it_is_finite(axis):
+    sign = -1 if axis.better == "higher" else 1
+    found = {"a": EFFORT, "b": Effort(Band(*np.ones((3, 4))), 8, Interval(1, 1, 1))}
+    if sign < 0:
+        curve, best = found["a"].curve, found["a"].found
+        found["a"] = Effort(Band(-curve.value, -curve.high, -curve.low), 8, Interval(-1, -best.high, -best.low))
+    drawn = tuning_figures.expected_best(found, LOOK, axis, "title")
+    assert {"1", "2", "4", "all 8"} <= set(texts(drawn))
+    assert not re.search(r"\b(inf|nan)\b", drawn)
+    assert marks(drawn, LOOK["a"].colour) == [1, 1, 1, 3]  # legend, band, best of all, the curve from k = 2
+    assert marks(drawn, LOOK["b"].colour) == [1, 1, 1, 4]
 
 
 def test_scores_span_a_decade_or_not():
@@ -421,8 +681,12 @@ def test_names_of_any_kind_are_drawn():
     assert {"_under", "$a_b$ $", "漢字", "a b"} <= set(words)
     assert any(word.startswith("lookahead[inner=") and "…" in word for word in words)
     assert all(look[name].colour in drawn for name in names)
-    trials = Trials(("x", "y"), np.array([[0.1, 0.2], [1, 2]]), np.ones((2, 1)), np.array([1, np.inf]), (0.1, 0.2))
-    assert figures.step_pairs(dict.fromkeys(names, trials), LOWER, "title")
+    steps, stood, number = np.array([[0.1, 0.2], [1, 2]]), np.full((2, 1), np.nan), np.arange(2)
+    pairs = Trials(("x", "y"), steps, np.ones((2, 1)), np.array([1, np.inf]), (0.1, 0.2), stood, np.ones(2), number)
+    assert tuning_figures.step_pairs(dict.fromkeys(names, pairs), LOWER, "title")
+    single = pairs._replace(names=("x",), steps=steps[:, :1], chosen=(0.1,))
+    assert tuning_figures.step_sizes(dict.fromkeys(names, single), look, LOWER, "title")
+    assert tuning_figures.expected_best(dict.fromkeys(names, EFFORT), look, LOWER, "title")
     path = np.array([[[1.0, 1.0]], [[np.nan, np.inf]]])
     assert pictures.trajectories(dict.fromkeys(names, path), look, None, None, "title")
     cloud = (np.array([0.0, 1.0]), np.full((2, 3, 2), np.inf))

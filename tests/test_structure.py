@@ -26,13 +26,13 @@ FLOORS = [
     {"laws", "store"},
     {"verdicts"},
     {"slots", "table"},
-    {"tune"},
+    {"findings", "sensitivity", "tune"},
     {"figures", "provenance"},
-    {"dynamics", "pictures"},
+    {"dynamics", "pictures", "tuning_figures"},
     {"sections"},
     {"report"},
     {"runner"},
-    {"progress", "show"},
+    {"comparison", "export", "progress", "show"},
     {"cli"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

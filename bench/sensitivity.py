@@ -1,0 +1,210 @@
+"""What tuning tells of a rule: how wide its good step sizes lie, how firm the choice is, what more trials would buy.
+
+Made of the records of tuning alone. A replica that failed counts as the worst. A trial that was given up early counts
+as it stood then, which is mostly worse than it would have become, but as no better than the best of the trials that
+went on to the end: only those can be chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.pruning import KEPT as RERANKED
+from bench.registry import NamedMetric, get_game, get_metric
+from bench.search import rounds
+from bench.spec import Study
+from bench.statistics import (
+    Band,
+    Interval,
+    choice_stability,
+    expected_best_curve,
+    good_band_interval,
+    stratified_bootstrap,
+)
+from bench.table import final_scores, last_evaluations, values_of
+
+Array = NDArray[np.float64]
+
+NOWHERE = Interval(np.nan, np.nan, np.nan)
+
+
+class Trials(NamedTuple):
+    """What tuning tried: values [trials, names], scores [trials, seeds], medians over the seeds [trials].
+
+    A score is NaN for a failure; a trial that was given up early has the worst median, and ``stood`` [trials, seeds]
+    is where it then was (NaN for all others). ``costs`` [trials] are gradient evaluations spent, all seeds together;
+    ``numbers`` [trials] are the trials' own.
+    """
+
+    names: tuple[str, ...]
+    steps: Array
+    values: Array
+    medians: Array
+    chosen: tuple[float, ...]
+    stood: Array
+    costs: Array
+    numbers: NDArray[np.int64]
+
+    @property
+    def given_up(self) -> NDArray[np.bool_]:
+        """Which trials were, [trials]."""
+        return np.asarray(~np.isnan(self.stood).all(axis=1))
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Which trials have a failure for their median, [trials]."""
+        return np.asarray((np.isnan(self.values).mean(axis=1) >= 0.5) & ~self.given_up)
+
+    @property
+    def last(self) -> Array:
+        """The median of where a trial stood that was given up early, [trials]; NaN for all others."""
+        found = np.full(len(self.stood), np.nan)
+        found[self.given_up] = np.nanmedian(self.stood[self.given_up], axis=1)
+        return found
+
+    def scores(self, metric: NamedMetric) -> Array:
+        """What every trial counts as on every seed, [trials, seeds]: no NaN, the metric's worst for a failure."""
+        found = np.where(np.isnan(self.values), metric.worst, self.values)
+        ended, given_up = np.flatnonzero(~self.given_up), self.given_up
+        stood = np.where(np.isnan(self.stood[given_up]), metric.worst, self.stood[given_up])
+        best, worse = (np.argmax, np.minimum) if metric.better == "higher" else (np.argmin, np.maximum)
+        leader = found[ended[best(np.median(found[ended], axis=1))]] if len(ended) else metric.worst
+        found[given_up] = worse(stood, leader)
+        return found
+
+
+class Effort(NamedTuple):
+    """What trials buy: the expected best of k = 1.. of those that spread [k]; the best of all ``trials`` as found."""
+
+    curve: Band
+    trials: int
+    found: Interval
+
+
+def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
+    """What tuning tried for one rule on one game, from its records; None where nothing was tuned."""
+    tuned = own[(own["phase"] == "tune") & (own["metric"] == metric.name)]
+    if tuned.empty:
+        return None
+    last = last_evaluations(tuned, metric, ["trial", "seed"])
+    values = last["value"].unstack("seed")
+    ends = tuned.sort_values("cost", kind="stable").drop_duplicates(["trial", "seed"], keep="last")
+    stood = ends[ends["outcome"] == "interrupted"].set_index(["trial", "seed"])["value"].unstack("seed")
+    tried = [json.loads(text) for text in last["hyperparameters"].groupby("trial").first()]
+    frozen = own.loc[own["phase"] == "report", "hyperparameters"]
+    names = tuple(tried[0])
+    chosen = json.loads(frozen.iloc[0]) if len(frozen) else {}
+    return Trials(
+        names,
+        np.array([[trial[name] for name in names] for trial in tried]),
+        values.to_numpy(float),
+        np.median(values.fillna(metric.worst).to_numpy(float), axis=1),
+        tuple(chosen[name] for name in names if name in chosen),
+        stood.reindex(index=values.index, columns=values.columns).to_numpy(float),
+        last["ended"].groupby("trial").sum().to_numpy(float),
+        values.index.to_numpy(np.int64),
+    )
+
+
+def effort(trials: Trials, metric: NamedMetric, study: Study) -> Effort:
+    """What more trials would buy a rule.
+
+    Half of the trials close in on the best there is, so that the best of k of them says nothing of what k trials find.
+    The expectation is taken over those that spread over the range, which alone are as good as drawn at random, for k
+    up to their number. Beyond stands the best of all trials as it was found, a score on the seeds that it won on; its
+    interval is over these seeds. Where a sampler of Optuna's proposed the trials none of them spread.
+    """
+    higher, scores = metric.better == "higher", trials.scores(metric)
+    spread = np.isin(trials.numbers, _spreading(study, len(trials.names)))
+    nothing = Band(*np.empty((3, 0)))
+    curve = expected_best_curve(scores[spread], higher) if spread.any() else nothing
+    best = trials.medians.argmax() if higher else trials.medians.argmin()
+    return Effort(curve, len(scores), stratified_bootstrap(scores[best], statistic=np.median))
+
+
+def _spreading(study: Study, dimensions: int) -> list[int]:
+    """The numbers of the trials that spread over the range."""
+    if study.sampler:
+        return []
+    stages = [stage for beside in rounds(study.trials, dimensions) for stage in beside]
+    return [number for spread, first, count in stages if spread for number in range(first, first + count)]
+
+
+def tuning(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
+    """A row for each game and each rule that was tuned on it, once its values are frozen.
+
+    ``choice_changes`` is a share of the resamples of the seeds that decided, those of the re-ranking; ``best_of_k`` is
+    in `effort`, ``best_of_all`` beside it. ``saved`` is the share of the granted cost that failures and trials given up
+    early left; what does not apply is NaN.
+    """
+    asked, rows = Study.model_construct(**study), []
+    for game in study["games"]:
+        here = records[records["game"] == game]
+        metric = get_metric(get_game(game).score)
+        for rule in study["optimizers"]:
+            own = here[here["optimizer"] == rule]
+            trials, frozen = trials_of(own, metric), own.loc[own["phase"] == "report", "hyperparameters"]
+            if trials is None or frozen.empty:
+                continue
+            rows.append(
+                {"game": game, "optimizer": rule, "metric": metric.name, "better": metric.better}
+                | {"hyperparameters": values_of(frozen.iloc[0]), "trials": len(trials.steps)}
+                | {"failed": int(trials.failed.sum()), "given_up": int(trials.given_up.sum())}
+                | _named("good_band", _width(trials, metric))
+                | {"choice_changes": _changes(own, trials, metric)}
+                | _cost(own, (asked.trials + RERANKED) * asked.tuning_seeds * asked.cost_of(game))
+                | _bests(effort(trials, metric, asked))
+            )
+    return pd.DataFrame(rows, columns=None if rows else ["game", "optimizer"])
+
+
+def _named(name: str, interval: Interval) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
+
+
+def _width(trials: Trials, metric: NamedMetric) -> Interval:
+    """Decades that do well, of a single step size; without an interval where a single seed says nothing of others."""
+    steps, first = np.unique(trials.steps[:, 0], return_index=True)
+    if len(trials.names) != 1 or steps[0] <= 0:
+        return NOWHERE
+    scores = trials.scores(metric)[first]
+    found = good_band_interval(steps, scores, higher=metric.better == "higher")
+    return found if scores.shape[1] > 1 else NOWHERE._replace(value=found.value)
+
+
+def _changes(own: pd.DataFrame, trials: Trials, metric: NamedMetric) -> float:
+    """Share of the resamples of the seeds that decided which would choose another trial; NaN where nothing was chosen.
+
+    Those are the fresh seeds of the finalists, or all trials' seeds where every finalist failed on its fresh ones.
+    """
+    fresh = final_scores(own[own["phase"] == "rerank"], metric, ["trial", "seed"]).unstack("seed").fillna(metric.worst)
+    for numbers, scores in ((fresh.index, fresh.to_numpy(float)), (trials.numbers, trials.scores(metric))):
+        if not len(scores) or not np.isfinite(np.median(scores, axis=1)).any():
+            continue
+        steps = trials.steps[np.searchsorted(trials.numbers, numbers)]
+        places = [place for place, step in enumerate(steps) if tuple(step) == trials.chosen]
+        if places and scores.shape[1] > 1:
+            return choice_stability(scores, places[0], metric.better == "higher")
+        break
+    return float("nan")
+
+
+def _cost(own: pd.DataFrame, granted: float) -> dict[str, float]:
+    """Gradient evaluations of all trials and seeds, the finalists' second ones among them."""
+    tuned = own[own["phase"].isin(["tune", "rerank"])]
+    spent = float(tuned.groupby(["phase", "trial", "seed"], observed=True)["ended"].max().sum())
+    return {"granted": granted, "spent": spent, "saved": 1 - spent / granted}
+
+
+def _bests(found: Effort) -> dict[str, float]:
+    """The best of all trials, and the expected best of 1, 2, 4, ... of those that spread."""
+    bests = _named("best_of_all", found.found)
+    for power in range(len(found.curve.value).bit_length()):
+        k = 2**power
+        bests |= _named(f"best_of_{k}", Interval(*(float(part[k - 1]) for part in found.curve)))
+    return bests
