@@ -41,20 +41,20 @@ def _optunas(spelled: str, medians: Array) -> NDArray[np.bool_]:
     """What a pruner of Optuna's says to each trial, [T], by medians [marks, T]."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     worst = np.nanmax(np.where(np.isfinite(medians), medians, np.nan), initial=0.0)
     seen = np.where(np.isfinite(medians), medians, worst + abs(worst) + 1.0)
     pruner, said = made(spelled), np.zeros(medians.shape[1], dtype=bool)
-    for own in range(medians.shape[1]):
-        study = optuna.create_study(pruner=pruner)
-        for other in range(medians.shape[1]):
-            if other != own:
-                curve = dict(enumerate(map(float, seen[:, other]), start=1))
-                study.add_trial(optuna.create_trial(value=curve[len(curve)], intermediate_values=curve))
-        trial = study.ask()
-        for mark, value in enumerate(map(float, seen[:, own]), start=1):
-            trial.report(value, mark)
-        said[own] = trial.should_prune()
+    for own in range(len(said)):
+        # A pruner may draw lots by the study's name; some only know of a trial what they noted when it asked them.
+        study = optuna.create_study(pruner=pruner, study_name=spelled)
+        for other in [*range(own), *range(own + 1, len(said)), own]:
+            trial = study.ask()
+            for mark, value in enumerate(map(float, seen[:, other]), start=1):
+                trial.report(value, mark)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that some pruners are experimental, or lack numbers to go by
+                said[own] = trial.should_prune()
+            study.tell(trial, float(seen[-1, other]))
     return said
 
 
@@ -62,13 +62,17 @@ def made(spelled: str) -> Any:
     """A pruner of Optuna's as spelled; SpecError for none."""
     import optuna
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     known = [name for name in dir(optuna.pruners) if name.endswith("Pruner") and not name.startswith("Base")]
     asked = parse(spelled)
     if asked.name not in known:
         raise SpecError(f"pruner is {asked.name!r}; {nearest(asked.name, ['paired', 'none', *known])}")
     try:
+        inner = {key: made(str(value)) for key, value in asked.keys.items() if key == "wrapped_pruner"}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return getattr(optuna.pruners, asked.name)(**asked.keys)
+            return getattr(optuna.pruners, asked.name)(**asked.keys | inner)
+    except SpecError:
+        raise
     except Exception as error:
         raise SpecError(f"pruner {spelled}: {error}") from None

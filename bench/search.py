@@ -1,10 +1,9 @@
 """Where a tuner looks next: arrays of what was tried in, points to try out; trains nothing, remembers nothing.
 
-One hyperparameter: alternately a grid even in logarithm over the whole range, each grid halving the gaps of the one
-before, and a zoom around the best point as far as the grid's next points. Around a best point at an end of the range
-the zoom goes past that end: a range too narrow costs trials that others spend within, but never more of them.
-Two or more: alternately Sobol points over the whole box, and Optuna's tree-structured Parzen estimator (Bergstra et al.
-2011) in batches; a side of the box that the best point is near to moves outward.
+Points alternately spread over the whole range and close in on the best. One hyperparameter spreads as a grid even in
+logarithm, each grid halving the gaps of the one before; two or more as Sobol points. What closes in fills the cell in
+which the best point stands, as wide as the points that spread so far are apart; where the best is an outermost point,
+the cell reaches OUTWARD past it: a range too narrow costs trials that others spend within, but never more of them.
 
 Half of the trials spread out, half close in. Twice as many trials begin with the same ones: those of 2n are those of n
 and n more, for n of 8 and above (of 16, where there is more than one hyperparameter).
@@ -16,6 +15,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,10 @@ from scipy.stats import qmc
 from bench.contracts import Hyperparameter
 from bench.spelling import SpecError, nearest, parse
 
-BATCH = 8  # trials that TPE proposes at once
+BATCH = 8  # trials that a sampler of Optuna's proposes at once
 FEW = 8  # trials that are not split any further; twice as many where there is more than one dimension
-NEAR = 1 / 16  # of a side of the box: a best point nearer than this to its end moves the end
-OUTWARD = 1 / 4  # of a side, by which its end then moves
+OUTWARD = 1 / 4  # of the range, that is searched beyond an outermost point where it is the best
+GOLDEN = (3 - math.sqrt(5)) / 2  # of a gap: points set off by it from one of a grid are on no finer grid to come
 
 Space = dict[str, Hyperparameter]
 Point = dict[str, float]
@@ -58,12 +58,7 @@ def stages(trials: int, dimensions: int = 1) -> list[tuple[bool, int]]:
     sizes = [trials]
     while sizes[0] % 2 == 0 and sizes[0] // 2 >= few:
         sizes[:1] = [sizes[0] // 2] * 2
-    found = []
-    for size in sizes:
-        focus = size - size // 2
-        batches = [focus] if dimensions == 1 else [min(BATCH, focus - done) for done in range(0, focus, BATCH)]
-        found += [(True, size // 2), *((False, batch) for batch in batches)]
-    return found
+    return [stage for size in sizes for stage in ((True, size // 2), (False, size - size // 2))]
 
 
 def rounds(trials: int, dimensions: int = 1) -> list[list[tuple[bool, int, int]]]:
@@ -93,7 +88,7 @@ def propose(space: Space, spread: bool, tried: Sequence[Trial], place: int, coun
     """
     if spread:
         return (_grid if len(space) == 1 else _sobol)(space, place, count)
-    return _zoom(space, tried, place, count) if len(space) == 1 else _estimated(space, tried, count)
+    return (_zoom if len(space) == 1 else _cloud)(space, tried, place, count)
 
 
 def best(tried: Sequence[Trial], count: int) -> list[int]:
@@ -119,6 +114,42 @@ def _range(kind: Hyperparameter) -> tuple[float, float]:
     return _to_scale(kind, kind.low), _to_scale(kind, kind.high)
 
 
+def _bounds(kind: Hyperparameter) -> tuple[float, float]:
+    least, most = (-math.inf if kind.log and end <= 0 else _to_scale(kind, end) for end in (kind.least, kind.most))
+    return least, most
+
+
+def _cell(kind: Hyperparameter, known: Sequence[float], leader: int | None, share: float) -> tuple[float, float, float]:
+    """What to close in on, on the scale: (centre, how far below it, how far above).
+
+    Where all failed, it is below the least step size that was tried, for what fails is mostly a step too long.
+
+    Args:
+        kind: of the hyperparameter.
+        known: where it was tried.
+        leader: which of these is the best; None where all failed.
+        share: of the range, to either side of the best.
+    """
+    (low, high), (least, most) = _range(kind), _bounds(kind)
+    near, far = share * (high - low), max(share, OUTWARD) * (high - low)
+    if leader is None:
+        down = min(far, min(known) - least) if kind.step_size else 0.0
+        return (min(known), down, 0.0) if down > 0 else (low, 0.0, high - low)
+    centre = known[leader]
+    below = min(far if centre <= min(known) else near, centre - least)
+    above = min(far if centre >= max(known) else near, most - centre)
+    return centre, below, above
+
+
+def _cells(space: Space, tried: Sequence[Trial], place: int) -> dict[str, tuple[float, float, float]]:
+    """Around the best, half as far as ``place`` points that are even in the box are apart."""
+    leader, share = next(iter(best(tried, 1)), None), place ** (-1 / len(space)) / 2
+    return {
+        path: _cell(kind, [_to_scale(kind, trial.point[path]) for trial in tried], leader, share)
+        for path, kind in space.items()
+    }
+
+
 # --- one hyperparameter ----------------------------------------------------------------------------------------------
 
 
@@ -131,85 +162,84 @@ def _grid(space: Space, place: int, count: int) -> list[Point]:
 
 
 def _zoom(space: Space, tried: Sequence[Trial], place: int, count: int) -> list[Point]:
-    """Points even on the scale around the best, as far out as points of the grid so far, ``place`` of them, are apart.
-
-    Where all failed it is the least that is closed in on: what fails is mostly a step too long.
-    """
+    """Points even on the scale in the cell of the best, and none that was tried before."""
     ((path, kind),) = space.items()
+    ((centre, below, above),) = _cells(space, tried, place).values()
     low, high = _range(kind)
-    leaders = best(tried, 1)
-    centre = min(_to_scale(kind, trial.point[path]) for trial in ([tried[leaders[0]]] if leaders else tried))
-    gap = (high - low) / place
-    below = gap if kind.log else min(gap, centre - kind.least)
-    above = gap if kind.log else min(gap, kind.most - centre)
-    left = round(count * below / (below + above))
-    steps = [(-below * k / (left + 1), -below / (left + 1)) for k in range(left, 0, -1)]
-    steps += [(above * k / (count - left + 1), above / (count - left + 1)) for k in range(1, count - left + 1)]
     known = [_to_scale(kind, trial.point[path]) for trial in tried]
-    found = []
-    for step, apart in steps:
-        again = any(math.isclose(centre + step, at, abs_tol=1e-6) for at in known)
-        found.append({path: _from_scale(kind, centre + step + (apart / 2 if again else 0.0))})
-    return found
+    left = round(count * below / (below + above))
+    for sign, reach, number in ((-1, below, left), (1, above, count - left)):
+        for k in range(number, 0, -1):
+            step = sign * reach / number
+            at = centre + (k - GOLDEN) * step
+            while np.abs(np.array(known) - at).min() < 1e-9 * (high - low):
+                step /= 2
+                at -= step  # inward, for the cell may end at a bound
+            known.append(at)
+    return [{path: _from_scale(kind, at)} for at in sorted(known[len(tried) :])]
 
 
 # --- two or more -----------------------------------------------------------------------------------------------------
 
 
-def _sobol(space: Space, place: int, count: int) -> list[Point]:
-    """Scrambled Sobol points (Owen 1998), the next ones of one sequence."""
-    sequence = qmc.Sobol(len(space), scramble=True, rng=0)
-    if place:
-        sequence.fast_forward(place)
+def _drawn(dimensions: int, scrambled: int, first: int, count: int) -> NDArray[np.float64]:
+    """Points [count, dimensions] of a scrambled Sobol sequence (Owen 1998) in the unit cube, from a place on."""
+    sequence = qmc.Sobol(dimensions, scramble=True, rng=scrambled)
+    if first:
+        sequence.fast_forward(first)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that a number of points is no power of 2
         drawn: NDArray[np.float64] = sequence.random(count)
-    found = []
-    for row in drawn:
-        ranges = {path: _range(kind) for path, kind in space.items()}
-        at = {path: low + (high - low) * float(u) for (path, (low, high)), u in zip(ranges.items(), row, strict=True)}
-        found.append({path: _from_scale(space[path], p) for path, p in at.items()})
-    return found
+    return drawn
 
 
-def widened(space: Space, tried: Sequence[Trial]) -> dict[str, tuple[float, float]]:
-    """The box to search, path -> (low, high): a side that the best point is near to is moved outward."""
-    leaders = best(tried, 1)
-    box = {}
-    for path, kind in space.items():
-        low, high = _range(kind)
-        side = high - low
-        if leaders:
-            at = _to_scale(kind, tried[leaders[0]].point[path])
-            low, high = min(low, at), max(high, at)
-            low -= OUTWARD * side if at - low < NEAR * side else 0.0
-            high += OUTWARD * side if high - at < NEAR * side else 0.0
-        box[path] = (_from_scale(kind, low), _from_scale(kind, high))
-    return box
+def _placed(space: Space, box: dict[str, tuple[float, float]], drawn: NDArray[np.float64]) -> list[Point]:
+    """Points of the unit cube in a box, path -> (low, high) on the scale."""
+    return [
+        {
+            path: _from_scale(kind, box[path][0] + (box[path][1] - box[path][0]) * float(u))
+            for (path, kind), u in zip(space.items(), row, strict=True)
+        }
+        for row in drawn
+    ]
 
 
-def _estimated(space: Space, tried: Sequence[Trial], count: int) -> list[Point]:
-    """A batch of the tree-structured Parzen estimator's."""
-    return sampled("TPESampler[multivariate=true,constant_liar=true,n_startup_trials=1]", space, tried, count)
+def _sobol(space: Space, place: int, count: int) -> list[Point]:
+    """The next points of one sequence over the whole range."""
+    return _placed(space, {path: _range(kind) for path, kind in space.items()}, _drawn(len(space), 0, place, count))
+
+
+def _cloud(space: Space, tried: Sequence[Trial], place: int, count: int) -> list[Point]:
+    """Points of a sequence of their own in the cell of the best."""
+    cells = _cells(space, tried, place)
+    box = {path: (centre - below, centre + above) for path, (centre, below, above) in cells.items()}
+    return _placed(space, box, _drawn(len(space), place, 0, count))
+
+
+# --- samplers of Optuna's --------------------------------------------------------------------------------------------
 
 
 def sampled(sampler: str, space: Space, tried: Sequence[Trial], count: int) -> list[Point]:
-    """A batch of a sampler of Optuna's by name, from a study made anew of what was tried."""
+    """The next points of a sampler of Optuna's by name; ``tried`` are those that it gave before, BATCH at a time.
+
+    All of them are asked for again and told as they came out: some samplers remember, and what they remember is lost
+    with their study.
+    """
     import optuna
     from optuna.distributions import FloatDistribution
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    box = widened(space, tried)
-    shapes: dict[str, Any] = {path: FloatDistribution(*box[path], log=kind.log) for path, kind in space.items()}
+    shapes: dict[str, Any] = {k: FloatDistribution(kind.low, kind.high, log=kind.log) for k, kind in space.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that some samplers or their options are experimental
-        study = optuna.create_study(sampler=made(sampler, seed=len(tried)))
-        finite = [trial.value for trial in tried if math.isfinite(trial.value)]
-        worst = max(finite, default=0.0)
-        for trial in tried:
-            value = trial.value if math.isfinite(trial.value) else worst + abs(worst) + 1.0  # inf would be no number
-            point = {path: min(max(trial.point[path], low), high) for path, (low, high) in box.items()}
-            study.add_trial(optuna.create_trial(params=point, distributions=shapes, value=value))
+        study = optuna.create_study(sampler=made(sampler, seed=0))
+        for first in range(0, len(tried), BATCH):
+            batch = tried[first : first + BATCH]
+            finite = [trial.value for trial in tried[: first + BATCH] if math.isfinite(trial.value)]
+            worst = max(finite, default=0.0)
+            lost = worst + abs(worst) + 1.0  # inf would be no number
+            asked = [study.ask(shapes) for _ in batch]
+            for trial, known in zip(asked, batch, strict=True):
+                study.tell(trial, known.value if math.isfinite(known.value) else lost)
         asked = [study.ask(shapes) for _ in range(count)]
     return [{path: float(f"{trial.params[path]:.10g}") for path in space} for trial in asked]
 
@@ -217,15 +247,21 @@ def sampled(sampler: str, space: Space, tried: Sequence[Trial], count: int) -> l
 def made(spelled: str, seed: int) -> Any:
     """A sampler of Optuna's as spelled, e.g. ``TPESampler`` or ``CmaEsSampler[sigma0=0.1]``; SpecError for none."""
     import optuna
+    from optuna.distributions import FloatDistribution
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     known = [name for name in dir(optuna.samplers) if name.endswith("Sampler") and not name.startswith("Base")]
     asked = parse(spelled)
     if asked.name not in known:
         raise SpecError(f"sampler is {asked.name!r}; {nearest(asked.name, known)}")
+    kind = getattr(optuna.samplers, asked.name)
+    seeded = {"seed": seed} if "seed" in signature(kind).parameters else {}
     try:
-        try:
-            return getattr(optuna.samplers, asked.name)(**({"seed": seed} | asked.keys))
-        except TypeError:  # one that takes no seed is decided without it
-            return getattr(optuna.samplers, asked.name)(**asked.keys)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            study = optuna.create_study(sampler=kind(**seeded | asked.keys))
+            for value in (1.0, 0.0):  # what a sampler lacks, a package or a grid, it says when it is first asked
+                study.tell(study.ask({name: FloatDistribution(0.0, 1.0) for name in "ab"}), value)
+            return kind(**seeded | asked.keys)
     except Exception as error:
         raise SpecError(f"sampler {spelled}: {error}") from None

@@ -1,0 +1,448 @@
+"""Where a tuner looks: what every strategy owes, and that no simpler one finds better steps at equal cost."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any, get_args
+
+import numpy as np
+import optuna
+import pytest
+from numpy.typing import NDArray
+
+from bench import search
+from bench.contracts import Coefficient, Decay, Epsilon, Fraction, Hyperparameter, Momentum, StepSize
+from bench.search import Point, Space, Trial, best, propose, rounds, sampled, stages
+from bench.spelling import SpecError
+
+Array = NDArray[np.float64]
+Score = Callable[[Point], float]
+
+STEP: Hyperparameter = get_args(StepSize)[1]
+SHARE = Hyperparameter("share", 1e-3, 1.0, log=True, least=1e-3, most=1.0, step_size=True)  # bounded on both sides
+KINDS = [*(get_args(kind)[1] for kind in (StepSize, Decay, Fraction, Momentum, Coefficient, Epsilon)), SHARE]
+SPACES: dict[str, Space] = {kind.kind: {"only": kind} for kind in KINDS}
+SPACES |= {"two steps": {"a": STEP, "b": STEP}, "many": {kind.kind: kind for kind in KINDS}}
+
+
+def places(space: Space, point: Point) -> Array:
+    """Where a point is on the scale of the search, 0 and 1 being the ends of the range."""
+    scale = [np.log if kind.log else float for kind in space.values()]
+    ends = [(f(kind.low), f(kind.high)) for f, kind in zip(scale, space.values(), strict=True)]
+    return np.array([(f(point[path]) - a) / (b - a) for f, path, (a, b) in zip(scale, space, ends, strict=True)])
+
+
+def proposed(space: Space, trials: int, score: Score) -> list[Trial]:
+    """A whole tuning as `bench.tune` asks for it."""
+    tried: list[Trial] = []
+    spread = 0
+    for beside in rounds(trials, len(space)):
+        points: list[Point] = []
+        for spreading, first, count in beside:
+            assert first == len(tried) + len(points)
+            points += propose(space, spreading, tried, spread, count)
+            spread += count if spreading else 0
+        tried += [Trial(point, score(point)) for point in points]
+    return tried
+
+
+def rough(space: Space, seed: int) -> Score:
+    """A score with no order in it, in which a fifth fails."""
+
+    def score(point: Point) -> float:
+        drawn = np.random.default_rng([seed, *(places(space, point) * 1e6 + 1e9).astype(int)]).random(2)
+        return math.inf if drawn[0] < 0.2 else float(drawn[1])
+
+    return score
+
+
+def scores(space: Space) -> dict[str, Score]:
+    return {
+        "best at the low end": lambda point: float(places(space, point).sum()),
+        "best at the high end": lambda point: -float(places(space, point).sum()),
+        "best in the middle": lambda point: float(np.abs(places(space, point) - 0.4).sum()),
+        "all alike": lambda point: 0.0,
+        "all failed": lambda point: math.inf,
+        "rough": rough(space, 1),
+        "rough too": rough(space, 2),
+    }
+
+
+# --- laws ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 5])
+@pytest.mark.parametrize("trials", range(4, 71))
+def test_all_trials_are_spent_half_of_them_spread(trials: int, dimensions: int) -> None:
+    spent = stages(trials, dimensions)
+    assert sum(count for _, count in spent) == trials
+    assert min(count for _, count in spent) > 0
+    spread = sum(count for spreads, count in spent if spreads)
+    assert trials / 2 - 1 <= spread <= trials / 2
+    beside = rounds(trials, dimensions)
+    assert [stage[::2] for together in beside for stage in together] == spent
+    assert all(spreads for together in beside for spreads, _, _ in together[1:]), "what closes in waits for its round"
+
+
+def test_rounds_are_few() -> None:
+    """Every round trains as stacks of its own, so that many small ones are slow."""
+    assert len(rounds(16)) == len(rounds(24)) == 3
+    for dimensions in (1, 2, 5):
+        assert len(rounds(16, dimensions)) <= 3
+        assert len(rounds(64, dimensions)) <= 5
+
+
+@pytest.mark.parametrize(("dimensions", "trials"), [*((1, n) for n in (8, 9, 16, 24, 32)), (2, 16), (2, 24), (2, 32)])
+def test_twice_as_many_trials_begin_with_the_same(dimensions: int, trials: int) -> None:
+    space = {f"step{k}": STEP for k in range(dimensions)}
+    for name, score in scores(space).items():
+        assert proposed(space, 2 * trials, score)[:trials] == proposed(space, trials, score), name
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_point_is_new_within_its_bounds_and_the_same_on_every_machine(name: str) -> None:
+    space = SPACES[name]
+    for trials in (4, 5, 8, 15, 16, 30, 64) if len(space) > 1 else (*range(4, 34), 48, 64, 70, 256):
+        for score in scores(space).values():
+            tried = proposed(space, trials, score)
+            assert len({tuple(trial.point.values()) for trial in tried}) == len(tried) == trials
+            for trial in tried:
+                assert list(trial.point) == list(space)
+                for path, kind in space.items():
+                    value = trial.point[path]
+                    assert kind.least <= value <= kind.most
+                    assert value == float(f"{value:.10g}"), "the last digits differ between machines"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.most > kind.high or kind.least < kind.low])
+def test_a_bound_beyond_the_range_is_not_tried_itself(kind: Hyperparameter) -> None:
+    """A decay of 1 divides by zero."""
+    for score in scores({"only": kind}).values():
+        values = [trial.point["only"] for trial in proposed({"only": kind}, 64, score)]
+        assert kind.most == kind.high or max(values) < kind.most
+        assert kind.least == kind.low or min(values) > kind.least
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_half_of_the_points_cover_the_range(dimensions: int) -> None:
+    """Wherever the best may seem to be: no quarter of the range, or of the square, is left out."""
+    space = {f"step{k}": STEP for k in range(dimensions)}
+    for score in scores(space).values():
+        at = np.array([places(space, trial.point) for trial in proposed(space, 16 * dimensions, score)])
+        parts = 4 if dimensions == 1 else 2
+        inside = at[(at >= 0).all(axis=1) & (at < 1).all(axis=1)]
+        assert len({tuple(place) for place in (inside * parts).astype(int)}) == parts**dimensions
+
+
+@pytest.mark.parametrize("trials", [16, 32, 64])
+@pytest.mark.parametrize("beyond", [-1.0, -0.6, -0.3, 0.3, 0.6, 1.0])
+def test_an_optimum_up_to_a_decade_outside_of_the_range_is_found(beyond: float, trials: int) -> None:
+    """With no trial more than are asked for, and within a factor of 2."""
+    optimum = (-3.0 if beyond < 0 else 1.0) + beyond
+    tried = proposed({"lr": STEP}, trials, lambda point: abs(math.log10(point["lr"]) - optimum))
+    assert len(tried) == trials
+    assert tried[best(tried, 1)[0]].value < math.log10(2)
+
+
+def test_an_optimum_inside_is_not_left_for_the_outside() -> None:
+    for optimum in np.linspace(-2.4, 0.2, 20):
+        tried = proposed({"lr": STEP}, 16, lambda point: abs(math.log10(point["lr"]) - optimum))  # noqa: B023
+        assert all(STEP.low <= trial.point["lr"] <= STEP.high for trial in tried)
+        assert tried[best(tried, 1)[0]].value < math.log10(1.5)
+
+
+@pytest.mark.parametrize("where", [-3.6, 1.6])
+def test_two_dimensions_look_outside_too(where: float) -> None:
+    space = {"a": STEP, "b": STEP}
+
+    def score(point: Point) -> float:
+        return math.hypot(math.log10(point["a"]) - where, math.log10(point["b"]) + 1)
+
+    tried = proposed(space, 32, score)
+    assert len(tried) == 32
+    assert tried[best(tried, 1)[0]].value < 0.4
+    assert tried[best(tried, 1)[0]].value < min(trial.value for trial in tried if STEP.low <= trial.point["a"] <= 10)
+
+
+def test_where_all_failed_shorter_steps_are_tried() -> None:
+    """And then found: here whatever is longer than half of the range's least fails."""
+    tried = proposed({"lr": STEP}, 16, lambda point: 1.0 if point["lr"] < STEP.low / 2 else math.inf)
+    assert best(tried[:4], 3) == []
+    assert all(trial.point["lr"] < STEP.low for trial in tried[4:8])
+    assert best(tried, 1)
+    both = proposed({"a": STEP, "b": STEP}, 16, lambda point: math.inf)
+    assert all(max(trial.point.values()) < min(max(spread.point.values()) for spread in both[:8]) for trial in both[8:])
+
+
+def test_the_best_are_those_that_came_through() -> None:
+    values = [3.0, math.inf, 1.0, 2.0, 1.0]
+    tried = [Trial({"lr": float(k)}, value) for k, value in enumerate(values)]
+    assert best(tried, 9) == [2, 4, 3, 0]
+    assert best(tried, 2) == [2, 4]
+    stopped = [Trial(trial.point, trial.value, stopped=k == 2) for k, trial in enumerate(tried)]
+    assert best(stopped, 2) == [4, 3]
+
+
+# --- samplers of Optuna's --------------------------------------------------------------------------------------------
+
+NEEDED = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}  # what a sampler needs beside Optuna
+FINITE = {"BruteForceSampler"}  # goes through all there is, and a range has no end of points
+
+
+def samplers() -> list[str]:
+    """Those that can be made without arguments."""
+    found = []
+    for name in sorted(set(dir(optuna.samplers)) - {"BaseSampler"} - FINITE):
+        made = getattr(optuna.samplers, name)
+        if name.endswith("Sampler") and all(
+            parameter.default is not parameter.empty or parameter.kind == parameter.VAR_KEYWORD
+            for parameter in inspect.signature(made).parameters.values()
+        ):
+            found.append(name)
+    return found
+
+
+def test_there_are_samplers() -> None:
+    assert {"TPESampler", "RandomSampler", "QMCSampler", "CmaEsSampler", "NSGAIISampler"} <= set(samplers())
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("name", samplers())
+def test_samplers_by_name(name: str, dimensions: int) -> None:
+    """One study goes on from batch to batch, although nothing is kept but what was tried."""
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name], reason=f"{name} needs {NEEDED[name]}")
+    space = {f"step{k}": STEP for k in range(dimensions)}
+    tried: list[Trial] = []
+    for _ in range(3):
+        points = sampled(name, space, tried, search.BATCH)
+        assert points == sampled(name, space, tried, search.BATCH)
+        values = [float(np.square(places(space, point) - 0.3).sum()) for point in points]
+        tried += [Trial(point, v if v < 0.4 else math.inf) for point, v in zip(points, values, strict=True)]
+    assert len({tuple(trial.point.values()) for trial in tried}) == len(tried), "what was known was asked again"
+    assert all(STEP.low <= value <= STEP.high for trial in tried for value in trial.point.values())
+
+
+def test_a_sampler_that_learns_goes_where_it_is_good() -> None:
+    spelled, space = "TPESampler[n_startup_trials=8]", {"lr": STEP}
+    found = []
+    for optimum in (0.1, 0.9):
+        tried: list[Trial] = []
+        for _ in range(4):
+            points = sampled(spelled, space, tried, search.BATCH)
+            tried += [Trial(point, float(abs(places(space, point)[0] - optimum))) for point in points]
+        found.append(np.median([places(space, trial.point)[0] for trial in tried[-search.BATCH :]]))
+        assert abs(found[-1] - optimum) < 0.2
+    assert found[0] < 0.5 < found[1]
+
+
+@pytest.mark.parametrize(
+    ("spelled", "said"),
+    [
+        ("TPSampler", "sampler is 'TPSampler'.*TPESampler"),
+        ("BaseSampler", "sampler is 'BaseSampler'"),
+        ("GridSampler", "sampler GridSampler: .*search_space"),
+        ("BruteForceSampler", "sampler BruteForceSampler: .*"),
+        ("TPESampler[startup=3]", "TPESampler.*startup"),
+    ],
+)
+def test_what_is_no_sampler_is_told_at_once(spelled: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        search.made(spelled, seed=0)
+
+
+# --- a simulation: is what is chosen better than what simpler strategies choose? --------------------------------------
+
+WORST = 3.0  # log score of an untrained or failed player over the best there is, at most
+REPEATS = 3  # of the noise
+SEEDS, RERANKED, MORE = 3, 3, 3  # as `bench.tune` has them; trials whose cost is that of the re-ranking
+BOX: dict[int, Space] = {1: {"a": STEP}, 2: {"a": STEP, "b": STEP}}
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Log scores over log step sizes: a valley, steeper to one side or not, and a cliff beyond which all diverges."""
+
+    optimum: Array  # [d]; in the range, or up to so many decades out of it
+    axes: Array  # [d, d], of the valley
+    slopes: Array  # [2, d], before and after the optimum
+    power: float
+    cliff: float  # how far from the optimum
+    fuzzy: float  # how long before it some diverge
+    noise: float
+
+    @staticmethod
+    def drawn(number: int, dimensions: int, out: float) -> Landscape:
+        rng = np.random.default_rng([number, dimensions])
+        low, high = ((0.3, 3.0), (0.1, 2.0))[dimensions - 1]
+        slopes = np.exp(rng.uniform(math.log(low), math.log(high), (2, dimensions)))
+        power = 1.0 + rng.integers(2)
+        return Landscape(
+            optimum=rng.uniform(-3 - out, 1 + out, dimensions),
+            axes=np.linalg.qr(rng.normal(size=(dimensions, dimensions)))[0],
+            slopes=slopes if power == 1 else slopes[:1].repeat(2, axis=0),
+            power=power,
+            cliff=rng.uniform(0.1, 1.2),
+            fuzzy=rng.uniform(0.02, 0.3),
+            noise=rng.uniform(0.1, 0.5),
+        )
+
+    def lost(self, at: Array) -> Array:
+        """The probability to diverge: [..., d] -> [...]."""
+        along = (at - self.optimum).sum(axis=-1) / math.sqrt(at.shape[-1])
+        found: Array = np.clip((along - self.cliff + self.fuzzy) / self.fuzzy, 0.0, 1.0)
+        return found
+
+    def valley(self, at: Array) -> Array:
+        off = (at - self.optimum) @ self.axes
+        rise = np.where(off < 0, self.slopes[0], self.slopes[1]) * np.abs(off) ** self.power
+        found: Array = np.minimum(rise.sum(axis=-1), WORST)
+        return found
+
+    def truth(self, at: Array) -> Array:
+        """Without noise, a failure counting as the worst there is."""
+        return np.minimum(self.valley(at) + WORST * self.lost(at), WORST)
+
+    @cached_property
+    def least(self) -> float:
+        """The best there is, on a fine grid that goes beyond the range on all sides."""
+        offsets = np.linspace(-1.5, 1.5, 301 if len(self.optimum) == 2 else 3001)
+        grid = np.stack(np.meshgrid(*[offsets] * len(self.optimum), indexing="ij"), axis=-1)
+        return float(self.truth(grid + self.optimum).min())
+
+
+class Trainings:
+    """What trainings on a landscape give: half of the noise is the seed's, the same for all trials."""
+
+    def __init__(self, land: Landscape, repeat: int) -> None:
+        rng = np.random.default_rng([repeat, int(land.noise * 1e9)])
+        self.land, self.shared = land, rng.normal(size=2 * SEEDS)
+        self.own, self.luck = rng.normal(size=(64, 2 * SEEDS)), rng.random((64, 2 * SEEDS))
+
+    def scores(self, point: Point, number: int) -> Array:
+        """Of a trial: on the tuning seeds, then on as many fresh ones."""
+        at = np.log10(list(point.values()))
+        noise = self.land.noise * (self.shared + self.own[number]) / math.sqrt(2)
+        found: Array = np.exp(self.land.valley(at) + noise)
+        return np.where(self.luck[number] < self.land.lost(at), np.inf, found)
+
+    def regret(self, tried: list[Trial], rerank: bool) -> float:
+        """Of what is chosen of these trials, how much worse than the best there is."""
+        finalists = best(tried, RERANKED if rerank else 1)
+        if not finalists:
+            return WORST
+        again = {i: float(np.median(self.scores(tried[i].point, i)[SEEDS:])) for i in finalists}
+        chosen = min(finalists, key=lambda i: again[i]) if rerank else finalists[0]
+        chosen = chosen if math.isfinite(again[chosen]) else finalists[0]
+        return float(self.land.truth(np.log10(list(tried[chosen].point.values())))) - self.land.least
+
+    def told(self, points: list[Point], known: int) -> list[Trial]:
+        return [
+            Trial(point, float(np.median(self.scores(point, number)[:SEEDS])))
+            for number, point in enumerate(points, known)
+        ]
+
+
+Strategy = Callable[[Space, int, list[Trial], int], Iterator[list[Point]]]  # space, trials, tried so far, a seed
+
+
+def ours(space: Space, trials: int, tried: list[Trial], seed: int) -> Iterator[list[Point]]:
+    spread = 0
+    for beside in rounds(trials, len(space)):
+        points: list[Point] = []
+        for spreading, _, count in beside:
+            points += propose(space, spreading, tried, spread, count)
+            spread += count if spreading else 0
+        yield points
+
+
+def pointed(space: Space, unit: Array) -> list[Point]:
+    return [dict(zip(space, map(float, 10 ** (4 * row - 3)), strict=True)) for row in unit]
+
+
+def random(space: Space, trials: int, tried: list[Trial], seed: int) -> Iterator[list[Point]]:
+    yield pointed(space, np.random.default_rng(seed).random((trials, len(space))))
+
+
+def grid(space: Space, trials: int, tried: list[Trial], seed: int) -> Iterator[list[Point]]:
+    """Ends included; in two dimensions as square as it can be, and the rest of the trials at random."""
+    sides = [trials] if len(space) == 1 else [math.isqrt(trials), trials // math.isqrt(trials)]
+    even = np.stack(np.meshgrid(*[np.linspace(0, 1, side) for side in sides], indexing="ij"), axis=-1)
+    points = pointed(space, even.reshape(-1, len(space)))
+    yield points + pointed(space, np.random.default_rng(seed).random((trials - len(points), len(space))))
+
+
+def estimator(batch: int) -> Strategy:
+    """Optuna's TPE as it comes, but that it knows what is under way in its batch."""
+
+    def ask(space: Space, trials: int, tried: list[Trial], seed: int) -> Iterator[list[Point]]:
+        shapes: Any = {path: optuna.distributions.FloatDistribution(1e-3, 10.0, log=True) for path in space}
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the option is experimental
+            study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=batch > 1))
+            for first in range(0, trials, batch):
+                asked = [study.ask(shapes) for _ in range(min(batch, trials - first))]
+                yield [dict(trial.params) for trial in asked]
+                worst = max((trial.value for trial in tried if math.isfinite(trial.value)), default=0.0)
+                for trial, known in zip(asked, tried[first:], strict=True):
+                    study.tell(trial, known.value if math.isfinite(known.value) else 2 * worst + 1)
+
+    return ask
+
+
+def simulated(strategy: Strategy, space: Space, trials: int, work: Trainings, seed: int) -> list[Trial]:
+    tried: list[Trial] = []
+    for points in strategy(space, trials, tried, seed):
+        tried += work.told(points, len(tried))
+    assert len(tried) == trials
+    return tried
+
+
+RIVALS: dict[str, Strategy] = {"random": random, "grid": grid, "TPE": estimator(1), "TPE by eights": estimator(8)}
+
+
+Means = dict[tuple[str, int, bool], float]
+
+
+def compared(lands: list[Landscape], counts: tuple[int, ...], rivals: list[str]) -> Means:
+    """Mean regret by strategy, trials and whether the best are re-ranked; three more trials where they are not."""
+    space, regrets = BOX[len(lands[0].optimum)], defaultdict[tuple[str, int, bool], list[float]](list)
+    for number, (land, repeat) in enumerate(product(lands, range(REPEATS))):
+        work = Trainings(land, repeat)
+        for trials in counts:
+            own = simulated(ours, space, trials, work, number)
+            regrets["ours", trials, True].append(work.regret(own, rerank=True))
+        for name in rivals:
+            whole = simulated(RIVALS[name], space, max(counts) + MORE, work, number)  # it begins with what fewer are
+            for trials in counts:
+                for rerank, count in ((True, trials), (False, trials + MORE)):
+                    tried = whole[:count] if name != "grid" else simulated(grid, space, count, work, number)
+                    regrets[name, trials, rerank].append(work.regret(tried, rerank))
+    return {key: float(np.mean(found)) for key, found in regrets.items()}
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "curves", "out", "counts", "rivals"),
+    [
+        (1, 40, 0.5, (16, 32), list(RIVALS)),
+        (1, 40, 0.0, (16, 32), ["random", "grid"]),
+        (2, 20, 0.5, (32,), list(RIVALS)),
+        (2, 20, 0.0, (32,), ["random", "grid"]),
+    ],
+)
+def test_no_simpler_strategy_chooses_better(
+    dimensions: int, curves: int, out: float, counts: tuple[int, ...], rivals: list[str]
+) -> None:
+    """At equal cost: with the re-ranking for all, or for the rivals as many more trials instead."""
+    mean = compared([Landscape.drawn(curve, dimensions, out) for curve in range(curves)], counts, rivals)
+    assert 0 < mean["ours", counts[-1], True] < 0.25
+    for (name, trials, rerank), found in mean.items():
+        assert mean["ours", trials, True] <= found, f"{name} with {trials} trials, re-ranked: {rerank}: {mean}"
