@@ -149,9 +149,9 @@ def test_pruners_do_not_mind_the_order_of_seeds(name: str) -> None:
 
 
 def test_a_trial_is_not_its_own_rival() -> None:
-    """Of two, the worse one is beyond the median of the others; the better one is not."""
-    scores = np.array([1.0, 2.0]).reshape(1, 2, 1).repeat(2, axis=0)
-    assert given_up("MedianPruner[n_startup_trials=1,n_warmup_steps=0]", scores).tolist() == [False, True]
+    """The second is worse than the median of the two others, and just that of all three."""
+    scores = np.array([1.0, 2.0, 2.5]).reshape(1, 3, 1).repeat(2, axis=0)
+    assert given_up("MedianPruner[n_startup_trials=2]", scores).tolist() == [False, True, True]
 
 
 def test_a_pruner_inside_a_pruner() -> None:

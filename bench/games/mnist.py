@@ -46,8 +46,8 @@ class Mnist(Introductory, MnistImages):
 
     It is the GAN of a widely read introductory article whose listing has the signs of both losses turned and drops the
     discriminator's last layer. Here it is trained as the article's text says, and Goodfellow et al. 2014
-    (arXiv:1406.2661). A dense generator against convolutions is hard: it tends to collapse in the first epochs, unless
-    the discriminator is held, as by ``regulariser=r1,gamma=5`` with a step size of 0.002.
+    (arXiv:1406.2661). A dense generator against convolutions is hard: Adam and ExtraAdam at 0.0002 collapsed on all
+    three seeds within 2,000 evaluations. A discriminator that is held, as by ``regulariser=r1,gamma=5``, may do better.
     """
 
 
