@@ -459,7 +459,7 @@ def test_a_second_package_in_a_fresh_environment(environment, tmp_path):
     run = bench.Run(tmp_path / "run")
     own = run.records[run.records["metric"] == "their-metric"]
     assert set(own["game"]) == {"their-game"}
-    assert set(own["phase"]) == {"tune", "report"}
+    assert set(own["phase"]) == {"tune", "rerank", "report"}
     assert own["value"].notna().all()
     assert outcomes(run, "their-rule") <= {"ok", "diverged"}
     listed = command("list", "optimizers", cwd=tmp_path, python=environment)
