@@ -196,7 +196,7 @@ def _edges(rule: str, trials: Trials) -> Iterable[str]:
         beyond = (steps < low * (1 - 1e-6)) | (steps > high * (1 + 1e-6))
         if beyond.any():
             spent = f"{beyond.sum()} of {len(steps)} trials, cost {trials.costs[beyond].sum():.6g}, went beyond it"
-            yield f"the best {name} stood at the edge of its range [{low:g}, {high:g}], which was widened: {spent}."
+            yield f"the best {name} stood near an edge of its range [{low:g}, {high:g}], which was widened: {spent}."
         if chosen in (steps.min(), steps.max()):
             yield f"the chosen {name} is the outermost that was tried; a better one may lie beyond."
 

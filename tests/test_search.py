@@ -29,7 +29,8 @@ STEP: Hyperparameter = get_args(StepSize)[1]
 SHARE = Hyperparameter("share", 1e-3, 1.0, log=True, least=1e-3, most=1.0, step_size=True)  # bounded on both sides
 KINDS = [*(get_args(kind)[1] for kind in (StepSize, Decay, Fraction, Momentum, Coefficient, Epsilon)), SHARE]
 SPACES: dict[str, Space] = {kind.kind: {"only": kind} for kind in KINDS}
-SPACES |= {"two steps": {"a": STEP, "b": STEP}, "many": {kind.kind: kind for kind in KINDS}}
+SPACES |= {"two steps": {"a": STEP, "b": STEP}, "two decays": {"a": KINDS[1], "b": KINDS[1]}}
+SPACES |= {"many": {kind.kind: kind for kind in KINDS}}
 
 
 def places(space: Space, point: Point) -> Array:
