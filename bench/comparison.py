@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from bench.findings import LEVEL
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.runner import Run
 from bench.spelling import SpecError
 from bench.statistics import holm, interquartile_mean, paired_test, probability_of_improvement
 from bench.table import last_evaluations, scores
 
-LEVEL = 0.05
 COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "better_share", "low", "high", "failed_first"]
 COLUMNS += ["failed_second", "p", "verdict"]
 
@@ -50,20 +49,20 @@ def _rows(game: str, first: Run, second: Run) -> list[dict[str, Any]]:
     failures = [_failed(side, metric) for side in sides]
     rows = []
     for rule in [rule for rule in wides[0].index if rule in wides[1].index]:
-        both = pd.concat([wide.loc[rule].dropna() for wide in wides], axis=1, join="inner").to_numpy(float)
-        if not len(both):
+        common = pd.concat([wide.loc[rule].dropna() for wide in wides], axis=1, join="inner")
+        if common.empty:
             continue
-        seeds = wides[0].loc[rule].dropna().index.intersection(wides[1].loc[rule].dropna().index)
+        both, seeds = common.to_numpy(float), common.index
         lost = [failed.loc[rule].reindex(seeds).to_numpy(bool) for failed in failures]
         share = probability_of_improvement(both[:, 1], both[:, 0], higher=metric.better == "higher", resamples=2000)
-        means = interquartile_mean(both, axis=0)
+        means, equal = interquartile_mean(both, axis=0), (both[:, 0] == both[:, 1]).all()
         rows.append(
             {"game": game, "optimizer": str(rule), "metric": metric.name, "seeds": len(seeds)}
             | {"first": float(means[0]), "second": float(means[1])}
             | {"better_share": share.value, "low": share.low, "high": share.high}
             | {"failed_first": int(lost[0].sum()), "failed_second": int(lost[1].sum())}
             | {"p": paired_test(both[:, 0], both[:, 1])}
-            | {"verdict": "worse" if (lost[1] & ~lost[0]).any() else "identical" if _equal(both) else ""}
+            | {"verdict": "worse" if (lost[1] & ~lost[0]).any() else "identical" if equal else ""}
         )
     return rows
 
@@ -72,10 +71,6 @@ def _failed(records: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
     """Which report replicas did not end as ok: [optimizers, seeds]."""
     last = last_evaluations(records[records["phase"] == "report"], metric, ["optimizer", "seed"])
     return (last["outcome"] != "ok").unstack("seed")
-
-
-def _equal(both: np.ndarray) -> bool:
-    return bool((both[:, 0] == both[:, 1]).all())
 
 
 def _verdict(row: dict[str, Any], metric: NamedMetric) -> str:

@@ -239,7 +239,7 @@ class _Training:
         for row, place in places.items():
             if row < len(found):
                 value = float(values_of[place])
-                found[row] = np.inf if value != value else -value if metric.better == "higher" else value
+                found[row] = np.inf if value != value else metric.sign * value
         return found
 
     def _shrink(self) -> None:

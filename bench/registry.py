@@ -41,6 +41,11 @@ class NamedMetric:
     where: Callable[[Any], bool] = lambda game: True
     """Of the games that it is for, those that have what it needs."""
 
+    @property
+    def sign(self) -> float:
+        """What makes a lower score the better one."""
+        return -1.0 if self.better == "higher" else 1.0
+
     def judges(self, game: Game) -> bool:
         """Whether it is for this game."""
         return isinstance(game, self.on) and self.where(game)

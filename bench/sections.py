@@ -97,8 +97,10 @@ class Sections:
         own = self.whole[self.whole["game"] == label]
         rows = self.found[self.found["game"] == label].set_index("optimizer")
         failed = "failed" if rows["errors"].any() else "diverged"
-        axis = Axis(metric.name, metric.better, metric.unit, failed, *ceilings(game, [metric]))
         order = [str(rule) for rule in rows.index]
+        metrics, others = _others(own, order, metric)
+        ceiling, *attainable = ceilings(game, [metric, *metrics])
+        axis = Axis(metric.name, metric.better, metric.unit, failed, ceiling)
         drawings = [
             *self._score_figures(label, own, rows, metric, axis),
             *self._tuning_figures(label, metric, axis),
@@ -106,9 +108,8 @@ class Sections:
             *self._sample_figures(label, game, order),
             *self._dynamics_figures(label, game, own, order),
         ]
-        metrics, others = _others(own, order, metric)
         about, tuned = first_line(type(game)), self.tuned[self.tuned["game"] == label].to_dict("records")
-        return Section(label, about, metric, drawings, metrics, others, ceilings(game, metrics), tuned)
+        return Section(label, about, metric, drawings, metrics, others, attainable, tuned)
 
     def _score_figures(
         self, label: str, own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric, axis: Axis

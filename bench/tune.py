@@ -99,7 +99,7 @@ class _Tuning:
 
     def tell(self, records: pd.DataFrame) -> None:
         """What came out of the round, in the order of its trials."""
-        sign = -1.0 if self.metric.better == "higher" else 1.0
+        sign = self.metric.sign
         own = records[records["metric"] == self.metric.name]
         ended = own.groupby(["trial", "seed"], observed=True)["outcome"].first().unstack("seed") == "interrupted"
         finals = (sign * final_scores(records, self.metric, ["trial", "seed"])).unstack("seed")
@@ -126,8 +126,7 @@ class _Tuning:
 
         Where finalists tie, or all fail this time, it is the one that stood better before.
         """
-        sign = -1.0 if self.metric.better == "higher" else 1.0
-        fresh = sign * final_scores(records, self.metric, ["trial", "seed"]).groupby("trial").median()
+        fresh = self.metric.sign * final_scores(records, self.metric, ["trial", "seed"]).groupby("trial").median()
         order = sorted(self.finalists, key=lambda i: fresh[i])
         return order[0] if math.isfinite(fresh[order[0]]) else next(iter(best(self.tried, 1)), None)
 

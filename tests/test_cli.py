@@ -17,7 +17,6 @@ from rich.progress import Progress, TextColumn
 
 import bench
 from bench import progress
-from bench.cli import main
 from bench.registry import directions, games, metrics, rules
 from bench.runner import Status
 
@@ -54,22 +53,6 @@ def done(tmp_path_factory):
     assert process.returncode == 0, err
     (path,) = (folder / "results").iterdir()
     return SimpleNamespace(folder=folder, path=path, out=out, err=err)
-
-
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """The command in this process and in an empty folder: arguments -> (exit code, output, error output)."""
-    handler = signal.getsignal(signal.SIGTERM)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return stop.value.code, *capsys.readouterr()
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
 
 
 # A whole run

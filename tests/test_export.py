@@ -4,7 +4,6 @@ import json
 import math
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import statistics
@@ -24,7 +23,6 @@ from optuna.trial import TrialState
 
 import bench
 from bench import export as module
-from bench.cli import main
 from bench.contracts import hyperparameters
 from bench.export import export
 from bench.plan import PROTOCOL, TUNING_SEED
@@ -58,22 +56,6 @@ def tuned(tmp_path_factory):
 @pytest.fixture(scope="module")
 def file(tuned):
     return export(tuned, "optuna")
-
-
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """The command in this process and in an empty folder: arguments -> (exit code, output, error output)."""
-    handler = signal.getsignal(signal.SIGTERM)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return stop.value.code, *capsys.readouterr()
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
