@@ -21,16 +21,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.contracts import Direction, UpdateRule
-from bench.figures import looks
+from bench.figures.panels import looks
+from bench.figures.svg import FONT, font
 from bench.findings import findings
 from bench.plan import tunable
 from bench.registry import Preset, get_game, get_metric, get_rule, rules
-from bench.sections import Sections, Tensors, first_line
+from bench.sections import Sections
+from bench.sections.scene import Tensors, first_line
 from bench.sensitivity import Trials, trials_of
 from bench.spec import Study
 from bench.spelling import SpecError, parse
 from bench.store import write_file
-from bench.svg import FONT, font
 from bench.table import best, rounded, table
 
 if TYPE_CHECKING:

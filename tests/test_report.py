@@ -22,14 +22,17 @@ from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
 import bench
-from bench import figures, pictures, tuning_figures
 from bench.collapse import Collapse
-from bench.figures import Axis, Curve, Scores, looks
+from bench.figures import pictures
+from bench.figures import scores as figures
+from bench.figures import tuning as tuning_figures
+from bench.figures.panels import Axis, looks
+from bench.figures.scores import Curve, Scores
+from bench.figures.svg import _relative, svg
 from bench.registry import get_metric
 from bench.report import number, render, write_report
 from bench.sensitivity import Effort, Trials, trials_of, tuning
 from bench.statistics import Band, Interval
-from bench.svg import _relative
 from bench.table import best, survivals, to_csv
 from bench.tune import replicas
 
@@ -622,11 +625,11 @@ def test_every_rule_has_its_own_look():
 
 @pytest.mark.parametrize("axis", [LOWER, HIGHER])
 def test_curves_that_end(axis):
-    drawn = figures.curves({"a": FINE, "b": BROKEN}, LOOK, axis, "title")
+    drawn = svg(figures.curves({"a": FINE, "b": BROKEN}, LOOK, axis), "title")
     assert "diverged" in texts(drawn)
     assert any(f"{axis.better} is better" in text for text in texts(drawn))
     assert not re.search(r"\b(inf|nan)\b", drawn)
-    assert "diverged" not in texts(figures.curves({"a": FINE}, LOOK, axis, "title"))
+    assert "diverged" not in texts(svg(figures.curves({"a": FINE}, LOOK, axis), "title"))
 
 
 @pytest.mark.parametrize("axis", [LOWER, HIGHER])
@@ -636,7 +639,7 @@ def test_expected_best_is_drawn_where_it_is_finite(axis):
     if sign < 0:
         curve, best = found["a"].curve, found["a"].found
         found["a"] = Effort(Band(-curve.value, -curve.high, -curve.low), 8, Interval(-1, -best.high, -best.low))
-    drawn = tuning_figures.expected_best(found, LOOK, axis, "title")
+    drawn = svg(tuning_figures.expected_best(found, LOOK, axis), "title")
     assert {"1", "2", "4", "all 8"} <= set(texts(drawn))
     assert not re.search(r"\b(inf|nan)\b", drawn)
     assert marks(drawn, LOOK["a"].colour) == [1, 1, 1, 3]  # legend, band, best of all, the curve from k = 2
@@ -646,7 +649,7 @@ def test_expected_best_is_drawn_where_it_is_finite(axis):
 def test_scores_span_a_decade_or_not():
     def ticks(values):
         scores = Scores(np.array(values), *np.quantile(values, [0.5, 0.25, 0.75]))
-        return texts(figures.final_scores({"a": scores}, LOOK, LOWER, "title"))
+        return texts(svg(figures.final_scores({"a": scores}, LOOK, LOWER), "title"))
 
     assert {"1", "10"} <= set(ticks([0.9, 2.0, 30.0]))  # logarithmic: decades alone, or with a few between
     assert {"1.0", "1.2", "1.4"} <= set(ticks([0.9, 1.2, 1.8]))
@@ -657,7 +660,7 @@ def test_scores_span_a_decade_or_not():
 def test_a_point_a_seed_and_a_cross_a_failure(axis):
     values = np.array([1.0, 2.0, 1.5, np.nan, np.nan])
     found = {"a": Scores(values, 1.5, 1.0, np.inf), "b": Scores(values[:3], 1.0, 1.0, 2.0)}
-    drawn = figures.final_scores(found, LOOK, axis, "title")
+    drawn = svg(figures.final_scores(found, LOOK, axis), "title")
     assert texts(drawn).count("2 of 5") == 1
     assert marks(drawn, LOOK["a"].colour) == [1, 2, 3]  # the middle, the failed seeds, the others
     assert marks(drawn, LOOK["b"].colour) == [1, 3]
@@ -679,21 +682,21 @@ def test_names_of_any_kind_are_drawn():
         "a\nb",
     ]
     look = looks(names)
-    drawn = figures.curves(dict.fromkeys(names, FINE), look, LOWER, "title")
+    drawn = svg(figures.curves(dict.fromkeys(names, FINE), look, LOWER), "title")
     words = [text.strip() for text in texts(drawn)]
     assert {"_under", "$a_b$ $", "漢字", "a b"} <= set(words)
     assert any(word.startswith("lookahead[inner=") and "…" in word for word in words)
     assert all(look[name].colour in drawn for name in names)
     steps, stood, number = np.array([[0.1, 0.2], [1, 2]]), np.full((2, 1), np.nan), np.arange(2)
     pairs = Trials(("x", "y"), steps, np.ones((2, 1)), np.array([1, np.inf]), (0.1, 0.2), stood, np.ones(2), number)
-    assert tuning_figures.step_pairs(dict.fromkeys(names, pairs), LOWER, "title")
+    assert svg(tuning_figures.step_pairs(dict.fromkeys(names, pairs), LOWER), "title")
     single = pairs._replace(names=("x",), steps=steps[:, :1], chosen=(0.1,))
-    assert tuning_figures.step_sizes(dict.fromkeys(names, single), look, LOWER, "title")
-    assert tuning_figures.expected_best(dict.fromkeys(names, EFFORT), look, LOWER, "title")
+    assert svg(tuning_figures.step_sizes(dict.fromkeys(names, single), look, LOWER), "title")
+    assert svg(tuning_figures.expected_best(dict.fromkeys(names, EFFORT), look, LOWER), "title")
     path = np.array([[[1.0, 1.0]], [[np.nan, np.inf]]])
-    assert pictures.trajectories(dict.fromkeys(names, path), look, None, None, "title")
+    assert svg(pictures.trajectories(dict.fromkeys(names, path), look, None, None), "title")
     cloud = (np.array([0.0, 1.0]), np.full((2, 3, 2), np.inf))
-    assert pictures.clouds(dict.fromkeys(names, cloud), None, look, "title")
+    assert svg(pictures.clouds(dict.fromkeys(names, cloud), None, look), "title")
 
 
 def test_a_diverging_path_is_cut_near_its_start():

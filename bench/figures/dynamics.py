@@ -1,4 +1,4 @@
-"""The report's figures of how training went: who survived it, and the way it took; arrays in, SVG out."""
+"""The report's figures of how training went: who survived it, and the way it took; arrays in, a figure out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.figures import COST, HEIGHT, WIDTH, Array, Look, legend
+from bench.figures.panels import COST, HEIGHT, WIDTH, Array, Look, legend
+from bench.figures.svg import styled
 from bench.statistics import Band
-from bench.svg import styled, svg
 
 
 @styled()
-def survivals(found: Mapping[str, Mapping[str, Band]], grid: Array, look: Mapping[str, Look], title: str) -> str:
+def survivals(found: Mapping[str, Mapping[str, Band]], grid: Array, look: Mapping[str, Look]) -> Figure:
     """A panel an event (``diverged``, ``collapsed``), a stair a rule: the share [G] of replicas it has not met yet."""
     rules = list(next(iter(found.values())))
     figure = Figure()
@@ -28,11 +28,11 @@ def survivals(found: Mapping[str, Mapping[str, Band]], grid: Array, look: Mappin
         axes.set(ylim=(-0.05, 1.05), ylabel=f"share not {event}")
     column[-1].set(xlabel=COST)
     column[-1].set_xlim(0, float(grid[-1]) or 1.0)
-    return svg(figure, title)
+    return figure
 
 
 @styled()
-def path_angles(points: Array, found: Mapping[str, Band], look: Mapping[str, Look], title: str) -> str:
+def path_angles(points: Array, found: Mapping[str, Band], look: Mapping[str, Look]) -> Figure:
     """cos(F(w_a), end - start) [P] at w_a = start + a (end - start), a in points [P]: each rule's middle with its band.
 
     Berard et al. 2020, arXiv:1906.04848: a change of sign at a = 1 is attraction, a bump there rotation.
@@ -51,4 +51,4 @@ def path_angles(points: Array, found: Mapping[str, Band], look: Mapping[str, Loo
     margin = 0.06 * (high - low) or 0.1
     axes.set(xlim=(points[0], points[-1]), ylim=(low - margin, high + margin))
     axes.set(xlabel="place between the start (0) and the end (1) of training", ylabel="cosine of field and path")
-    return svg(figure, title)
+    return figure

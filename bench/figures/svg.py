@@ -57,8 +57,9 @@ def styled() -> Iterator[None]:
         yield
 
 
+@styled()
 def svg(figure: Figure, title: str) -> str:
-    """The figure as text, to be called where it is styled; ``title`` tells those who do not see it what it shows."""
+    """The figure as text; ``title`` tells those who do not see it what it shows."""
     sink = io.BytesIO()
     figure.set_dpi(DPI)
     if any(axes.get_aspect() != "auto" for axes in figure.axes):

@@ -1,4 +1,4 @@
-"""The report's pictures of what a rule does: trajectories in the plane, samples; arrays in, SVG out."""
+"""The report's pictures of what a rule does: trajectories in the plane, samples; arrays in, a figure out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures import Array, Look, lines
-from bench.svg import styled, svg
+from bench.figures.panels import Array, Look, lines
+from bench.figures.svg import styled
 
 FULL = 11.0  # inches of a figure that spans the page
 ACROSS = 6  # images along a side of a sheet
@@ -39,8 +39,8 @@ def _grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tup
 
 @styled()
 def trajectories(
-    paths: Mapping[str, Array], look: Mapping[str, Look], solution: Array | None, field: Field | None, title: str
-) -> str:
+    paths: Mapping[str, Array], look: Mapping[str, Look], solution: Array | None, field: Field | None
+) -> Figure:
     """One panel a rule: paths [T, S, 2] from their starts (rings), early faint, late strong; the solution a cross."""
     centre, reach = square(paths, solution)
     figure, panels = _grid(len(paths), height=0.2)
@@ -58,7 +58,7 @@ def trajectories(
         axes.spines[:].set_visible(True)
     figure.supxlabel("generator, or x", fontsize="medium")
     figure.supylabel("discriminator, or y", fontsize="medium")
-    return svg(figure, title)
+    return figure
 
 
 def square(paths: Mapping[str, Array], solution: Array | None) -> tuple[Array, float]:
@@ -88,7 +88,7 @@ def _arrows(field: Field) -> Array:
 
 
 @styled()
-def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look: Mapping[str, Look], title: str) -> str:
+def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look: Mapping[str, Look]) -> Figure:
     """Samples in the plane: one row a rule, costs [K] and points [K, N, 2] from start to end over the modes [M, 2]."""
     columns = max(len(cost) for cost, _ in frames.values())
     reference = modes if modes is not None else np.concatenate([points[-1] for _, points in frames.values()])
@@ -111,11 +111,11 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
             axes.spines[:].set_visible(False)
             axes.patch.set(edgecolor="#c9c9c4", linewidth=0.8)
         row[0].set_ylabel(lines(rule, 18), fontsize="small")
-    return svg(figure, title)
+    return figure
 
 
 @styled()
-def images(real: Array | None, found: Mapping[str, tuple[Array, Array]], title: str) -> str:
+def images(real: Array | None, found: Mapping[str, tuple[Array, Array]]) -> Figure:
     """Sheets of images [N, height, width] in [-1, 1], ink black on white; [..., 3] in colour.
 
     A row a rule: costs [K] and images [K, N, ...]; above them real ones.
@@ -137,7 +137,7 @@ def images(real: Array | None, found: Mapping[str, tuple[Array, Array]], title: 
         for axes, cost, pictures in zip(row, costs, moments, strict=False):
             _show(axes, pictures)
             axes.set_title(f"cost {cost:g}", fontsize="x-small", pad=2)
-    return svg(figure, title)
+    return figure
 
 
 def _show(axes: Axes, pictures: Array) -> None:

@@ -1,4 +1,4 @@
-"""The report's figures of tuning: what was tried, how it came out, what more trials would buy; arrays in, SVG out."""
+"""The report's figures of tuning: what was tried, how it came out, what more trials would buy."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from bench.figures import HEIGHT, WIDTH, Axis, Look, Range, lines, panel, tick
+from bench.figures.panels import HEIGHT, WIDTH, Axis, Look, Range, lines, panel, tick
+from bench.figures.svg import styled
 from bench.sensitivity import Effort, Trials
-from bench.svg import styled, svg
 
 NUDGE, ROOM = 0.11, 0.7  # octaves between the rules' points at one k, and those that all of them may take
 
 
 @styled()
-def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis, title: str) -> str:
+def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
     """Score against step size while tuning: medians joined, a faint point a seed, the chosen one ringed."""
     lost = {
         rule: np.repeat(t.steps[~t.given_up, 0], np.isnan(t.values[~t.given_up]).sum(axis=1))
@@ -41,11 +41,11 @@ def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
     within.set(axes, "y")
     axes.set(xscale="log", xlabel="step size", ylabel=axis.label)
     tick(axes.xaxis, *axes.get_xlim())
-    return svg(figure, title)
+    return figure
 
 
 @styled()
-def step_pairs(found: Mapping[str, Trials], axis: Axis, title: str) -> str:
+def step_pairs(found: Mapping[str, Trials], axis: Axis) -> Figure:
     """Two step sizes: each trial a point coloured by its median score, failed ones crosses, the chosen one ringed."""
     figure = Figure(figsize=(WIDTH, HEIGHT + 0.3 if len(found) == 1 else 2.6 * len(found)))
     within = Range.of(*(part for trials in found.values() for part in (trials.medians, trials.last)))
@@ -69,11 +69,11 @@ def step_pairs(found: Mapping[str, Trials], axis: Axis, title: str) -> str:
     bar = figure.colorbar(dots, ax=list(column), label=axis.label)
     if within.log:
         tick(bar.ax.yaxis, within.low, within.high)
-    return svg(figure, title)
+    return figure
 
 
 @styled()
-def expected_best(found: Mapping[str, Effort], look: Mapping[str, Look], axis: Axis, title: str) -> str:
+def expected_best(found: Mapping[str, Effort], look: Mapping[str, Look], axis: Axis) -> Figure:
     """The best score against the number of trials, a rule's curve with its band; apart, the best of all as found."""
     figure, axes = panel(list(found), look, dict.fromkeys(found, np.empty(0)), axis)
     good = 2 if axis.better == "higher" else 1  # a band's end at the worse side may be far off: it is cut
@@ -98,4 +98,4 @@ def expected_best(found: Mapping[str, Effort], look: Mapping[str, Look], axis: A
     axes.xaxis.minorticks_off()
     axes.axvline(np.sqrt(most * whole), color="#808080", lw=0.8)
     axes.set(xlabel="number of trials k", ylabel=axis.label)
-    return svg(figure, title)
+    return figure

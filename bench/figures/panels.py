@@ -1,4 +1,4 @@
-"""The report's figures of scores: arrays in, SVG out.
+"""What the report's figures share: arrays in, a figure out.
 
 A rule has one look (colour, dash, marker) in all of them, from a palette that colour-blind readers tell apart (Wong
 2011, Nature Methods 8:441). Bands come computed. Failures are drawn as crosses in a strip of their own at the worse
@@ -18,8 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
-
-from bench.svg import styled, svg
 
 Array = NDArray[np.float64]
 
@@ -58,34 +56,12 @@ class Axis(NamedTuple):
         return f"{self.words}{f' ({self.unit})' if self.unit else ''}, {self.better} is better"
 
 
-class Curve(NamedTuple):
-    """A rule's way through training: costs [T], middle and band [T] (infinite where too many failed), failures [k]."""
-
-    cost: Array
-    middle: Array
-    low: Array
-    high: Array
-    lost: Array
-
-
-class Scores(NamedTuple):
-    """A rule's final scores [seeds], NaN for a failure, in the order of the seeds; their middle and interval."""
-
-    values: Array
-    middle: float
-    low: float
-    high: float
-
-
 def looks(rules: Sequence[str]) -> dict[str, Look]:
     """The look of every rule, by its place in the study."""
     palette = seaborn.color_palette("colorblind").as_hex()
     colours = [*(palette[i] for i in (0, 1, 2, 4, 9, 3, 5, 7)), "#000000", "#44358f"]
     dashes, markers = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))), "os^Dv<P>h"
     return {rule: Look(colours[i % 10], dashes[i % 4], markers[i % 9]) for i, rule in enumerate(rules)}
-
-
-# --- shared parts ----------------------------------------------------------------------------------------------------
 
 
 def _short(name: str, most: int = 44) -> str:
@@ -179,76 +155,13 @@ def panel(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Arr
         strip.plot(lost[rule], np.full(lost[rule].shape, lane), ls="", clip_on=False, **mark)
     strip.set(ylim=(len(lanes) - 0.3, -0.7), yticks=[])
     strip.set_ylabel(axis.failed, rotation=0, ha="right", va="center", fontsize="small")
-    _blank(strip)
+    blank(strip)
     axes.tick_params(labelbottom=True)
     return figure, axes
 
 
-def _blank(strip: Axes) -> None:
+def blank(strip: Axes) -> None:
     strip.set_facecolor(STRIP)
     strip.grid(False)
     strip.spines[:].set_visible(False)
     strip.tick_params(which="both", left=False, bottom=False, labelbottom=False)
-
-
-# --- scores ----------------------------------------------------------------------------------------------------------
-
-
-@styled()
-def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, title: str) -> str:
-    """The score against cost: each rule's middle with its band; a cross where a rule's middle stops being finite."""
-    figure, axes = panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
-    within = Range.of([axis.ceiling], *(part for curve in found.values() for part in curve[1:4]))
-    axes.axhline(axis.ceiling, **CEILING)
-    for i, (rule, curve) in enumerate(found.items()):
-        known = np.isfinite(curve.middle)
-        cost, middle, low, high = curve.cost[known], *(within.inside(part[known]) for part in curve[1:4])
-        colour, dash, marker = look[rule]
-        axes.fill_between(cost, low, high, color=colour, alpha=0.16, lw=0)
-        axes.plot(cost, middle, color=colour, ls=dash, marker=marker, ms=3.6, markevery=(i % 4, 4), lw=1.5)
-        if not known[-1]:
-            axes.plot(cost[-1:], middle[-1:], marker="x", ms=8, mew=2, color=colour, clip_on=False, zorder=5)
-    within.set(axes, "y")
-    axes.set(xlabel=COST, ylabel=axis.label)
-    axes.set_xlim(0, max(float(curve.cost.max()) for curve in found.values()) or 1.0)
-    return svg(figure, title)
-
-
-@styled()
-def final_scores(found: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis, title: str) -> str:
-    """One point a seed, the middle with its interval above, failed seeds as crosses at the worse border."""
-    figure = Figure(figsize=(WIDTH, max(HEIGHT + 0.25, 0.75 + 0.44 * len(found))))
-    failed = [int(np.isnan(scores.values).sum()) for scores in found.values()]
-    axes, strip = _beside(figure, axis) if any(failed) else (figure.subplots(), None)
-    within = Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
-    axes.axvline(axis.ceiling, **CEILING)
-    for place, (rule, scores) in enumerate(found.items()):
-        colour, _, marker = look[rule]
-        spread = place + np.linspace(-0.02, 0.32, len(scores.values))
-        axes.plot(scores.values, spread, ls="", marker=marker, ms=3.6, color=colour, alpha=0.55, mew=0)
-        if np.isfinite([scores.low, scores.high]).any():
-            ends = within.inside([scores.low, scores.high])
-            axes.plot(ends, [place - 0.2] * 2, color=colour, lw=2.4, solid_capstyle="butt")
-        if np.isfinite(scores.middle):
-            axes.plot(scores.middle, place - 0.2, marker="|", ms=9, mew=2.4, color=colour)
-        if strip is not None and failed[place]:
-            across = np.linspace(0.08, 0.92, failed[place]) if failed[place] > 1 else [0.5]
-            strip.plot(across, np.full(failed[place], place + 0.15), ls="", marker="x", ms=3.6, color=colour)
-            words = f"{failed[place]} of {len(scores.values)}"
-            strip.text(0.5, place - 0.2, words, ha="center", va="center", fontsize="small")
-    within.set(axes, "x")
-    axes.set(xlabel=axis.label, ylim=(len(found) - 0.4, -0.6))
-    first = strip if strip is not None and axis.better == "higher" else axes
-    first.set_yticks(range(len(found)), [lines(rule, 22) for rule in found])
-    first.tick_params(axis="y", length=0)
-    return svg(figure, title)
-
-
-def _beside(figure: Figure, axis: Axis) -> tuple[Axes, Axes]:
-    """The axes of the scores, and a strip for failures at the worse side."""
-    right = axis.better == "lower"
-    pair = figure.subplots(1, 2, sharey=True, width_ratios=(1, 0.26) if right else (0.26, 1))
-    axes, strip = (pair[0], pair[1]) if right else (pair[1], pair[0])
-    _blank(strip)
-    strip.set(xlim=(0, 1), xlabel=axis.failed)
-    return axes, strip

@@ -1,0 +1,60 @@
+"""Scores: through training, and at its end seed by seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from bench.figures import scores as figures
+from bench.figures.scores import Curve, Scores
+from bench.sections.scene import Drawing, Scene
+from bench.statistics import bootstrap_rules
+from bench.table import curves, last_evaluations
+
+RESAMPLES = 2000  # of a curve's band
+MEAN = "interquartile mean over the seeds with its 95 % interval"
+
+
+def exhibits(scene: Scene) -> Iterator[Drawing]:
+    """The primary metric against cost, then a point for every seed."""
+    through, axis = _curves(scene), scene.axis
+    crosses = any(curve.lost.size for curve in through.values())
+    lost = f" Crosses: where replicas {axis.failed}; a curve ends where too many did." if crosses else ""
+    points = f" Crosses: replicas that {axis.failed}." if crosses else ""
+    perfect = " Dotted: a perfect sampler." if math.isfinite(axis.ceiling) else ""
+    yield Drawing(
+        "curves",
+        f"{axis.words.capitalize()} on {scene.label} through training: {MEAN}.{perfect}{lost}",
+        figures.curves(through, scene.look, axis),
+    )
+    yield Drawing(
+        "scores",
+        f"Final {axis.words} on {scene.label}: a point a seed; the bar is the {MEAN}.{perfect}{points}",
+        figures.final_scores(_finals(scene), scene.look, axis),
+    )
+
+
+def _curves(scene: Scene) -> dict[str, Curve]:
+    """Each rule's curve; from where a replica failed on it counts as the worst."""
+    report = scene.own[scene.own["phase"] == "report"]
+    ends = report.groupby(["optimizer", "seed"], observed=True)[["outcome", "ended"]].first()
+    by_rule, found = curves(scene.own, scene.metric.name), {}
+    for rule in scene.order:
+        cost, values = by_rule[rule]
+        until = ends.loc[rule].sort_index()
+        end = until["ended"].where(until["outcome"] != "ok", np.inf).to_numpy()
+        counted = np.where(np.isnan(values) | (cost >= end[:, None]), scene.metric.worst, values)
+        found[rule] = Curve(cost, *bootstrap_rules(counted.T, resamples=RESAMPLES), end[np.isfinite(end)])
+    return found
+
+
+def _finals(scene: Scene) -> dict[str, Scores]:
+    """Each rule's final scores, NaN for a failure."""
+    report = scene.own[scene.own["phase"] == "report"]
+    known = last_evaluations(report, scene.metric, ["optimizer", "seed"])["value"].unstack("seed")
+    return {
+        str(rule): Scores(known.loc[rule].to_numpy(float), float(row["iqm"]), float(row["low"]), float(row["high"]))
+        for rule, row in scene.rows.iterrows()
+    }
