@@ -76,6 +76,15 @@ class Constrained(Protocol):
 
 
 @runtime_checkable
+class Explicit(Protocol):
+    """A game that knows its field in closed form, faster than autograd finds it."""
+
+    def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
+        """(grad_0 L_0, grad_1 L_1, ...) at w [R, n], or one player's block and zeros elsewhere; None: ask autograd."""
+        ...
+
+
+@runtime_checkable
 class Solvable(Protocol):
     """A game whose equilibrium is known in closed form."""
 

@@ -7,53 +7,25 @@ which networks play and where the real data come from.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from bench.backward import closed, forward, gradient, weighed
 from bench.collapse import Collapse, of_modes
 from bench.contracts import Batch, Game
 from bench.extractors import Extractor, extractor
-from bench.losses import LOSSES, Loss
+from bench.losses import LOSSES, Loss, Slopes
 from bench.networks import MLP, Network
 from bench.randomness import BLOCK, GRAIN, integers, normal, uniform
+from bench.regularisers import REGULARISERS, Regulariser, gradient_penalty
 from bench.spelling import SpecError, nearest
 
 SAMPLES = "samples"  # the stream that judged samples come from: training never sees it
 GENERATOR, DISCRIMINATOR = 0, 1
-Critic = Callable[[Tensor], Tensor]
-
-
-def _slope(critic: Critic, points: Tensor) -> Tensor:
-    """grad D at points [R, ..., batch], differentiable: [R, features, batch]."""
-    with torch.enable_grad():
-        at = points.detach().requires_grad_(True)
-        (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
-    return slope.flatten(1, -2)
-
-
-def r1(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """mean ||grad D(x)||^2 / 2 over real x (Mescheder et al. 2018, arXiv:1801.04406)."""
-    return _slope(critic, real).square().sum(1).mean(1) / 2
-
-
-def r2(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """mean ||grad D(x)||^2 / 2 over generated x (Mescheder et al. 2018, arXiv:1801.04406)."""
-    return _slope(critic, fake).square().sum(1).mean(1) / 2
-
-
-def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """mean (||grad D(x)|| - 1)^2 over x between real and generated (Gulrajani et al. 2017, arXiv:1704.00028)."""
-    between = mix.view(len(mix), *[1] * (real.ndim - 2), -1)
-    slope = _slope(critic, between * real + (1 - between) * fake)
-    return ((slope.square().sum(1) + 1e-12).sqrt() - 1).square().mean(1)
-
-
-Regulariser = Callable[[Critic, Tensor, Tensor, Tensor], Tensor]
-REGULARISERS: dict[str, Regulariser | None] = {"none": None, "r1": r1, "r2": r2, "gradient-penalty": gradient_penalty}
+OWN = ("losses", "own_loss", "_fake", "_logits")  # a game that has others has another field
 
 
 @dataclass(frozen=True)
@@ -167,9 +139,46 @@ class GAN(Game):
         logits = self._logits(players, batch, self._fake(players, batch))
         return self._loss.generator(logits, logits)
 
+    @cached_property
+    def _closed(self) -> tuple[MLP, MLP, Slopes] | None:
+        """What the field is known of in closed form: two perceptrons and a loss, used as they are here."""
+        players, slopes = [net for net in (self.generator, self.discriminator) if closed(net)], self._loss.slopes
+        own = all(getattr(type(self), name) is getattr(GAN, name) for name in OWN)
+        if len(players) < 2 or slopes is None or self._regulariser[0] is not None or not own:
+            return None
+        return players[GENERATOR], players[DISCRIMINATOR], slopes
+
+    def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
+        """Both players' gradients by one backward pass of the discriminator's logits."""
+        if self._closed is None:
+            return None
+        assert batch is not None
+        generator, discriminator, slopes = self._closed
+        players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
+        made = forward(generator, players[GENERATOR], self._told(batch["latent"], batch))
+        halves = [self._told(self._noisy(made.out, "fake", batch), batch)]
+        if player != GENERATOR:
+            halves.insert(0, self._told(self._noisy(batch["real"], "real", batch), batch))
+        judged = forward(discriminator, players[DISCRIMINATOR], torch.cat(halves, 2))
+        logits = judged.out.chunk(len(halves), 2)
+        *by_logits, gain = slopes(logits[0], logits[-1])
+        found = judged.backward(torch.ones_like(judged.out))
+        blocks = [torch.zeros_like(part) for part in players[:DISCRIMINATOR]]
+        if player != DISCRIMINATOR:
+            along = judged.by_input(found[0][..., -self.batch_size :])[:, : made.out.shape[1]]
+            blocks = gradient(made, made.backward(along * (gain / self.batch_size)))
+        if player != GENERATOR:
+            blocks += weighed(judged, found, torch.cat(by_logits, 2) / self.batch_size)
+        else:
+            blocks.append(torch.zeros_like(players[DISCRIMINATOR]))
+        return torch.cat(blocks, 1)
+
+    def _told(self, samples: Tensor, batch: Batch) -> Tensor:
+        """Points, or latents, with their classes beside them: [R, features, batch]."""
+        return torch.cat([samples, batch["class"]], 1) if self.conditional else samples
+
     def _fake(self, players: tuple[Tensor, ...], batch: Batch) -> Tensor:
-        told = [batch["class"]] if self.conditional else []
-        return self._noisy(self.generator(players[GENERATOR], torch.cat([batch["latent"], *told], 1)), "fake", batch)
+        return self._noisy(self.generator(players[GENERATOR], self._told(batch["latent"], batch)), "fake", batch)
 
     def _noisy(self, samples: Tensor, side: str, batch: Batch) -> Tensor:
         return samples + batch[f"{side} noise"] if self.noise else samples

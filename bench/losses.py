@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 Function = Callable[[Tensor, Tensor], Tensor]
+Slopes = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,15 @@ class Loss:
         clip: bound on the discriminator's parameters after every step; 0 for none.
         regulariser: what the loss is published with.
         gamma: the regulariser's weight there.
+        slopes: derivatives by the logits, (discriminator's by real, by fake, generator's by fake), each [R, batch] and
+            for a batch of 1; None where the generator's loss is relative.
         source: authors, year, arXiv id.
     """
 
     generator: Function
     discriminator: Function
     source: str
+    slopes: Slopes | None = None
     relative: bool = False
     clip: float = 0.0
     regulariser: str = "none"
@@ -52,28 +57,53 @@ def _critic(real: Tensor, fake: Tensor) -> Tensor:
     return fake.mean(1) - real.mean(1)
 
 
+def _critic_slopes(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    one = torch.ones_like(fake)
+    return -one, one, -one
+
+
+def _minimax_slopes(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    believed = fake.sigmoid()
+    return real.sigmoid() - 1, believed, -believed
+
+
+def _non_saturating_slopes(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    believed = fake.sigmoid()
+    return real.sigmoid() - 1, believed, believed - 1
+
+
+def _hinge_slopes(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return -(real < 1).to(real), (fake > -1).to(fake), -torch.ones_like(fake)
+
+
 LOSSES: dict[str, Loss] = {
     "minimax": Loss(
-        lambda real, fake: -softplus(fake).mean(1), _cross_entropy, "Goodfellow et al. 2014, arXiv:1406.2661, eq. 1"
+        lambda real, fake: -softplus(fake).mean(1), _cross_entropy, "Goodfellow et al. 2014, arXiv:1406.2661, eq. 1",
+        _minimax_slopes,
     ),
     "non-saturating": Loss(
-        lambda real, fake: softplus(-fake).mean(1), _cross_entropy, "Goodfellow et al. 2014, arXiv:1406.2661, section 3"
+        lambda real, fake: softplus(-fake).mean(1), _cross_entropy,
+        "Goodfellow et al. 2014, arXiv:1406.2661, section 3",
+        _non_saturating_slopes,
     ),
     "wgan": Loss(
-        lambda real, fake: -fake.mean(1), _critic, "Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875", clip=0.01
+        lambda real, fake: -fake.mean(1), _critic, "Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875",
+        _critic_slopes, clip=0.01,
     ),
     "wgan-gp": Loss(
         lambda real, fake: -fake.mean(1), _critic, "Gulrajani et al. 2017, arXiv:1704.00028",
-        regulariser="gradient-penalty", gamma=10.0,
+        _critic_slopes, regulariser="gradient-penalty", gamma=10.0,
     ),
     "hinge": Loss(
         lambda real, fake: -fake.mean(1), lambda real, fake: relu(1 - real).mean(1) + relu(1 + fake).mean(1),
         "Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957",
+        _hinge_slopes,
     ),
     "lsgan": Loss(
         lambda real, fake: (fake - 1).square().mean(1) / 2,
         lambda real, fake: ((real - 1).square().mean(1) + fake.square().mean(1)) / 2,
         "Mao et al. 2017, arXiv:1611.04076",
+        lambda real, fake: (real - 1, fake, fake - 1),
     ),
     "relativistic": Loss(
         lambda real, fake: _relativistic(fake, real), _relativistic, "Jolicoeur-Martineau 2018, arXiv:1807.00734",

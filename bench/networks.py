@@ -110,3 +110,8 @@ class MLP(Network):
         given = {"layers": tuple(layers), "spectral": spectral, "widths": widths, "activation": activation}
         for name, value in (given | {"output": output, "sd": 0.0}).items():
             object.__setattr__(self, name, value)
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, int]]:
+        """(fan in, fan out) of every layer."""
+        return list(pairwise(self.widths))

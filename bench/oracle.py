@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.contracts import Attainable, Batch, Game, Generative
+from bench.contracts import Attainable, Batch, Explicit, Game, Generative
 from bench.stability import running_average
 
 PRODUCT_COST = 2.0
@@ -74,6 +74,12 @@ class Oracle:
 
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
         """F(w): [R, n] -> [R, n]; with ``player``, that player's block and zeros elsewhere."""
+        if isinstance(self.game, Explicit):
+            with torch.no_grad():
+                field = self.game.field(w, self.batch(w), player)
+            if field is not None:
+                self.gradients += 1 if player is None else 1 / len(self.blocks)
+                return field
         return self._gradients(w, player, cross=False)
 
     def cross(self, w: Tensor) -> Tensor:

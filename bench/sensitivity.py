@@ -24,6 +24,7 @@ from bench.statistics import (
     choice_stability,
     expected_best_curve,
     good_band_interval,
+    interquartile_mean,
     stratified_bootstrap,
 )
 from bench.table import final_scores, last_evaluations, values_of
@@ -138,9 +139,9 @@ def _spreading(study: Study, dimensions: int) -> list[int]:
 def tuning(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
     """A row for each game and each rule that was tuned on it, once its values are frozen.
 
-    ``choice_changes`` is a share of the resamples of the seeds that decided, those of the re-ranking; ``best_of_k`` is
-    in `effort`, ``best_of_all`` beside it. ``saved`` is the share of the granted cost that failures and trials given up
-    early left; what does not apply is NaN.
+    ``choice_changes`` is a share of the resamples of the seeds that decided, the finalists' first and fresh ones;
+    ``best_of_k`` is in `effort`, ``best_of_all`` beside it. ``saved`` is the share of the granted cost that failures
+    and trials given up early left; what does not apply is NaN.
     """
     asked, rows = Study.model_construct(**study), []
     for game in study["games"]:
@@ -180,16 +181,20 @@ def _width(trials: Trials, metric: NamedMetric) -> Interval:
 def _changes(own: pd.DataFrame, trials: Trials, metric: NamedMetric) -> float:
     """Share of the resamples of the seeds that decided which would choose another trial; NaN where nothing was chosen.
 
-    Those are the fresh seeds of the finalists, or all trials' seeds where every finalist failed on its fresh ones.
+    Those are all seeds of the finalists, or the first of all trials where every finalist failed on its fresh ones.
     """
+    first = np.where(np.isnan(trials.values), metric.worst, trials.values)
     fresh = final_scores(own[own["phase"] == "rerank"], metric, ["trial", "seed"]).unstack("seed").fillna(metric.worst)
-    for numbers, scores in ((fresh.index, fresh.to_numpy(float)), (trials.numbers, trials.scores(metric))):
-        if not len(scores) or not np.isfinite(np.median(scores, axis=1)).any():
+    places = np.searchsorted(trials.numbers, fresh.index)
+    for kept, scores in (
+        (places, np.concatenate([first[places], fresh.to_numpy(float)], axis=1)),
+        (np.arange(len(first)), trials.scores(metric)),
+    ):
+        if not len(scores) or not np.isfinite(interquartile_mean(scores)).any():
             continue
-        steps = trials.steps[np.searchsorted(trials.numbers, numbers)]
-        places = [place for place, step in enumerate(steps) if tuple(step) == trials.chosen]
-        if places and scores.shape[1] > 1:
-            return choice_stability(scores, places[0], metric.better == "higher")
+        chosen = [place for place, step in enumerate(trials.steps[kept]) if tuple(step) == trials.chosen]
+        if chosen and first.shape[1] > 1:
+            return choice_stability(scores, chosen[0], metric.better == "higher")
         break
     return float("nan")
 

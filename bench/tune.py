@@ -1,9 +1,9 @@
 """Tuning: every rule gets the same number of trials, cost a trial and tuning seeds, and what is chosen is frozen.
 
 A trial's value is the median over its tuning seeds of the game's primary metric, a failed replica counting as the
-worst. All trials of a stage and all tuning seeds train as one stack. The best RERANKED trials are trained again on
-tuning seeds of their own, and the best there is chosen, so that a lucky draw does not win. Where trials go,
-`bench.search` says; which are given up early, `bench.pruning`.
+worst. All trials of a round and all tuning seeds train as one stack. The best RERANKED trials are trained again on
+tuning seeds of their own, and what is best on all their seeds is chosen, so that a lucky draw does not win. Where
+trials go, `bench.search` says; which are given up early, `bench.pruning`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bench.pruning import KEPT as RERANKED
 from bench.registry import get_game, get_metric, get_rule
 from bench.search import BATCH, Point, Space, Trial, best, propose, rounds, sampled
 from bench.spec import Study
+from bench.statistics import interquartile_mean
 from bench.table import final_scores
 
 MARKS = 5  # evaluations of a tuning replica
@@ -61,6 +62,7 @@ class _Tuning:
         self.metric = get_metric(get_game(contest.game).score)
         self.tried: list[Trial] = []
         self.curves: list[np.ndarray] = []  # of each trial: [marks, seeds]
+        self.finals: list[np.ndarray] = []  # of each trial: [seeds]
         self.left, self.spread, self.asked = self._rounds(), 0, list[Point]()
 
     def _rounds(self) -> list[list[tuple[bool, int, int]]]:
@@ -108,6 +110,7 @@ class _Tuning:
             self.curves.append(curve)
             stopped = bool(ended.loc[number].any())
             value = float(np.median(curve[~np.isnan(curve).all(axis=1)][-1] if stopped else finals.loc[number]))
+            self.finals.append(finals.loc[number].to_numpy(float))
             self.tried.append(Trial(point, value, stopped))
 
     @property
@@ -119,16 +122,18 @@ class _Tuning:
     def rerank(self) -> list[Chunk]:
         """The finalists on tuning seeds that none of them was found with."""
         points = [(i, self.tried[i].point) for i in self.finalists]
-        return self.contest.chunks(list(self._rows(points, 1)), "rerank", 1)
+        return self.contest.chunks(list(self._rows(points, 1)), "rerank", MARKS)
 
     def chosen(self, records: pd.DataFrame) -> int | None:
-        """The finalist with the best median over its fresh seeds; None where no trial ever came through.
+        """The finalist with the best interquartile mean over all its seeds; None where no trial ever came through.
 
-        Where finalists tie, or all fail this time, it is the one that stood better before.
+        On so few seeds it is firmer than a median, and those that a trial was found with tell of it too. Where
+        finalists tie, or all fail this time, it is the one that stood better before.
         """
-        fresh = self.metric.sign * final_scores(records, self.metric, ["trial", "seed"]).groupby("trial").median()
-        order = sorted(self.finalists, key=lambda i: fresh[i])
-        return order[0] if math.isfinite(fresh[order[0]]) else next(iter(best(self.tried, 1)), None)
+        fresh = (self.metric.sign * final_scores(records, self.metric, ["trial", "seed"])).unstack("seed")
+        means = [float(interquartile_mean([*self.finals[i], *fresh.loc[i]])) for i in self.finalists]
+        place = int(np.argmin(means))
+        return self.finalists[place] if math.isfinite(means[place]) else next(iter(best(self.tried, 1)), None)
 
 
 def _curve(own: pd.DataFrame, sign: float) -> np.ndarray:

@@ -21,6 +21,7 @@ from bench import search
 from bench.contracts import Coefficient, Decay, Epsilon, Fraction, Hyperparameter, Momentum, StepSize
 from bench.search import Point, Space, Trial, best, propose, rounds, sampled, stages
 from bench.spelling import SpecError
+from bench.statistics import interquartile_mean
 
 Array = NDArray[np.float64]
 Score = Callable[[Point], float]
@@ -339,7 +340,7 @@ class Trainings:
         finalists = best(tried, RERANKED if rerank else 1)
         if not finalists:
             return WORST
-        again = {i: float(np.median(self.scores(tried[i].point, i)[SEEDS:])) for i in finalists}
+        again = {i: float(interquartile_mean(self.scores(tried[i].point, i))) for i in finalists}
         chosen = min(finalists, key=lambda i: again[i]) if rerank else finalists[0]
         chosen = chosen if math.isfinite(again[chosen]) else finalists[0]
         return float(self.land.truth(np.log10(list(tried[chosen].point.values())))) - self.land.least

@@ -1,0 +1,103 @@
+"""The field in closed form is what autograd finds: in float64, for every loss, network and player."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.backward import SLOPES, closed
+from bench.games.ring8 import Ring8
+from bench.gan import DISCRIMINATOR, GENERATOR
+from bench.layers import ACTIVATIONS
+from bench.losses import LOSSES
+from bench.networks import MLP, Network
+from bench.oracle import Oracle
+from bench.registry import get_game
+
+R = 4
+CLOSED = [name for name, loss in LOSSES.items() if loss.slopes is not None]
+
+
+def oracle(game: Ring8) -> tuple[Oracle, Tensor]:
+    """An oracle on a minibatch of float64, and where the players start."""
+    seeds = torch.arange(R)
+    F, batch = Oracle(game, seeds), game.batch(seeds, 3)
+    F._batch, F._drawn = {key: value.double() for key, value in batch.items()}, True
+    return F, game.init(seeds).double()
+
+
+@pytest.mark.parametrize("player", [None, GENERATOR, DISCRIMINATOR])
+@pytest.mark.parametrize("keys", ["", "noise=0.1", "depth=3,width=48", "depth=1,batch_size=16,latent=5"])
+@pytest.mark.parametrize("loss", CLOSED)
+def test_it_is_what_autograd_finds(loss: str, keys: str, player: int | None) -> None:
+    game = get_game(f"ring8[loss={loss},regulariser=none{',' * bool(keys)}{keys}]")
+    F, w = oracle(game)
+    found = game.field(w, F.batch(w), player)
+    torch.testing.assert_close(found, F._gradients(w, player, cross=False), rtol=1e-12, atol=1e-15)
+
+
+@dataclass(frozen=True)
+class Bent(Ring8):
+    """Ring8 with other activations."""
+
+    name = "bent"
+    between: str = "relu"
+    output: str = "none"
+
+    @property
+    def generator(self) -> Network:
+        return MLP((self.latent, self.width, 2), self.between, self.output)
+
+    @property
+    def discriminator(self) -> Network:
+        return MLP((2, self.width, self.width, 1), self.between, self.output)
+
+
+@pytest.mark.parametrize("output", ["none", "tanh"])
+@pytest.mark.parametrize("between", SLOPES)
+def test_every_activation_that_it_knows(between: str, output: str) -> None:
+    game = Bent(between=between, output=output)
+    F, w = oracle(game)
+    found = game.field(w, F.batch(w), None)
+    torch.testing.assert_close(found, F._gradients(w, None, cross=False), rtol=1e-12, atol=1e-15)
+    assert SLOPES.keys() <= ACTIVATIONS.keys()
+
+
+@dataclass(frozen=True)
+class Doubled(Ring8):
+    """Ring8 with a loss of its own."""
+
+    name = "doubled"
+
+    def losses(self, players: tuple[Tensor, ...], batch: object) -> tuple[Tensor, ...]:
+        return tuple(2 * loss for loss in super().losses(players, batch))  # type: ignore[arg-type]
+
+
+def test_a_game_with_a_loss_of_its_own_is_left_to_autograd() -> None:
+    (mine, w), (plain, _) = oracle(Doubled()), oracle(Ring8())
+    assert mine.game.field(w, mine.batch(w), None) is None  # type: ignore[attr-defined]
+    torch.testing.assert_close(mine(w), 2 * plain(w), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("keys", ["spectral=true", "loss=relativistic", "regulariser=r1", "loss=wgan-gp"])
+def test_what_it_does_not_know_is_left_to_autograd(keys: str) -> None:
+    game = get_game(f"ring8[{keys}]")
+    F, w = oracle(game)
+    assert game.field(w, F.batch(w), None) is None
+    assert F(w).shape == w.shape
+
+
+def test_it_counts_as_autograd_does() -> None:
+    F, w = oracle(Ring8())
+    F(w), F(w, GENERATOR), F(w, DISCRIMINATOR)
+    assert F.cost == 2
+
+
+def test_only_perceptrons_are_closed() -> None:
+    assert closed(MLP((2, 3, 1)))
+    assert not closed(MLP((2, 3, 1), spectral=True))
+    assert not closed(MLP((2, 3, 1), "silu"))
+    assert not closed(Network())
