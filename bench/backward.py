@@ -54,14 +54,15 @@ class Trace:
         after, g = [*self.seen[1:], self.out], along
         found = [along] * len(after)
         for i in reversed(range(len(after))):
-            found[i] = g = self._slope(i)(g, after[i])
+            found[i] = g = self.slope(i)(g, after[i])
             if i and g.shape[1] == 1:  # a product over one number is slow
                 g = self.weights[i].transpose(1, 2) * g
             elif i:
                 g = self.weights[i].transpose(1, 2) @ g
         return found
 
-    def _slope(self, layer: int) -> Slope:
+    def slope(self, layer: int) -> Slope:
+        """How a layer's activation passes a derivative on."""
         last = layer == len(self.weights) - 1
         return SLOPES[self.network.output if last else self.network.activation]
 
@@ -74,6 +75,11 @@ def closed(network: Network) -> TypeIs[MLP]:
     """Whether a network is a perceptron that this module knows the backward pass of."""
     plain = type(network) is MLP and not network.spectral
     return plain and {network.activation, network.output} <= SLOPES.keys()  # type: ignore[attr-defined]
+
+
+def piecewise_linear(network: MLP) -> bool:
+    """Whether the slope of the output by the input is a product of weights and of ones and constants."""
+    return {network.activation, network.output} <= {"relu", "leaky-relu", "none"}
 
 
 def forward(network: MLP, parameters: Tensor, h: Tensor) -> Trace:
@@ -108,6 +114,24 @@ def weighed(trace: Trace, found: list[Tensor], weight: Tensor) -> list[Tensor]:
             own = g * weight
             blocks += _padded(own @ h.transpose(1, 2)) + _padded(own.sum(2))
     return blocks
+
+
+def slope_gradient(trace: Trace, by_slope: Callable[[Tensor], Tensor], features: int) -> Tensor:
+    """The gradient by the parameters, [R, size], of a function of the slope of one output by the first features.
+
+    The slope of a piecewise linear network is linear in each weight matrix: what stands on its left comes from the
+    output as in a backward pass, what stands on its right from the input as in a forward pass. ``by_slope`` is the
+    function's derivative, [R, features, batch] -> the same.
+    """
+    found = trace.backward(torch.ones_like(trace.out))
+    right = by_slope(trace.by_input(found[0])[:, :features])
+    after, blocks = [*trace.seen[1:], trace.out], []
+    for i, (left, weight) in enumerate(zip(found, trace.weights, strict=True)):
+        by_weight = torch.zeros_like(weight)
+        by_weight[..., : right.shape[1]] = left @ right.transpose(1, 2)
+        blocks += _padded(by_weight) + _padded(torch.zeros_like(weight[..., 0]))
+        right = trace.slope(i)(weight[..., : right.shape[1]] @ right, after[i])
+    return torch.cat(blocks, 1)
 
 
 def _padded(block: Tensor) -> list[Tensor]:

@@ -13,14 +13,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from bench.backward import closed, forward, gradient, weighed
+from bench.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
 from bench.collapse import Collapse, of_modes
 from bench.contracts import Batch, Game
 from bench.extractors import Extractor, extractor
 from bench.losses import LOSSES, Loss, Slopes
 from bench.networks import MLP, Network
 from bench.randomness import BLOCK, GRAIN, integers, normal, uniform
-from bench.regularisers import REGULARISERS, Regulariser, gradient_penalty
+from bench.regularisers import REGULARISERS, Regulariser
 from bench.spelling import SpecError, nearest
 
 SAMPLES = "samples"  # the stream that judged samples come from: training never sees it
@@ -112,7 +112,7 @@ class GAN(Game):
         if self.noise:
             for side in ("real", "fake"):
                 found[f"{side} noise"] = self.noise * normal(seeds, f"{side} noise", draw, tuple(real.shape[1:]))
-        if self._regulariser[0] is gradient_penalty:
+        if self._regulariser[0] is not None and self._regulariser[0].mixes:
             found["mix"] = uniform(seeds, "mix", draw, (self.batch_size,))
         return found
 
@@ -144,7 +144,9 @@ class GAN(Game):
         """What the field is known of in closed form: two perceptrons and a loss, used as they are here."""
         players, slopes = [net for net in (self.generator, self.discriminator) if closed(net)], self._loss.slopes
         own = all(getattr(type(self), name) is getattr(GAN, name) for name in OWN)
-        if len(players) < 2 or slopes is None or self._regulariser[0] is not None or not own:
+        if len(players) < 2 or slopes is None or not own:
+            return None
+        if self._regulariser[0] is not None and not piecewise_linear(players[DISCRIMINATOR]):
             return None
         return players[GENERATOR], players[DISCRIMINATOR], slopes
 
@@ -153,7 +155,7 @@ class GAN(Game):
         if self._closed is None:
             return None
         assert batch is not None
-        generator, discriminator, slopes = self._closed
+        generator, discriminator, by_logits_of = self._closed
         players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
         made = forward(generator, players[GENERATOR], self._told(batch["latent"], batch))
         halves = [self._told(self._noisy(made.out, "fake", batch), batch)]
@@ -161,17 +163,22 @@ class GAN(Game):
             halves.insert(0, self._told(self._noisy(batch["real"], "real", batch), batch))
         judged = forward(discriminator, players[DISCRIMINATOR], torch.cat(halves, 2))
         logits = judged.out.chunk(len(halves), 2)
-        *by_logits, gain = slopes(logits[0], logits[-1])
+        *by_logits, gain = by_logits_of(logits[0], logits[-1])
         found = judged.backward(torch.ones_like(judged.out))
         blocks = [torch.zeros_like(part) for part in players[:DISCRIMINATOR]]
         if player != DISCRIMINATOR:
             along = judged.by_input(found[0][..., -self.batch_size :])[:, : made.out.shape[1]]
             blocks = gradient(made, made.backward(along * (gain / self.batch_size)))
-        if player != GENERATOR:
-            blocks += weighed(judged, found, torch.cat(by_logits, 2) / self.batch_size)
-        else:
-            blocks.append(torch.zeros_like(players[DISCRIMINATOR]))
-        return torch.cat(blocks, 1)
+        if player == GENERATOR:
+            return torch.cat([*blocks, torch.zeros_like(players[DISCRIMINATOR])], 1)
+        own = torch.cat(weighed(judged, found, torch.cat(by_logits, 2) / self.batch_size), 1)
+        regulariser, gamma = self._regulariser
+        if regulariser is not None:
+            fake = halves[-1][:, : made.out.shape[1]]
+            at = self._told(regulariser.points(batch["real"], fake, batch.get("mix", fake)), batch)
+            slopes = forward(discriminator, players[DISCRIMINATOR], at)
+            own += gamma / self.batch_size * slope_gradient(slopes, regulariser.by_slope, fake.shape[1])
+        return torch.cat([*blocks, own], 1)
 
     def _told(self, samples: Tensor, batch: Batch) -> Tensor:
         """Points, or latents, with their classes beside them: [R, features, batch]."""
@@ -196,8 +203,8 @@ class GAN(Game):
         regulariser, gamma = self._regulariser
         if regulariser is None:
             return fake.new_zeros(len(fake))
-        mix = batch.get("mix", fake)
-        return gamma * regulariser(lambda x: self._logits(players, batch, x), batch["real"], fake.detach(), mix)
+        at = regulariser.points(batch["real"], fake.detach(), batch.get("mix", fake))
+        return gamma * regulariser(lambda x: self._logits(players, batch, x), at)
 
     def project(self, w: Tensor) -> Tensor:
         """WGAN's weight clipping of the discriminator; others are left as they are."""

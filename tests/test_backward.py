@@ -16,6 +16,7 @@ from bench.losses import LOSSES
 from bench.networks import MLP, Network
 from bench.oracle import Oracle
 from bench.registry import get_game
+from bench.regularisers import REGULARISERS
 
 R = 4
 CLOSED = [name for name, loss in LOSSES.items() if loss.slopes is not None]
@@ -82,7 +83,23 @@ def test_a_game_with_a_loss_of_its_own_is_left_to_autograd() -> None:
     torch.testing.assert_close(mine(w), 2 * plain(w), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("keys", ["spectral=true", "loss=relativistic", "regulariser=r1", "loss=wgan-gp"])
+@pytest.mark.parametrize("player", [None, GENERATOR, DISCRIMINATOR])
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("regulariser", [name for name in REGULARISERS if name != "none"])
+def test_penalties_on_slopes(regulariser: str, noise: float, player: int | None) -> None:
+    game = get_game(f"ring8[regulariser={regulariser},gamma=3,noise={noise}]")
+    F, w = oracle(game)
+    found = game.field(w, F.batch(w), player)
+    torch.testing.assert_close(found, F._gradients(w, player, cross=False), rtol=1e-11, atol=1e-14)
+
+
+def test_a_penalty_on_a_bent_network_is_left_to_autograd() -> None:
+    game = Bent(between="tanh", regulariser="r1")
+    F, w = oracle(game)
+    assert game.field(w, F.batch(w), None) is None
+
+
+@pytest.mark.parametrize("keys", ["spectral=true", "loss=relativistic"])
 def test_what_it_does_not_know_is_left_to_autograd(keys: str) -> None:
     game = get_game(f"ring8[{keys}]")
     F, w = oracle(game)

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from bench.execute import execute
-from bench.gan import GAN, REGULARISERS
+from bench.gan import GAN
 from bench.laws import GAME_LAWS, cost_is_declared, replicas_do_not_touch, step_is_pure
 from bench.losses import LOSSES
 from bench.networks import MLP
 from bench.oracle import Oracle
 from bench.plan import Contest, Row
 from bench.registry import get_game, get_rule
+from bench.regularisers import REGULARISERS
 from bench.spelling import SpecError
 
 TINY = "ring8[width=16,batch_size=16,latent=4,"
