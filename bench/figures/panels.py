@@ -17,6 +17,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
@@ -25,6 +26,7 @@ COST = "cost (gradient evaluations)"
 WIDTH = 5.4  # inches of a figure that stands beside another
 HEIGHT = 3.1
 LANE = 0.13  # inches of a rule's lane in the strip of failures
+FEW = 3  # decades of an axis that has ticks between them
 DECADES = 16  # as many as float64 has digits
 MARK = 3.6  # points of a marker; one size, so that a figure holds its shape once
 STRIP = "#8080801c"
@@ -156,6 +158,9 @@ def tick(axis: Any, low: float, high: float) -> None:
         return f"{value:g}" if plain else f"10{str(round(np.log10(value))).translate(powers)}"
 
     axis.set_major_formatter(label)
+    if decades > FEW:
+        axis.set_minor_locator(NullLocator())  # too many to be seen, and each takes its time
+        return
     axis.set_minor_formatter(lambda value, at: label(value, at) if plain and int(f"{value:e}"[0]) in between else "")
 
 
