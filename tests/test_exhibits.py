@@ -374,3 +374,16 @@ def test_bars_of_step_sizes_go_from_the_best_seed_to_the_worst():
     x, y = tuning._bars(np.array([0.1, 1.0, 10.0]), values)
     np.testing.assert_array_equal(x, [0.1, 0.1, 0.1, 1, 1, 1])
     np.testing.assert_array_equal(y, [1, 3, math.nan, 4, 5, math.nan])
+
+
+def test_the_grid_of_an_axis_is_one_path():
+    figure = target_figures.profiles({"a": STAIR}, GRID, looks(["a"]), "cost", "share")
+    drawn = svg(figure, "title")
+    (axes,) = figure.axes
+    grids = re.findall(r'<path d="([^"]*)"[^>]*stroke:#e4e4e0', drawn)
+    shown = [sum(low <= at <= high for at in ticks) for ticks, (low, high) in (
+        (axes.get_xticks(), axes.get_xlim()), (axes.get_yticks(), axes.get_ylim()))]  # fmt: skip
+    assert [path.count("m") for path in grids] == shown
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert {"0.0", "0.2", "1.0", "0", "30", "cost", "share"} <= set(words)
+    assert len(words) == len(set(words)) == sum(shown) + 3  # ticks, two labels, one rule

@@ -42,10 +42,8 @@ def across(found: pd.DataFrame, records: pd.DataFrame, look: dict[str, Look], st
     bands = {rule: Band(*(part[i] for part in band)) for i, rule in enumerate(rules)}
     caption = f"Performance profile over {len(games)} games: share of games, seeds and {len(SHARES)} targets that a "
     caption += "rule has met by each share of a game's budget, with its 95 % bootstrap interval over the seeds of each "
-    caption += (
-        f"game. The targets are {SHARES[0]:.0%} to {SHARES[-1]:.0%} of the way from the start to the best rule's "
-    )
-    caption += "final score on that game, or to a millionth of the start. A replica that failed meets none."
+    caption += f"game. The targets are {100 * SHARES[0]:g} to {100 * SHARES[-1]:g} % of the way from the start to the "
+    caption += "best rule's final score on that game, or to a millionth of the start. A replica that failed meets none."
     without = [game for game in study["games"] if game not in games]
     left_out = [rule for rule in study["optimizers"] if rule not in rules]
     caption += f" Without {', '.join(without)}, where no rule improved or none is finished." if without else ""

@@ -25,7 +25,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     axis = Axis(f"cost to reach {goal}", "lower", "gradient evaluations", "never")
     yield Drawing(
         "cost-to-target",
-        f"Cost until {scene.axis.words} on {scene.label} is {goal} or better, {SHARES[NEARLY]:.0%} {found.way}: "
+        f"Cost until {scene.axis.words} on {scene.label} is {goal} or better, {100 * SHARES[NEARLY]:g} % {found.way}: "
         "a point a seed, at its first evaluation there; the bar is the median with its 95 % interval. Crosses: seeds "
         "that never were there, or failed in the end.",
         scores.final_scores(_seeds(found), scene.look, axis),
@@ -37,8 +37,8 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     yield Drawing(
         "profile",
         f"Performance profile on {scene.label}: share of {len(SHARES)} targets and all seeds that a rule has met by "
-        f"each cost, with its 95 % bootstrap interval over the seeds. The targets are {SHARES[0]:.0%} to "
-        f"{SHARES[-1]:.0%} {found.way}. A replica that failed meets none.",
+        f"each cost, with its 95 % bootstrap interval over the seeds. The targets are {100 * SHARES[0]:g} to "
+        f"{100 * SHARES[-1]:g} % {found.way}. A replica that failed meets none.",
         targets.profiles(bands, grid, scene.look, COST, "share of targets met"),
     )
 
