@@ -137,6 +137,8 @@ def test_figures_of_targets_show_every_seed():
     words = shown["cost-to-target"].svg
     assert words.count(">4 of 4<") == 2  # b is never there, c failed
     assert ">never<" in words
+    (axes,) = [axes for axes in shown["cost-to-target"].figure.axes if "evaluations" in axes.get_xlabel()]
+    assert axes.get_xlim() == (0, 1.02 * COSTS[-1])  # the whole budget, so that who started there is seen
     goal = f"{reached(own).targets[targets.NEARLY]:.3g}"
     assert f"cost to reach {goal}" in words
     assert goal in shown["cost-to-target"].caption

@@ -56,12 +56,14 @@ def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, lab
 
 
 @styled()
-def final_scores(found: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis) -> Figure:
+def final_scores(
+    found: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis, span: Range | None = None
+) -> Figure:
     """One point a seed, the middle with its interval above, failed seeds as crosses at the worse border."""
     figure = Figure(figsize=(WIDTH, max(HEIGHT + 0.25, 0.75 + 0.44 * len(found))))
     failed = [int(np.isnan(scores.values).sum()) for scores in found.values()]
     axes, strip = _beside(figure, axis) if any(failed) else (figure.subplots(), None)
-    within = Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
+    within = span or Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
     axes.axvline(axis.ceiling, **CEILING)
     for place, (rule, scores) in enumerate(found.items()):
         colour, _, marker = look[rule]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.figures import scores, targets
-from bench.figures.panels import COST, Axis
+from bench.figures.panels import COST, Axis, Range
 from bench.figures.scores import Scores
 from bench.sections.scene import Drawing, Scene
 from bench.statistics import Band, bootstrap_rules, median, performance_profile_band
@@ -28,7 +28,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         f"Cost until {scene.axis.words} on {scene.label} is {goal} or better, {100 * SHARES[NEARLY]:g} % {found.way}: "
         "a point a seed, at its first evaluation there; the bar is the median with its 95 % interval. Crosses: seeds "
         "that never were there, or failed in the end.",
-        scores.final_scores(_seeds(found), scene.look, axis),
+        scores.final_scores(_seeds(found), scene.look, axis, Range(False, 0.0, 1.02 * found.budget or 1.0)),
     )
     costs = np.stack(list(found.costs.values()))
     grid = np.unique(np.append(costs[np.isfinite(costs)], [0.0, found.budget]))
