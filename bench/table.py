@@ -12,7 +12,16 @@ import pandas as pd
 from bench.collapse import Collapse, collapses
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.spelling import write
-from bench.statistics import Band, best_last_gap, bootstrap_rules, interquartile_mean, oscillation, survival, wilson
+from bench.statistics import (
+    Band,
+    area_under_curve,
+    best_last_gap,
+    bootstrap_rules,
+    interquartile_mean,
+    oscillation,
+    survival,
+    wilson,
+)
 
 
 def last_evaluations(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.DataFrame:
@@ -33,23 +42,29 @@ def scores(records: pd.DataFrame, metric: NamedMetric, phase: str = "report") ->
     return final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
 
 
-def curves(records: pd.DataFrame, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def curves(records: pd.DataFrame, metric: str, column: str = "value") -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """For each rule: costs [T] and values [seeds, T] of a metric, NaN after a replica's divergence.
 
-    A replica of which the metric was never measured, for it stopped with an error, is NaN throughout.
+    A replica of which the metric was never measured, for it stopped with an error, is NaN throughout. Another column
+    is ``seconds``, at which it was measured.
     """
     report = records[records["phase"] == "report"]
     own, found = report[report["metric"] == metric], {}
     seeds = report.groupby("optimizer", observed=True)["seed"].unique()
     for optimizer, part in own.groupby("optimizer", observed=True):
-        wide = part.pivot_table(index="seed", columns="cost", values="value", observed=True, dropna=False)
-        wide = wide.reindex(sorted(seeds[optimizer]))
-        found[str(optimizer)] = (wide.columns.to_numpy(float), wide.to_numpy(float))
+        costs, at = np.unique(part["cost"].to_numpy(float), return_inverse=True)
+        there = np.sort(seeds[optimizer])
+        values = np.full((len(there), len(costs)), np.nan)
+        values[np.searchsorted(there, part["seed"].to_numpy()), at] = part[column].to_numpy(float)
+        found[str(optimizer)] = (costs, values)
     return found
 
 
 def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
-    """Rules x games: the primary metric's interquartile mean with interval, failures, cost, seconds, chosen values."""
+    """Rules x games: the primary metric's interquartile mean with interval, failures, cost, seconds, chosen values.
+
+    ``auc`` is the same mean of the area under the curve against cost over its width: the mean score over training.
+    """
     rows = []
     for game in study["games"]:
         here = records[records["game"] == game]
@@ -74,6 +89,7 @@ def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
                 | ({f"untuned_{key}": value for key, value in beside.loc[name].items()} if name in beside.index else {})
                 | _collapses(watched.get(name), collapse, study_budget(here))
                 | _stability(stable.get(name), metric)
+                | {"auc": _area(own, stable.get(name), metric)}
                 | _costs(own)
             )
     found = pd.DataFrame(rows)
@@ -100,6 +116,23 @@ def _outcomes(own: pd.DataFrame) -> dict[str, Any]:
         "diverged_high": band.high,
         "errors": int((report["outcome"] == "error").sum()),
     }
+
+
+def outcomes(records: pd.DataFrame, order: list[str], what: Collapse | None) -> dict[str, dict[str, int]]:
+    """rule -> outcome -> how many of the report replicas of a game ended so; each counts once.
+
+    Beside those of the records there is ``collapsed``: what would have been ok.
+    """
+    report = records[records["phase"] == "report"]
+    ends = report.groupby(["optimizer", "seed"], observed=True)["outcome"].first()
+    watched, budget = curves(records, what.metric) if what else {}, study_budget(records)
+    found = {}
+    for rule in order:
+        own = ends.loc[rule].sort_index().astype(str).to_numpy(object)
+        if what and rule in watched:
+            own[collapses(what, *watched[rule], budget).collapsed & (own == "ok")] = "collapsed"
+        found[rule] = {str(kind): int(count) for kind, count in zip(*np.unique(own, return_counts=True), strict=True)}
+    return found
 
 
 def study_budget(records: pd.DataFrame) -> float:
@@ -154,6 +187,18 @@ def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric)
     gaps = best_last_gap(values, higher=metric.better == "higher")
     waves = oscillation(values) if values.shape[1] > 2 else np.full(len(values), np.nan)
     return {"best_last_gap": _median(gaps), "oscillation": _median(waves)}
+
+
+def _area(own: pd.DataFrame, curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric) -> float:
+    """Interquartile mean over replicas of the mean score over training; from where one failed on it has the worst."""
+    if curve is None:
+        return metric.worst
+    costs, values = curve
+    ends = own[own["phase"] == "report"].groupby("seed", observed=True)[["outcome", "ended"]].first().sort_index()
+    end = ends["ended"].where(ends["outcome"] != "ok", np.inf).to_numpy(float)
+    counted = np.where(np.isnan(values).cumsum(axis=1) + (costs >= end[:, None]) > 0, np.nan, values)
+    areas = area_under_curve(costs, counted, metric.better == "higher", metric.worst)
+    return float(interquartile_mean(areas))
 
 
 def _median(x: np.ndarray) -> float:

@@ -512,7 +512,8 @@ def test_all_failed(run, ending):
         assert "class" not in attributes  # nobody is best
     assert ">3 of 3</text>" in html
     word = "diverged" if ending == "diverged" else "failed"
-    assert html.count(f">{word}</text>") == 2  # a strip beside the curves, one beside the scores
+    # strips beside both curves and the scores, and the legend of the outcomes
+    assert html.count(f">{word}</text>") == (4 if ending == "diverged" else 3)
 
 
 def test_one_error_among_others_counts_as_the_worst_everywhere(run, html):

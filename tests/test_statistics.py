@@ -27,10 +27,12 @@ def sample(*shape, seed=0):
 
 TAKERS = {
     "interquartile_mean": statistics.interquartile_mean,
+    "median": statistics.median,
     "optimality_gap": partial(statistics.optimality_gap, target=0.0),
     "stratified_bootstrap": statistics.stratified_bootstrap,
     "bootstrap_rules": lambda x: statistics.bootstrap_rules([x]),
     "paired_test": lambda x: statistics.paired_test(x, x),
+    "permutation_test": lambda x: statistics.permutation_test(x, x),
     "probability_of_improvement": lambda x: statistics.probability_of_improvement(x, x),
     "cliffs_delta": lambda x: statistics.cliffs_delta(x, x),
     "friedman_nemenyi": lambda x: statistics.friedman_nemenyi([x]),
@@ -40,6 +42,7 @@ TAKERS = {
     "good_band_interval": lambda x: statistics.good_band_interval([0.1], [x]),
     "good_band": lambda x: statistics.good_band(np.arange(1.0, 1 + len(x)), x),
     "performance_profile": lambda x: statistics.performance_profile([x], [1.0]),
+    "performance_profile_band": lambda x: statistics.performance_profile_band([x], [1.0]),
     "survival": lambda x: statistics.survival(x, 1.0, [1.0]),
 }
 
@@ -96,6 +99,16 @@ class TestRefusals:
         (lambda: statistics.cost_to_target([0, 2, 2], [1, 2, 3], 1), "rising"),
         (lambda: statistics.cost_to_target([0, 1], [1, 2], NAN), "target: found NaN"),
         (lambda: statistics.survival([1, 2], [1, 2, 3], [1]), "found 3 for 2"),
+        (lambda: statistics.permutation_test([1, 2], [1]), "found lengths 2 and 1"),
+        (lambda: statistics.permutation_test([1, 2], [1, 3], resamples=0), "resamples: found 0"),
+        (lambda: statistics.performance_profile_band([1, 2], [1]), r"costs_to_target: found shape \(2,\)"),
+        (lambda: statistics.performance_profile_band([[1, 2]], [1], confidence=95), "confidence: found 95"),
+        (lambda: statistics.performance_profile_band([[1, 2]], [1], resamples=0), "resamples: found 0"),
+        (lambda: statistics.area_under_curve([0, 1], [1, 2, 3]), "found 2 for 3 points"),
+        (lambda: statistics.area_under_curve([0, 1, 2], [1, NAN, 3]), "NaN before a number"),
+        (lambda: statistics.area_under_curve([0, 1], [1, 2], worst=NAN), "worst: found NaN"),
+        (lambda: statistics.area_under_curve([0, 1], [-INF, NAN]), r"found both \+inf and -inf"),
+        (lambda: statistics.critical_difference(3, 4, confidence=95), "confidence: found 95"),
     ],
 )
 def test_refusals_say_what_was_found(call, says):
@@ -114,6 +127,10 @@ def test_no_nan_comes_out(a, b):
         *statistics.stratified_bootstrap(pairs, resamples=50),
         *statistics.probability_of_improvement(a, b, resamples=50),
         statistics.paired_test(*pairs),
+        statistics.permutation_test(*pairs),
+        statistics.area_under_curve(range(n), pairs[0]),
+        *statistics.median(pairs, axis=0),
+        *np.ravel(statistics.performance_profile_band(np.maximum(pairs, 0), [0.5, INF], resamples=20)),
         statistics.cliffs_delta(a, b),
         *(statistics.expected_best(a, k) for k in range(1, len(a) + 1)),
         statistics.good_band(np.arange(1.0, 1 + len(a)), a),
@@ -161,6 +178,15 @@ def test_interquartile_mean_by_hand(scores, expected):
     assert statistics.interquartile_mean(scores) == expected
 
 
+@pytest.mark.parametrize("n", range(1, 9))
+def test_median_is_numpys_where_nothing_failed(n):
+    x = sample(3, n, 4, seed=n)
+    np.testing.assert_allclose(statistics.median(x, axis=1), np.median(x, axis=1), rtol=1e-12, atol=1e-15)
+    x[0, : (n + 1) // 2] = INF  # half or more
+    assert (statistics.median(x, axis=1)[0] == INF).all()
+    assert statistics.median([1e308, 1e308]) == 1e308
+
+
 def test_optimality_gap_by_hand():
     assert statistics.optimality_gap([0.5, 2, 4], target=1) == pytest.approx((0 + 1 + 3) / 3)
     assert statistics.optimality_gap([0.5, 2, 4], target=1, higher=True) == pytest.approx(0.5 / 3)
@@ -171,18 +197,14 @@ def test_optimality_gap_by_hand():
 # --- bootstrap --------------------------------------------------------------------------------------------------------
 
 
-def sorted_iqm(x, axis):
-    """Another function object than interquartile_mean, so that the bootstrap takes its general way."""
-    return statistics.interquartile_mean(x, axis)
-
-
 @pytest.mark.parametrize("shape", [(3, 1), (3, 2), (4, 5), (3, 10), (2, 3, 7), (2, 1, 4), (3, 5, 1)])
 @pytest.mark.parametrize("failures", [0, 1, 3])
-def test_counting_resamples_equals_sorting_them(shape, failures):
+@pytest.mark.parametrize("statistic", [statistics.interquartile_mean, statistics.median])
+def test_counting_resamples_equals_sorting_them(shape, failures, statistic):
     x = np.round(sample(*shape, seed=failures), 1)  # rounded: some tie
     x[0].flat[:failures] = INF
-    by_count = statistics.bootstrap_rules(x, resamples=500)
-    by_sorting = statistics.bootstrap_rules(x, sorted_iqm, resamples=500)
+    by_count = statistics.bootstrap_rules(x, statistic, resamples=500)
+    by_sorting = statistics.bootstrap_rules(x, lambda x, axis: statistic(x, axis), resamples=500)
     for counted, was_sorted in zip(by_count, by_sorting, strict=True):
         np.testing.assert_allclose(counted, was_sorted, rtol=1e-12, atol=1e-12)
 
@@ -350,6 +372,50 @@ def test_paired_test_keeps_its_level():
     assert 0.01 < (p <= 0.05).mean() < 0.07  # exactly 10 / 256 = 0.039 is the most that eight pairs give
 
 
+@pytest.mark.parametrize("n", [2, 5, 9, 13])
+def test_permutation_test_is_scipys_over_all_flips(n):
+    a, b = np.round(sample(n), 1), np.round(sample(n, seed=1) + 0.4, 1)  # rounded: flips tie
+    theirs = stats.permutation_test((a, b), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples")
+    assert statistics.permutation_test(a, b) == pytest.approx(min(1, theirs.pvalue))
+
+
+def test_permutation_test_by_hand():
+    # Darwin's maize, crossed against self-fertilised in eighths of an inch: of 2^15 sums 863 are as large, Fisher 1935
+    maize = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+    assert statistics.permutation_test(maize, [0] * 15, resamples=60_000) == pytest.approx(1726 / 2**15, abs=0.004)
+    assert statistics.permutation_test([1, 2, -3], [0, 0, 0]) == 1
+    assert statistics.permutation_test([5, 5, 5, 5], [1, 2, 3, 4]) == pytest.approx(2 / 16)
+    assert statistics.permutation_test([5], [1]) == 1
+    assert statistics.permutation_test([2] * 7, [2] * 7) == 1
+    assert statistics.permutation_test([INF] * 7, [INF] * 7) == 1
+    assert statistics.permutation_test([INF] * 7, [2] * 7) == pytest.approx(2 / 128)
+    assert statistics.permutation_test([1e308] * 6, [-1e308] * 6) == 2 / 64
+
+
+def test_permutation_test_with_failures_and_many_seeds():
+    a, b = np.array([INF, 1.0, 2.0, 3.0, INF]), np.array([0.0, 1.5, 0.0, 7.0, 1.0])
+    finite = np.where(np.isinf(a), 1e4, a)
+    assert statistics.permutation_test(a, b) == pytest.approx(statistics.permutation_test(finite, b))
+    a, b = sample(40) + 0.3, sample(40, seed=1)
+    drawn = statistics.permutation_test(a, b)
+    assert drawn == statistics.permutation_test(a, b) != statistics.permutation_test(a, b, seed=1)
+    assert drawn == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.02)
+    assert statistics.permutation_test(a + 9, b, resamples=99) == 1 / 100  # never 0
+    p = np.array([statistics.permutation_test(*sample(2, 8, seed=seed)) for seed in range(600)])
+    assert 0.02 < (p <= 0.05).mean() < 0.075
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=10), st.randoms())
+def test_permutation_test_knows_neither_direction_nor_order_nor_unit(pairs, random):
+    a, b = np.array(pairs, dtype=float).T
+    p = statistics.permutation_test(a, b)
+    random.shuffle(pairs)
+    c, d = np.array(pairs, dtype=float).T
+    for other in (statistics.permutation_test(*one) for one in ((b, a), (-a, -b), (c, d), (3 * a + 1, 3 * b + 1))):
+        assert other == pytest.approx(p)
+
+
 def test_holm_by_hand_and_against_statsmodels():
     assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert statistics.holm([0.6, 0.9]) == pytest.approx([1, 1])
@@ -432,6 +498,24 @@ def test_friedman_ranks_of_demsar():
     assert result.statistic == pytest.approx(stats.friedmanchisquare(*table.T).statistic)
     assert 9.28 < result.statistic < 10.5
     assert result.reason == ""
+
+
+def test_critical_difference_of_demsar():
+    assert statistics.critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)  # section 3.2.2
+    q = {2: 1.960, 3: 2.343, 5: 2.728, 10: 3.164}  # his table 5
+    for rules, expected in q.items():
+        unit = math.sqrt(rules * (rules + 1) / 6)
+        assert statistics.critical_difference(rules, 1) / unit == pytest.approx(expected, abs=1e-3)
+    assert statistics.critical_difference(2, 5, 0.9) == pytest.approx(1.645 * math.sqrt(1 / 5), abs=1e-3)
+    assert statistics.critical_difference(1, 5) == statistics.critical_difference(3, 0) == INF
+
+
+def test_ranks_a_critical_difference_apart_have_nemenyis_p():
+    x = sample(12, 7) + 0.4 * np.arange(7)
+    result, apart = statistics.friedman_nemenyi(x), statistics.critical_difference(7, 12, 0.7)
+    gaps = np.abs(result.ranks[:, None] - result.ranks)
+    np.testing.assert_array_equal(result.nemenyi < 0.3, gaps > apart)
+    assert 0 < (gaps > apart).sum() < 42
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (5, 4), (12, 7)])
@@ -681,6 +765,69 @@ def test_profile_is_what_survival_leaves():
     costs, grid = [10, INF, 30, 20], [5, 10, 15, 30, 99]
     alive = statistics.survival(costs, 100, grid).value
     np.testing.assert_allclose(1 - alive, statistics.performance_profile([costs], grid)[0], atol=1e-15)
+
+
+def test_profile_bands_are_those_of_all_resamples():
+    costs, grid = np.array([[10, INF, 30], [5, 20, INF]]), np.array([5.0, 10, 30, 99])
+    band = statistics.performance_profile_band(costs, grid, resamples=20_000, confidence=0.8)
+    np.testing.assert_allclose(band.value, statistics.performance_profile(costs, grid))
+    for rule in range(2):
+        every = np.array(
+            [statistics.performance_profile([costs[rule, drawn]], grid)[0] for drawn in map(list, SEEDS_OF_3)]
+        )
+        for end, tail in ((band.low[rule], 0.1), (band.high[rule], 0.9)):
+            assert ((every < end - 1e-9).mean(axis=0) - 0.01 <= tail).all()
+            assert (tail <= (every <= end + 1e-9).mean(axis=0) + 0.01).all()
+
+
+def test_profile_bands_of_strata_and_targets():
+    costs = np.random.default_rng(0).integers(1, 9, size=(2, 3, 6, 4)).astype(float)
+    costs[costs > 6] = INF
+    band = statistics.performance_profile_band(costs, [2, 5, 99])
+    np.testing.assert_allclose(band.value, statistics.performance_profile(costs.reshape(2, -1), [2, 5, 99]))
+    assert (band.low <= band.value).all()
+    assert (band.value <= band.high).all()
+    # the games' own seeds alone vary: what differs between games only has no interval
+    steady = np.array([1.0, 5, INF])[:, None] * np.ones((1, 3, 6))
+    alike = statistics.performance_profile_band(steady, [2, 9])
+    assert [part[0].tolist() for part in alike] == [pytest.approx([1 / 3, 2 / 3])] * 3
+    # targets of one training are drawn with it: twice the same target says no more than once
+    once = statistics.performance_profile_band(costs[..., :1], [2, 5, 99])
+    twice = statistics.performance_profile_band(costs[..., [0, 0]], [2, 5, 99])
+    np.testing.assert_allclose(once, twice)
+
+
+def test_profile_bands_at_their_limits():
+    nobody = statistics.performance_profile_band([[INF] * 4, [0] * 4], [0, 5, INF])
+    assert [part.tolist() for part in nobody] == [[[0] * 3, [1] * 3]] * 3
+    alone = statistics.performance_profile_band([[3]], [1, 3])
+    assert [part.tolist() for part in alone] == [[[0, 1]]] * 3
+
+
+def test_area_under_curve_by_hand():
+    costs, area = [0, 10, 40], statistics.area_under_curve
+    assert area(costs, [4, 2, 2]) == pytest.approx((30 + 60) / 40)
+    assert area(costs, [5, 5, 5]) == 5
+    assert area([7], [3]) == 3
+    curves = [[4, 2, NAN], [NAN] * 3, [1, INF, 2], [1, 1, 1]]
+    assert area(costs, curves).tolist() == [INF, INF, INF, 1]
+    assert area(costs, -np.array(curves), higher=True).tolist() == [-INF, -INF, -INF, -1]
+    assert area(costs, [8, 8, NAN], higher=True, worst=0) == pytest.approx((80 + 120) / 40)
+    assert area(costs, [NAN] * 3, higher=True, worst=0) == 0
+    assert area([0, 1], [1e308, 1e308]) == 1e308
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(1, 50), st.floats(-9, 9)), min_size=2, max_size=12), st.floats(-9, 9))
+def test_area_under_curve_is_trapezoids_over_the_width(points, shift):
+    widths, curve = np.array(points, dtype=float).T
+    costs = np.cumsum(widths)
+    expected = np.trapezoid(curve, costs) / np.ptp(costs)
+    found = statistics.area_under_curve(costs, [curve, curve + shift])
+    assert found[0] == pytest.approx(expected, abs=1e-9)
+    assert found[1] == pytest.approx(expected + shift, abs=1e-9)
+    assert curve.min() <= found[0] <= curve.max()
+    assert statistics.area_under_curve(5 * costs - 3, curve) == pytest.approx(expected, abs=1e-9)
 
 
 def test_survival_without_censoring_is_wilsons():

@@ -38,7 +38,7 @@ FLOORS = [
     {"laws", "store"},
     {"verdicts"},
     {"slots", "table"},
-    {"findings", "sensitivity", "tune"},
+    {"findings", "sensitivity", "targets", "tune"},
     {"figures", "provenance"},
     {"sections"},
     {"report"},

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures.panels import COST, HEIGHT, WIDTH, Array, Look, legend
+from bench.figures.panels import COST, HEIGHT, MARK, WIDTH, Array, Look, legend
 from bench.figures.svg import styled
 from bench.statistics import Band
+
+APART = 0.045  # of a share, over which stairs that coincide are spread to be seen side by side
 
 
 @styled()
@@ -21,14 +24,23 @@ def survivals(found: Mapping[str, Mapping[str, Band]], grid: Array, look: Mappin
     column = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (event, bands) in zip(column, found.items(), strict=True):
         for place, (rule, band) in enumerate(bands.items()):
-            colour, dash, _ = look[rule]
-            nudge = 0.006 * (place - (len(bands) - 1) / 2)  # stairs that coincide are seen side by side
-            axes.fill_between(grid, band.low, band.high, step="post", color=colour, alpha=0.1, lw=0)
-            axes.plot(grid, band.value + nudge, drawstyle="steps-post", color=colour, ls=dash, lw=1.5)
+            stair(axes, grid, band, look[rule], place, len(bands))
         axes.set(ylim=(-0.05, 1.05), ylabel=f"share not {event}")
     column[-1].set(xlabel=COST)
     column[-1].set_xlim(0, float(grid[-1]) or 1.0)
     return figure
+
+
+def stair(axes: Axes, grid: Array, band: Band, look: Look, place: int, rules: int) -> None:
+    """Shares [G] with their band, a corner only where something changes; those of ``rules`` stand a little apart."""
+    rows = np.stack(band)
+    changes = np.any(rows[:, 1:] != rows[:, :-1], axis=0)
+    kept = np.flatnonzero(np.append(True, changes) | (np.arange(len(grid)) == len(grid) - 1))
+    at, (value, low, high) = grid[kept], rows[:, kept]
+    axes.fill_between(at, low, high, step="post", color=look.colour, alpha=min(0.12, 0.7 / rules), lw=0)
+    nudged = value + APART * (place - (rules - 1) / 2) / rules
+    axes.plot(at, nudged, drawstyle="steps-post", color=look.colour, ls=look.dash, lw=1.5)
+    axes.plot(at[-1], nudged[-1], ls="", marker=look.marker, ms=MARK, color=look.colour, clip_on=False)
 
 
 @styled()

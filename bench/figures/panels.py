@@ -1,8 +1,8 @@
 """What the report's figures share: arrays in, a figure out.
 
-A rule has one look (colour, dash, marker) in all of them, from a palette that colour-blind readers tell apart (Wong
-2011, Nature Methods 8:441). Bands come computed. Failures are drawn as crosses in a strip of their own at the worse
-border: a replica that blew up never vanishes from a picture. The same arrays give the same bytes.
+A rule has one look (colour, dash, marker) in all of them, from a palette that colour-blind readers tell apart (after
+Wong 2011, Nature Methods 8:441). Bands come computed. Failures are drawn as crosses in a strip of their own at the
+worse border: a replica that blew up never vanishes from a picture. The same arrays give the same bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
@@ -25,7 +26,25 @@ COST = "cost (gradient evaluations)"
 WIDTH = 5.4  # inches of a figure that stands beside another
 HEIGHT = 3.1
 LANE = 0.13  # inches of a rule's lane in the strip of failures
+FEW = 3  # decades of an axis that has ticks between them
+DECADES = 16  # as many as float64 has digits
+MARK = 3.6  # points of a marker; one size, so that a figure holds its shape once
 STRIP = "#8080801c"
+COLOURS = [
+    *(seaborn.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 4, 9, 3, 5, 7)),
+    "#000000",
+    "#44358f",
+    "#663311",
+    "#8877ff",
+    "#bbbb55",
+    "#550055",
+    "#666677",
+    "#9900ff",
+    "#aa5544",
+    "#ddaacc",
+    "#554444",
+    "#6611bb",
+]  # the second ten stand as far from all before them as colours can, for colour-blind eyes too
 CEILING: dict[str, Any] = {"color": "#606060", "ls": ":", "lw": 1.2, "zorder": 1}
 
 
@@ -57,11 +76,11 @@ class Axis(NamedTuple):
 
 
 def looks(rules: Sequence[str]) -> dict[str, Look]:
-    """The look of every rule, by its place in the study."""
-    palette = seaborn.color_palette("colorblind").as_hex()
-    colours = [*(palette[i] for i in (0, 1, 2, 4, 9, 3, 5, 7)), "#000000", "#44358f"]
-    dashes, markers = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5))), "os^Dv<P>h"
-    return {rule: Look(colours[i % 10], dashes[i % 4], markers[i % 9]) for i, rule in enumerate(rules)}
+    """The look of every rule, by its place in the study; where colours come round again, dash and marker are others."""
+    turn, dashes = len(COLOURS), ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+    return {
+        rule: Look(COLOURS[i % turn], dashes[(i + i // turn) % 4], "os^Dv<P>h"[i % 9]) for i, rule in enumerate(rules)
+    }
 
 
 def _short(name: str, most: int = 44) -> str:
@@ -80,8 +99,20 @@ def lines(name: str, width: int) -> str:
     return "\n".join(lines)
 
 
+def rows(axes: Axes, rules: Sequence[str]) -> None:
+    """A row a rule, from the top down, with its name beside it."""
+    names = [lines(rule, 27) for rule in rules]
+    size = "small" if any("\n" in name for name in names) else "medium"
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.tick_params(axis="y", length=0)
+
+
 class Range(NamedTuple):
-    """Limits of an axis: logarithmic where all is positive and spans more than a decade."""
+    """Limits of an axis: logarithmic where all is positive and spans more than a decade.
+
+    What lies more than `DECADES` beyond 1 and beyond all else stands at the border: one rule that goes on to 1e-160
+    would leave the others a line.
+    """
 
     log: bool
     low: float
@@ -95,6 +126,7 @@ class Range(NamedTuple):
             return cls(False, 0.0, 1.0)
         positive = np.log10(values[values > 0])
         if (values >= 0).all() and positive.size and np.ptp(positive) > 1:
+            positive = np.clip(positive, min(0, positive.max()) - DECADES, max(0, positive.min()) + DECADES)
             margin = 0.05 * np.ptp(positive)
             return cls(True, float(10 ** (positive.min() - margin)), float(10 ** (positive.max() + margin)))
         margin = 0.06 * np.ptp(values) or 0.1 * abs(values.max()) or 0.5
@@ -102,6 +134,12 @@ class Range(NamedTuple):
 
     def inside(self, values: ArrayLike) -> Array:
         return np.asarray(np.clip(np.asarray(values, dtype=float), self.low, self.high))
+
+    def cuts(self, *parts: ArrayLike) -> bool:
+        """Whether some finite number lies beyond."""
+        values = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
+        finite = values[np.isfinite(values)]
+        return bool((self.inside(finite) != finite).any())
 
     def set(self, axes: Axes, which: str) -> None:
         getattr(axes, f"set_{which}scale")("log" if self.log else "linear")
@@ -120,6 +158,9 @@ def tick(axis: Any, low: float, high: float) -> None:
         return f"{value:g}" if plain else f"10{str(round(np.log10(value))).translate(powers)}"
 
     axis.set_major_formatter(label)
+    if decades > FEW:
+        axis.set_minor_locator(NullLocator())  # too many to be seen, and each takes its time
+        return
     axis.set_minor_formatter(lambda value, at: label(value, at) if plain and int(f"{value:e}"[0]) in between else "")
 
 
@@ -127,7 +168,7 @@ def legend(figure: Figure, rules: Sequence[str], look: Mapping[str, Look]) -> in
     """Draws the legend above the figure in as many columns as fit; returns how many rows it takes."""
     names = [f" {_short(rule)}" for rule in rules]
     rows = next(rows for rows in range(1, len(names) + 1) if rows == len(names) or _letters(names, rows) <= 84)
-    handles = [Line2D([], [], color=look[r].colour, ls=look[r].dash, marker=look[r].marker, ms=4) for r in rules]
+    handles = [Line2D([], [], color=look[r].colour, ls=look[r].dash, marker=look[r].marker, ms=MARK) for r in rules]
     style = {"frameon": False, "fontsize": "small", "handlelength": 2.4, "columnspacing": 1.4}
     figure.legend(handles, names, loc="outside upper left", ncols=-(-len(names) // rows), **style)
     return rows

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures.panels import CEILING, COST, HEIGHT, WIDTH, Array, Axis, Look, Range, blank, lines, panel
+from bench.figures.panels import CEILING, COST, HEIGHT, WIDTH, Array, Axis, Look, Range, blank, panel, rows
 from bench.figures.svg import styled
 
 
@@ -33,8 +33,11 @@ class Scores(NamedTuple):
 
 
 @styled()
-def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis) -> Figure:
-    """The score against cost: each rule's middle with its band; a cross where a rule's middle stops being finite."""
+def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, label: str = COST) -> Figure:
+    """The score against cost, or what the curves have for it: each rule's middle with its band.
+
+    A cross stands where a rule's middle stops being finite.
+    """
     figure, axes = panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
     within = Range.of([axis.ceiling], *(part for curve in found.values() for part in curve[1:4]))
     axes.axhline(axis.ceiling, **CEILING)
@@ -42,33 +45,45 @@ def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis) -> 
         known = np.isfinite(curve.middle)
         cost, middle, low, high = curve.cost[known], *(within.inside(part[known]) for part in curve[1:4])
         colour, dash, marker = look[rule]
-        axes.fill_between(cost, low, high, color=colour, alpha=0.16, lw=0)
+        axes.fill_between(cost, low, high, color=colour, alpha=min(0.16, 1.4 / len(found)), lw=0)
         axes.plot(cost, middle, color=colour, ls=dash, marker=marker, ms=3.6, markevery=(i % 4, 4), lw=1.5)
         if not known[-1]:
             axes.plot(cost[-1:], middle[-1:], marker="x", ms=8, mew=2, color=colour, clip_on=False, zorder=5)
     within.set(axes, "y")
-    axes.set(xlabel=COST, ylabel=axis.label)
+    axes.set(xlabel=label, ylabel=axis.label)
     axes.set_xlim(0, max(float(curve.cost.max()) for curve in found.values()) or 1.0)
     return figure
 
 
 @styled()
-def final_scores(found: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis) -> Figure:
+def final_scores(
+    found: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis, span: Range | None = None
+) -> Figure:
     """One point a seed, the middle with its interval above, failed seeds as crosses at the worse border."""
     figure = Figure(figsize=(WIDTH, max(HEIGHT + 0.25, 0.75 + 0.44 * len(found))))
     failed = [int(np.isnan(scores.values).sum()) for scores in found.values()]
     axes, strip = _beside(figure, axis) if any(failed) else (figure.subplots(), None)
-    within = Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
+    within = span or Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
     axes.axvline(axis.ceiling, **CEILING)
     for place, (rule, scores) in enumerate(found.items()):
         colour, _, marker = look[rule]
         spread = place + np.linspace(-0.02, 0.32, len(scores.values))
-        axes.plot(scores.values, spread, ls="", marker=marker, ms=3.6, color=colour, alpha=0.55, mew=0)
+        axes.plot(
+            within.inside(scores.values),
+            spread,
+            ls="",
+            clip_on=False,
+            marker=marker,
+            ms=3.6,
+            color=colour,
+            alpha=0.55,
+            mew=0,
+        )
         if np.isfinite([scores.low, scores.high]).any():
             ends = within.inside([scores.low, scores.high])
             axes.plot(ends, [place - 0.2] * 2, color=colour, lw=2.4, solid_capstyle="butt")
         if np.isfinite(scores.middle):
-            axes.plot(scores.middle, place - 0.2, marker="|", ms=9, mew=2.4, color=colour)
+            axes.plot(within.inside(scores.middle), place - 0.2, marker="|", ms=9, mew=2.4, color=colour)
         if strip is not None and failed[place]:
             across = np.linspace(0.08, 0.92, failed[place]) if failed[place] > 1 else [0.5]
             strip.plot(across, np.full(failed[place], place + 0.15), ls="", marker="x", ms=3.6, color=colour)
@@ -77,8 +92,7 @@ def final_scores(found: Mapping[str, Scores], look: Mapping[str, Look], axis: Ax
     within.set(axes, "x")
     axes.set(xlabel=axis.label, ylim=(len(found) - 0.4, -0.6))
     first = strip if strip is not None and axis.better == "higher" else axes
-    first.set_yticks(range(len(found)), [lines(rule, 22) for rule in found])
-    first.tick_params(axis="y", length=0)
+    rows(first, list(found))
     return figure
 
 

@@ -70,9 +70,13 @@ def svg(figure: Figure, title: str) -> str:
     key = f"f{sha256(title.encode()).hexdigest()[:5]}"
     used = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', sink.getvalue().decode()))
     names = {name: f"{key}-{i}" for i, name in enumerate(used)}
+    axes = {id(element) for element in root.iter() if element.get("id", "").startswith("matplotlib.axis")}
     for element in root.iter():
         _tidy(element, names)
-    _flatten(root)
+    _flatten(root, axes)
+    for element in root.iter(f"{_SVG}path"):
+        if not _marker(element):
+            element.set("d", _relative(element.get("d", "")))
     root.attrib |= {"role": "img", "aria-label": title}
     root.set("style", f"stroke-linejoin:round;stroke-linecap:butt;font-family:{FAMILY}")
     heading = ElementTree.Element(f"{_SVG}title")
@@ -82,19 +86,27 @@ def svg(figure: Figure, title: str) -> str:
     return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
-def _flatten(element: ElementTree.Element) -> None:
-    """Without groups that say nothing, metadata and empty parts; neighbours of one style say it once, on a group."""
+def _flatten(element: ElementTree.Element, axes: set[int]) -> None:
+    """Without groups that say nothing, metadata and empty parts; neighbours of one style say it once, on a group.
+
+    The parts of an axis (``axes`` holds their groups' identities) do not overlap: they are put side by side by style.
+    """
     flat: list[ElementTree.Element] = []
     for child in list(element):
-        _flatten(child)
+        _flatten(child, axes)
         empty = child.tag in (f"{_SVG}g", f"{_SVG}defs") and not len(child)
         if not empty and child.tag not in (f"{_SVG}metadata", f"{_SVG}style"):
             flat += list(child) if child.tag == f"{_SVG}g" and not child.attrib else [child]
     for child in list(element):
         element.remove(child)
-    for style, run in groupby(flat, key=lambda child: child.get("style") if child.tag == f"{_SVG}use" else None):
+    if id(element) in axes:
+        flat.sort(key=lambda child: (child.tag, child.get("style", ""), child.get("clip-path", "")))
+    for (tag, style, _), run in groupby(flat, key=_kind):
         alike = list(run)
-        if style is not None and len(alike) > 1:
+        if tag == "path" and len(alike) > 1:
+            alike[0].set("d", " ".join(child.get("d", "") for child in alike))
+            del alike[1:]
+        elif tag and style is not None and len(alike) > 1:
             for child in alike:
                 del child.attrib["style"]
             group = ElementTree.Element(f"{_SVG}g", style=style)
@@ -103,10 +115,24 @@ def _flatten(element: ElementTree.Element) -> None:
         element.extend(alike)
 
 
+def _kind(child: ElementTree.Element) -> tuple[str, str | None, str | None]:
+    """What can stand in one group or, of plain lines, be one path; for all else a kind that groups nothing."""
+    tag, style = child.tag.removeprefix(_SVG), child.get("style")
+    lines = tag == "path" and "fill:none" in (style or "") and "opacity" not in (style or "")
+    if lines and child.attrib.keys() <= {"d", "style", "clip-path"} and re.fullmatch(r"[ML\d. -]+", child.get("d", "")):
+        return tag, style, child.get("clip-path")
+    return (tag, style, None) if tag in ("use", "text") else ("", None, None)
+
+
+def _marker(element: ElementTree.Element) -> bool:
+    """Whether it is a marker's shape: small, and used in many places."""
+    return "id" in element.attrib and not re.search(r"\d\d[. ]", element.get("d", ""))
+
+
 def _tidy(element: ElementTree.Element, names: dict[str, str]) -> None:
     """Own ids, no more digits than are seen, smaller pictures, no white space; the element is changed."""
     given = element.attrib
-    small = given.get("id") in names and not re.search(r"\d\d[. ]", given.get("d", ""))  # a marker's shape
+    small = given.get("id") in names and _marker(element)
     if given.get("id") in names:
         given["id"] = names[given["id"]]
     else:
@@ -117,8 +143,6 @@ def _tidy(element: ElementTree.Element, names: dict[str, str]) -> None:
     for name in given.keys() & {"d", "x", "y"}:
         short = re.sub(r"-?\d+\.\d+", lambda found: f"{round(float(found[0]), 2 if small else 1):g}", given[name])
         given[name] = " ".join(short.split())
-    if "d" in given and not small:
-        given["d"] = _relative(given["d"])
     if given.get("transform", "").startswith("rotate(-0 "):
         del given["transform"]
     if "clip-path" in given:

@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from bench.figures.panels import HEIGHT, WIDTH, Axis, Look, Range, lines, panel, tick
+from bench.figures.panels import HEIGHT, MARK, WIDTH, Array, Axis, Look, Range, lines, panel, tick
 from bench.figures.svg import styled
 from bench.sensitivity import Effort, Trials
 
@@ -19,7 +19,7 @@ NUDGE, ROOM = 0.11, 0.7  # octaves between the rules' points at one k, and those
 
 @styled()
 def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
-    """Score against step size while tuning: medians joined, a faint point a seed, the chosen one ringed."""
+    """Score against step size while tuning: medians joined, a faint bar over the seeds, the chosen one ringed."""
     lost = {
         rule: np.repeat(t.steps[~t.given_up, 0], np.isnan(t.values[~t.given_up]).sum(axis=1))
         for rule, t in found.items()
@@ -28,13 +28,14 @@ def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
     within = Range.of(*(part for trials in found.values() for part in (trials.values, trials.last)))
     for rule, trials in found.items():
         colour, dash, marker = look[rule]
-        given_up: dict[str, Any] = {"ls": "", "marker": marker, "ms": 4, "mfc": "none", "alpha": 0.5, "mew": 0.8}
-        axes.plot(trials.steps[:, 0], trials.last, color=colour, **given_up)
+        given_up: dict[str, Any] = {"ls": "", "marker": marker, "ms": MARK, "mfc": "none", "alpha": 0.5, "mew": 0.8}
+        axes.plot(trials.steps[:, 0], within.inside(trials.last), color=colour, **given_up)
         order = np.argsort(trials.steps[:, 0], kind="stable")
         medians = np.where(np.isfinite(trials.medians) & ~trials.given_up, trials.medians, np.nan)
-        steps, values, medians = trials.steps[order, 0], trials.values[order], medians[order]
-        axes.plot(steps, values, ls="", marker=marker, ms=3, mew=0, color=colour, alpha=0.4)
-        axes.plot(steps, medians, color=colour, ls=dash, marker=marker, ms=4, lw=1.3)
+        steps = trials.steps[order, 0]
+        values, medians = within.inside(trials.values[order]), within.inside(medians[order])
+        axes.plot(*_bars(steps, values), color=colour, lw=1.6, alpha=0.35, solid_capstyle="butt")
+        axes.plot(steps, medians, color=colour, ls=dash, marker=marker, ms=MARK, lw=1.3)
         if trials.chosen:
             ringed = np.isclose(steps, trials.chosen[0], rtol=1e-9)
             axes.plot(steps[ringed], medians[ringed], ls="", marker="o", ms=10, mfc="none", mew=1.3, color=colour)
@@ -42,6 +43,14 @@ def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
     axes.set(xscale="log", xlabel="step size", ylabel=axis.label)
     tick(axes.xaxis, *axes.get_xlim())
     return figure
+
+
+def _bars(steps: Array, values: Array) -> tuple[Array, Array]:
+    """From each step size's best seed to its worst, one line with gaps: steps [S], values [S, seeds] -> x, y [3 S]."""
+    known = ~np.isnan(values).all(axis=1)
+    some = values[known]
+    ends = [np.nanmin(some, axis=1), np.nanmax(some, axis=1), np.full(len(some), np.nan)]
+    return np.repeat(steps[known], 3), np.stack(ends, axis=1).ravel()
 
 
 @styled()

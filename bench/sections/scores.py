@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.figures import scores as figures
+from bench.figures.panels import Range
 from bench.figures.scores import Curve, Scores
 from bench.sections.scene import Drawing, Scene
 from bench.statistics import bootstrap_rules
 from bench.table import curves, last_evaluations
+from bench.targets import reached
 
 RESAMPLES = 2000  # of a curve's band
 MEAN = "interquartile mean over the seeds with its 95 % interval"
@@ -22,12 +24,22 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     through, axis = _curves(scene), scene.axis
     crosses = any(curve.lost.size for curve in through.values())
     lost = f" Crosses: where replicas {axis.failed}; a curve ends where too many did." if crosses else ""
+    every = [part for curve in through.values() for part in curve[1:4]]
+    beyond = " What goes beyond the axis is drawn at its border." if Range.of(*every).cuts(*every) else ""
+    improved = reached(scene.own, scene.rows, scene.metric) is not None
+    nobody = "" if improved else " There is no cost to target: no rule ended better than it started."
     points = f" Crosses: replicas that {axis.failed}." if crosses else ""
     perfect = " Dotted: a perfect sampler." if math.isfinite(axis.ceiling) else ""
     yield Drawing(
         "curves",
-        f"{axis.words.capitalize()} on {scene.label} through training: {MEAN}.{perfect}{lost}",
+        f"{axis.words.capitalize()} on {scene.label} through training: {MEAN}.{perfect}{lost}{beyond}{nobody}",
         figures.curves(through, scene.look, axis),
+    )
+    yield Drawing(
+        "seconds",
+        f"The same against training time: {axis.words} on {scene.label}. Seconds are a replica's share of the stack in "
+        "which it was trained, without evaluation: they depend on the machine and on how many were trained together.",
+        figures.curves(_clocked(scene, through), scene.look, axis, "training seconds of a replica"),
     )
     yield Drawing(
         "scores",
@@ -47,6 +59,17 @@ def _curves(scene: Scene) -> dict[str, Curve]:
         end = until["ended"].where(until["outcome"] != "ok", np.inf).to_numpy()
         counted = np.where(np.isnan(values) | (cost >= end[:, None]), scene.metric.worst, values)
         found[rule] = Curve(cost, *bootstrap_rules(counted.T, resamples=RESAMPLES), end[np.isfinite(end)])
+    return found
+
+
+def _clocked(scene: Scene, through: dict[str, Curve]) -> dict[str, Curve]:
+    """The curves against seconds: the mean over the replicas that still ran."""
+    clocks, found = curves(scene.own, scene.metric.name, "seconds"), {}
+    for rule, curve in through.items():
+        running = ~np.isnan(clocks[rule][1])
+        total = np.where(running, clocks[rule][1], 0).sum(axis=0)
+        seconds = np.maximum.accumulate(total / np.maximum(running.sum(axis=0), 1))
+        found[rule] = curve._replace(cost=seconds, lost=np.interp(curve.lost, curve.cost, seconds))
     return found
 
 

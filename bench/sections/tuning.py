@@ -20,7 +20,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     two = {rule: trials for rule, trials in tried.items() if len(trials.names) == 2}
     ringed = "; the chosen one is ringed."
     if one:
-        caption = f"Step sizes tried on {scene.label}: median score over the tuning seeds, a faint point a seed"
+        caption = f"Step sizes tried on {scene.label}: median score over the tuning seeds, a faint bar over the seeds"
         crosses = any(np.isnan(trials.values).any() for trials in one.values())
         caption += f"; crosses: seeds that {failed}" if crosses else ""
         caption += "; open: given up early" if any(trials.given_up.any() for trials in one.values()) else ""

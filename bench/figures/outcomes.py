@@ -1,0 +1,44 @@
+"""The report's figure of how replicas ended; arrays in, a figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from bench.figures.panels import WIDTH, lines, rows
+from bench.figures.svg import styled
+from bench.statistics import Interval
+
+COLOURS = {
+    "ok": "#d6e4ec", "collapsed": "#f2cf7c", "diverged": "#b0413a", "interrupted": "#b0b0b0", "error": "#3d3d3d",
+}  # fmt: skip
+DARK = ("diverged", "error")
+
+
+@styled()
+def outcomes(found: Mapping[str, Mapping[str, int]], came_through: Mapping[str, Interval]) -> Figure:
+    """A bar a rule: how many replicas ended how, those that came through first; the line is the interval of these."""
+    kinds = [kind for kind in COLOURS if any(counts.get(kind, 0) for counts in found.values())]
+    deepest = max(lines(rule, 27).count("\n") for rule in found)
+    figure = Figure(figsize=(WIDTH, 0.95 + (0.26 + 0.1 * deepest) * max(len(found), 2)))
+    axes = figure.subplots()
+    for place, (rule, counts) in enumerate(found.items()):
+        total, left = sum(counts.values()), 0.0
+        for kind in [kind for kind in kinds if counts.get(kind, 0)]:
+            width = counts[kind] / total
+            axes.barh(place, width, left=left, height=0.72, color=COLOURS[kind], ec="white", lw=0.8)
+            ink = "white" if kind in DARK else "#1c1c1c"
+            at = (left + width / 2, place - 0.04)
+            axes.text(*at, f"{counts[kind]}", color=ink, fontsize="small", ha="center", va="center")
+            left += width
+        interval = came_through[rule]
+        axes.plot(interval[1:], [place + 0.25] * 2, color="black", lw=1.3, solid_capstyle="butt")
+    axes.set(xlim=(0, 1), ylim=(len(found) - 0.4, -0.6), xlabel="share of replicas")
+    rows(axes, list(found))
+    axes.grid(visible=False, axis="y")
+    style = {"frameon": False, "fontsize": "small", "handlelength": 1.2, "columnspacing": 1.4}
+    handles = [Patch(color=COLOURS[kind], label=kind) for kind in kinds]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(kinds), **style)
+    return figure
