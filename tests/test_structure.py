@@ -27,7 +27,7 @@ FLOORS = [
     {"verdicts"},
     {"slots", "table"},
     {"findings", "sensitivity", "tune"},
-    {"figures", "provenance"},
+    {"caveats", "figures", "overview", "provenance"},
     {"sections"},
     {"report"},
     {"runner"},
