@@ -89,7 +89,7 @@ def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[Caveat]:
 def _problems(rule: str, game: str, own: pd.DataFrame | None, tuned: bool) -> Iterable[str]:
     if own is None:
         return
-    failed = own[own["outcome"] == "error"].groupby(["phase", "trial", "seed"], observed=True).ngroups
+    failed = len(own.loc[own["outcome"] == "error", ["phase", "trial", "seed"]].drop_duplicates())
     if failed:
         yield f"{failed} replica{'s' if failed > 1 else ''} stopped with an error and count as failed."
     metric = get_metric(get_game(game).score)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
-from scipy.stats import trim_mean
+from scipy.stats import trim_mean, wilcoxon
 
 import bench
 from bench.collapse import Collapse
@@ -28,9 +28,12 @@ from bench.figures import tuning as tuning_figures
 from bench.figures.panels import Axis, looks
 from bench.figures.scores import Curve, Scores
 from bench.figures.svg import _relative, svg
+from bench.overview import places, standing
+from bench.provenance import study_file
 from bench.registry import get_metric
 from bench.report import number
 from bench.sensitivity import Effort, Trials, trials_of, tuning
+from bench.spec import make_order, read_toml
 from bench.statistics import Band, Interval
 from bench.table import best, survivals, to_csv
 from bench.tune import replicas
@@ -76,6 +79,79 @@ def test_the_overview_shows_the_records_numbers(run, html):
         low, high = (float(end.replace("−", "-").replace("∞", "inf")) for end in shown.groups()[1:])
         assert min(values) * 0.99 <= low <= high * 1.01 <= max(values) * 1.03
         assert f"diverged {(ends['outcome'] == 'diverged').sum()} of 3 " in text
+
+
+def test_the_overview_shows_the_tables_intervals_rates_and_ranks(run, html):
+    cells, found = Page(html).cells, run.table()
+    placed, over = places(found), standing(found, STUDY.optimizers)
+    shown = Page(html).table("Overview table")
+    for row in found.to_dict("records"):
+        rule, game = row["optimizer"], row["game"]
+        score = " ".join([number(row["iqm"]), f"[{number(row['low'])}, {number(row['high'])}]"])
+        words = f"{score} rank {placed[rule, game].words} {share('diverged', row)}"
+        words += f" {share('collapsed', row)}" if pd.notna(row["collapsed"]) else ""
+        assert cells[rule, game][1] == words
+        assert shown[rule]["mean rank"] == ({"data-value": str(over.ranks[rule])}, number(over.ranks[rule]))
+
+
+def share(what, row):
+    return f"{what} {row[what]} of {row['n']} ({100 * row[f'{what}_low']:.0f}–{100 * row[f'{what}_high']:.0f} %)"
+
+
+def test_costs_are_summed_over_the_records(run, html):
+    shown = Page(html).table("Cost table")
+    for rule in STUDY.optimizers:
+        totals = []
+        for game in STUDY.games:
+            own = run.records[(run.records["optimizer"] == rule) & (run.records["game"] == game)]
+            spent, seconds = [], []
+            for phases in (["report"], ["tune", "rerank"]):
+                ends = own[own["phase"].isin(phases)].groupby(["phase", "trial", "seed"], observed=True)
+                spent.append(ends["ended"].first().sum())
+                seconds.append(ends["seconds"].max().sum())
+            totals.append(sum(spent))
+            attributes, text = shown[rule][game]
+            assert float(attributes["data-value"]) == pytest.approx(totals[-1])
+            costs, took = (" + ".join(map(form, parts)) for form, parts in ((six, spent), (number, seconds)))
+            assert text.startswith(f"{costs} {took} s lr")
+        assert float(shown[rule]["in all"][0]["data-value"]) == pytest.approx(sum(totals))
+
+
+def six(value):
+    return number(value, 6)
+
+
+def test_the_verdicts_comparisons_are_of_the_records_scores(run, html):
+    page, found = Page(html), run.table().set_index(["game", "optimizer"])
+    compared = [name for name in page.tables if name.startswith("Comparisons on ")]
+    assert compared
+    for name in compared:
+        game = name.removeprefix("Comparisons on ")
+        metric = get_metric(found.loc[game, "metric"].iloc[0])
+        assert metric.better == "lower"
+        (rule,) = page.table(name)
+        best = next(other for other in STUDY.optimizers if other != rule)
+        own, other = (last_values(run.records, which, game, metric.name)[0] for which in (best, rule))
+        assert trim_mean(own, 0.25) <= trim_mean(other, 0.25)
+        cells = [text for _, text in page.table(name)[rule].values()]
+        row = found.loc[game, rule]
+        assert cells[1] == f"{number(row['iqm'])} [{number(row['low'])}, {number(row['high'])}]"
+        assert float(cells[3]) == pytest.approx(wilcoxon(own, other).pvalue, rel=1e-2)
+        won = np.mean([(x < y) + (x == y) / 2 for x in own for y in other])
+        assert cells[4].startswith(f"{number(100 * won)} % [")
+        assert cells[5] == "not told apart"
+        assert f"{best} is best: {metric.name.replace('_', ' ')} {number(trim_mean(own, 0.25))} [" in page.text
+
+
+def test_the_study_file_runs_the_same_study(html, tmp_path):
+    assert study_file(STUDY.model_dump(mode="json")).strip() in "\n".join(Page(html).words)
+    for study in (
+        STUDY,
+        bench.Study(optimizers="sgd", games="dirac", budget=12.5, tune="full", untuned=True, sampler="TPESampler"),
+        bench.Study(optimizers="sgd", games=RING, hyperparameters={RING: {"sgd": {"lr": 1e-05}}}, pruner="none"),
+    ):
+        (tmp_path / "study.toml").write_text(study_file(study.model_dump(mode="json")), "utf-8")
+        assert make_order(read_toml(tmp_path / "study.toml")).study == study
 
 
 def test_the_chosen_hyperparameters_are_those_that_ran(run, html):
