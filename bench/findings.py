@@ -118,6 +118,7 @@ def winners(verdicts: list[Finding]) -> dict[str, list[Finding]]:
 def _finding(game: str, rows: pd.DataFrame, here: pd.DataFrame) -> Finding:
     metric, by_rule = get_metric(rows["metric"].iloc[0]), rows.set_index("optimizer")
     failures = [failure for rule, row in by_rule.iterrows() if (failure := _failure(str(rule), row)).words]
+    failures.sort(key=lambda failure: (-failure.diverged - failure.errors, -failure.collapsed))
     higher = metric.better == "higher"
     order = by_rule.sort_values("iqm", ascending=not higher, kind="stable")
     wide, best = scores(here, metric), str(order.index[0])

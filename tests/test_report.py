@@ -114,7 +114,7 @@ def test_costs_are_summed_over_the_records(run, html):
             assert float(attributes["data-value"]) == pytest.approx(totals[-1])
             costs, took = (" + ".join(map(form, parts)) for form, parts in ((six, spent), (number, seconds)))
             assert text.startswith(f"{costs} {took} s lr")
-        assert float(shown[rule]["in all"][0]["data-value"]) == pytest.approx(sum(totals))
+        assert float(shown[rule]["in all cost, seconds"][0]["data-value"]) == pytest.approx(sum(totals))
 
 
 def six(value):
