@@ -34,8 +34,24 @@ class Rival(NamedTuple):
         return self.p > LEVEL
 
 
+class Failure(NamedTuple):
+    """How many of a rule's ``n`` replicas on a game diverged, stopped with an error, collapsed; at least one did."""
+
+    rule: str
+    n: int
+    diverged: int
+    errors: int
+    collapsed: int
+
+    @property
+    def words(self) -> str:
+        """What happened how often: ``3 of 10 diverged``."""
+        named = {"diverged": self.diverged, "stopped with an error": self.errors, "collapsed": self.collapsed}
+        return ", ".join(f"{count} of {self.n} {what}" for what, count in named.items() if count)
+
+
 class Finding(NamedTuple):
-    """A game's verdict; ``best`` is "" where no rule came through."""
+    """A game's verdict; ``best`` is "" where no rule came through. Costs are those of the best rule."""
 
     game: str
     metric: NamedMetric
@@ -43,13 +59,25 @@ class Finding(NamedTuple):
     score: Interval
     cost: float
     seconds: float
+    tuning_cost: float
     seeds: int
     rivals: list[Rival]
+    failures: list[Failure]
+
+    @property
+    def smallest(self) -> float:
+        """The smallest p that so many seeds and rivals allow: every seed for the same rule, times Holm's factor."""
+        return min(1.0, max(1, len(self.rivals)) * 2.0 ** (1 - self.seeds))
+
+    @property
+    def needed(self) -> int:
+        """How many seeds it takes for any difference to be told."""
+        return 1 + math.ceil(math.log2(max(1, len(self.rivals)) / LEVEL))
 
     @property
     def decidable(self) -> bool:
         """Whether the seeds are enough for any difference to be told."""
-        return 2.0 ** (1 - self.seeds) <= LEVEL
+        return self.smallest <= LEVEL
 
     @property
     def tied(self) -> list[Rival]:
@@ -66,6 +94,8 @@ class Finding(NamedTuple):
         own, other = self.score.value, rival.score.value
         if math.isinf(other):
             return "most replicas failed"
+        if own > 0 and other > 0 and 0.995 < other / own < 1.005:
+            return "equal to two digits"
         if own > 0 and other > 0:
             return f"{other / own:.3g} times its score"
         return f"{abs(other - own):.3g} behind"
@@ -76,13 +106,25 @@ def findings(found: pd.DataFrame, records: pd.DataFrame) -> list[Finding]:
     return [_finding(str(game), rows, records[records["game"] == game]) for game, rows in games_of(found)]
 
 
+def winners(verdicts: list[Finding]) -> dict[str, list[Finding]]:
+    """rule -> the verdicts of the games on which it is best, the rule with the most games first."""
+    found: dict[str, list[Finding]] = {}
+    for finding in verdicts:
+        if finding.best:
+            found.setdefault(finding.best, []).append(finding)
+    return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
+
+
 def _finding(game: str, rows: pd.DataFrame, here: pd.DataFrame) -> Finding:
     metric, by_rule = get_metric(rows["metric"].iloc[0]), rows.set_index("optimizer")
+    failures = [failure for rule, row in by_rule.iterrows() if (failure := _failure(str(rule), row)).words]
+    failures.sort(key=lambda failure: (-failure.diverged - failure.errors, -failure.collapsed))
     higher = metric.better == "higher"
     order = by_rule.sort_values("iqm", ascending=not higher, kind="stable")
     wide, best = scores(here, metric), str(order.index[0])
     if order["iqm"].iloc[0] == metric.worst:
-        return Finding(game, metric, "", _score(order.iloc[0]), math.nan, math.nan, wide.shape[1], [])
+        none = math.nan
+        return Finding(game, metric, "", _score(order.iloc[0]), none, none, none, wide.shape[1], [], failures)
     others = [str(rule) for rule in order.index[1:]]
     own = wide.loc[best].to_numpy()
     p_values = holm([paired_test(own, wide.loc[rule].to_numpy()) for rule in others]) if others else ()
@@ -96,7 +138,13 @@ def _finding(game: str, rows: pd.DataFrame, here: pd.DataFrame) -> Finding:
         for rule, p in zip(others, p_values, strict=True)
     ]
     row = order.iloc[0]
-    return Finding(game, metric, best, _score(row), float(row["cost"]), float(row["seconds"]), int(row["n"]), rivals)
+    cost, seconds, tuning = (float(row[name]) for name in ("cost", "seconds", "tuning_cost"))
+    return Finding(game, metric, best, _score(row), cost, seconds, tuning, int(row["n"]), rivals, failures)
+
+
+def _failure(rule: str, row: pd.Series) -> Failure:
+    collapsed = 0 if pd.isna(row["collapsed"]) else int(row["collapsed"])
+    return Failure(rule, int(row["n"]), int(row["diverged"]), int(row["errors"]), collapsed)
 
 
 def _score(row: pd.Series) -> Interval:

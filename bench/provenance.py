@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
 import platform
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,11 @@ import numpy
 import torch
 
 from bench import __version__
+from bench.contracts import Direction, UpdateRule
 from bench.plan import PROTOCOL
+from bench.registry import Preset, get_rule, rules
 from bench.spec import Study
+from bench.spelling import SpecError, parse
 from bench.store import SCHEMA
 
 
@@ -33,8 +39,45 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
             "processor": _processor(device),
             "cores": os.cpu_count(),
         },
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),
     }
+
+
+def _program(started: Path) -> list[str]:
+    return ["python", "-m", "bench"] if started.name == "__main__.py" else [started.name]
+
+
+def study_file(study: dict[str, Any]) -> str:
+    """A study as the TOML file that ``bench run`` takes; what is empty is left out."""
+    lines = [f"{key} = {_toml(value)}" for key, value in study.items() if value not in ("", {}, None)]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value on one line; JSON's strings and numbers are TOML's too."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(k, ensure_ascii=False)} = {_toml(v)}' for k, v in value.items())} }}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def equations(spelled: str) -> list[tuple[str, str, str]]:
+    """(name, equation, source) of a rule as spelled, and of what it steps along."""
+    try:
+        known, made = rules[parse(spelled).name], get_rule(spelled)
+    except SpecError:
+        return [("", "not known to this installation", "")]
+    if isinstance(known, Preset):
+        return [("", *_equation(known.doc))]
+    inner = [part for part in vars(made).values() if isinstance(part, (UpdateRule, Direction)) and part.name != "plain"]
+    named = [("", known), *((part.name, type(part)) for part in inner)]
+    return [(name, *_equation(inspect.getdoc(thing) or "")) for name, thing in named]
+
+
+def _equation(doc: str) -> tuple[str, str]:
+    paragraphs = [" ".join(part.split()) for part in doc.split("\n\n")]
+    return paragraphs[0], " ".join(part for part in paragraphs if part.startswith("Source:"))
 
 
 def _processor(device: str) -> str:

@@ -1,43 +1,42 @@
 """The report: one HTML file that opens from disk, made of a run's records alone; the same records give the same bytes.
 
-What is drawn comes from `bench.sections`, every number from `bench.table` and `bench.statistics`. A rule counts on a
-game once all its seeds are there; what is not there yet is named.
+What is drawn comes from `bench.sections`, every number from `bench.table` and `bench.statistics`, the page's parts,
+style and scripts from ``templates``. A rule counts on a game once all its seeds are there; what is not there yet is
+named.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import inspect
 import math
 import re
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.contracts import Direction, UpdateRule
-from bench.figures.panels import looks
+from bench.caveats import caveats, concerning, finished
+from bench.figures.panels import Look, looks
+from bench.figures.ranks import critical_difference
 from bench.figures.svg import FONT, font
-from bench.findings import findings
-from bench.plan import tunable
-from bench.registry import Preset, get_game, get_metric, get_rule, rules
-from bench.sections import Sections
-from bench.sections.scene import Tensors, first_line
-from bench.sensitivity import Trials, trials_of
+from bench.findings import LEVEL, findings, winners
+from bench.overview import Standing, places, standing
+from bench.provenance import equations, study_file
+from bench.registry import get_game, get_metric
+from bench.sections import Section, Sections
+from bench.sections.across import across
+from bench.sections.scene import Drawing, Tensors, first_line
 from bench.spec import Study
-from bench.spelling import SpecError, parse
 from bench.store import write_file
 from bench.table import best, rounded, table
 
 if TYPE_CHECKING:
     from bench.runner import Run
-
-FEW = 5  # seeds below which an interval says little
 
 
 def write_report(run: Run) -> Path:
@@ -52,31 +51,60 @@ def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, er
     """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback."""
     study = manifest["study"]
     asked = Study.model_construct(**study)
-    whole, missing = _whole(records, study)
+    whole, missing = finished(records, study)
     found = table(whole, study)
     look = looks(study["optimizers"])
     shown = Sections(whole, records, tensors, found, look, study)
     sections = [shown.of(game) for game in study["games"] if len(found) and (found["game"] == game).any()]
+    verdicts, over = findings(found, whole), standing(found, study["optimizers"])
+    said = caveats(records, study, verdicts)
+    overall = [*([] if over.why else [_diagram(over, look)]), *across(found, whole, look, study)]
+    drawings = [*overall, *(drawing for section in sections for drawing in section.drawings)]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            name=asked.name,
+            study=study,
+            manifest=manifest,
+            look=look,
+            family=FONT,
+            style=Markup("\n".join(_sources(".css"))),
+            scripts=[Markup(script) for script in _sources(".js")],
+            font=font(drawing.svg for drawing in drawings) if drawings else "",
+            findings=verdicts,
+            winners=winners(verdicts),
+            failed=_failed(found, study),
+            concerning={finding.game: concerning(said, finding) for finding in verdicts},
+            overview=_cells(found, study),
+            standing=over,
+            overall=overall,
+            primary={game: get_metric(get_game(game).score) for game in study["games"]},
+            metrics=_metrics(sections),
+            warnings=[*said, *missing],
+            errors=errors,
+            sections=sections,
+            budgets={game: asked.cost_of(game) for game in study["games"]},
+            study_file=study_file(study),
+            equations={rule: equations(rule) for rule in study["optimizers"]},
+        )
+    )
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("bench")
     environment = Environment(
-        loader=PackageLoader("bench"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "digest": _digest, "ranges": _ranges, "first_line": first_line}
     environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded}
-    return environment.get_template("report.html.j2").render(
-        name=asked.name,
-        study=study,
-        manifest=manifest,
-        look=look,
-        family=FONT,
-        findings=findings(found, whole),
-        overview=_overview(found, study),
-        warnings=[*_warnings(records, study), *missing],
-        errors=errors,
-        sections=sections,
-        font=font(drawing.svg for section in sections for drawing in section.drawings) if sections else "",
-        budgets={game: asked.cost_of(game) for game in study["games"]},
-        equations={rule: _equations(rule) for rule in study["optimizers"]},
-    )
+    return environment
+
+
+def _sources(ending: str) -> list[str]:
+    """Styles or scripts of the page, each a file of its own, in the order of their names."""
+    room = files("bench").joinpath("templates")
+    return [part.read_text("utf-8") for part in sorted(room.iterdir(), key=str) if part.name.endswith(ending)]
 
 
 # --- words and numbers -----------------------------------------------------------------------------------------------
@@ -116,95 +144,39 @@ def _ranges(seeds: Iterable[int]) -> str:
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in found)
 
 
-def _equations(spelled: str) -> list[tuple[str, str, str]]:
-    """(name, equation, source) of a rule as spelled, and of what it steps along."""
-    try:
-        known, made = rules[parse(spelled).name], get_rule(spelled)
-    except SpecError:
-        return [("", "not known to this installation", "")]
-    if isinstance(known, Preset):
-        return [("", *_equation(known.doc))]
-    inner = [part for part in vars(made).values() if isinstance(part, (UpdateRule, Direction)) and part.name != "plain"]
-    named = [("", known), *((part.name, type(part)) for part in inner)]
-    return [(name, *_equation(inspect.getdoc(thing) or "")) for name, thing in named]
+# --- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def _equation(doc: str) -> tuple[str, str]:
-    paragraphs = [" ".join(part.split()) for part in doc.split("\n\n")]
-    return paragraphs[0], " ".join(part for part in paragraphs if part.startswith("Source:"))
-
-
-# --- what is there ---------------------------------------------------------------------------------------------------
-
-
-def _whole(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame, list[str]]:
-    """Records without the rules that lack report seeds on a game, and what is missing, in words."""
-    reported = records[records["phase"] == "report"]
-    there = reported.groupby(["optimizer", "game"], observed=True)["seed"].nunique()
-    keep, missing, n = np.ones(len(records), dtype=bool), [], len(study["seeds"])
-    for game in study["games"]:
-        for rule in study["optimizers"]:
-            done = int(there.get((rule, game), 0))
-            if done < n:
-                keep &= ~((records["optimizer"] == rule) & (records["game"] == game)).to_numpy()
-                there_is = f"{done} of {n} seeds are there; it is left out until all are"
-                missing.append(f"{rule} on {game} is not finished: {there_is}.")
-    return records[keep], missing
-
-
-def _warnings(records: pd.DataFrame, study: dict[str, Any]) -> list[str]:
-    """What a reader must know before believing a number."""
-    said = []
-    if len(study["seeds"]) < FEW:
-        said.append(f"Few seeds: {len(study['seeds'])}. Below {FEW} an interval says little; no comparison is safe.")
-    if study["trials"] == 0:
-        said.append("Nothing was tuned: every rule ran with its declared defaults, which favours some over others.")
-    for rule in study["optimizers"]:
-        where: dict[str, list[str]] = {}
-        for game in study["games"]:
-            own = records[(records["game"] == game) & (records["optimizer"] == rule)]
-            for problem in _problems(rule, game, own, tuned=study["trials"] > 0):
-                where.setdefault(problem, []).append(game)
-        said += [f"{rule} on {', '.join(games)}: {problem}" for problem, games in where.items()]
-    return said
-
-
-def _problems(rule: str, game: str, own: pd.DataFrame, tuned: bool) -> Iterable[str]:
-    failed = own[own["outcome"] == "error"].groupby(["phase", "trial", "seed"], observed=True).ngroups
-    if failed:
-        yield f"{failed} replica{'s' if failed > 1 else ''} stopped with an error and count as failed."
-    metric = get_metric(get_game(game).score)
-    trials = trials_of(own, metric)
-    if trials is None:
-        if tuned and len(own):
-            yield "it had nothing to tune; it ran with the values it was given."
-        return
-    if (trials.medians == metric.worst).all():
-        yield "it is untunable there: every trial failed, so its declared defaults were used."
-    yield from _edges(rule, trials)
-
-
-def _edges(rule: str, trials: Trials) -> Iterable[str]:
-    """Of each tuned hyperparameter: whether its range was widened, at what cost, and whether that was enough."""
-    try:
-        space = tunable(rule, "full")
-    except SpecError:
-        return
-    for name, chosen, steps in zip(trials.names, trials.chosen, trials.steps.T, strict=False):
-        if name not in space:
-            continue
-        low, high = space[name].low, space[name].high
-        beyond = (steps < low * (1 - 1e-6)) | (steps > high * (1 + 1e-6))
-        if beyond.any():
-            spent = f"{beyond.sum()} of {len(steps)} trials, cost {trials.costs[beyond].sum():.6g}, went beyond it"
-            yield f"the best {name} stood near an edge of its range [{low:g}, {high:g}], which was widened: {spent}."
-        if chosen in (steps.min(), steps.max()):
-            yield f"the chosen {name} is the outermost that was tried; a better one may lie beyond."
-
-
-def _overview(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """rule -> game -> what its cell shows; nothing where the rule is not finished there."""
+def _cells(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """rule -> game -> what its cells show; nothing where the rule is not finished there."""
     cells: dict[str, dict[str, dict[str, Any]]] = {rule: {} for rule in study["optimizers"]}
+    placed = places(found)
     for row in found.assign(best=best(found)).to_dict("records"):
-        cells[row["optimizer"]][row["game"]] = row | {"hyperparameters": rounded(row["hyperparameters"])}
+        rule, game = row["optimizer"], row["game"]
+        spent, took = (row["n"] * row[kind] + row[f"tuning_{kind}"] for kind in ("cost", "seconds"))
+        more = {"hyperparameters": rounded(row["hyperparameters"]), "place": placed[rule, game]}
+        cells[rule][game] = row | more | {"spent": spent, "took": took}
     return cells
+
+
+def _failed(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, list[str]]:
+    """rule -> the games on which it has no finite score."""
+    lost = {key for key, place in places(found).items() if place.failed}
+    games = {rule: [game for game in study["games"] if (rule, game) in lost] for rule in study["optimizers"]}
+    return {rule: where for rule, where in games.items() if where}
+
+
+def _metrics(sections: list[Section]) -> list[str]:
+    """The names of all metrics but the games' primary ones."""
+    return sorted({metric.name for section in sections for metric in section.metrics})
+
+
+def _diagram(over: Standing, look: dict[str, Look]) -> Drawing:
+    figure = critical_difference(over.ranks, over.difference, over.groups, look)
+    differ = over.p <= LEVEL
+    caption = f"Mean ranks over {len(over.games)} games ({', '.join(over.games)}), 1 is best. Friedman's test: "
+    caption += f"chi-squared {over.statistic:.3g}, p = {over.p:.2g}: "
+    caption += "the rules differ. " if differ else "no difference between the rules is found. "
+    caption += f"A bar joins rules that Nemenyi's test at 5 % cannot tell apart, less than {over.difference:.3g} apart "
+    caption += "(Demsar 2006); with few games it sees large differences alone." if differ else "(Demsar 2006)."
+    return Drawing("ranks", caption, figure, wide=True)

@@ -4,8 +4,22 @@ import signal
 import sys
 
 import pytest
+from pages import STUDY
 
+import bench
 from bench.cli import main
+from bench.report import write_report
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory):
+    """A small finished run."""
+    return bench.run(STUDY, out=tmp_path_factory.mktemp("reported") / "run")
+
+
+@pytest.fixture(scope="session")
+def reported_html(reported):
+    return write_report(reported).read_text("utf-8")
 
 
 @pytest.fixture

@@ -64,3 +64,16 @@ def test_where_nothing_can_be_said() -> None:
     assert not few.decidable
     assert few.tied
     assert verdict(one=NEAR, other=NEAR).rivals[0].p == 1
+
+
+def test_failures_are_counted_the_worst_first() -> None:
+    found = verdict(some=[math.inf, *NEAR[1:]], none=NEAR, all=[math.inf] * 10)
+    assert [(failure.rule, failure.words) for failure in found.failures] == [
+        ("all", "10 of 10 diverged"),
+        ("some", "1 of 10 diverged"),
+    ]
+
+
+def test_what_is_nearly_equal_is_said_to_be() -> None:
+    found = verdict(one=NEAR, other=[x * 1.004 for x in NEAR])
+    assert found.behind(found.rivals[0]) == "equal to two digits"

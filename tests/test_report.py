@@ -10,8 +10,6 @@ import os
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,7 +17,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import trim_mean
+from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
+from scipy.stats import trim_mean, wilcoxon
 
 import bench
 from bench.collapse import Collapse
@@ -29,67 +28,32 @@ from bench.figures import tuning as tuning_figures
 from bench.figures.panels import Axis, looks
 from bench.figures.scores import Curve, Scores
 from bench.figures.svg import _relative, svg
+from bench.overview import places, standing
+from bench.provenance import study_file
 from bench.registry import get_metric
-from bench.report import number, render, write_report
+from bench.report import number
 from bench.sensitivity import Effort, Trials, trials_of, tuning
+from bench.spec import make_order, read_toml
 from bench.statistics import Band, Interval
 from bench.table import best, survivals, to_csv
 from bench.tune import replicas
 
-RING = "ring8[width=16,batch_size=16]"
-STUDY = bench.Study(
-    optimizers="sgd,ttur", games=f"dirac,{RING}", seeds="0-2", trials=4, tuning_seeds=2, budget=40, evaluations=4
-)
-HOSTILE = "x<script>alert(1)</script>$\\frac$\"'&<b onclick=alert(1)>{{ 7 * 191 }}"
-CHROMIUM = Path("/usr/bin/chromium")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-class Page(HTMLParser):
-    """A page's tags, text, and cells: (rule, game) -> (attributes, text)."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.words, self.cells, self.open, self.silent = [], [], {}, None, 0
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        self.tags.append((tag, found))
-        self.silent += tag in ("script", "style")
-        if tag == "td" and "data-rule" in found:
-            self.open = (found["data-rule"], found["data-game"])
-            self.cells[self.open] = (found, "")
-
-    def handle_endtag(self, tag):
-        self.silent -= tag in ("script", "style")
-        self.open = None if tag == "td" else self.open
-
-    def handle_data(self, data):
-        if not self.silent:
-            self.words.append(data)
-        if self.open is not None:
-            attributes, text = self.cells[self.open]
-            self.cells[self.open] = (attributes, text + data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
+@pytest.fixture(scope="module")
+def run(reported):
+    return reported
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return bench.run(STUDY, out=tmp_path_factory.mktemp("reported") / "run")
+def html(reported_html):
+    return reported_html
 
 
 @pytest.fixture(scope="module")
-def html(run):
-    return write_report(run).read_text("utf-8")
-
-
-def rendered(run, records=None, manifest=None, tensors=None, errors=None):
-    records = run.records if records is None else records
-    return render(records, manifest or run.manifest, run.tensors() if tensors is None else tensors, errors or {})
+def hostile(reported):
+    return hostile_page(reported)
 
 
 def last_values(records, rule, game, metric):
@@ -110,16 +74,88 @@ def test_the_overview_shows_the_records_numbers(run, html):
         values, ends = last_values(run.records, rule, game, {"dirac": "distance"}.get(game, "sliced_wasserstein"))
         mean = trim_mean(values, 0.25)
         assert float(attributes["data-value"]) == pytest.approx(mean, rel=1e-12)
-        shown = re.match(r"(\S+) \[(\S+), (\S+)\]", text)
+        shown = re.match(r"(\S+) \[(\S+), (\S+)\] rank ", text)
         assert shown[1] == number(mean)
         low, high = (float(end.replace("−", "-").replace("∞", "inf")) for end in shown.groups()[1:])
         assert min(values) * 0.99 <= low <= high * 1.01 <= max(values) * 1.03
         assert f"diverged {(ends['outcome'] == 'diverged').sum()} of 3 " in text
-        assert f"cost {number(ends['ended'].mean(), 6)}," in text
+
+
+def test_the_overview_shows_the_tables_intervals_rates_and_ranks(run, html):
+    cells, found = Page(html).cells, run.table()
+    placed, over = places(found), standing(found, STUDY.optimizers)
+    shown = Page(html).table("Overview table")
+    for row in found.to_dict("records"):
+        rule, game = row["optimizer"], row["game"]
+        score = " ".join([number(row["iqm"]), f"[{number(row['low'])}, {number(row['high'])}]"])
+        words = f"{score} rank {placed[rule, game].words} {share('diverged', row)}"
+        words += f" {share('collapsed', row)}" if pd.notna(row["collapsed"]) else ""
+        assert cells[rule, game][1] == words
+        assert shown[rule]["mean rank"] == ({"data-value": str(over.ranks[rule])}, number(over.ranks[rule]))
+
+
+def share(what, row):
+    return f"{what} {row[what]} of {row['n']} ({100 * row[f'{what}_low']:.0f}–{100 * row[f'{what}_high']:.0f} %)"
+
+
+def test_costs_are_summed_over_the_records(run, html):
+    shown = Page(html).table("Cost table")
+    for rule in STUDY.optimizers:
+        totals = []
+        for game in STUDY.games:
+            own = run.records[(run.records["optimizer"] == rule) & (run.records["game"] == game)]
+            spent, seconds = [], []
+            for phases in (["report"], ["tune", "rerank"]):
+                ends = own[own["phase"].isin(phases)].groupby(["phase", "trial", "seed"], observed=True)
+                spent.append(ends["ended"].first().sum())
+                seconds.append(ends["seconds"].max().sum())
+            totals.append(sum(spent))
+            attributes, text = shown[rule][game]
+            assert float(attributes["data-value"]) == pytest.approx(totals[-1])
+            costs, took = (" + ".join(map(form, parts)) for form, parts in ((six, spent), (number, seconds)))
+            assert text.startswith(f"{costs} {took} s lr")
+        assert float(shown[rule]["in all cost, seconds"][0]["data-value"]) == pytest.approx(sum(totals))
+
+
+def six(value):
+    return number(value, 6)
+
+
+def test_the_verdicts_comparisons_are_of_the_records_scores(run, html):
+    page, found = Page(html), run.table().set_index(["game", "optimizer"])
+    compared = [name for name in page.tables if name.startswith("Comparisons on ")]
+    assert compared
+    for name in compared:
+        game = name.removeprefix("Comparisons on ")
+        metric = get_metric(found.loc[game, "metric"].iloc[0])
+        assert metric.better == "lower"
+        (rule,) = page.table(name)
+        best = next(other for other in STUDY.optimizers if other != rule)
+        own, other = (last_values(run.records, which, game, metric.name)[0] for which in (best, rule))
+        assert trim_mean(own, 0.25) <= trim_mean(other, 0.25)
+        cells = [text for _, text in page.table(name)[rule].values()]
+        row = found.loc[game, rule]
+        assert cells[1] == f"{number(row['iqm'])} [{number(row['low'])}, {number(row['high'])}]"
+        assert float(cells[3]) == pytest.approx(wilcoxon(own, other).pvalue, rel=1e-2)
+        won = np.mean([(x < y) + (x == y) / 2 for x in own for y in other])
+        assert cells[4].startswith(f"{number(100 * won)} % [")
+        assert cells[5] == "not told apart"
+        assert f"{best} is best: {metric.name.replace('_', ' ')} {number(trim_mean(own, 0.25))} [" in page.text
+
+
+def test_the_study_file_runs_the_same_study(html, tmp_path):
+    assert study_file(STUDY.model_dump(mode="json")).strip() in "\n".join(Page(html).words)
+    for study in (
+        STUDY,
+        bench.Study(optimizers="sgd", games="dirac", budget=12.5, tune="full", untuned=True, sampler="TPESampler"),
+        bench.Study(optimizers="sgd", games=RING, hyperparameters={RING: {"sgd": {"lr": 1e-05}}}, pruner="none"),
+    ):
+        (tmp_path / "study.toml").write_text(study_file(study.model_dump(mode="json")), "utf-8")
+        assert make_order(read_toml(tmp_path / "study.toml")).study == study
 
 
 def test_the_chosen_hyperparameters_are_those_that_ran(run, html):
-    text = Page(html).cells["sgd", RING][1]
+    text = Page(html).table("Cost table")["sgd"][RING][1]
     report = run.records[(run.records["phase"] == "report") & (run.records["game"] == RING)]
     frozen = report.loc[report["optimizer"] == "sgd", "hyperparameters"].unique()
     assert len(frozen) == 1
@@ -146,7 +182,7 @@ def test_a_perfect_samplers_scores_stand_below_and_only_where_samples_are_judged
     assert float(shown["modes"]) == 8
     assert {shown[name] for name in ("field_norm", "generator_loss", "averaging_gain", "jacobian_min_real")} == {"–"}
     assert (
-        "tfoot" not in html[: html.index(f'aria-label="Other metrics on {RING}"')]
+        "<tfoot" not in html[: html.index(f'aria-label="Other metrics on {RING}"')]
     )  # the Dirac-GAN's data are a point
 
 
@@ -509,7 +545,7 @@ def test_all_failed(run, ending):
         assert attributes["data-value"] == "inf"
         assert text.startswith("∞ [∞, ∞]")
         assert ("diverged 3 of 3" if ending == "diverged" else "errors 3") in text
-        assert "class" not in attributes  # nobody is best
+        assert attributes["class"] == "failed"  # nobody is best
     assert ">3 of 3</text>" in html
     word = "diverged" if ending == "diverged" else "failed"
     # strips beside both curves and the scores, and the legend of the outcomes
@@ -554,20 +590,6 @@ def test_only_the_scripts_hash_may_run(html):
     assert f"script-src 'sha256-{digest}'" in policy
     assert policy.startswith("default-src 'none';")
     assert "unsafe-inline" not in policy.replace("style-src 'unsafe-inline'", "")
-
-
-@pytest.fixture(scope="module")
-def hostile(run):
-    """The run with a rule, a command, a machine and an error that would all like to be code."""
-    records = run.records[run.records["game"] == "dirac"]
-    records = records.assign(optimizer=records["optimizer"].cat.rename_categories({"sgd": HOSTILE}))
-    manifest = copy.deepcopy(run.manifest)
-    manifest["study"]["optimizers"][0] = manifest["command"] = manifest["environment"]["processor"] = HOSTILE
-    tensors = [
-        (chunk | {"optimizer": HOSTILE if chunk["optimizer"] == "sgd" else chunk["optimizer"]}, held)
-        for chunk, held in run.tensors()
-    ]
-    return rendered(run, records, manifest, tensors, {HOSTILE: HOSTILE})
 
 
 def test_hostile_names_are_inert(run, html, hostile):
@@ -731,72 +753,6 @@ def walk(path):
             at = (at[0] + numbers[i], at[1] + numbers[i + 1])
             found.append((*at, i == 0))
     return found, path.endswith("z")
-
-
-# --- in a browser ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-        yield chromium
-        chromium.close()
-
-
-def opened(browser, path, **settings):
-    """A page opened from disk, with whatever it complained about or asked for."""
-    page = browser.new_page(**settings)
-    page.heard = []
-    page.on("console", lambda message: page.heard.append(message.text))
-    page.on("pageerror", lambda error: page.heard.append(str(error)))
-    page.on("dialog", lambda dialog: (page.heard.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: page.heard.append(request.url))
-    page.goto(path.as_uri())
-    kept = [word for word in page.heard if not word.startswith(("data:image/png", "data:font/woff"))]
-    assert kept == [path.as_uri()]
-    return page
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_it_opens_from_disk(browser, run, html, width):
-    page = opened(browser, run.path / "report.html", viewport={"width": width, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("Promise.all([...document.fonts].map(f => f.load())).then(x => x[0].status)") == "loaded"
-    assert page.locator("figure svg").count() == html.count("<figure")
-    assert all(page.evaluate("[...document.querySelectorAll('figure svg')].map(s => s.getBBox().width > 100)"))
-    page.close()
-
-
-def test_tables_sort_by_mouse_and_keyboard(browser, run, html):
-    page = opened(browser, run.path / "report.html")
-    column = 1 + STUDY.games.index(RING)
-    values = f"[...document.querySelectorAll('#scores tbody tr')].map(r => +r.cells[{column}].dataset.value)"
-    given = page.evaluate(values)
-    head = page.locator("#scores thead th").nth(column)
-    head.locator("button").click()
-    assert page.evaluate(values) == sorted(given)
-    assert head.get_attribute("aria-sort") == "ascending"
-    head.locator("button").focus()
-    page.keyboard.press("Enter")
-    assert page.evaluate(values) == sorted(given, reverse=True)
-    page.locator("#scores thead button").first.click()
-    assert page.locator("#scores tbody th").all_inner_texts() == sorted(STUDY.optimizers)
-    assert head.get_attribute("aria-sort") is None
-    page.close()
-
-
-def test_a_hostile_report_does_nothing(browser, tmp_path, hostile):
-    (tmp_path / "report.html").write_text(hostile, "utf-8")
-    page = opened(browser, tmp_path / "report.html")
-    page.locator("#scores thead button").first.click()
-    assert page.locator("script").count() == 1
-    assert len(page.heard) == len([word for word in page.heard if word.startswith(("data:", "file:"))])
-    page.close()
 
 
 def test_a_final_value_that_is_no_number_is_a_failure_in_the_figures_too():

@@ -39,7 +39,7 @@ FLOORS = [
     {"verdicts"},
     {"slots", "table"},
     {"findings", "sensitivity", "targets", "tune"},
-    {"figures", "provenance"},
+    {"caveats", "figures", "overview", "provenance"},
     {"sections"},
     {"report"},
     {"runner"},

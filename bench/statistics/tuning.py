@@ -87,8 +87,8 @@ def choice_stability(
     if not 0 <= chosen < len(x):
         raise ValueError(f"chosen: found {chosen}; allowed: 0 to {len(x) - 1}, a trial's place")
     means = interquartile_mean(x[:, _seed_draws(x.shape[1], resamples, seed)])
-    best = means.min(axis=0)
-    return float(((best < means[chosen]) & ~np.isclose(best, means[chosen], rtol=1e-12, atol=0)).mean())
+    rounding = 1e-12 * np.abs(np.where(np.isfinite(means[chosen]), means[chosen], 0.0))
+    return float((means.min(axis=0) < means[chosen] - rounding).mean())
 
 
 def _widths(step_sizes: ArrayLike, scores: Array, factor: float, tolerance: float, higher: bool) -> Array:

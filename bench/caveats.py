@@ -1,0 +1,121 @@
+"""What a reader must know before believing a number: what is missing, what was not tuned, what the seeds can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bench.findings import Finding
+from bench.plan import tunable
+from bench.registry import get_game, get_metric
+from bench.sensitivity import Trials, trials_of
+from bench.spelling import SpecError
+
+FEW = 5  # seeds below which an interval says little
+
+
+class Caveat(NamedTuple):
+    """A warning; ``rule`` and ``games`` say whom it concerns, "" and () all."""
+
+    text: str
+    rule: str = ""
+    games: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        return f"{self.rule} on {', '.join(self.games)}: {self.text}" if self.rule else self.text
+
+
+def finished(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame, list[Caveat]]:
+    """Records without the rules that lack report seeds on a game, and what is missing, in words."""
+    reported = records[records["phase"] == "report"]
+    there = reported.groupby(["optimizer", "game"], observed=True)["seed"].nunique()
+    keep, missing, n = np.ones(len(records), dtype=bool), [], len(study["seeds"])
+    for game in study["games"]:
+        for rule in study["optimizers"]:
+            done = int(there.get((rule, game), 0))
+            if done < n:
+                keep &= ~((records["optimizer"] == rule) & (records["game"] == game)).to_numpy()
+                there_is = f"{done} of {n} seeds are there; it is left out until all are"
+                missing.append(Caveat(f"{rule} on {game} is not finished: {there_is}."))
+    return records[keep], missing
+
+
+def caveats(records: pd.DataFrame, study: dict[str, Any], verdicts: Sequence[Finding]) -> list[Caveat]:
+    """The warnings of a study: of its seeds, its tuning, and of each rule."""
+    said, frozen = [*_seeds(len(study["seeds"]), verdicts)], bool(study.get("hyperparameters"))
+    if study["trials"] == 0 and not frozen:
+        text = "Nothing was tuned: every rule ran with its declared defaults, which favours some over others."
+        said.append(Caveat(text))
+    parts = dict(iter(records.groupby(["optimizer", "game"], observed=True)))
+    for rule in study["optimizers"]:
+        where: dict[str, list[str]] = {}
+        for game in study["games"]:
+            for problem in _problems(rule, game, parts.get((rule, game)), tuned=study["trials"] > 0 and not frozen):
+                where.setdefault(problem, []).append(game)
+        said += [Caveat(problem, rule, tuple(games)) for problem, games in where.items()]
+    return said
+
+
+def concerning(said: Iterable[Caveat], finding: Finding) -> list[Caveat]:
+    """The warnings about a game's best rule and those that cannot be told apart from it."""
+    leading = {finding.best, *(rival.rule for rival in finding.tied)}
+    return [caveat for caveat in said if finding.game in caveat.games and caveat.rule in leading]
+
+
+def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[Caveat]:
+    if n < FEW:
+        yield Caveat(f"Few seeds: {n}. Below {FEW} an interval says little; no comparison is safe.")
+    compared = [finding for finding in verdicts if finding.rivals]
+    if not compared:
+        return
+    most = max(compared, key=lambda finding: len(finding.rivals))
+    rivals = f"{len(most.rivals)} rival{'s' if len(most.rivals) > 1 else ''}"
+    if not most.decidable:
+        yield Caveat(
+            f"No power: with {n} seed{'s' if n > 1 else ''} and {rivals} the smallest p after Holm's correction is "
+            f"{most.smallest:.2g}, so that no test can tell rules apart; at least {most.needed} seeds are needed."
+        )
+    elif n < most.needed + 2:
+        yield Caveat(
+            f"Little power: with {n} seeds and {rivals} the smallest p after Holm's correction is {most.smallest:.2g}; "
+            "a rule is told apart only if it loses on nearly every seed. Not told apart does not mean equal."
+        )
+
+
+def _problems(rule: str, game: str, own: pd.DataFrame | None, tuned: bool) -> Iterable[str]:
+    if own is None:
+        return
+    failed = len(own.loc[own["outcome"] == "error", ["phase", "trial", "seed"]].drop_duplicates())
+    if failed:
+        yield f"{failed} replica{'s' if failed > 1 else ''} stopped with an error and count as failed."
+    metric = get_metric(get_game(game).score)
+    trials = trials_of(own, metric)
+    if trials is None:
+        if tuned:
+            yield "it had nothing to tune; it ran with the values it was given."
+        return
+    if (trials.medians == metric.worst).all():
+        yield "it is untunable there: every trial failed, so its declared defaults were used."
+    yield from _edges(rule, trials)
+
+
+def _edges(rule: str, trials: Trials) -> Iterable[str]:
+    """Of each tuned hyperparameter: whether its range was widened, at what cost, and whether that was enough."""
+    try:
+        space: Mapping[str, Any] = tunable(rule, "full")
+    except SpecError:
+        return
+    for name, chosen, steps in zip(trials.names, trials.chosen, trials.steps.T, strict=False):
+        if name not in space:
+            continue
+        low, high = space[name].low, space[name].high
+        beyond = (steps < low * (1 - 1e-6)) | (steps > high * (1 + 1e-6))
+        if beyond.any():
+            spent = f"{beyond.sum()} of {len(steps)} trials, cost {trials.costs[beyond].sum():.6g}, went beyond it"
+            yield f"the best {name} stood near an edge of its range [{low:g}, {high:g}], which was widened: {spent}."
+        if chosen in (steps.min(), steps.max()):
+            yield f"the chosen {name} is the outermost that was tried; a better one may lie beyond."

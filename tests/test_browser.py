@@ -1,0 +1,200 @@
+"""The report in a browser: it opens from disk and asks for nothing, sorts, filters, changes its theme, fits a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
+
+from bench.report import number
+
+CHROMIUM = Path("/usr/bin/chromium")
+LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,alpha=0.5]"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}")
+    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, reported, reported_html):
+    """Opens a page from disk; at the end of the test it must have asked for nothing and complained of nothing."""
+    pages = []
+
+    def open_page(path=reported.path / "report.html", **settings):
+        page = browser.new_page(**settings)
+        page.heard = []
+        page.on("console", lambda message: page.heard.append(message.text))
+        page.on("pageerror", lambda error: page.heard.append(str(error)))
+        page.on("dialog", lambda dialog: (page.heard.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: page.heard.append(request.url))
+        page.goto(path.as_uri())
+        pages.append((page, path))
+        return page
+
+    yield open_page
+    for page, path in pages:
+        kept = [word for word in page.heard if not word.startswith(("data:image/png", "data:font/woff"))]
+        assert kept == [path.as_uri()]
+        page.close()
+
+
+def shown(page, selector):
+    """The texts of what is seen."""
+    return [part.inner_text().strip() for part in page.locator(selector).all() if part.is_visible()]
+
+
+def background(page, selector="body"):
+    """Red, green, blue as the screen shows it."""
+    text = page.evaluate(f"getComputedStyle(document.querySelector('{selector}')).backgroundColor")
+    return [float(part) for part in text[text.index("(") + 1 : -1].split(",")[:3]]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_it_opens_from_disk(opened, reported_html, width):
+    page = opened(viewport={"width": width, "height": 800})
+    page.locator(".filters summary").click()
+    for part in page.locator("article summary").all():
+        part.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("Promise.all([...document.fonts].map(f => f.load())).then(x => x[0].status)") == "loaded"
+    assert page.locator("figure > .card").count() == reported_html.count("<figure")
+    assert all(page.evaluate("[...document.querySelectorAll('figure svg[role=img]')].map(s => s.getBBox().width > 20)"))
+
+
+def test_every_figure_says_what_it_shows(opened):
+    page = opened()
+    for part in page.locator("figure svg[role=img]").all():
+        assert len(part.get_attribute("aria-label")) > 20
+
+
+def test_a_phone_shows_long_names_too(opened, reported, tmp_path):
+    records = reported.records[reported.records["game"] == "dirac"]
+    records = records.assign(optimizer=records["optimizer"].cat.rename_categories({"sgd": LONG}))
+    manifest = reported.manifest | {"study": reported.study | {"optimizers": [LONG, "ttur"]}}
+    (tmp_path / "report.html").write_text(rendered(reported, records, manifest, tensors=[]), "utf-8")
+    page = opened(tmp_path / "report.html", viewport={"width": 360, "height": 800})
+    page.locator(".filters summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_tables_sort_by_mouse_and_keyboard(opened):
+    page = opened()
+    column = 2 + STUDY.games.index(RING)
+    values = f"[...document.querySelectorAll('#scores tbody tr')].map(r => +r.cells[{column}].dataset.value)"
+    given = page.evaluate(values)
+    head = page.locator("#scores thead th").nth(column)
+    head.locator("button").click()
+    assert page.evaluate(values) == sorted(given)
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(values) == sorted(given, reverse=True)
+    page.locator("#scores thead button").first.click()
+    assert page.locator("#scores tbody th").all_inner_texts() == sorted(STUDY.optimizers)
+    assert head.get_attribute("aria-sort") is None
+
+
+def test_a_game_is_hidden_everywhere(opened):
+    page = opened()
+    page.locator(".filters summary").click()
+    page.locator("input[name=game][value=dirac]").uncheck()
+    assert page.locator(".filters [role=status]").inner_text() == "all rules, 1 of 2 games"
+    for selector in ("main > section > h2", "nav a", "article h3", "#scores thead th", "#costs thead th"):
+        texts = shown(page, selector)
+        assert not [text for text in texts if text.startswith("dirac")]
+        assert [text for text in texts if text.startswith("ring8")]
+    assert shown(page, "#scores td[data-game=dirac]") == []
+    page.locator("legend button[value=game]").click()
+    assert [text for text in shown(page, "main > section > h2") if text.startswith("dirac")]
+
+
+def test_a_rule_is_hidden_in_every_table(opened):
+    page = opened()
+    page.locator(".filters summary").click()
+    rows = len(shown(page, "tbody th[data-value=ttur]"))
+    page.locator("input[name=rule][value=sgd]").uncheck()
+    assert shown(page, "tbody th[data-value=sgd]") == []
+    assert len(shown(page, "tbody th[data-value=ttur]")) == rows > 4
+    assert [text for text in shown(page, "#provenance dt") if text == "sgd"] == []
+
+
+def test_the_overview_shows_another_metric_and_comes_back(opened, reported_html):
+    page = opened()
+    page.locator(".filters summary").click()
+    before = page.locator("#scores").inner_text()
+    page.locator("select[name=metric]").select_option("high_quality")
+    expected = Page(reported_html).table(f"Other metrics on {RING}")
+    for rule in STUDY.optimizers:
+        cell = page.locator(f"#scores td[data-rule={rule}]").nth(STUDY.games.index(RING))
+        assert cell.inner_text() == expected[rule]["high_quality"][1]
+        assert page.locator(f"#scores td[data-rule={rule}]").nth(0).inner_text() == "–"  # dirac has no samples
+    heads = shown(page, f"section[data-game='{RING}'] table.metrics thead button")
+    assert [head.split(" ↕")[0] for head in heads] == ["optimizer", "high quality"]
+    page.locator("select[name=metric]").select_option("")
+    assert page.locator("#scores").inner_text() == before
+    page.locator("select[name=shows]").select_option("rank")
+    assert {text.split()[0] for text in shown(page, "#scores td[data-rule]")} == {"rank"}
+
+
+def test_both_themes_by_the_system_and_by_choice(opened):
+    light, dark = (opened(color_scheme=scheme) for scheme in ("light", "dark"))
+    assert min(background(light)) > 200
+    assert max(background(dark)) < 60
+    switch = dark.locator("#theme")
+    for words, least, most in (("dark", 0, 60), ("light", 200, 255), ("as the system's", 0, 60)):
+        switch.click()
+        assert switch.inner_text() == f"Theme: {words}"
+        assert least <= min(background(dark)) <= max(background(dark)) <= most
+
+
+def test_all_can_be_reached_by_keyboard(opened):
+    page = opened()
+    page.locator("#theme").focus()
+    seen = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.append(
+            page.evaluate(
+                "(e => e.tagName + (e.name || e.className || e.getAttribute('href')))(document.activeElement)"
+            )
+        )
+        if seen[-1] == "SUMMARYnull" and "INPUTgame" not in seen:
+            page.keyboard.press("Enter")
+        if seen[-1] == "INPUTgame" and page.locator("input[name=game]:checked").count() == 2:
+            page.keyboard.press("Space")
+    assert page.locator("input[name=game]:checked").count() == 1
+    for part in ("A#verdict", "A#overview", "INPUTrule", "SELECTmetric", "SELECTshows", "DIVscroll broad"):
+        assert part in seen
+
+
+def test_paper_shows_all_and_no_controls(opened):
+    page = opened(color_scheme="dark")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert min(background(page)) > 200
+    for selector in (".filters", "#theme", "nav"):
+        assert shown(page, selector) == []
+    assert len(shown(page, "article table")) == page.locator("article table").count() > 0
+
+
+def test_a_hostile_report_does_nothing(opened, reported, tmp_path):
+    (tmp_path / "report.html").write_text(hostile_page(reported), "utf-8")
+    page = opened(tmp_path / "report.html")
+    page.locator("#scores thead button").first.click()
+    page.locator(".filters summary").click()
+    page.locator("input[name=rule]").first.uncheck()
+    page.locator("select[name=metric]").select_option(index=1)
+    assert page.locator("script").count() == 1
+    assert page.locator("input[name=rule]").first.get_attribute("value") == HOSTILE
+    assert shown(page, "#scores tbody th") == ["ttur"]
+    assert number(float("nan")) in shown(page, "#scores td[data-rule=ttur]")  # nothing is known of the ring

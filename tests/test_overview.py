@@ -1,0 +1,173 @@
+"""Ranks on a game and over games, who may hold which place, and the critical-difference diagram."""
+
+from __future__ import annotations
+
+import math
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.caveats import Caveat, caveats, concerning
+from bench.figures.panels import lines, looks
+from bench.figures.ranks import critical_difference as drawn
+from bench.figures.svg import svg
+from bench.findings import Finding, Rival, winners
+from bench.overview import _groups, critical_difference, places, standing
+from bench.registry import get_metric
+from bench.statistics import Interval, friedman_nemenyi
+
+SVG = "{http://www.w3.org/2000/svg}"
+LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,a]"
+
+
+def table(scores, metric="distance", games=None, spread=0.0):
+    """A table of scores [games, rules], each with an interval as wide as twice the spread."""
+    rows = [
+        {"game": f"g{g}", "optimizer": f"r{r}", "metric": metric, "iqm": x, "low": x - spread, "high": x + spread}
+        for g, row in enumerate(scores)
+        for r, x in enumerate(row)
+    ]
+    return pd.DataFrame(rows)
+
+
+def names(count):
+    return [f"r{i}" for i in range(count)]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.floats(0, 2), st.booleans())
+def test_a_rank_lies_within_the_places_that_it_may_hold(scores, spread, higher):
+    found = places(table([scores], "modes" if higher else "distance", spread=spread))
+    ranks = [found[rule, "g0"].rank for rule in names(len(scores))]
+    assert sum(ranks) == len(scores) * (len(scores) + 1) / 2
+    assert all(place.first <= place.rank <= place.last for place in found.values())
+    signed = [-x if higher else x for x in scores]
+    assert np.array_equal(np.sign(np.subtract.outer(ranks, ranks)), np.sign(np.subtract.outer(signed, signed)))
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(0.4, ["1", "2", "3"]), (0.6, ["1 (1–2)", "2 (1–3)", "3 (2–3)"])])
+def test_places_are_shared_where_intervals_overlap(spread, expected):
+    found = places(table([[1, 2, 3]], spread=spread))
+    assert [found[rule, "g0"].words for rule in names(3)] == expected
+    assert [found[rule, "g0"].heat for rule in names(3)] == [1, 0.5, 0]
+
+
+def test_failures_share_the_last_places():
+    found = places(table([[math.inf, 2, math.inf, 1]]))
+    assert [(p.rank, p.first, p.last, p.failed) for p in found.values()] == [
+        (3.5, 3, 4, True), (2, 2, 2, False), (3.5, 3, 4, True), (1, 1, 1, False)
+    ]  # fmt: skip
+
+
+def test_the_critical_difference_is_that_of_the_source():
+    """Demsar 2006, section 3.2.2 and table 5: q of 2 to 10 rules at 5 %, and 4 classifiers on 14 data sets: 1.25."""
+    q = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
+    for rules, value in q.items():
+        assert critical_difference(rules, 6) * math.sqrt(36 / (rules * (rules + 1))) == pytest.approx(value, abs=1.1e-3)
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
+
+
+@pytest.mark.parametrize(("rules", "games"), [(3, 5), (8, 4), (20, 6)])
+def test_groups_are_nemenyis(rules, games):
+    scores = np.random.default_rng(rules).normal(size=(games, rules)) * rules / 4 + np.arange(rules)
+    found, tested = standing(table(scores), names(rules)), friedman_nemenyi(scores)
+    assert found.why == ""
+    assert found.p == tested.p
+    assert list(found.ranks.values()) == sorted(tested.ranks)
+    joined = {frozenset((a, b)) for low, high in found.groups for a in range(low, high + 1) for b in range(low, a)}
+    order = np.argsort(tested.ranks, kind="stable")
+    alike = {frozenset((a, b)) for a in range(rules) for b in range(a) if tested.nemenyi[order[a], order[b]] > 0.05}
+    assert joined == alike
+
+
+@given(st.lists(st.floats(1, 20), min_size=1, max_size=20).map(sorted), st.floats(0, 20))
+def test_a_group_is_as_long_as_can_be_and_in_no_other(ranks, difference):
+    found = _groups(ranks, difference)
+    for i, (low, high) in enumerate(found):
+        assert ranks[high] - ranks[low] <= difference
+        assert high + 1 == len(ranks) or ranks[high + 1] - ranks[low] > difference
+        assert all(low < other[0] and high < other[1] for other in found[i + 1 :])
+
+
+def test_directions_and_failures_count_over_games():
+    lower, higher = table([[1, 2, 3]]), table([[9, 5, 0]], "modes").assign(game="h")
+    lost = table([[1, math.inf, math.inf]]).assign(game="i")
+    found = standing(pd.concat([lower, higher, lost]), names(3))
+    assert found.games == ["g0", "h", "i"]
+    assert found.ranks == pytest.approx({"r0": 1, "r1": 6.5 / 3, "r2": 8.5 / 3})
+
+
+def test_where_the_rules_do_not_differ_one_bar_joins_all():
+    scores = np.array([[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1]])
+    assert standing(table(scores), names(4)).groups == ((0, 3),)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ([[1, 2]] * 9, "at least 3 rules, there are 2"),
+        ([[1, 2, 3]], "at least 2 games, there are 1"),
+        ([[1, 1, 1]] * 5, "in every game all rules tie"),
+        ([[1, 2, 3]] * 2, "2.34 apart to differ, and 2 is the most that they can be; at least 3 games"),
+    ],
+)
+def test_why_no_diagram_can_be_given(scores, words):
+    assert words in standing(table(scores), names(len(scores[0]))).why
+
+
+def test_a_game_on_which_a_rule_is_not_finished_is_left_out():
+    found = table([[1, 2, 3]] * 4)
+    part = found[~((found["game"] == "g1") & (found["optimizer"] == "r2"))]
+    assert standing(part, names(3)).games == ["g0", "g2", "g3"]
+    assert "no game yet" in standing(found, names(4)).why
+    assert "no game yet" in standing(found[:0], names(3)).why
+
+
+@pytest.mark.parametrize("count", [3, 8, 20])
+def test_the_diagram_names_every_rule_once(count):
+    ranks = {f"{LONG if i % 3 == 0 else ''}{i}": 1.0 + 0.9 * i for i in range(count)}
+    groups = ((0, count // 2), (1, count - 1))
+    text = svg(drawn(ranks, 2.5, groups, looks(list(ranks))), "title")
+    words = ["".join(part.itertext()) for part in ElementTree.fromstring(text).iter(f"{SVG}text")]
+    assert "critical difference 2.5" in words
+    for name, rank in ranks.items():
+        shown = (f"{lines(name, 99)}  {rank:.3g}", f"{rank:.3g}  {lines(name, 99)}")
+        assert sum(word in shown for word in words) == 1
+    assert all(look.colour in text for look in looks(list(ranks)).values())
+
+
+# --- warnings --------------------------------------------------------------------------------------------------------
+
+
+def verdict(seeds, rivals, game="g0", best="r0"):
+    beside = [Rival(f"r{i + 1}", Interval(1, 1, 1), 1.0, Interval(0.5, 0, 1)) for i in range(rivals)]
+    return Finding(game, get_metric("distance"), best, Interval(0, 0, 0), 1.0, 1.0, 0.0, seeds, beside, [])
+
+
+@pytest.mark.parametrize(("seeds", "rivals", "needed"), [(5, 1, 6), (6, 1, 6), (8, 7, 9), (9, 7, 9), (10, 29, 11)])
+def test_power_is_what_holm_leaves(seeds, rivals, needed):
+    found = verdict(seeds, rivals)
+    assert found.needed == needed
+    assert found.decidable == (seeds >= needed) == (rivals * 2 ** (1 - seeds) <= 0.05)
+    study = {"optimizers": [], "games": [], "seeds": list(range(seeds)), "trials": 4}
+    records = pd.DataFrame({"optimizer": [], "game": []})
+    said = " ".join(caveat.words for caveat in caveats(records, study, [found]))
+    assert ("No power" in said) == (seeds < needed)
+    assert ("Little power" in said) == (needed <= seeds < needed + 2)
+
+
+def test_a_verdict_shows_the_warnings_of_those_who_lead():
+    found = verdict(10, 1)
+    said = [Caveat("mine", "r0", ("g0", "g1")), Caveat("tied", "r1", ("g0",)), Caveat("other", "r2", ("g0",))]
+    said += [Caveat("elsewhere", "r0", ("g1",)), Caveat("all")]
+    assert [caveat.text for caveat in concerning(said, found)] == ["mine", "tied"]
+    assert said[0].words == "r0 on g0, g1: mine"
+
+
+def test_who_won_where_begins_with_who_won_most():
+    found = winners([verdict(9, 1, "a", "x"), verdict(9, 1, "b", "y"), verdict(9, 1, "c", "y"), verdict(9, 0, "d", "")])
+    assert {rule: [finding.game for finding in won] for rule, won in found.items()} == {"y": ["b", "c"], "x": ["a"]}
+    assert list(found) == ["y", "x"]
