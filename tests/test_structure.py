@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up; a module imports only from floors below its own. Type hints and `bench` itself stand apart.
 FLOORS = [
     {"collapse", "spelling"},
-    {"contracts", "imagesets", "plugins"},
+    {"contracts", "imagesets", "places", "plugins"},
     {"data", "randomness", "elementwise", "krylov", "life", "losses", "distances", "stability", "statistics"},
     {"fetch", "foreign", "fused", "layers", "features", "inception", "oracle", "spectrum"},
     {"extractors", "networks", "translate"},
@@ -26,7 +26,7 @@ FLOORS = [
     {"laws", "store"},
     {"verdicts"},
     {"slots", "table"},
-    {"findings", "sensitivity", "tune"},
+    {"findings", "sensitivity", "trainings", "tune"},
     {"figures", "provenance"},
     {"sections"},
     {"report"},

@@ -1,0 +1,54 @@
+"""Commands that look at runs: report, table, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli.application import DONE, NOTHING, WORSE, answer, app, run_at, say
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
+    """Write a run's table.csv and report.html anew from its records."""
+    answer(str(run_at(run).report()))
+    return DONE
+
+
+@app.command()
+def table(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    format: Annotated[str, typer.Option(help="md, csv or latex.")] = "md",
+) -> int:
+    """Print a run's table."""
+    from bench.show import FORMATS
+    from bench.spelling import SpecError, nearest
+
+    if format not in FORMATS:
+        raise SpecError(f"--format is {format!r}; {nearest(format, FORMATS)}")
+    write: Callable[[Any], str] = FORMATS[format]
+    answer(write(run_at(run).table()).rstrip("\n"))
+    return DONE
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run's folder.")],
+    second: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
+    fail_on: Annotated[str, typer.Option(help="worse: exit code 4 if a rule became worse; never.")] = "never",
+) -> int:
+    """The same rules in two runs, paired by seed: better, worse, the same; exit code 5 if they share nothing."""
+    from bench.comparison import compare
+    from bench.show import compared
+    from bench.spelling import SpecError, nearest
+
+    if fail_on not in ("worse", "never"):
+        raise SpecError(f"--fail-on is {fail_on!r}; {nearest(fail_on, ('worse', 'never'))}")
+    found = compare(run_at(first), run_at(second))
+    if found.empty:
+        return say(f"{first} and {second} have no rule on a game with a seed in common", NOTHING)
+    answer(compared(found).rstrip("\n"))
+    return WORSE if fail_on == "worse" and (found["verdict"] == "worse").any() else DONE
