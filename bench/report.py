@@ -24,6 +24,7 @@ from bench.contracts import Direction, UpdateRule
 from bench.figures.panels import looks
 from bench.figures.svg import FONT, font
 from bench.findings import findings
+from bench.gallery import Gallery, hang, update_figures
 from bench.plan import tunable
 from bench.registry import Preset, get_game, get_metric, get_rule, rules
 from bench.sections import Sections
@@ -43,13 +44,32 @@ FEW = 5  # seeds below which an interval says little
 def write_report(run: Run) -> Path:
     """Write ``report.html`` into the run's folder; returns its path."""
     errors = {path.name: path.read_text("utf-8", "replace").strip().rsplit("\n", 1)[-1] for path in run.errors}
-    path = run.path / "report.html"
-    write_file(path, render(run.records, run.manifest, run.tensors(), errors).encode())
+    path, gallery = run.path / "report.html", Gallery()
+    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery).encode())
+    update_figures(run, gallery)
     return path
 
 
-def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, errors: Mapping[str, str]) -> str:
-    """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback."""
+def gallery_of(run: Run) -> Gallery:
+    """All that is drawn for a run's report; SpecError where nothing is finished."""
+    gallery = Gallery()
+    render(run.records, run.manifest, run.tensors(), {}, gallery)
+    if not gallery:
+        raise SpecError(f"{str(run.path)!r} has nothing to draw: no rule is finished on any game")
+    return gallery
+
+
+def render(
+    records: pd.DataFrame,
+    manifest: dict[str, Any],
+    tensors: Tensors,
+    errors: Mapping[str, str],
+    gallery: Gallery | None = None,
+) -> str:
+    """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback.
+
+    What is drawn for it is added to a gallery.
+    """
     study = manifest["study"]
     asked = Study.model_construct(**study)
     whole, missing = _whole(records, study)
@@ -57,6 +77,8 @@ def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, er
     look = looks(study["optimizers"])
     shown = Sections(whole, records, tensors, found, look, study)
     sections = [shown.of(game) for game in study["games"] if len(found) and (found["game"] == game).any()]
+    for section in sections:
+        hang({} if gallery is None else gallery, section.label, section.drawings)
     environment = Environment(
         loader=PackageLoader("bench"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

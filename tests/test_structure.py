@@ -29,6 +29,7 @@ FLOORS = [
     {"findings", "sensitivity", "trainings", "tune"},
     {"figures", "provenance"},
     {"sections"},
+    {"gallery"},
     {"report"},
     {"runner"},
     {"comparison", "export", "progress", "show"},

@@ -1,4 +1,4 @@
-"""Commands that write files made of runs: export."""
+"""Commands that write files made of runs: figures, export, merge."""
 
 from __future__ import annotations
 
@@ -21,4 +21,20 @@ def export(
     from bench.export import export
 
     answer(str(export(run_at(run), target, to)))
+    return DONE
+
+
+@app.command()
+def figures(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    to: Annotated[Path | None, typer.Option(help="The folder to write; default: RUN/figures.")] = None,
+    format: Annotated[str, typer.Option(help="svg, pdf or both.")] = "svg,pdf",
+) -> int:
+    """Write every figure of a run's report as files for papers and talks; print the folder."""
+    from bench.gallery import FOLDER, write_figures
+    from bench.report import gallery_of
+
+    opened = run_at(run)
+    formats = list(dict.fromkeys(part.strip() for part in format.split(",")))
+    answer(str(write_figures(gallery_of(opened), to or opened.path / FOLDER, formats)))
     return DONE
