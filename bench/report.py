@@ -26,6 +26,7 @@ from bench.figures.svg import FONT, font
 from bench.findings import findings
 from bench.gallery import Gallery, hang, update_figures
 from bench.plan import tunable
+from bench.provenance import mixed
 from bench.registry import Preset, get_game, get_metric, get_rule, rules
 from bench.sections import Sections
 from bench.sections.scene import Tensors, first_line
@@ -92,7 +93,7 @@ def render(
         family=FONT,
         findings=findings(found, whole),
         overview=_overview(found, study),
-        warnings=[*_warnings(records, study), *missing],
+        warnings=[*(f"Mixed machines: {text}." for text in mixed(manifest)), *_warnings(records, study), *missing],
         errors=errors,
         sections=sections,
         font=font(drawing.svg for section in sections for drawing in section.drawings) if sections else "",

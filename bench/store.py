@@ -142,6 +142,10 @@ class Folder:
         """Whether the chunk's result is here whole: its hashes are checked."""
         return self._read(chunk.id) is not None
 
+    def whole(self, name: str) -> bool:
+        """Whether the chunk of this name is here whole."""
+        return self._read(name) is not None
+
     def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
         for suffix, content in files.items():
             write_file(self.records_path / f"{chunk.id}.{suffix}", content)

@@ -32,7 +32,8 @@ FLOORS = [
     {"gallery"},
     {"report"},
     {"runner"},
-    {"comparison", "export", "progress", "show"},
+    {"comparison", "export", "merging", "progress"},
+    {"show"},
     {"cli"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

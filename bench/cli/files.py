@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.application import DONE, answer, app, run_at
+from bench.cli.application import DONE, answer, app, run_at, say
 from bench.export import targets
 
 
@@ -37,4 +37,20 @@ def figures(
     opened = run_at(run)
     formats = list(dict.fromkeys(part.strip() for part in format.split(",")))
     answer(str(write_figures(gallery_of(opened), to or opened.path / FOLDER, formats)))
+    return DONE
+
+
+@app.command()
+def merge(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs of the same protocol.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+) -> int:
+    """Write runs as one, with the rules, games and seeds of all; print its folder."""
+    from bench.merging import merge
+    from bench.provenance import mixed
+
+    merged = merge([run_at(path) for path in runs], out)
+    for difference in mixed(merged.manifest):
+        say(f"note: mixed machines: {difference}")
+    answer(str(merged.path))
     return DONE
