@@ -9,25 +9,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.findings import LEVEL
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.runner import Run
 from bench.spelling import SpecError
-from bench.statistics import holm, interquartile_mean, paired_test, probability_of_improvement
+from bench.statistics import bootstrap_rules, holm, interquartile_mean, paired_test, probability_of_improvement
 from bench.table import last_evaluations, scores
 
-COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "better_share", "low", "high", "failed_first"]
-COLUMNS += ["failed_second", "p", "verdict"]
+COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "difference", "difference_low"]
+COLUMNS += ["difference_high", "better_share", "low", "high", "failed_first", "failed_second", "p", "verdict"]
 
 
 def compare(first: Run, second: Run) -> pd.DataFrame:
     """The rules and games that both runs have, a row each.
 
-    Columns: game, optimizer, metric; seeds in common; first, second (interquartile means on those); better_share, low,
-    high (how often a replica of the second is better than one of the first, with its 95 % interval); failed_first,
-    failed_second; p (Holm); verdict: better, worse, same or identical.
+    Columns: game, optimizer, metric; seeds in common; first, second (interquartile means on those); difference,
+    difference_low, difference_high (interquartile mean of second minus first, seed by seed, with its 95 % interval);
+    better_share, low, high (how often a replica of the second is better than one of the first, with its 95 %
+    interval); failed_first, failed_second; p (Holm); verdict: better, worse, same or identical.
 
     Raises SpecError where the runs' protocols differ: their numbers do not mean the same.
     """
@@ -59,12 +61,22 @@ def _rows(game: str, first: Run, second: Run) -> list[dict[str, Any]]:
         rows.append(
             {"game": game, "optimizer": str(rule), "metric": metric.name, "seeds": len(seeds)}
             | {"first": float(means[0]), "second": float(means[1])}
+            | _difference(both)
             | {"better_share": share.value, "low": share.low, "high": share.high}
             | {"failed_first": int(lost[0].sum()), "failed_second": int(lost[1].sum())}
             | {"p": paired_test(both[:, 0], both[:, 1])}
             | {"verdict": "worse" if (lost[1] & ~lost[0]).any() else "identical" if equal else ""}
         )
     return rows
+
+
+def _difference(both: np.ndarray) -> dict[str, float]:
+    """Second minus first of scores [seeds, 2]; where both failed there is none, where one did it is infinite."""
+    with np.errstate(invalid="ignore"):
+        change = np.where(both[:, 0] == both[:, 1], 0.0, both[:, 1] - both[:, 0])
+    band = bootstrap_rules(change[None])
+    found = (float(band.value[0]), float(band.low[0]), float(band.high[0]))
+    return dict(zip(("difference", "difference_low", "difference_high"), found, strict=True))
 
 
 def _failed(records: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:

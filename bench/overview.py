@@ -100,7 +100,8 @@ def standing(found: pd.DataFrame, rules: Sequence[str]) -> Standing:
     difference = critical_difference(len(rules), len(games), 1 - LEVEL)
     numbers = Standing(games, ranks, tested.statistic, tested.p)
     if difference >= len(rules) - 1:
-        enough = next(n for n in range(len(games), 100) if critical_difference(len(rules), n, 1 - LEVEL) < len(rules) - 1)
+        most = len(rules) - 1
+        enough = next(n for n in range(len(games), 100) if critical_difference(len(rules), n, 1 - LEVEL) < most)
         return numbers._replace(
             why=f"mean ranks of {len(rules)} rules over {len(games)} games would have to be {difference:.3g} apart to "
             f"differ, and {len(rules) - 1} is the most that they can be; at least {enough} games are needed"

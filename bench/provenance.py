@@ -88,3 +88,12 @@ def _processor(device: str) -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or "unknown"
+
+
+def mixed(manifest: dict[str, Any]) -> list[str]:
+    """What the parts of a merged run were made with where it is not the same, in words: ``torch: 2.6.0 | 2.13.0``."""
+    parts = [part["environment"] for part in manifest.get("merged", [])]
+    values = {
+        key: dict.fromkeys(str(part.get(key)) for part in parts) for key in dict.fromkeys(k for p in parts for k in p)
+    }
+    return [f"{key}: {' | '.join(found)}" for key, found in values.items() if len(found) > 1]

@@ -25,13 +25,15 @@ from bench.figures.panels import Look, looks
 from bench.figures.ranks import critical_difference
 from bench.figures.svg import FONT, font
 from bench.findings import LEVEL, findings, winners
+from bench.gallery import Gallery, hang, update_figures
 from bench.overview import Standing, places, standing
-from bench.provenance import equations, study_file
+from bench.provenance import equations, mixed, study_file
 from bench.registry import get_game, get_metric
 from bench.sections import Section, Sections
 from bench.sections.across import across
 from bench.sections.scene import Drawing, Tensors, first_line
 from bench.spec import Study
+from bench.spelling import SpecError
 from bench.store import write_file
 from bench.table import best, rounded, table
 
@@ -42,13 +44,32 @@ if TYPE_CHECKING:
 def write_report(run: Run) -> Path:
     """Write ``report.html`` into the run's folder; returns its path."""
     errors = {path.name: path.read_text("utf-8", "replace").strip().rsplit("\n", 1)[-1] for path in run.errors}
-    path = run.path / "report.html"
-    write_file(path, render(run.records, run.manifest, run.tensors(), errors).encode())
+    path, gallery = run.path / "report.html", Gallery()
+    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery).encode())
+    update_figures(run, gallery)
     return path
 
 
-def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, errors: Mapping[str, str]) -> str:
-    """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback."""
+def gallery_of(run: Run) -> Gallery:
+    """All that is drawn for a run's report; SpecError where nothing is finished."""
+    gallery = Gallery()
+    render(run.records, run.manifest, run.tensors(), {}, gallery)
+    if not gallery:
+        raise SpecError(f"{str(run.path)!r} has nothing to draw: no rule is finished on any game")
+    return gallery
+
+
+def render(
+    records: pd.DataFrame,
+    manifest: dict[str, Any],
+    tensors: Tensors,
+    errors: Mapping[str, str],
+    gallery: Gallery | None = None,
+) -> str:
+    """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback.
+
+    What is drawn for it is added to a gallery.
+    """
     study = manifest["study"]
     asked = Study.model_construct(**study)
     whole, missing = finished(records, study)
@@ -59,7 +80,11 @@ def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, er
     verdicts, over = findings(found, whole), standing(found, study["optimizers"])
     said = caveats(records, study, verdicts)
     overall = [*([] if over.why else [_diagram(over, look)]), *across(found, whole, look, study)]
-    drawings = [*overall, *(drawing for section in sections for drawing in section.drawings)]
+    if gallery is None:
+        gallery = {}
+    hang(gallery, "all", overall)
+    for section in sections:
+        hang(gallery, section.label, section.drawings)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -71,7 +96,7 @@ def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, er
             family=FONT,
             style=Markup("\n".join(_sources(".css"))),
             scripts=[Markup(script) for script in _sources(".js")],
-            font=font(drawing.svg for drawing in drawings) if drawings else "",
+            font=font(drawing.svg for drawing in gallery.values()) if gallery else "",
             findings=verdicts,
             winners=winners(verdicts),
             failed=_failed(found, study),
@@ -81,7 +106,7 @@ def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, er
             overall=overall,
             primary={game: get_metric(get_game(game).score) for game in study["games"]},
             metrics=_metrics(sections),
-            warnings=[*said, *missing],
+            warnings=[*(f"Mixed machines: {text}." for text in mixed(manifest)), *said, *missing],
             errors=errors,
             sections=sections,
             budgets={game: asked.cost_of(game) for game in study["games"]},

@@ -12,11 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.caveats import caveats, finished
 from bench.contracts import Game, Options, UpdateRule, hyperparameters, nested
+from bench.findings import findings
+from bench.provenance import mixed
 from bench.registry import NamedMetric, Preset, directions, games, get_rule, metrics, rules
 from bench.runner import Run
 from bench.spelling import SpecError, nearest, write
-from bench.table import best, games_of, rounded, to_csv
+from bench.state import state
+from bench.table import best, games_of, rounded, table, to_csv
 
 
 def number(value: float) -> str:
@@ -31,12 +35,40 @@ def interval(row: Any) -> str:
 
 def terminal(run: Run) -> str:
     """The comparison as a terminal shows it, a block a game."""
-    found = run.table()
-    marked = best(found)
+    return _blocks(run.table())
+
+
+def _blocks(found: pd.DataFrame) -> str:
     console = Console(width=None if Console().is_terminal else 140)
     with console.capture() as captured:
-        _draw(console, found, marked)
+        _draw(console, found, best(found))
     return captured.get()
+
+
+def overview(run: Run) -> str:
+    """A run as a terminal shows it: how far it is, what is missing, what failed, its table, what to beware of."""
+    now = state(run)
+    whole, _ = finished(now.records, run.study)
+    said = caveats(now.records, run.study, findings(table(whole, run.study), whole))
+    how = "goes on" if now.going else "finished" if now.finished else "stopped before its end"
+    parts = [
+        f"{run.path.name or run.path}: {how}; protocol {run.manifest['protocol']}, {run.manifest['device']}",
+        f"cost: {now.spent:,.0f} of at most {now.planned:,.0f} gradient evaluations, {now.seconds:,.1f} s of training",
+        *_listed("not finished", now.missing),
+        *_listed("damaged chunks, done anew when the study is run again", now.damaged),
+        *_listed("failed chunks", [f"{path}: {last}" for path, last in now.failed.items()]),
+        "",
+        _blocks(table(now.records, run.study)).rstrip("\n"),
+        *_listed("warnings", [caveat.words for caveat in said] + mixed(run.manifest)),
+    ]
+    return "\n".join(parts)
+
+
+def _listed(title: str, lines: list[str], most: int = 12) -> list[str]:
+    """A title with its lines, where there are any; of many the first."""
+    left = len(lines) - most
+    shown = [f"  {line}" for line in lines[:most]] + ([f"  and {left} more"] if left > 0 else [])
+    return [f"{title}: {len(lines)}", *shown] if lines else []
 
 
 def _draw(console: Console, found: pd.DataFrame, marked: pd.Series) -> None:
@@ -62,7 +94,8 @@ def compared(found: pd.DataFrame) -> str:
     """What `bench.compare` found, as a terminal shows it."""
     console = Console(width=None if Console().is_terminal else 140)
     shown = Table()
-    columns = ["game", "optimizer", "first", "second", "second better [95 %]", "failed", "p", "verdict"]
+    columns = ["game", "optimizer", "first", "second", "difference [95 %]", "second better [95 %]", "failed", "p"]
+    columns += ["verdict"]
     for column in columns:
         shown.add_column(column, justify="left" if column in ("game", "optimizer", "verdict") else "right")
     for row in found.itertuples():
@@ -70,11 +103,50 @@ def compared(found: pd.DataFrame) -> str:
         failed = f"{row.failed_first} -> {row.failed_second} of {row.seeds}"
         names = [escape(str(row.game)), escape(str(row.optimizer))]
         style = {"worse": "bold red", "better": "bold green"}.get(str(row.verdict), "")
-        cells = [number(row.first), number(row.second), share, failed, f"{row.p:.2g}", str(row.verdict)]
+        cells = [
+            number(row.first),
+            number(row.second),
+            _difference(row),
+            share,
+            failed,
+            f"{row.p:.2g}",
+            str(row.verdict),
+        ]
         shown.add_row(*names, *cells, style=style)
     with console.capture() as captured:
         console.print(shown)
     return captured.get()
+
+
+def _difference(row: Any) -> str:
+    return f"{number(row.difference)} [{number(row.difference_low)}, {number(row.difference_high)}]"
+
+
+def compared_markdown(found: pd.DataFrame) -> str:
+    """What `bench.compare` found as Markdown, what changed first: for a summary of a CI."""
+    order = {"worse": 0, "better": 1, "same": 2, "identical": 3}
+    counts = found["verdict"].value_counts()
+    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if verdict in counts)
+    head = [
+        "game",
+        "optimizer",
+        "first",
+        "second",
+        "difference [95 %]",
+        "second better [95 %]",
+        "failed",
+        "p (Holm)",
+        "verdict",
+    ]
+    lines = [head, ["---"] * len(head)]
+    for row in found.sort_values("verdict", key=lambda column: column.map(order), kind="stable").itertuples():
+        verdict = f"**{row.verdict}**" if row.verdict in ("worse", "better") else str(row.verdict)
+        share = f"{row.better_share:.0%} [{row.low:.0%}, {row.high:.0%}]"
+        failed = f"{row.failed_first} → {row.failed_second} of {row.seeds}"
+        names = [_md(str(row.game)), _md(str(row.optimizer))]
+        lines.append([*names, number(row.first), number(row.second), _difference(row), share, failed])
+        lines[-1] += [f"{row.p:.2g}", verdict]
+    return f"{said}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 # --- tables for papers -----------------------------------------------------------------------------------------------
@@ -96,17 +168,31 @@ def _rows(found: pd.DataFrame, bold: Callable[[str], str], plain: Callable[[str]
 
 def markdown(found: pd.DataFrame) -> str:
     """The table for a README; best in bold, ties within the interval too."""
-    rows = _rows(found, lambda text: f"**{text}**", lambda text: text.replace("|", "\\|").replace("<", "&lt;"))
+    rows = _rows(found, lambda text: f"**{text}**", _md)
     lines = [HEADER, ["---"] * len(HEADER), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def _md(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
 def latex(found: pd.DataFrame) -> str:
-    """The table for a paper (booktabs); best in bold, ties within the interval too."""
+    """The table for a paper (booktabs), a block a game; best in bold, ties within the interval too."""
+    columns = ["optimizer", "IQM [95\\,\\%]", "diverged", "cost", "hyperparameters"]
+    lines = ["\\begin{tabular}{lrrrl}", "\\toprule", f"{' & '.join(columns)} \\\\"]
     rows = _rows(found, lambda text: f"\\textbf{{{text}}}", _tex)
-    body = "".join(f"{' & '.join(line)} \\\\\n" for line in rows).replace("∞", "$\\infty$")
-    head = " & ".join(_tex(name) for name in HEADER)
-    return f"\\begin{{tabular}}{{lllrrrl}}\n\\toprule\n{head} \\\\\n\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
+    titles = [(row.game, row.metric, row.better) for row in found.itertuples()]
+    for before, title, row in zip([None, *titles], titles, rows, strict=False):
+        if title != before:
+            game, metric, better = map(str, title)
+            arrow = "$\\uparrow$" if better == "higher" else "$\\downarrow$"
+            head = f"\\emph{{{_tex(game)}}}: {_tex(metric.replace('_', ' '))} {arrow}"
+            lines += ["\\midrule", f"\\multicolumn{{{len(columns)}}}{{l}}{{{head}}} \\\\"]
+        _, optimizer, _, *others = row
+        lines.append(f"{' & '.join([optimizer, *others])} \\\\")
+    body = "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+    return f"% \\usepackage{{booktabs}}; cost in gradient evaluations\n{body}\n".replace("∞", "$\\infty$")
 
 
 def _tex(text: str) -> str:
@@ -114,6 +200,7 @@ def _tex(text: str) -> str:
     return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
 
 
+COMPARED: dict[str, Callable[[pd.DataFrame], str]] = {"text": compared, "md": compared_markdown}
 FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {"md": markdown, "csv": to_csv, "latex": latex}
 
 

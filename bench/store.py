@@ -142,6 +142,10 @@ class Folder:
         """Whether the chunk's result is here whole: its hashes are checked."""
         return self._read(chunk.id) is not None
 
+    def whole(self, name: str) -> bool:
+        """Whether the chunk of this name is here whole."""
+        return self._read(name) is not None
+
     def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
         for suffix, content in files.items():
             write_file(self.records_path / f"{chunk.id}.{suffix}", content)
@@ -189,9 +193,15 @@ class Folder:
         stubs = ((self.records_path / f"{name}.json").read_bytes() for name in self.names())
         return hashlib.sha256(b"".join(stubs)).hexdigest()
 
-    def records(self) -> pd.DataFrame:
-        """All records of the run, long: a row a replica, evaluation and metric."""
-        return _frame([self._whole(name) for name in self.names()])
+    def records(self, damaged: list[str] | None = None) -> pd.DataFrame:
+        """All records of the run, long: a row a replica, evaluation and metric.
+
+        A damaged chunk raises SpecError; where a list is given, it is named there and left out.
+        """
+        names = self.names()
+        if damaged is not None:
+            damaged += [name for name in names if not self.whole(name)]
+        return _frame([self._whole(name) for name in names if name not in (damaged or [])])
 
     def _whole(self, name: str) -> pa.Table:
         """A chunk's records; SpecError where they are damaged, for a table without them would look whole."""

@@ -99,10 +99,11 @@ def test_formats(done, call):
     assert bold
     code, out, _ = call("table", done.path, "--format", "latex")
     assert code == 0
-    assert out.startswith("\\begin{tabular}")
+    assert "\\begin{tabular}{lrrrl}\n\\toprule\n" in out
     assert out.count("\\textbf{") == bold
-    assert out.count("\\\\") == 5
-    assert "sliced\\_wasserstein" in out
+    assert out.count("\\multicolumn{5}{l}{") == out.count("\\midrule") == 2  # a block a game
+    assert out.count("\\\\") == 1 + 2 + 4
+    assert "\\emph{ring8[width=16,batch\\_size=16]}: sliced wasserstein $\\downarrow$" in out
 
 
 def test_the_report_is_written_anew(done, call):

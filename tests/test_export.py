@@ -22,9 +22,9 @@ import pytest
 from optuna.trial import TrialState
 
 import bench
-from bench import export as module
 from bench.contracts import hyperparameters
 from bench.export import export
+from bench.export import optuna as module
 from bench.plan import PROTOCOL, TUNING_SEED
 from bench.registry import get_rule
 from bench.runner import Run
@@ -343,7 +343,7 @@ def test_the_command_prints_the_path(tuned, file, call, tmp_path):
     ("args", "says"),
     [
         (["{run}", "optunna"], "unknown target 'optunna'; did you mean optuna?"),
-        (["{run}", "csv"], "unknown target 'csv'; known: optuna"),
+        (["{run}", "csv"], "unknown target 'csv'; known: mlflow, optuna, tensorboard, wandb"),
         (["{run}", "optuna", "--to", "no/where.db"], "'no/where.db' cannot be written: No such file"),
         (["{run}", "optuna", "--to", "."], "'.' is a folder; name a file"),
         (["{run}"], "Missing argument"),

@@ -17,9 +17,11 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
 
+import matplotlib
 import matplotlib.style
 import seaborn
 from fontTools import subset
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
@@ -196,3 +198,22 @@ def font(texts: Iterable[str]) -> str:
         face.flavor = "woff"
         face.save(sink)
     return f"data:font/woff;base64,{base64.b64encode(sink.getvalue()).decode()}"
+
+
+def standalone(drawn: str, face: str) -> bytes:
+    """An SVG element of `svg` as a file: on white, with its letters' shapes (`font`): it looks the same anywhere."""
+    shapes = f"@font-face{{font-family:'{FONT}';src:url({face})}}"
+    head, title, rest = drawn.partition("<title>")
+    head = head.replace('style="', 'style="background:#fff;', 1)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}<style>{shapes}</style>{title}{rest}\n'.encode()
+
+
+@styled()
+def pdf(figure: Figure, title: str) -> bytes:
+    """A figure that `svg` has drawn as a PDF file: everything stands where it stands there, letters are text."""
+    sink = io.BytesIO()
+    figure.set_layout_engine("none")  # a second attempt would move things a little
+    canvas: Any = FigureCanvasPdf(figure)
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        canvas.print_pdf(sink, metadata={"CreationDate": None, "Title": title, "Creator": None, "Producer": None})
+    return sink.getvalue()

@@ -1,9 +1,8 @@
-"""A run's tuning for other tools to look at: a function for each tool, by its name.
+"""The tuning as an SQLite file of studies, which optuna-dashboard opens.
 
-``optuna`` writes an SQLite file with an Optuna study for each rule and game, which optuna-dashboard opens and
-`optuna.load_study` reads. It is made of the stored records alone and trains nothing. A trial's value is the one that
-it was chosen by: the median over its tuning seeds, failed replicas at the metric's worst. A trial that failed so, and
-has no finite value, is a failed one there; a trial that was given up early is a pruned one.
+It holds an Optuna study for each rule and game, which `optuna.load_study` reads. A trial's value is the one that it was
+chosen by: the median over its tuning seeds, failed replicas at the metric's worst. A trial that failed so, and has no
+finite value, is a failed one there; a trial that was given up early is a pruned one.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import math
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bench.places import MARK, check_database
 from bench.plan import tunable
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.runner import Run
-from bench.spelling import SpecError, nearest
+from bench.spelling import SpecError
 from bench.store import write_file
 from bench.table import final_scores, last_evaluations
 
@@ -36,21 +36,12 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
-MARK = b"GANB"  # SQLite's application id: what bears it was written here, and may be replaced
 
-
-def export(run: Run, target: str, to: Path | None = None) -> Path:
-    """Write what a run has for another tool; returns where it is, ``to`` if that is given. SpecError for wrong use."""
-    if target not in EXPORTS:
-        raise SpecError(f"unknown target {target!r}; {nearest(target, EXPORTS)}")
-    return EXPORTS[target](run, to)
-
-
-def to_optuna(run: Run, to: Path | None = None) -> Path:
+def export(run: Run, to: Path | None = None) -> Path:
     """Write the tuning as an SQLite file of Optuna studies, whole or not at all; an earlier export is replaced."""
     path = run.path / "optuna.db" if to is None else to
     try:
-        _check_place(path)
+        check_database(path)
         tuned = list(_tuned(run))
         if not tuned:
             raise SpecError(f"{str(run.path)!r} has no tuning to export: nothing was tuned in it")
@@ -58,23 +49,6 @@ def to_optuna(run: Run, to: Path | None = None) -> Path:
     except OSError as error:
         raise SpecError(f"{str(path)!r} cannot be written: {error.strerror}") from None
     return path
-
-
-EXPORTS: dict[str, Callable[[Run, Path | None], Path]] = {"optuna": to_optuna}
-
-
-def _check_place(path: Path) -> None:
-    """SpecError where something stands that was not written here: a slip must not cost a table or a study."""
-    if path.is_dir():
-        raise SpecError(f"{str(path)!r} is a folder; name a file")
-    if not path.exists():
-        return
-    head = b"?"
-    if path.is_file():
-        with open(path, "rb") as file:
-            head = file.read(72)
-    if head and not (head.startswith(b"SQLite format 3\0") and head.endswith(MARK)):
-        raise SpecError(f"{str(path)!r} is there and no export of bench; name another file")
 
 
 # --- what was tuned, from the records --------------------------------------------------------------------------------

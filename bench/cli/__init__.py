@@ -1,0 +1,60 @@
+"""The command ``bench``: a file for each group of commands.
+
+Exit codes: 0 done; 1 some cells failed with an error (divergence is a result, not an error); 2 wrong use; 3 the run's
+folder is in use; 4 a rule became worse and that was asked not to happen; 5 nothing to compare; 130 interrupted. Heavy
+imports stand inside the commands, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Any
+
+import typer
+
+from bench.cli.application import DONE, IN_USE, INTERRUPTED, WRONG_USE, app, say
+
+__all__ = ["app", "main"]
+
+for group in ("training", "catalogue", "results", "files", "data"):  # in the order in which --help lists them
+    import_module(f"bench.cli.{group}")
+
+
+def main() -> None:
+    """Run the command; every mistake of the user's is one clear line and exit code 2."""
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow that the terminal does not know must not end a run
+    try:
+        code = app(args=sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception as error:
+        code = _expected(error)
+        if code is None:
+            raise
+    if code == INTERRUPTED:
+        say("interrupted; what was finished is kept, the same command goes on from there", code)
+    sys.exit(code or DONE)
+
+
+def _terminated(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _expected(error: Exception) -> int | None:
+    """The exit code of an error that is the user's; None for one that is ours."""
+    from bench.spelling import SpecError
+
+    if hasattr(error, "format_message"):  # the command line parser's own
+        return say(error.format_message(), WRONG_USE)
+    if isinstance(error, SpecError):
+        return say(str(error), WRONG_USE)
+    from bench.store import InUse  # heavy, and needed only where a run was under way
+
+    return say(str(error), IN_USE) if isinstance(error, InUse) else None

@@ -1,0 +1,43 @@
+"""What the commands share: the application, its exit codes, how it speaks, how it opens a run's folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.runner import Run
+
+DONE, FAILED, WRONG_USE, IN_USE, WORSE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=(
+    "Which optimizer should train your GAN, and how sure are we?"
+))  # fmt: skip
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]
+
+
+def say(text: str, code: int = DONE) -> int:
+    """Say it on standard error, every line with who speaks; returns the code."""
+    for line in text.splitlines() or [text]:
+        print(f"bench: {line}", file=sys.stderr)
+    return code
+
+
+def answer(text: str) -> None:
+    """Print a result; where its reader has left, as in `bench list | head`, go on without."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run_at(path: Path) -> Run:
+    """The run in a folder; SpecError where there is none."""
+    from bench.runner import Run
+
+    return Run(path)

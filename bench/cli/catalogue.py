@@ -1,0 +1,33 @@
+"""Commands on what there is to run: list, check."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.cli.application import DONE, FAILED, answer, app
+
+
+@app.command("list")
+def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, games, metrics, or a name.")] = "") -> int:
+    """What there is: name, equation, source, hyperparameters with ranges."""
+    from bench.show import listing
+
+    answer(listing(what))
+    return DONE
+
+
+@app.command()
+def check(
+    names: Annotated[list[str], typer.Argument(help="Rules, directions, games or metrics; ./my_rule.py:MyRule.")],
+) -> int:
+    """Run the laws that every plug-in obeys: one line a law, exit code 1 where one is broken."""
+    from bench.verdicts import check, remark
+
+    verdicts = [verdict for name in names for verdict in check(name)]
+    for subject in dict.fromkeys(verdict.subject for verdict in verdicts):
+        answer("\n  ".join([subject, *(str(verdict) for verdict in verdicts if verdict.subject == subject)]))
+    for said in filter(None, map(remark, names)):
+        answer(f"  {said}")
+    return FAILED if any(verdict.broken for verdict in verdicts) else DONE

@@ -1,0 +1,44 @@
+"""Commands for image sets in files: data fetch, data check."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.application import DONE, FAILED, answer, app
+
+data_app = typer.Typer(help="Image sets in files: fetch, check.")
+app.add_typer(data_app, name="data")
+Folder = Annotated[Path | None, typer.Option("--data", help="A folder of image sets; default: BENCH_DATA.")]
+
+
+@data_app.command("fetch")
+def fetch_data(
+    names: Annotated[list[str], typer.Argument(help="mnist, fashion or cifar10.")],
+    data: Folder = None,
+    mirror: Annotated[str | None, typer.Option(help="Address of a folder to download from.")] = None,
+) -> int:
+    """Download image sets; what is there and whole stays."""
+    from bench.fetch import fetch
+    from bench.spelling import SpecError
+
+    folder = data or os.environ.get("BENCH_DATA")
+    if not folder:
+        raise SpecError("data fetch: no folder; give --data FOLDER or set BENCH_DATA")
+    for name in names:
+        paths = fetch(name, folder, mirror)
+        answer("\n".join(map(str, paths)) or f"{name}: nothing to fetch")
+    return DONE
+
+
+@data_app.command("check")
+def check_data(data: Folder = None) -> int:
+    """Say of every image set where it is, and verify its files; exit code 1 where one is damaged."""
+    from bench.data import check
+
+    rows = check(data)
+    answer("\n".join(map(str, rows)))
+    return FAILED if any(row.damaged for row in rows) else DONE

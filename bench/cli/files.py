@@ -1,0 +1,56 @@
+"""Commands that write files made of runs: figures, export, merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.application import DONE, answer, app, run_at, say
+from bench.export import targets
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    target: Annotated[str, typer.Argument(help="What to write: " + ", ".join(targets()) + ".")],
+    to: Annotated[Path | None, typer.Option(help="The file or folder to write; default: one in RUN.")] = None,
+) -> int:
+    """Write a run's records for another tool, offline; print where."""
+    from bench.export import export
+
+    answer(str(export(run_at(run), target, to)))
+    return DONE
+
+
+@app.command()
+def figures(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    to: Annotated[Path | None, typer.Option(help="The folder to write; default: RUN/figures.")] = None,
+    format: Annotated[str, typer.Option(help="svg, pdf or both.")] = "svg,pdf",
+) -> int:
+    """Write every figure of a run's report as files for papers and talks; print the folder."""
+    from bench.gallery import FOLDER, write_figures
+    from bench.report import gallery_of
+
+    opened = run_at(run)
+    formats = list(dict.fromkeys(part.strip() for part in format.split(",")))
+    answer(str(write_figures(gallery_of(opened), to or opened.path / FOLDER, formats)))
+    return DONE
+
+
+@app.command()
+def merge(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs of the same protocol.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+) -> int:
+    """Write runs as one, with the rules, games and seeds of all; print its folder."""
+    from bench.merging import merge
+    from bench.provenance import mixed
+
+    merged = merge([run_at(path) for path in runs], out)
+    for difference in mixed(merged.manifest):
+        say(f"note: mixed machines: {difference}")
+    answer(str(merged.path))
+    return DONE

@@ -1,0 +1,68 @@
+"""Commands that look at runs: show, report, table, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.application import DONE, NOTHING, WORSE, answer, app, run_at, say
+
+
+@app.command("show")
+def show(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
+    """A run on the terminal: how far it is, what is missing, what failed, its table, what to beware of."""
+    from bench.show import overview
+
+    answer(overview(run_at(run)))
+    return DONE
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
+    """Write a run's table.csv and report.html anew from its records."""
+    answer(str(run_at(run).report()))
+    return DONE
+
+
+@app.command()
+def table(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    format: Annotated[str, typer.Option(help="md, csv or latex.")] = "md",
+) -> int:
+    """Print a run's table."""
+    from bench.show import FORMATS
+    from bench.spelling import SpecError, nearest
+    from bench.state import missing
+
+    if format not in FORMATS:
+        raise SpecError(f"--format is {format!r}; {nearest(format, FORMATS)}")
+    opened, write = run_at(run), FORMATS[format]
+    for line in missing(opened.records, opened.study):
+        say(f"note: not finished: {line}")
+    answer(write(opened.table()).rstrip("\n"))
+    return DONE
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run's folder.")],
+    second: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
+    format: Annotated[str, typer.Option(help="text, or md for a summary of a CI.")] = "text",
+    fail_on: Annotated[str, typer.Option(help="worse: exit code 4 if a rule became worse; never.")] = "never",
+) -> int:
+    """The same rules in two runs, paired by seed: better, worse, the same; exit code 5 if they share nothing."""
+    from bench.comparison import compare
+    from bench.show import COMPARED
+    from bench.spelling import SpecError, nearest
+
+    if fail_on not in ("worse", "never"):
+        raise SpecError(f"--fail-on is {fail_on!r}; {nearest(fail_on, ('worse', 'never'))}")
+    if format not in COMPARED:
+        raise SpecError(f"--format is {format!r}; {nearest(format, COMPARED)}")
+    found = compare(run_at(first), run_at(second))
+    if found.empty:
+        return say(f"{first} and {second} have no rule on a game with a seed in common", NOTHING)
+    answer(COMPARED[format](found).rstrip("\n"))
+    return WORSE if fail_on == "worse" and (found["verdict"] == "worse").any() else DONE

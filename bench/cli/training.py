@@ -1,0 +1,132 @@
+"""Commands that train: run, tune."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli.application import DONE, FAILED, answer, app, say
+
+
+@app.command()
+def run(
+    study_file: Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")] = None,
+    optimizers: Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")] = None,
+    games: Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Report seeds; default: 0-9.")] = None,
+    trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game; 0: its default.")] = None,
+    budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")] = None,
+    option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tuning_seeds=5.")] = None,
+    jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
+    out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
+    data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
+    tune: Annotated[str | None, typer.Option(help="step sizes (the default), full: every number, or none.")] = None,
+    hyperparameters: Annotated[str | None, typer.Option(help="A TOML file of frozen values: tunes nothing.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, its cost and time.")] = False,
+) -> int:
+    """Tune every rule on every game at equal budget, freeze, compare on fresh seeds: a table and a report."""
+    flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
+    flags |= {"jobs": jobs, "device": device, "out": out, "data": data}
+    order = _order(study_file, flags | {"tune": tune, "hyperparameters": hyperparameters}, option or [])
+    if dry_run:
+        return _dry_run(order.study, order.jobs or _cores(), order.device)
+    finished = _trained(order)
+    from bench.show import terminal
+
+    answer(terminal(finished))
+    answer(str(finished.path / "report.html" if finished.reported else finished.report()))
+    return _failures(finished)
+
+
+@app.command()
+def tune(
+    study_file: Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")] = None,
+    optimizers: Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")] = None,
+    games: Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")] = None,
+    trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game.")] = None,
+    budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")] = None,
+    option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tune=full.")] = None,
+    jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
+    out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
+    data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
+) -> int:
+    """Tune alone: print the values found and write them to hyperparameters.toml; bench run goes on from there."""
+    flags = {"optimizers": optimizers, "games": games, "trials": trials, "budget": budget}
+    order = _order(study_file, flags | {"jobs": jobs, "device": device, "out": out, "data": data}, option or [])
+    finished = _trained(order, only_tune=True)
+    path = finished.freeze()
+    answer(path.read_text("utf-8").rstrip("\n"))
+    answer(str(path))
+    return _failures(finished)
+
+
+def _trained(order: Any, only_tune: bool = False) -> Any:
+    """The run of an order, once it is done."""
+    if order.data is not None:
+        os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
+    _notice(order.optimizers)
+    from bench.progress import watching
+    from bench.runner import run
+
+    with watching() as watch:
+        how = {"jobs": order.jobs or _cores(), "device": order.device, "patience": order.patience}
+        return run(order.study, out=order.out, watch=watch, only_tune=only_tune, **how)
+
+
+def _failures(finished: Any) -> int:
+    """Say where the tracebacks are, if there are any; the exit code."""
+    failed = finished.errors
+    if failed:
+        return say(f"{len(failed)} chunks failed; their tracebacks are in {failed[0].parent}", FAILED)
+    return DONE
+
+
+def _notice(optimizers: list[str]) -> None:
+    """Say before a long run what is special about its rules."""
+    from bench.contracts import notices
+    from bench.registry import get_rule
+
+    for text in dict.fromkeys(text for name in optimizers for text in notices(get_rule(name))):
+        say(f"note: {text}", DONE)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) -> Any:
+    """What a file, flags and options ask for; flags win over the file, options over both."""
+    from bench.spec import make_order, read_toml
+    from bench.spelling import SpecError
+
+    settings: dict[str, Any] = read_toml(path) if path is not None else {}
+    settings |= {key: value for key, value in flags.items() if value is not None}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise SpecError(f"-o {option}: no value; write -o key=value")
+        settings[key.strip().replace("-", "_")] = value.strip()
+    return make_order(settings)
+
+
+def _dry_run(study: Any, jobs: int, device: str) -> int:
+    """Print the cells, their cost, and how long they would take by a short trial of each game."""
+    from bench.runner import estimate
+
+    cells, cost, seconds = estimate(study, device)
+    eta = _time(seconds / min(jobs, _cores()))  # more jobs than cores are no faster
+    answer(
+        f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}\n"
+        f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {eta} on {jobs} jobs"
+    )
+    return DONE
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,158 @@
+"""Runs merged into one: what a single run of everything would say, or a line that says why they cannot be one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.merging import merge
+from bench.provenance import mixed
+from bench.spelling import SpecError
+from bench.table import to_csv
+
+SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
+RULES = ["sgd", "adam", "extragrad"]
+
+
+def made(folder: Path, **settings: object) -> bench.Run:
+    return bench.run(bench.Study(**(SETTINGS | settings)), out=folder)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> list[bench.Run]:
+    """Two rules, and one more."""
+    folder = tmp_path_factory.mktemp("parts")
+    return [made(folder / "two", optimizers=RULES[:2]), made(folder / "one", optimizers=RULES[2])]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
+    return made(tmp_path_factory.mktemp("whole") / "run", optimizers=RULES)
+
+
+def test_rules_merged_are_what_one_run_of_all_gives(parts: list[bench.Run], whole: bench.Run, tmp_path: Path) -> None:
+    merged = merge(parts, tmp_path / "merged")
+    assert to_csv(merged.table()) == to_csv(whole.table())
+    assert merged.folder.names() == whole.folder.names()
+    assert merged.hyperparameters() == whole.hyperparameters()
+    assert merged.study == whole.study
+    assert merged.report().exists()
+    assert (merged.path / "table.csv").read_bytes() == to_csv(whole.table()).encode()
+    copied = {path.name: path.read_bytes() for path in merged.folder.records_path.iterdir()}
+    assert copied == {path.name: path.read_bytes() for part in parts for path in part.folder.records_path.iterdir()}
+
+
+def test_the_same_study_goes_on_in_a_merged_folder(
+    parts: list[bench.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged = merge(parts, tmp_path / "merged")
+
+    def fail(*_: object) -> None:
+        raise AssertionError("it trains what is there")
+
+    monkeypatch.setattr("bench.runner.Here.advance", fail)
+    assert bench.run(bench.Study(**merged.study), out=merged.path).folder.names() == merged.folder.names()
+
+
+def test_seeds_merged_are_what_one_run_of_all_gives(whole: bench.Run, tmp_path: Path) -> None:
+    halves = [made(tmp_path / seeds, optimizers=RULES, seeds=seeds) for seeds in ("2-3", "0-1")]
+    merged = merge(halves, tmp_path / "merged")
+    assert merged.study["seeds"] == whole.study["seeds"]
+    assert to_csv(merged.table()) == to_csv(whole.table())
+
+
+def test_what_none_has_done_is_missing(parts: list[bench.Run], tmp_path: Path) -> None:
+    other = made(tmp_path / "other", optimizers="ttur", games="quadratic")
+    merged = merge([*parts, other], tmp_path / "merged")
+    assert len(merged.table()) == 2 * 3 + 1
+    page = merged.report().read_text("utf-8")
+    assert "ttur on dirac is not finished" in page
+
+
+def test_overlapping_runs_share_their_chunks(parts: list[bench.Run], whole: bench.Run, tmp_path: Path) -> None:
+    merged = merge([parts[0], whole, parts[1]], tmp_path / "merged")
+    assert to_csv(merged.table()) == to_csv(whole.table())
+
+
+def test_mixed_machines_are_named(parts: list[bench.Run], tmp_path: Path) -> None:
+    moved = bench.Run(shutil.copytree(parts[1].path, tmp_path / "moved"))
+    manifest = json.loads((moved.path / "study.json").read_text())
+    manifest["environment"] |= {"processor": "Another <b>one</b>", "torch": "2.6.0"}
+    (moved.path / "study.json").write_text(json.dumps(manifest))
+    assert mixed(merge(parts, tmp_path / "alike").manifest) == []
+    merged = merge([parts[0], bench.Run(moved.path)], tmp_path / "merged")
+    own = parts[0].manifest["environment"]
+    assert mixed(merged.manifest) == [
+        f"torch: {own['torch']} | 2.6.0",
+        f"processor: {own['processor']} | Another <b>one</b>",
+    ]
+    page = merged.report().read_text("utf-8")
+    assert "Mixed machines: processor:" in page
+    assert "<b>one</b>" not in page
+
+
+# Refused
+
+
+def altered(run: bench.Run, to: Path, **changes: object) -> bench.Run:
+    """A copy whose manifest says something else."""
+    path = shutil.copytree(run.path, to)
+    manifest = json.loads((path / "study.json").read_text())
+    study = {key: value for key, value in changes.items() if key in manifest["study"]}
+    manifest |= {key: value for key, value in changes.items() if key not in study}
+    manifest["study"] |= study
+    (path / "study.json").write_text(json.dumps(manifest))
+    return bench.Run(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"protocol": "0.9"}, r"another protocol \(.* and 0\.9\)"),
+        ({"device": "cuda"}, r"another device \(cpu and cuda\)"),
+        ({"budget": 90.0}, r"not made alike \(budget: 60\.0 and 90\.0\)"),
+        ({"trials": 8, "tuning_seeds": 5}, r"not made alike \(trials: 4 and 8; tuning_seeds: 2 and 5\)"),
+        ({"hyperparameters": {"dirac": {"extragrad": {"lr": 0.1}}}}, "one of .* was tuned, the other was given"),
+    ],
+)
+def test_what_is_not_comparable_is_refused(
+    parts: list[bench.Run], tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    other = altered(parts[1], tmp_path / "other", **changes)
+    with pytest.raises(SpecError, match=says):
+        merge([parts[0], other], tmp_path / "merged")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_two_trainings_of_one_seed_are_refused(parts: list[bench.Run], tmp_path: Path) -> None:
+    """Seeds 0-3 and 2-5 do not train in the same stacks: the same seed stands in two chunks."""
+    other = made(tmp_path / "other", optimizers=RULES[2], seeds="2-5")
+    with pytest.raises(SpecError, match=r"hold different trainings of extragrad on \w+, seed [23] \(report\)"):
+        merge([parts[1], other], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_damage_and_places(parts: list[bench.Run], tmp_path: Path) -> None:
+    broken = bench.Run(shutil.copytree(parts[1].path, tmp_path / "broken"))
+    victim = broken.folder.records_path / f"{broken.folder.names()[0]}.parquet"
+    victim.write_bytes(victim.read_bytes()[:-1])
+    with pytest.raises(SpecError, match="is damaged; run its study again"):
+        merge([parts[0], broken], tmp_path / "merged")
+    with pytest.raises(SpecError, match="is there already; choose another --out"):
+        merge(parts, tmp_path / "broken")
+    with pytest.raises(SpecError, match="at least two runs"):
+        merge(parts[:1], tmp_path / "merged")
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
+def test_by_command(parts: list[bench.Run], call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert call("merge", *(part.path for part in parts), "--out", "here") == (0, "here\n", "")
+    code, out, _ = call("table", "here", "--format", "csv")
+    assert code == 0
+    assert all(rule in out for rule in RULES)
+    code, out, err = call("merge", "here", "nowhere", "--out", "there")
+    assert (code, out, err) == (2, "", "bench: 'nowhere' is no run's folder: study.json: No such file or directory\n")
