@@ -34,7 +34,7 @@ FLOORS = [
     {"gallery"},
     {"report"},
     {"runner"},
-    {"comparison", "export", "merging", "progress", "state"},
+    {"catalogue", "comparison", "export", "merging", "progress", "state"},
     {"show"},
     {"cli"},
 ]

@@ -12,7 +12,7 @@ from bench.cli.application import DONE, FAILED, answer, app
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, games, metrics, or a name.")] = "") -> int:
     """What there is: name, equation, source, hyperparameters with ranges."""
-    from bench.show import listing
+    from bench.catalogue import listing
 
     answer(listing(what))
     return DONE
