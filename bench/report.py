@@ -73,7 +73,9 @@ def render(records: pd.DataFrame, manifest: dict[str, Any], tensors: Tensors, er
         warnings=[*_warnings(records, study), *missing],
         errors=errors,
         sections=sections,
-        font=font(drawing.svg for section in sections for drawing in section.drawings) if sections else "",
+        font=font(drawing.svg for section in sections for drawing in section.drawings if drawing.film is None)
+        if sections
+        else "",
         budgets={game: asked.cost_of(game) for game in study["games"]},
         equations={rule: _equations(rule) for rule in study["optimizers"]},
     )
