@@ -269,6 +269,21 @@ def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
 
 
 @app.command()
+def animate(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    game: Annotated[str, typer.Option(help="One of its games.")],
+    optimizers: Annotated[str | None, typer.Option(help="Some of its rules, in this order; default: all.")] = None,
+    to: Annotated[Path | None, typer.Option(help="FILE.gif, .png or .mp4; default: RUN/<game>.gif.")] = None,
+) -> int:
+    """Make a moving picture of a game's trainings, rule beside rule, for a talk or a README; print its path."""
+    from bench.animation import animate
+    from bench.spelling import split
+
+    _print(str(animate(_run(run), game, None if optimizers is None else split(optimizers), to)))
+    return DONE
+
+
+@app.command()
 def table(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     format: Annotated[str, typer.Option(help="md, csv or latex.")] = "md",

@@ -29,7 +29,7 @@ FLOORS = [
     {"findings", "sensitivity", "tune"},
     {"figures", "provenance"},
     {"sections"},
-    {"report"},
+    {"animation", "report"},
     {"runner"},
     {"comparison", "export", "progress", "show"},
     {"cli"},
