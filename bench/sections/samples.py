@@ -40,12 +40,12 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
             rule: _of(reel, np.geomspace(1, max(1, len(reel[0]) - 1), few)) for rule, reel in found.reels.items()
         }
         film = films.sheets(found.real, found.reels, look, failed)
-        yield Drawing("samples", f"{caption}.", pictures.images(found.real, printed), wide=True, film=film)
+        yield Drawing("samples", f"{caption}.", lambda: pictures.images(found.real, printed), wide=True, film=film)
         return
     printed = {rule: _of(reel, np.linspace(0, len(reel[0]) - 1, STRIP)) for rule, reel in found.reels.items()}
     caption += "; circles are the real modes." if found.real is not None else "."
     film = films.points(found.reels, found.real, look, failed)
-    yield Drawing("samples", caption, pictures.clouds(printed, found.real, look), wide=True, film=film)
+    yield Drawing("samples", caption, lambda: pictures.clouds(printed, found.real, look), wide=True, film=film)
 
 
 def samples(scene: Scene) -> Samples | None:

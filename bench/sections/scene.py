@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,9 +32,15 @@ class Drawing:
 
     name: str
     caption: str
-    figure: Figure
+    drawn: Figure | Callable[[], Figure]
+    """The figure, or what draws it when it is asked for."""
     wide: bool = False
     film: Film | None = None
+
+    @cached_property
+    def figure(self) -> Figure:
+        """The figure as it is printed."""
+        return self.drawn() if callable(self.drawn) else self.drawn
 
     @cached_property
     def svg(self) -> Markup:
