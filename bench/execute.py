@@ -29,17 +29,21 @@ from bench.oracle import Judge, Oracle
 from bench.plan import Chunk, Row, plugin_code, with_values
 from bench.pruning import PATIENCE, given_up
 from bench.registry import NamedMetric, get_game, get_rule, metrics
+from bench.spectrum import Ritz, ritz
 from bench.spelling import SpecError
 from bench.stability import PATH, path_angle
 
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
-FRAMES = 8  # sample pictures a replica
+FRAMES = 25  # sample pictures a replica: enough for a film
 POINTS = 600  # points of a trajectory in the plane
 DRAWN = 3  # replicas whose trajectory is kept
 PULSES = 50  # reports of progress a chunk
 BEAT = 0.1  # seconds between signs of life; at every step they would be felt
 PICTURED = 512  # samples kept a picture
+SHEET = 64  # where a sample has more coordinates than POINT: an image
+POINT = 8
+LIGHT = 20_000  # parameters up to which the spectrum at the start costs little beside the training
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
 
@@ -278,7 +282,8 @@ class _Training:
         count = getattr(self.game, "judged", PICTURED)
         pair = slice(2)  # one replica is shown; two give the bits that the whole stack gives
         samples = Oracle(self.game, self.F.seeds[pair]).samples(self._answer()[pair], count)
-        self.pictures.append((self.F.cost, samples[0, :PICTURED].half().cpu()))
+        kept = PICTURED if samples.shape[2] <= POINT else SHEET
+        self.pictures.append((self.F.cost, samples[0, :kept].half().cpu()))
 
     def _departed(self) -> Tensor:
         """[R]: at every evaluation farther from the solution than at the one before."""
@@ -315,6 +320,24 @@ class _Training:
                 "angle": angles[:, : len(self.chunk.rows)].contiguous(),
                 "angle_at": torch.tensor(PATH, dtype=torch.float64),
             }
+        if self.chunk.phase == "report":
+            found |= self._spectra()
         if "path" in found:
             found["path"] = found["path"][:, : min(DRAWN, len(self.chunk.rows))].float().cpu().contiguous()
         return found
+
+    def _spectra(self) -> dict[str, Tensor]:
+        """Eigenvalues of the game's Jacobian: at the end, as metrics found them, and at the start where it is light.
+
+        Each float64[DRAWN, m, 3]: real part, imaginary part, residual (0 for an eigenvalue that is exact).
+        """
+        at_end = self.judge.known("ritz")
+        if not isinstance(at_end, Ritz):
+            return {}
+        found = {"spectrum_end": at_end}
+        if self.start.shape[1] <= LIGHT:
+            first = slice(DRAWN + 1)  # two or more replicas give the bits that the whole stack gives
+            judge = Judge(self.game, self.F.seeds[first])
+            found["spectrum_start"] = ritz(judge.linear(self.start[first])[1], self.start[first])
+        count = min(DRAWN, len(self.chunk.rows))
+        return {name: of.numbers()[:count].contiguous() for name, of in found.items()}

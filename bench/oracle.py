@@ -239,6 +239,10 @@ class Judge(Oracle):
             self._known[key] = compute()
         return cast("T", self._known[key])
 
+    def known(self, key: object) -> object:
+        """What was computed under this key at the point that was judged last; None for nothing."""
+        return self._known.get(key)
+
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
         whole = self.once(w, "field", lambda: super(Judge, self).__call__(w))
         return whole if player is None else self.within(player, whole, torch.zeros_like(whole))

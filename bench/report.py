@@ -96,7 +96,7 @@ def render(
             family=FONT,
             style=Markup("\n".join(_sources(".css"))),
             scripts=[Markup(script) for script in _sources(".js")],
-            font=font(drawing.svg for drawing in gallery.values()) if gallery else "",
+            font=font(drawing.svg for drawing in gallery.values() if drawing.film is None) if gallery else "",
             findings=verdicts,
             winners=winners(verdicts),
             failed=_failed(found, study),

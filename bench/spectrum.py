@@ -37,6 +37,10 @@ class Ritz(NamedTuple):
     values: Tensor
     residuals: Tensor
 
+    def numbers(self) -> Tensor:
+        """Real parts, imaginary parts and residuals, float64[R, m, 3]."""
+        return torch.stack([self.values.real, self.values.imag, self.residuals], dim=2).to("cpu", torch.float64)
+
 
 class Extremes(NamedTuple):
     """The smallest real part and the largest absolute imaginary part, each [R]; -inf and inf for a failed replica."""

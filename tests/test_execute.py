@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -56,9 +57,34 @@ def test_the_records_of_a_chunk() -> None:
     assert sorted(found["cost"].unique()) == [4.0 * k for k in range(11)]
     assert (found.groupby("seed")["seconds"].max() > 0).all()
     assert {"sliced_wasserstein", "modes", "high_quality", "mode_kl", "field_norm"} <= set(found["metric"])
-    assert result.tensors["samples"].shape == (8, 512, 2)
+    assert result.tensors["samples"].shape == (21, 512, 2)  # one a step, where there are few
+    assert result.tensors["spectrum_end"].shape == result.tensors["spectrum_start"].shape == (2, 32, 3)
     tuned = pd.DataFrame(execute(chunk("sgd", "ring8[width=16,batch_size=16]", 20, rows(0.01), "tune")).records)
     assert set(tuned["metric"]) == {"sliced_wasserstein"}
+
+
+def test_the_spectrum_is_that_of_the_jacobian_at_start_and_end() -> None:
+    result = execute(chunk("extragrad", "dirac", 4000, rows(0.5, 0.5, 0.5, 0.5)))
+    start, end = result.tensors["spectrum_start"], result.tensors["spectrum_end"]
+    assert start.shape == end.shape == (3, 2, 3)
+    half = torch.tensor([0.5, 0.5], dtype=torch.float64)  # +-i f'(0) at the solution: Mescheder et al. 2018
+    assert torch.allclose(end[:, :, 0], torch.zeros(()).double(), atol=1e-6)
+    assert torch.allclose(end[:, :, 1].abs(), half, atol=1e-6)
+    w = get_game("dirac").init(torch.arange(3))
+    for r in range(3):
+        theta, psi = w[r].tolist()
+        s = 1 / (1 + math.exp(theta * psi))  # f' at t = theta psi, and f'' = -s (1 - s)
+        a, b = -s * (1 - s), s - theta * psi * s * (1 - s)
+        known = torch.linalg.eigvals(torch.tensor([[a * psi**2, b], [-b, -a * theta**2]], dtype=torch.float64))
+        found = torch.complex(start[r, :, 0], start[r, :, 1])
+        assert torch.allclose(found.real.sort().values, known.real.sort().values)
+        assert torch.allclose(found.imag.sort().values, known.imag.sort().values)
+    assert "spectrum_end" not in execute(chunk("sgd", "dirac", 8, rows(0.1), "tune")).tensors
+
+
+def test_fewer_images_are_kept_than_points() -> None:
+    result = execute(chunk("sgd", "digits[width=16,batch_size=16]", 4, rows(0.1)))
+    assert result.tensors["samples"].shape == (5, 64, 64)
 
 
 @pytest.mark.parametrize(("budget", "spent"), [(9.0, 8.0), (5.0, 4.0), (1.0, 0.0)])

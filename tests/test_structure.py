@@ -32,7 +32,7 @@ FLOORS = [
     {"caveats", "figures", "overview", "provenance"},
     {"sections"},
     {"gallery"},
-    {"report"},
+    {"animation", "report"},
     {"runner"},
     {"catalogue", "comparison", "export", "merging", "progress", "state"},
     {"show"},

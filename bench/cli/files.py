@@ -1,4 +1,4 @@
-"""Commands that write files made of runs: figures, export, merge."""
+"""Commands that write files made of runs: figures, animations, exports, merged runs."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ def figures(
     opened = run_at(run)
     formats = list(dict.fromkeys(part.strip() for part in format.split(",")))
     answer(str(write_figures(gallery_of(opened), to or opened.path / FOLDER, formats)))
+    return DONE
+
+
+@app.command()
+def animate(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    game: Annotated[str, typer.Option(help="One of its games.")],
+    optimizers: Annotated[str | None, typer.Option(help="Some of its rules, in this order; default: all.")] = None,
+    to: Annotated[Path | None, typer.Option(help="FILE.gif, .png or .mp4; default: RUN/<game>.gif.")] = None,
+) -> int:
+    """Make a moving picture of a game's trainings, rule beside rule, for a talk or a README; print its path."""
+    from bench.animation import animate
+    from bench.spelling import split
+
+    answer(str(animate(run_at(run), game, None if optimizers is None else split(optimizers), to)))
     return DONE
 
 

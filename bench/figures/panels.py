@@ -90,9 +90,9 @@ def _short(name: str, most: int = 44) -> str:
 
 
 def lines(name: str, width: int) -> str:
-    """A name on several lines, broken after brackets, commas and hyphens."""
+    """A name on several lines, broken after brackets, commas and hyphens, else where it must be."""
     lines = [""]
-    for part in re.findall(r"[^\[,\-]*[\[,\-]?", _short(name)):
+    for part in re.findall(rf"(?:\\\$|[^\[\],…\-]){{1,{width}}}[\[\],…\-]?|[\[\],…\-]", _short(name)):
         if lines[-1] and len(lines[-1]) + len(part) > width:
             lines.append("")
         lines[-1] += part

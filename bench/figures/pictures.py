@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,8 @@ from bench.figures.svg import styled
 
 FULL = 11.0  # inches of a figure that spans the page
 ACROSS = 6  # images along a side of a sheet
-PIECES = 8  # of a path that grows stronger
+PIECES = 5  # of a path that grows stronger
+TOLERANCE = 0.006  # of half the side of a panel: less than half the width of a line
 
 
 class Field(NamedTuple):
@@ -25,7 +25,7 @@ class Field(NamedTuple):
     directions: Array
 
 
-def _grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tuple[Figure, list[Axes]]:
+def grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tuple[Figure, list[Axes]]:
     """A figure of equal panels, as many as asked for, their width such that they fill the page."""
     columns = min(count, most)
     rows = -(-count // columns)
@@ -41,21 +41,30 @@ def _grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tup
 def trajectories(
     paths: Mapping[str, Array], look: Mapping[str, Look], solution: Array | None, field: Field | None
 ) -> Figure:
-    """One panel a rule: paths [T, S, 2] from their starts (rings), early faint, late strong; the solution a cross."""
+    """One panel a rule: paths [T, S, 2], faint at first and strong at last; the solution is a +.
+
+    They go from rings to dots, or to crosses at the border where they leave the picture.
+    """
     centre, reach = square(paths, solution)
-    figure, panels = _grid(len(paths), height=0.2)
+    figure, panels = grid(len(paths), height=0.2)
     for axes, (rule, path) in zip(panels, paths.items(), strict=True):
         if field is not None:
-            axes.plot(*_arrows(field).T, color="#a3a39c", lw=0.8, zorder=1)
-        for seed in np.moveaxis(path, 1, 0):
-            _growing(axes, seed, look[rule].colour)
-        axes.plot(*path[0].T, ls="", marker="o", ms=5, mfc="white", mec=look[rule].colour, mew=1.2, zorder=4)
+            draw_field(axes, field)
         if solution is not None:
-            axes.plot(*solution, marker="+", ms=9, mew=1.8, color="black", zorder=5)
+            axes.plot(*solution, marker="+", ms=8, mew=1.4, color="black", zorder=2)
+        colour = look[rule].colour
+        ways = [within(seed, centre, reach) for seed in np.moveaxis(path, 1, 0)]
+        _growing(axes, [simplified(way, TOLERANCE * reach) for way, _ in ways], colour)
+        for marker, size, gone in (("o", 4, False), ("x", 5, True)):
+            if ends := [way[-1] for way, left in ways if left == gone and len(way)]:
+                axes.plot(*np.transpose(ends), ls="", marker=marker, ms=size, mew=1.4, color=colour, zorder=5)
+        axes.plot(*path[0].T, ls="", marker="o", ms=5.5, mfc="white", mec=colour, mew=1.4, zorder=4)
         axes.set_title(lines(rule, 26), fontsize="small")
         axes.set(xlim=centre[0] + [-reach, reach], ylim=centre[1] + [-reach, reach], aspect="equal")
         axes.grid(False)
-        axes.spines[:].set_visible(True)
+        axes.spines[:].set(visible=True, color="#8a8a85")
+        axes.tick_params(color="#8a8a85")
+        axes.locator_params(nbins=5)
     figure.supxlabel("generator, or x", fontsize="medium")
     figure.supylabel("discriminator, or y", fontsize="medium")
     return figure
@@ -63,17 +72,75 @@ def trajectories(
 
 def square(paths: Mapping[str, Array], solution: Array | None) -> tuple[Array, float]:
     """Centre [2] and half the side of the square to draw: what was reached, at most 1.7 times as far as the starts."""
-    centre = np.mean([path[0].mean(axis=0) for path in paths.values()], axis=0) if solution is None else solution
-    far = max(float(np.abs(path[0] - centre).max()) for path in paths.values()) or 1.0
+    starts = [np.nan_to_num(path[0]) for path in paths.values()]
+    centre = np.mean([start.mean(axis=0) for start in starts], axis=0) if solution is None else solution
+    far = max(float(np.abs(start - centre).max()) for start in starts) or 1.0
     reached = max(float(np.abs(np.nan_to_num(path) - centre).max()) for path in paths.values())
     return np.asarray(centre), 1.05 * min(reached or 1.0, 1.7 * far)
 
 
-def _growing(axes: Axes, path: Array, colour: str) -> None:
-    """One path [T, 2], drawn in pieces of growing strength."""
-    ends = list(accumulate(len(piece) for piece in np.array_split(path, PIECES)))
-    for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
-        axes.plot(*path[start : end + 1].T, color=colour, lw=1.1, alpha=0.4 + 0.6 * i / (PIECES - 1), zorder=2)
+def within(path: Array, centre: Array, reach: float) -> tuple[Array, bool]:
+    """A path [T, 2] up to where it is no number or leaves the square for good, and whether it does.
+
+    The last point of one that leaves stands on the border.
+    """
+    sound = np.isfinite(path).all(axis=1)
+    path = path[: len(path) if sound.all() else int(sound.argmin())]
+    off = np.abs(path - centre).max(axis=1) > reach if len(path) else np.zeros(0, dtype=bool)
+    if not len(path) or not off[-1]:
+        return path, not sound.all()
+    if off.all():
+        return path[:0], True
+    last = int(np.flatnonzero(~off)[-1])
+    inside, outside = path[last], path[last + 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = (reach - (inside - centre) * np.sign(outside - inside)) / np.abs(outside - inside)
+    border = inside + (outside - inside) * float(np.nanmin(np.where(steps >= 0, steps, np.inf)))
+    return np.concatenate([path[: last + 1], border[None]]), True
+
+
+def simplified(path: Array, tolerance: float) -> Array:
+    """A path [T, 2] without the points that lie within the tolerance of the line drawn without them.
+
+    Ramer 1972, Douglas and Peucker 1973.
+    """
+    keep = np.zeros(len(path), dtype=bool)
+    keep[[0, -1] if len(path) else []] = True
+    parts = [(0, len(path) - 1)]
+    while parts:
+        first, last = parts.pop()
+        if last - first < 2:
+            continue
+        along, points = path[last] - path[first], path[first + 1 : last] - path[first]
+        square = float(along @ along)
+        share = np.clip(points @ along / square, 0, 1) if square > 0 else np.zeros(len(points))
+        far = np.linalg.norm(points - share[:, None] * along, axis=1)
+        worst = int(far.argmax())
+        if far[worst] > tolerance:
+            keep[first + 1 + worst] = True
+            parts += [(first, first + 1 + worst), (first + 1 + worst, last)]
+    return path[keep]
+
+
+def _growing(axes: Axes, paths: list[Array], colour: str) -> None:
+    """Paths [T, 2], drawn in pieces of growing strength, those of a path each as long as the others."""
+    pieces: list[list[Array]] = [[] for _ in range(PIECES)]
+    for path in paths:
+        if len(path) < 2:
+            continue
+        gone = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+        ends = np.searchsorted(gone, gone[-1] * np.arange(1, PIECES + 1) / PIECES * (1 - 1e-12))
+        for piece, start, end in zip(pieces, [0, *ends], ends, strict=False):
+            piece += [path[start : end + 1], np.full((1, 2), np.nan)]  # a gap between one path and the next
+    for i, piece in enumerate(pieces):
+        if piece:
+            strength = 0.45 + 0.55 * i / (PIECES - 1)
+            axes.plot(*np.concatenate(piece).T, color=colour, lw=1.2, alpha=strength, zorder=3)
+
+
+def draw_field(axes: Axes, field: Field) -> None:
+    """The field as arrows behind all else."""
+    axes.plot(*_arrows(field).T, color="#a9a9a3", lw=0.8, zorder=1)
 
 
 def _arrows(field: Field) -> Array:

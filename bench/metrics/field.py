@@ -74,7 +74,7 @@ def _spectrum(w: Tensor, F: Oracle) -> Extremes:
     if w.numel() * PRODUCTS > ROOM:
         nothing = torch.full((len(w),), math.nan, dtype=torch.float64)
         return Extremes(nothing, nothing)
-    return F.once(w, "spectrum", lambda: extremes(ritz(F.linear(w)[1], w)))
+    return extremes(F.once(w, "ritz", lambda: ritz(F.linear(w)[1], w)))
 
 
 @metric("jacobian_min_real", better="", at_end=True)

@@ -16,14 +16,14 @@ from bench.contracts import Attainable, Game
 from bench.figures.panels import Axis, Look
 from bench.oracle import NoNetworks, Perfect
 from bench.registry import NamedMetric, get_game, get_metric
-from bench.sections import dynamics, outcomes, plane, samples, scores, targets, tuning
+from bench.sections import dynamics, outcomes, plane, samples, scores, spectrum, targets, tuning
 from bench.sections.scene import Drawing, Scene, Tensors, first_line
 from bench.sensitivity import tuning as tuning_table
 from bench.spec import Study
 from bench.statistics import interquartile_mean
 from bench.table import scores as final_scores
 
-ROOMS = (scores, targets, outcomes, tuning, plane, samples, dynamics)
+ROOMS = (scores, targets, outcomes, tuning, plane, samples, spectrum, dynamics)
 
 
 @dataclass(frozen=True)

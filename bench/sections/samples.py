@@ -1,60 +1,87 @@
-"""What the generator gives through training: points in the plane, sheets of images."""
+"""What the generator gives through training: points in the plane, sheets of images; a film, a strip to print."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from bench.contracts import Generative
-from bench.figures import pictures
+from bench.figures import films, pictures
+from bench.figures.films import Reels
+from bench.figures.panels import Array
 from bench.gan import Images, Mixture
 from bench.sections.scene import Drawing, Scene
 
-FRAMES = 4  # moments of training at which samples are drawn
-GRIDS = 4  # sheets of images through training for each rule, where there are few rules; else two
-FEW_RULES = 5
+STRIP = 4  # moments of the figure for a paper
+FEW_RULES = 5  # above it two moments of images are enough
+
+
+class Samples(NamedTuple):
+    """What was generated, and what it should be like: modes [M, 2] of a mixture, or real images [N, height, width]."""
+
+    reels: Reels
+    real: Array | None
+    images: bool
 
 
 def exhibits(scene: Scene) -> Iterator[Drawing]:
-    """Samples of the first seed, a row a rule."""
-    held, game = scene.held("samples"), scene.game
-    if not held or not isinstance(game, Generative):
+    """Samples of the first seed, rule beside rule at the same cost."""
+    found = samples(scene)
+    if found is None:
         return
     caption = f"Samples on {scene.label} through training, first seed"
+    failed, look = notes(scene), scene.look
+    if found.images:
+        few = STRIP if len(found.reels) <= FEW_RULES else 2
+        # The start is left out: it is noise, the same for every rule.
+        printed = {
+            rule: _of(reel, np.geomspace(1, max(1, len(reel[0]) - 1), few)) for rule, reel in found.reels.items()
+        }
+        film = films.sheets(found.real, found.reels, look, failed)
+        yield Drawing("samples", f"{caption}.", lambda: pictures.images(found.real, printed), wide=True, film=film)
+        return
+    printed = {rule: _of(reel, np.linspace(0, len(reel[0]) - 1, STRIP)) for rule, reel in found.reels.items()}
+    caption += "; circles are the real modes." if found.real is not None else "."
+    film = films.points(found.reels, found.real, look, failed)
+    yield Drawing("samples", caption, lambda: pictures.clouds(printed, found.real, look), wide=True, film=film)
+
+
+def samples(scene: Scene) -> Samples | None:
+    """Every rule's samples through training; None where the game has none that can be drawn."""
+    held, game = scene.held("samples"), scene.game
+    if not held or not isinstance(game, Generative):
+        return None
     if isinstance(game, Images):
-        yield Drawing("samples", f"{caption}.", pictures.images(*_grids(game, held)), wide=True)
-        return
-    frames = {}
-    for rule, tensors in held.items():
-        kept = np.unique(np.linspace(0, len(tensors["samples"]) - 1, FRAMES).round().astype(int))
-        frames[rule] = (tensors["samples_cost"].numpy()[kept], tensors["samples"].float().numpy()[kept])
-    if any(points.ndim != 3 or points.shape[2] != 2 for _, points in frames.values()):
-        return
-    modes = game.modes.numpy() if isinstance(game, Mixture) else None
-    caption += "; circles are the real modes." if modes is not None else "."
-    yield Drawing("samples", caption, pictures.clouds(frames, modes, scene.look), wide=True)
+
+        def shaped(pixels: Array) -> Array:
+            pixels = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, game.planes, *game.shape)
+            return np.moveaxis(pixels, -3, -1) if game.planes > 1 else pixels[..., 0, :, :]
+
+        reels = {rule: (of["samples_cost"].numpy(), shaped(of["samples"].float().numpy())) for rule, of in held.items()}
+        real = None if game.missing else shaped(game.held_out(pictures.ACROSS**2).float().numpy())
+        return Samples(reels, real, images=True)
+    reels = {rule: (of["samples_cost"].numpy(), of["samples"].double().numpy()) for rule, of in held.items()}
+    if any(points.ndim != 3 or points.shape[2] != 2 for _, points in reels.values()):
+        return None
+    modes = game.modes.double().numpy() if isinstance(game, Mixture) else None
+    return Samples(reels, modes, images=False)
 
 
-def _grids(
-    game: Images, held: dict[str, dict[str, Tensor]]
-) -> tuple[np.ndarray | None, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Real images, [N, H, W] or [N, H, W, 3], and every rule's through training: costs [K], images [K, N, ...].
+def notes(scene: Scene) -> dict[str, str]:
+    """What became of the first seed's replica, where it failed."""
+    report = scene.own[scene.own["phase"] == "report"]
+    first = report[report["seed"] == report["seed"].min()].drop_duplicates("optimizer")
+    failed = first[first["outcome"] != "ok"]
+    return {
+        str(rule): f"{'stopped with an error' if outcome == 'error' else outcome} at cost {ended:g}"
+        for rule, outcome, ended in zip(failed["optimizer"], failed["outcome"], failed["ended"], strict=True)
+    }
 
-    The start is left out: it is noise, the same for every rule.
-    """
 
-    def shaped(pixels: Tensor) -> np.ndarray:
-        planes = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, game.planes, *game.shape)
-        images: np.ndarray = planes.movedim(-3, -1).float().numpy()
-        return images if game.planes > 1 else images[..., 0]
-
-    found = {}
-    for rule, tensors in held.items():
-        count = len(tensors["samples"])
-        moments = np.geomspace(1, count - 1, GRIDS if len(held) <= FEW_RULES else 2) if count > 1 else [0]
-        kept = np.unique(np.round(moments).astype(int))
-        found[rule] = tensors["samples_cost"].numpy()[kept], shaped(tensors["samples"][torch.from_numpy(kept)])
-    return None if game.missing else shaped(game.held_out(pictures.ACROSS**2)), found
+def _of(reel: tuple[Array, Array], places: Array) -> tuple[Array, Array]:
+    """Some of a rule's moments, by their places."""
+    costs, given = reel
+    kept = np.unique(np.minimum(np.round(places).astype(int), len(costs) - 1))
+    return costs[kept], given[kept]

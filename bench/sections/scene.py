@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from bench.contracts import Game
+from bench.figures.films import Film
 from bench.figures.panels import Axis, Look
 from bench.figures.svg import svg
 from bench.registry import NamedMetric
@@ -23,12 +25,22 @@ Tensors = list[tuple[dict[str, Any], dict[str, Tensor]]]
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its name, that of its file, and its caption; a wide one spans the page."""
+    """A figure with its name, that of its file, and its caption; a wide one spans the page.
+
+    Where there is a film, a page shows that in the figure's place, with a slider.
+    """
 
     name: str
     caption: str
-    figure: Figure
+    drawn: Figure | Callable[[], Figure]
+    """The figure, or what draws it when it is asked for."""
     wide: bool = False
+    film: Film | None = None
+
+    @cached_property
+    def figure(self) -> Figure:
+        """The figure as it is printed."""
+        return self.drawn() if callable(self.drawn) else self.drawn
 
     @cached_property
     def svg(self) -> Markup:
