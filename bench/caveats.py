@@ -11,7 +11,7 @@ import pandas as pd
 from bench.findings import Finding
 from bench.plan import tunable
 from bench.registry import get_game, get_metric
-from bench.sensitivity import Trials, trials_of
+from bench.sensitivity import Trials, Tried
 from bench.spelling import SpecError
 
 FEW = 5  # seeds below which an interval says little
@@ -44,7 +44,9 @@ def finished(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame
     return records[keep], missing
 
 
-def caveats(records: pd.DataFrame, study: dict[str, Any], verdicts: Sequence[Finding]) -> list[Caveat]:
+def caveats(
+    records: pd.DataFrame, study: dict[str, Any], verdicts: Sequence[Finding], trials_by: Tried
+) -> list[Caveat]:
     """The warnings of a study: of its seeds, its tuning, and of each rule."""
     said, frozen = [*_seeds(len(study["seeds"]), verdicts)], bool(study.get("hyperparameters"))
     if study["trials"] == 0 and not frozen:
@@ -54,7 +56,8 @@ def caveats(records: pd.DataFrame, study: dict[str, Any], verdicts: Sequence[Fin
     for rule in study["optimizers"]:
         where: dict[str, list[str]] = {}
         for game in study["games"]:
-            for problem in _problems(rule, game, parts.get((rule, game)), tuned=study["trials"] > 0 and not frozen):
+            own, trials = parts.get((rule, game)), trials_by.get((game, rule))
+            for problem in _problems(rule, game, own, trials, tuned=study["trials"] > 0 and not frozen):
                 where.setdefault(problem, []).append(game)
         said += [Caveat(problem, rule, tuple(games)) for problem, games in where.items()]
     return said
@@ -86,19 +89,17 @@ def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[Caveat]:
         )
 
 
-def _problems(rule: str, game: str, own: pd.DataFrame | None, tuned: bool) -> Iterable[str]:
+def _problems(rule: str, game: str, own: pd.DataFrame | None, trials: Trials | None, tuned: bool) -> Iterable[str]:
     if own is None:
         return
     failed = len(own.loc[own["outcome"] == "error", ["phase", "trial", "seed"]].drop_duplicates())
     if failed:
         yield f"{failed} replica{'s' if failed > 1 else ''} stopped with an error and count as failed."
-    metric = get_metric(get_game(game).score)
-    trials = trials_of(own, metric)
     if trials is None:
         if tuned:
             yield "it had nothing to tune; it ran with the values it was given."
         return
-    if (trials.medians == metric.worst).all():
+    if (trials.medians == get_metric(get_game(game).score).worst).all():
         yield "it is untunable there: every trial failed, so its declared defaults were used."
     yield from _edges(rule, trials)
 

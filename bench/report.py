@@ -32,20 +32,24 @@ from bench.registry import get_game, get_metric
 from bench.sections import Section, Sections
 from bench.sections.across import across
 from bench.sections.scene import Drawing, Tensors, first_line
+from bench.sensitivity import Tried, tried, tuning
 from bench.spec import Study
 from bench.spelling import SpecError
 from bench.store import write_file
-from bench.table import best, rounded, table
+from bench.table import best, rounded, table, to_csv
 
 if TYPE_CHECKING:
     from bench.runner import Run
 
 
 def write_report(run: Run) -> Path:
-    """Write ``report.html`` into the run's folder; returns its path."""
+    """Write ``tuning.csv``, ``report.html`` and its figures into the run's folder; returns the page's path."""
     errors = {path.name: path.read_text("utf-8", "replace").strip().rsplit("\n", 1)[-1] for path in run.errors}
     path, gallery = run.path / "report.html", Gallery()
-    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery).encode())
+    trials = tried(run.records, run.study)
+    tuned = tuning(run.records, run.study, trials)
+    write_file(run.path / "tuning.csv", to_csv(tuned).encode())
+    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery, (trials, tuned)).encode())
     update_figures(run, gallery)
     return path
 
@@ -65,20 +69,24 @@ def render(
     tensors: Tensors,
     errors: Mapping[str, str],
     gallery: Gallery | None = None,
+    tuned: tuple[Tried, pd.DataFrame] | None = None,
 ) -> str:
     """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback.
 
-    What is drawn for it is added to a gallery.
+    What is drawn for it is added to a gallery; ``tuned`` is what `bench.sensitivity` has of the records, where it is
+    known already.
     """
     study = manifest["study"]
     asked = Study.model_construct(**study)
     whole, missing = finished(records, study)
     found = table(whole, study)
     look = looks(study["optimizers"])
-    shown = Sections(whole, records, tensors, found, look, study)
+    trials = tried(records, study) if tuned is None else tuned[0]
+    tuning_table = tuning(records, study, trials) if tuned is None else tuned[1]
+    shown = Sections(whole, trials, tuning_table, tensors, found, look, study)
     sections = [shown.of(game) for game in study["games"] if len(found) and (found["game"] == game).any()]
     verdicts, over = findings(found, whole), standing(found, study["optimizers"])
-    said = caveats(records, study, verdicts)
+    said = caveats(records, study, verdicts, trials)
     overall = [*([] if over.why else [_diagram(over, look)]), *across(found, whole, look, study)]
     if gallery is None:
         gallery = {}

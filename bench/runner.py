@@ -71,11 +71,9 @@ class Run:
     def report(self) -> Path:
         """Write ``table.csv``, ``tuning.csv`` and ``report.html`` into the folder; returns the report's path."""
         from bench.report import write_report
-        from bench.sensitivity import tuning
         from bench.table import to_csv
 
         write_file(self.path / "table.csv", to_csv(self.table()).encode())
-        write_file(self.path / "tuning.csv", to_csv(tuning(self.records, self.study)).encode())
         path = write_report(self)
         write_file(self.path / ".reported", self.folder.digest().encode())
         return path

@@ -136,7 +136,22 @@ def _spreading(study: Study, dimensions: int) -> list[int]:
     return [number for spread, first, count in stages if spread for number in range(first, first + count)]
 
 
-def tuning(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
+Tried = dict[tuple[str, str], Trials]
+"""What tuning tried: (game, rule) -> its trials."""
+
+
+def tried(records: pd.DataFrame, study: dict[str, Any]) -> Tried:
+    """The trials of every rule that was tuned on a game."""
+    parts = dict(iter(records.groupby(["game", "optimizer"], observed=True)))
+    found: Tried = {}
+    for game, rule in ((game, rule) for game in study["games"] for rule in study["optimizers"]):
+        own = parts.get((game, rule))
+        if own is not None and (trials := trials_of(own, get_metric(get_game(game).score))) is not None:
+            found[game, rule] = trials
+    return found
+
+
+def tuning(records: pd.DataFrame, study: dict[str, Any], trials_by: Tried | None = None) -> pd.DataFrame:
     """A row for each game and each rule that was tuned on it, once its values are frozen.
 
     ``choice_changes`` is a share of the resamples of the seeds that decided, the finalists' first and fresh ones;
@@ -144,23 +159,21 @@ def tuning(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
     and trials given up early left; what does not apply is NaN.
     """
     asked, rows = Study.model_construct(**study), []
-    for game in study["games"]:
-        here = records[records["game"] == game]
-        metric = get_metric(get_game(game).score)
-        for rule in study["optimizers"]:
-            own = here[here["optimizer"] == rule]
-            trials, frozen = trials_of(own, metric), own.loc[own["phase"] == "report", "hyperparameters"]
-            if trials is None or frozen.empty:
-                continue
-            rows.append(
-                {"game": game, "optimizer": rule, "metric": metric.name, "better": metric.better}
-                | {"hyperparameters": values_of(frozen.iloc[0]), "trials": len(trials.steps)}
-                | {"failed": int(trials.failed.sum()), "given_up": int(trials.given_up.sum())}
-                | _named("good_band", _width(trials, metric))
-                | {"choice_changes": _changes(own, trials, metric)}
-                | _cost(own, (asked.trials + RERANKED) * asked.tuning_seeds * asked.cost_of(game))
-                | _bests(effort(trials, metric, asked))
-            )
+    parts = dict(iter(records.groupby(["game", "optimizer"], observed=True)))
+    for (game, rule), trials in (tried(records, study) if trials_by is None else trials_by).items():
+        own, metric = parts[game, rule], get_metric(get_game(game).score)
+        frozen = own.loc[own["phase"] == "report", "hyperparameters"]
+        if frozen.empty:
+            continue
+        rows.append(
+            {"game": game, "optimizer": rule, "metric": metric.name, "better": metric.better}
+            | {"hyperparameters": values_of(frozen.iloc[0]), "trials": len(trials.steps)}
+            | {"failed": int(trials.failed.sum()), "given_up": int(trials.given_up.sum())}
+            | _named("good_band", _width(trials, metric))
+            | {"choice_changes": _changes(own, trials, metric)}
+            | _cost(own, (asked.trials + RERANKED) * asked.tuning_seeds * asked.cost_of(game))
+            | _bests(effort(trials, metric, asked))
+        )
     return pd.DataFrame(rows, columns=None if rows else ["game", "optimizer"])
 
 

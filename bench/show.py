@@ -14,6 +14,7 @@ from bench.caveats import caveats, finished
 from bench.findings import findings
 from bench.provenance import mixed
 from bench.runner import Run
+from bench.sensitivity import tried
 from bench.state import state
 from bench.table import best, games_of, rounded, table, to_csv
 
@@ -44,7 +45,8 @@ def overview(run: Run) -> str:
     """A run as a terminal shows it: how far it is, what is missing, what failed, its table, what to beware of."""
     now = state(run)
     whole, _ = finished(now.records, run.study)
-    said = caveats(now.records, run.study, findings(table(whole, run.study), whole))
+    trials = tried(now.records, run.study)
+    said = caveats(now.records, run.study, findings(table(whole, run.study), whole), trials)
     how = "goes on" if now.going else "finished" if now.finished else "stopped before its end"
     parts = [
         f"{run.path.name or run.path}: {how}; protocol {run.manifest['protocol']}, {run.manifest['device']}",

@@ -146,7 +146,7 @@ def test_power_is_what_holm_leaves(seeds, rivals, needed):
     assert found.decidable == (seeds >= needed) == (rivals * 2 ** (1 - seeds) <= 0.05)
     study = {"optimizers": [], "games": [], "seeds": list(range(seeds)), "trials": 4}
     records = pd.DataFrame({"optimizer": [], "game": []})
-    said = " ".join(caveat.words for caveat in caveats(records, study, [found]))
+    said = " ".join(caveat.words for caveat in caveats(records, study, [found], {}))
     assert ("No power" in said) == (seeds < needed)
     assert ("Little power" in said) == (needed <= seeds < needed + 2)
 

@@ -18,7 +18,7 @@ from bench.oracle import NoNetworks, Perfect
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.sections import dynamics, outcomes, plane, samples, scores, spectrum, targets, tuning
 from bench.sections.scene import Drawing, Scene, Tensors, first_line
-from bench.sensitivity import tuning as tuning_table
+from bench.sensitivity import Tried
 from bench.spec import Study
 from bench.statistics import interquartile_mean
 from bench.table import scores as final_scores
@@ -52,7 +52,8 @@ class Sections:
 
     Args:
         whole: long records of the rules that are finished on a game.
-        records: all of them: what unfinished rules tried is shown as well.
+        tried: what tuning tried, of unfinished rules too.
+        tuned: the table of `bench.sensitivity.tuning`.
         tensors: (chunk, tensors) to look at.
         found: the table of `bench.table`.
         look: how each rule is drawn.
@@ -62,26 +63,28 @@ class Sections:
     def __init__(
         self,
         whole: pd.DataFrame,
-        records: pd.DataFrame,
+        tried: Tried,
+        tuned: pd.DataFrame,
         tensors: Tensors,
         found: pd.DataFrame,
         look: dict[str, Look],
         study: dict[str, Any],
     ) -> None:
-        self.whole, self.records, self.tensors, self.found, self.look = whole, records, tensors, found, look
-        self.study, self.tuned = Study.model_construct(**study), tuning_table(records, study)
+        self.whole, self.tensors, self.found, self.look = whole, tensors, found, look
+        self.study, self.tried, self.tuned = Study.model_construct(**study), tried, tuned
 
     def of(self, label: str) -> Section:
         """The section of the game spelled ``label``."""
         game = get_game(label)
         metric = get_metric(game.score)
-        own, records = (part[part["game"] == label] for part in (self.whole, self.records))
+        own = self.whole[self.whole["game"] == label]
+        tried = {rule: trials for (game_of, rule), trials in self.tried.items() if game_of == label}
         rows = self.found[self.found["game"] == label].set_index("optimizer")
         failed = "failed" if rows["errors"].any() else "diverged"
         metrics, others = _others(own, [str(rule) for rule in rows.index], metric)
         ceiling, *attainable = ceilings(game, [metric, *metrics])
         axis = Axis(metric.name, metric.better, metric.unit, failed, ceiling)
-        scene = Scene(label, game, metric, axis, own, records, rows, self.tensors, self.look, self.study)
+        scene = Scene(label, game, metric, axis, own, tried, rows, self.tensors, self.look, self.study)
         drawings = [drawing for room in ROOMS for drawing in room.exhibits(scene)]
         about, tuned = first_line(type(game)), self.tuned[self.tuned["game"] == label].to_dict("records")
         return Section(label, about, metric, drawings, metrics, others, attainable, tuned)

@@ -18,6 +18,7 @@ from bench.figures.films import Film
 from bench.figures.panels import Axis, Look
 from bench.figures.svg import svg
 from bench.registry import NamedMetric
+from bench.sensitivity import Trials
 from bench.spec import Study
 
 Tensors = list[tuple[dict[str, Any], dict[str, Tensor]]]
@@ -52,9 +53,9 @@ class Drawing:
 class Scene:
     """One game of a study, all that its figures are drawn from.
 
-    ``own`` are long records of the rules that are finished on it, ``records`` those of all rules: what unfinished ones
-    tried is shown as well. ``rows`` is its part of `bench.table`, indexed by optimizer; ``tensors`` holds (chunk,
-    tensors) to look at; ``look`` says how each rule of the study is drawn.
+    ``own`` are long records of the rules that are finished on it, ``tried`` what tuning tried of each rule, unfinished
+    ones too. ``rows`` is its part of `bench.table`, indexed by optimizer; ``tensors`` holds (chunk, tensors) to look
+    at; ``look`` says how each rule of the study is drawn.
     """
 
     label: str
@@ -62,7 +63,7 @@ class Scene:
     metric: NamedMetric
     axis: Axis
     own: pd.DataFrame
-    records: pd.DataFrame
+    tried: dict[str, Trials]
     rows: pd.DataFrame
     tensors: Tensors
     look: dict[str, Look]

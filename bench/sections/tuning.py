@@ -8,14 +8,12 @@ import numpy as np
 
 from bench.figures import tuning as figures
 from bench.sections.scene import Drawing, Scene
-from bench.sensitivity import Effort, effort, trials_of
+from bench.sensitivity import Effort, effort
 
 
 def exhibits(scene: Scene) -> Iterator[Drawing]:
     """Scores against step sizes, single ones and pairs, and the expected best of k trials."""
-    records, failed = scene.records, scene.axis.failed
-    found = {rule: trials_of(records[records["optimizer"] == rule], scene.metric) for rule in scene.look}
-    tried = {rule: trials for rule, trials in found.items() if trials is not None}
+    tried, failed = scene.tried, scene.axis.failed
     one = {rule: trials for rule, trials in tried.items() if len(trials.names) == 1}
     two = {rule: trials for rule, trials in tried.items() if len(trials.names) == 2}
     ringed = "; the chosen one is ringed."
