@@ -58,7 +58,7 @@ class Trace:
             if i and g.shape[1] == 1:  # a product over one number is slow
                 g = self.weights[i].transpose(1, 2) * g
             elif i:
-                g = self.weights[i].transpose(1, 2) @ g
+                g = torch.bmm(self.weights[i].transpose(1, 2), g)
         return found
 
     def slope(self, layer: int) -> Slope:
@@ -68,7 +68,7 @@ class Trace:
 
     def by_input(self, first: Tensor) -> Tensor:
         """The derivative by the input, [R, fan_in, batch], of that by the first layer's z."""
-        return self.weights[0].transpose(1, 2) @ first
+        return torch.bmm(self.weights[0].transpose(1, 2), first)
 
 
 def closed(network: Network) -> TypeIs[MLP]:
@@ -99,7 +99,7 @@ def gradient(trace: Trace, found: list[Tensor]) -> list[Tensor]:
     """The parameters' gradient as blocks [R, .] side by side, padding included; ``found`` is what backward gave."""
     blocks = []
     for h, g in zip(trace.seen, found, strict=True):
-        blocks += _padded(g @ h.transpose(1, 2)) + _padded(g.sum(2))
+        blocks += _padded(torch.bmm(g, h.transpose(1, 2))) + _padded(g.sum(2))
     return blocks
 
 
@@ -108,11 +108,11 @@ def weighed(trace: Trace, found: list[Tensor], weight: Tensor) -> list[Tensor]:
     blocks = []
     for h, g in zip(trace.seen, found, strict=True):
         if h.shape[1] < g.shape[1]:  # the narrower of the two is scaled; the bias has an input of its own, always 1
-            both = g @ torch.cat([h * weight, weight], 1).transpose(1, 2)
+            both = torch.bmm(g, torch.cat([h * weight, weight], 1).transpose(1, 2))
             blocks += _padded(both[..., :-1]) + _padded(both[..., -1])
         else:
             own = g * weight
-            blocks += _padded(own @ h.transpose(1, 2)) + _padded(own.sum(2))
+            blocks += _padded(torch.bmm(own, h.transpose(1, 2))) + _padded(own.sum(2))
     return blocks
 
 
@@ -128,9 +128,9 @@ def slope_gradient(trace: Trace, by_slope: Callable[[Tensor], Tensor], features:
     after, blocks = [*trace.seen[1:], trace.out], []
     for i, (left, weight) in enumerate(zip(found, trace.weights, strict=True)):
         by_weight = torch.zeros_like(weight)
-        by_weight[..., : right.shape[1]] = left @ right.transpose(1, 2)
+        by_weight[..., : right.shape[1]] = torch.bmm(left, right.transpose(1, 2))
         blocks += _padded(by_weight) + _padded(torch.zeros_like(weight[..., 0]))
-        right = trace.slope(i)(weight[..., : right.shape[1]] @ right, after[i])
+        right = trace.slope(i)(torch.bmm(weight[..., : right.shape[1]], right), after[i])
     return torch.cat(blocks, 1)
 
 

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from bench.backward import SLOPES, closed
+from bench.contracts import Explicit
 from bench.games.ring8 import Ring8
 from bench.gan import DISCRIMINATOR, GENERATOR
 from bench.layers import ACTIVATIONS
 from bench.losses import LOSSES
 from bench.networks import MLP, Network
 from bench.oracle import Oracle
-from bench.registry import get_game
+from bench.registry import games, get_game
 from bench.regularisers import REGULARISERS
 
 R = 4
@@ -105,6 +106,18 @@ def test_what_it_does_not_know_is_left_to_autograd(keys: str) -> None:
     F, w = oracle(game)
     assert game.field(w, F.batch(w), None) is None
     assert F(w).shape == w.shape
+
+
+@pytest.mark.parametrize("player", [None, 0, 1])
+@pytest.mark.parametrize("name", [name for name in games.names() if isinstance(games[name](), Explicit)])
+def test_every_game_that_knows_its_field(name: str, player: int | None) -> None:
+    game = get_game(f"{name}[{games[name].tried}]" if games[name].tried else name)
+    seeds = torch.arange(R)
+    F, w = Oracle(game, seeds), game.init(seeds)
+    if game.missing or (found := game.field(w, F.batch(w), player)) is None:  # type: ignore[attr-defined]
+        pytest.skip(game.missing or "autograd's, as it stands")
+    close = {"rtol": 1e-12, "atol": 1e-12} if w.dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-6}
+    torch.testing.assert_close(found, F._gradients(w, player, cross=False), **close)
 
 
 def test_it_counts_as_autograd_does() -> None:

@@ -66,6 +66,12 @@ class Bilinear(Game):
         f = (x.unsqueeze(2) * self.matrix.to(x.device) * y.unsqueeze(1)).sum((1, 2))
         return f, -f
 
+    def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor:
+        """(A y, -A'x)."""
+        x, y, matrix = w[:, : self.dim], w[:, self.dim :], self.matrix.to(w.device)
+        blocks = [(matrix * y.unsqueeze(1)).sum(2), -(matrix * x.unsqueeze(2)).sum(1)]
+        return torch.cat([part if player in (None, i) else torch.zeros_like(part) for i, part in enumerate(blocks)], 1)
+
     def solution(self) -> Tensor:
         return torch.zeros(2 * self.dim, dtype=self.dtype)
 
