@@ -20,7 +20,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.caveats import caveats, concerning, finished
+from bench.caveats import Caveat, caveats, concerning, finished
 from bench.figures.panels import Look, looks
 from bench.figures.ranks import critical_difference
 from bench.figures.svg import FONT, font
@@ -114,7 +114,7 @@ def render(
             overall=overall,
             primary={game: get_metric(get_game(game).score) for game in study["games"]},
             metrics=_metrics(sections),
-            warnings=[*(f"Mixed machines: {text}." for text in mixed(manifest)), *said, *missing],
+            warnings=[*(Caveat(f"Mixed machines: {text}.") for text in mixed(manifest)), *said, *missing],
             errors=errors,
             sections=sections,
             budgets={game: asked.cost_of(game) for game in study["games"]},

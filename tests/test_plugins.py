@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from commands import told
 
 import bench
 from bench import life, plugins
@@ -156,7 +157,7 @@ def bad(tmp_path_factory):
     done = command(
         "run", "--optimizers", spelled, *WORDS, "--jobs", "3", "-o", "patience=5", "--out", "run", cwd=folder
     )
-    assert done.stderr == f"bench: {len(SAYS)} chunks failed; their tracebacks are in {Path('run/errors')}\n"
+    assert told(done.stderr) == f"bench: {len(SAYS)} chunks failed; their tracebacks are in {Path('run/errors')}\n"
     assert done.returncode == 1
     return bench.Run(folder / "run")
 
