@@ -269,7 +269,8 @@ def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]
 class Order(Study):
     """A study with how it is to be done, which decides none of its numbers: what flags and a study file may say.
 
-    ``patience`` is in seconds: a plug-in that gives no sign of life for so long hangs, and its chunk is an error.
+    ``patience`` is in seconds: a plug-in that gives no sign of life for so long hangs, and its chunk is an error;
+    so is one that takes longer than ``timeout``.
     """
 
     jobs: Annotated[int, Field(ge=1)] | None = None
@@ -277,6 +278,9 @@ class Order(Study):
     out: Path | None = None
     data: Path | None = None
     patience: Annotated[float, Field(gt=0)] = PATIENCE
+    timeout: Annotated[float, Field(gt=0)] = math.inf
+    engine: str = "local"
+    scheduler: str = ""
 
     @field_validator("device")
     @classmethod
