@@ -30,13 +30,14 @@ def engine(terms: Terms, beat: Callable[[], None]) -> Dask:
     refuse_own(terms)
     if shutil.which("sbatch") is None:
         raise SpecError("engine slurm needs sbatch, which is not found here: is this a node that submits jobs?")
-    cluster = jobqueue.SLURMCluster(**_asked())
+    cluster = jobqueue.SLURMCluster(**_asked(terms))
     cluster.scale(jobs=terms.jobs)
     return Dask(distributed.Client(cluster), terms, alone=math.inf, cluster=cluster)  # a queue may be long
 
 
-def _asked() -> dict[str, Any]:
+def _asked(terms: Terms) -> dict[str, Any]:
     """What is asked of dask-jobqueue beside what its configuration says."""
+    logs = terms.checkpoints.parent / "slurm" if terms.checkpoints is not None else "."
     configured = import_module("dask").config.get(CONFIGURED, {})
     options = dict(configured.get("scheduler-options") or {})
     if not ({"host", "interface"} & set(options)) and not configured.get("interface"):
@@ -47,4 +48,5 @@ def _asked() -> dict[str, Any]:
         "processes": configured.get("processes") or configured.get("cores") or 1,
         "memory": configured.get("memory") or MEMORY,
         "scheduler_options": options,
+        "log_directory": configured.get("log-directory") or str(logs),
     }
