@@ -158,7 +158,7 @@ def run(
         The finished run. Raises SpecError for wrong use, InUse where another process holds the folder, EngineLost
         where a scheduler is gone: what was finished is kept.
     """
-    check_device(device)
+    check_device(device, engine)
     check(engine, scheduler)
     lacking = [missing for name in study.games if (missing := get_game(name).missing)]
     if lacking:

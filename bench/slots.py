@@ -23,8 +23,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from bench.contracts import nested
 from bench.life import GRACE, Life, hiding_main, kill_all, kill_server, leave_traces, new_context
@@ -120,6 +123,8 @@ class Slots:
         return future
 
     def _start(self, slot: int, chunk: Chunk) -> Future[Done]:
+        if chunk.device == "cuda" and (count := torch.cuda.device_count()) > 1:  # the devices in turn
+            chunk = replace(chunk, device=f"cuda:{slot % count}")
         pool, life = self.pools[slot], self.lives[slot]
         if pool is None:
             life.trace.unlink(missing_ok=True)
