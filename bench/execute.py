@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from math import isfinite
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -70,16 +70,34 @@ def hold_memory() -> None:
         allocator.mallopt(M_TOP_PAD, 256 << 20)
 
 
-def execute(chunk: Chunk, progress: Progress = lambda cost: None, beat: Beat = lambda: None) -> Result:
+class Keeper(Protocol):
+    """Keeps a training's state while it goes on, and gives it back to one that begins anew."""
+
+    def resume(self, training: Any) -> int:
+        """Set a training that has not begun to the state that was kept; returns its step, 0 where nothing was."""
+        ...
+
+    def look(self, training: Any, step: int) -> None:
+        """Called before a step is taken or judged: keep the state now and then."""
+        ...
+
+
+def execute(
+    chunk: Chunk,
+    progress: Progress = lambda cost: None,
+    beat: Beat = lambda: None,
+    keeper: Keeper | None = None,
+) -> Result:
     """Train a chunk to its budget.
 
     Args:
         chunk: what to train.
         progress: told the cost so far, over all replicas, now and then.
         beat: called as a sign of life, before a metric and a step: before each that is slow.
+        keeper: keeps the state now and then, so that a training whose process dies goes on from there, bit for bit.
     """
     hold_memory()
-    return _Training(chunk, progress, beat).run()
+    return _Training(chunk, progress, beat).run(keeper)
 
 
 def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: str = "cpu") -> UpdateRule:
@@ -145,13 +163,15 @@ class _Training:
         self.before = self.w
         self.due = 0.0
 
-    def run(self) -> Result:
+    def run(self, keeper: Keeper | None = None) -> Result:
         marks = {round(self.steps * k / self.chunk.marks) for k in range(self.chunk.marks + 1)}
         frames = {round(self.steps * k / (FRAMES - 1)) for k in range(FRAMES)}
         reporting = self.chunk.phase == "report"
         plane = self.game.plane().to(self.w) if reporting and isinstance(self.game, Planar) else None
         stride, pulse = max(1, self.steps // POINTS), max(1, self.steps // PULSES)
-        for step in range(self.steps + 1):
+        for step in range(keeper.resume(self) if keeper else 0, self.steps + 1):
+            if keeper:
+                keeper.look(self, step)
             if step in marks:
                 self._evaluate(end=step == self.steps or not self.alive.any())
                 if self.chunk.phase == "tune" and 0 < step < self.steps:
@@ -255,11 +275,15 @@ class _Training:
         kept = torch.cat([alive, out[: len(alive) % 2]])
         if len(kept) == len(self.rows):
             return
-        self.rows, self.at = tuple(self.rows[int(place)] for place in kept), self.at[kept]
-        self.rule = stacked(self.base, [dict(row.values) for row in self.rows], self.game, self.chunk.device)
+        self.keep_rows(kept)
         here = kept.to(self.w.device)
         self.w, self.before, self.alive = self.w[here], self.before[here], self.alive[here]
         self.s = _rows_of(self.s, here)
+
+    def keep_rows(self, kept: Tensor) -> None:
+        """Go on with some of the stack's rows, int64[R']; their parameters and memory are the caller's to set."""
+        self.rows, self.at = tuple(self.rows[int(place)] for place in kept), self.at[kept]
+        self.rule = stacked(self.base, [dict(row.values) for row in self.rows], self.game, self.chunk.device)
         self.F, self.judge = self.F.of_rows(kept), Judge(self.game, self.F.seeds[kept])
 
     def _value(self, metric: NamedMetric, w: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from typing import Any, NoReturn, TextIO
 GRACE = 5.0
 """Seconds for a process to say where it stands, or to end when it has nothing left to do."""
 LOOK = 1.0  # what one look counts at most: a coordinator that itself was stopped has not seen a worker hang
+MEMORY = ", as the system does where memory runs out"
 PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _left: TextIO | None = None
@@ -48,22 +49,33 @@ class Life:
     def begin(self) -> None:
         """Another chunk; it counts from the worker's first sign, for to start a process takes as long as it takes."""
         self.pulse.value, self.signs.value = 0.0, 0
-        self.outlasted = math.inf
-        self._silent, self._looked, self._known = 0.0, time.monotonic(), 0
+        self.outlasted = self.overran = math.inf
+        self._silent, self._spent, self._looked, self._known = 0.0, 0.0, time.monotonic(), 0
 
     @property
     def hung(self) -> bool:
         """Whether the process was ended because it hung."""
         return self.outlasted < math.inf
 
-    def look(self, patience: float) -> None:
-        """End the process if it has given no sign of life for so many seconds."""
+    @property
+    def final(self) -> bool:
+        """Whether the chunk is not to be tried again: what hung or took too long once would again."""
+        return self.hung or self.overran < math.inf
+
+    def look(self, patience: float, timeout: float = math.inf) -> None:
+        """End the process if it has given no sign of life for ``patience`` seconds, or has taken ``timeout`` in all."""
         now, signs = time.monotonic(), self.signs.value
-        going_on = signs == 0 or signs != self._known
-        self._silent = 0.0 if going_on else self._silent + min(now - self._looked, LOOK)
+        passed = min(now - self._looked, LOOK) if signs else 0.0
+        self._spent += passed
+        self._silent = 0.0 if signs != self._known else self._silent + passed
         self._looked, self._known = now, signs
-        if self._silent > patience and not self.hung:
+        if self.final:
+            return
+        if self._silent > patience:
             self.outlasted = patience
+            self._stop()
+        elif self._spent > timeout:
+            self.overran = timeout
             self._stop()
 
     def _stop(self) -> None:
@@ -86,8 +98,11 @@ class Life:
         code = self.process.exitcode if self.process is not None else None
         if self.hung:
             how = f"the chunk's process gave no sign of life for {self.outlasted:g} s and was ended"
+        elif self.final:
+            how = f"the chunk's process took longer than the timeout of {self.overran:g} s and was ended"
         elif code is None or code < 0:
             how = f"the chunk's process was killed {times} times, the last time by {_signal(code)}"
+            how += MEMORY if code == -getattr(signal, "SIGKILL", 9) else ""
         else:
             how = f"the chunk's process ended {times} times, the last time with exit code {code}"
         return f"{self._told()}\n{how}".lstrip()

@@ -81,7 +81,7 @@ def _equation(doc: str) -> tuple[str, str]:
 
 
 def _processor(device: str) -> str:
-    if device.startswith("cuda"):
+    if device.startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,17 +15,18 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from bench.checkpoints import FOLDER, forget
+from bench.engines import begin, check
 from bench.execute import Result, execute
 from bench.plan import Chunk, Contest, Values, report_rows
 from bench.provenance import manifest
 from bench.registry import get_game
-from bench.slots import Done, Here, Slots, engine, origins
+from bench.slots import origins
 from bench.spec import PATIENCE, Frozen, Study, check_device, to_toml
 from bench.spelling import SpecError
 from bench.store import Folder, pack, write_file
 from bench.tune import Rounds, replicas, tune
-
-RETRIES = 2  # a chunk that killed its worker this often is an error
+from bench.work import RETRIES, Done, Engine, EngineLost, Terms
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Status:
 
 
 Watch = Callable[[Status], None]
-Begin = Callable[[Callable[[], None]], "Here | Slots"]
+Begin = Callable[[Callable[[], None]], Engine]
 
 
 class Run:
@@ -134,6 +135,9 @@ def run(
     watch: Watch | None = None,
     patience: float = PATIENCE,
     only_tune: bool = False,
+    engine: str = "local",
+    scheduler: str = "",
+    timeout: float = math.inf,
 ) -> Run:
     """Tune, freeze, compare: execute what of a study is not yet in its folder.
 
@@ -146,11 +150,16 @@ def run(
         watch: called with a Status now and then.
         patience: seconds without a sign of life after which a chunk in a process of its own is ended as an error.
         only_tune: stop once the hyperparameters are found; the same study goes on from there.
+        engine: where chunks train: ``local``, ``dask`` or ``slurm``.
+        scheduler: the address of a scheduler of dask's, or a file that holds it.
+        timeout: seconds after which a chunk is ended as an error, in a process of its own too.
 
     Returns:
-        The finished run. Raises SpecError for wrong use, InUse where another process holds the folder.
+        The finished run. Raises SpecError for wrong use, InUse where another process holds the folder, EngineLost
+        where a scheduler is gone: what was finished is kept.
     """
-    check_device(device)
+    check_device(device, engine)
+    check(engine, scheduler)
     lacking = [missing for name in study.games if (missing := get_game(name).missing)]
     if lacking:
         raise SpecError("\n".join(dict.fromkeys(lacking)))
@@ -158,8 +167,9 @@ def run(
     folder = Folder(Path(out) if out is not None else Path("results") / study.name)
     folder.open(manifest(study, device))
     try:
-        begin = partial(engine, known, jobs, patience)
-        _Coordinator(study, folder, device, watch, begin, only_tune).run()
+        keeps = folder.path.absolute() / FOLDER
+        terms = Terms(frozenset(known), jobs, patience, timeout, scheduler, keeps)
+        _Coordinator(study, folder, device, watch, partial(begin, engine, terms), only_tune).run()
     finally:
         folder.close()
     return Run(folder.path)
@@ -196,7 +206,7 @@ class _Coordinator:
         self, study: Study, folder: Folder, device: str, watch: Watch | None, begin: Begin, only_tune: bool
     ) -> None:
         self.study, self.folder, self.watch, self.begin = study, folder, watch, begin
-        self.engine: Here | Slots | None = None
+        self.engine: Engine | None = None
         self.status = Status(sum(planned_cost(study).values()))
         self.contests = [
             contest_chunks(Contest(rule, game, study.cost_of(game), study.evaluations, device), study, only_tune)
@@ -277,15 +287,17 @@ class _Coordinator:
 
     def _outcome(self, future: Future[Done], slot: int, chunk: Chunk) -> Done | None:
         """What a chunk gave; None where its process is gone and it is to be tried again."""
+        assert self.engine is not None
         try:
             return future.result()
-        except BrokenProcessPool:
-            assert isinstance(self.engine, Slots)
-            life = self.engine.bury(slot)
+        except CancelledError:
+            raise EngineLost("the scheduler has dropped what it was sent") from None
+        except self.engine.deaths:
+            death = self.engine.bury(slot)
             times = self.attempts[chunk.id] = self.attempts.get(chunk.id, 0) + 1
-            if times <= RETRIES and not life.hung:  # what hung once would again, and patience is long
+            if times <= RETRIES and not death.final:
                 return None
-            return Done({}, life.epitaph(times))
+            return Done({}, death.epitaph(times))
 
     def _keep(self, chunk: Chunk, outcome: Done) -> None:
         if outcome.error:
@@ -293,6 +305,8 @@ class _Coordinator:
             text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # it may say anything
             write_file(self.folder.path / "errors" / f"{chunk.id}.txt", text)
         self.folder.save(chunk, outcome.files or pack(chunk, failed(chunk)))
+        if outcome.files:  # what was ended before its time goes on from its checkpoint when it is tried again
+            forget(self.folder.path / FOLDER, chunk.id)
         self.status.done += chunk.cost
 
     def _show(self) -> None:

@@ -11,6 +11,7 @@ hang. What the caller's own program defines may be known to no other process; wi
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -21,9 +22,12 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from bench.contracts import nested
 from bench.life import GRACE, Life, hiding_main, kill_all, kill_server, leave_traces, new_context
@@ -31,14 +35,7 @@ from bench.plan import Chunk
 from bench.plugins import origin
 from bench.registry import get_game, get_rule, metrics
 from bench.spec import Study
-
-
-@dataclass
-class Done:
-    """What became of a chunk: the bytes of its files, none where it failed; the traceback of what was raised."""
-
-    files: dict[str, bytes]
-    error: str = ""
+from bench.work import Done, Terms, work
 
 
 def origins(study: Study) -> set[str]:
@@ -53,37 +50,19 @@ def origins(study: Study) -> set[str]:
     return found | {origin(one.function) for one in known if any(map(one.judges, games))}
 
 
-def work(chunk: Chunk, progress: Callable[[float], None], beat: Callable[[], None] = lambda: None) -> Done:
-    """Execute one chunk; what it raises is a result, not a crash, be it ``sys.exit``: but not Ctrl-C."""
-    import torch
-
-    from bench.execute import execute
-    from bench.store import pack
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums split over threads would change last bits from machine to machine
-    try:
-        result = execute(chunk, progress, beat)
-        return Done(pack(chunk, result), "\n".join(result.errors.values()))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
-        return Done({}, traceback.format_exc())
-    finally:
-        torch.set_num_threads(threads)
-
-
 class Here:
     """One slot in this process: the simplest engine, and the one to debug with.
 
     Args:
         beat: called now and then while a chunk trains.
+        checkpoints: where long chunks keep their state.
     """
 
     size = 1
+    deaths: tuple[type[BaseException], ...] = ()
 
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self.beat, self.cost = beat, 0.0
+    def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None) -> None:
+        self.beat, self.checkpoints, self.cost = beat, checkpoints, 0.0
         self.submitted: tuple[Future[Done], Chunk] | None = None
 
     def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
@@ -96,7 +75,7 @@ class Here:
         if self.submitted is not None:
             future, chunk = self.submitted
             self.submitted = None
-            future.set_result(work(chunk, self._tell))
+            future.set_result(work(chunk, self._tell, checkpoints=self.checkpoints))
 
     def _tell(self, cost: float) -> None:
         self.cost = cost
@@ -105,6 +84,9 @@ class Here:
     def running(self, slot: int) -> float:
         return self.cost
 
+    def bury(self, slot: int) -> Life:
+        raise AssertionError("a process does not see its own end")
+
     def close(self, kill: bool = False) -> None:
         pass
 
@@ -112,10 +94,16 @@ class Here:
 class Slots:
     """J slots, each a process of its own."""
 
+    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+
     def __init__(self, size: int) -> None:
         self.size = size
-        self.patience = math.inf
-        """Seconds without a sign of life after which a chunk's process is ended."""
+        self.patience = self.timeout = math.inf
+        """Seconds after which a chunk's process is ended: without a sign of life, and at all."""
+        self.checkpoints: Path | None = None
+        """The folder in which long chunks keep their state."""
+        self.home: Path | None = None
+        """The folder that relative paths of plug-ins start at; where none is given, the current one."""
         self.runs_main = True
         """Whether workers import the caller's script, to know what it defines."""
         self.context = new_context()
@@ -135,14 +123,16 @@ class Slots:
         return future
 
     def _start(self, slot: int, chunk: Chunk) -> Future[Done]:
+        if chunk.device == "cuda" and (count := torch.cuda.device_count()) > 1:  # the devices in turn
+            chunk = replace(chunk, device=f"cuda:{slot % count}")
         pool, life = self.pools[slot], self.lives[slot]
         if pool is None:
             life.trace.unlink(missing_ok=True)
-            begin = (os.getpid(), life.pulse, life.signs, life.trace)
+            begin = (os.getpid(), life.pulse, life.signs, life.trace, self.home)
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
         with hiding_main(not self.runs_main):
-            future = pool.submit(_work_here, chunk)
+            future = pool.submit(_work_here, chunk, self.checkpoints)
         (life.process,) = pool._processes.values()
         return future
 
@@ -150,7 +140,7 @@ class Slots:
         """The slots advance by themselves; one that hangs is ended."""
         for future, life in zip(self.futures, self.lives, strict=True):
             if future is not None and not future.done():
-                life.look(self.patience)
+                life.look(self.patience, self.timeout)
 
     def bury(self, slot: int) -> Life:
         """The life of a slot's process that is gone; the next chunk gets a new one."""
@@ -177,12 +167,14 @@ class Slots:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def engine(known: set[str], jobs: int, patience: float, beat: Callable[[], None]) -> Here | Slots:
-    """Where a study's chunks train; ``known`` says where its rules, games and metrics come from."""
-    if jobs == 1 and ("own" in known or "outside" not in known):
-        return Here(beat)
-    slots = Slots(jobs)
-    slots.patience, slots.runs_main = patience, "own" in known
+def engine(terms: Terms, beat: Callable[[], None]) -> Here | Slots:
+    """Where a study's chunks train on this machine."""
+    alone = terms.jobs == 1 and math.isinf(terms.timeout)  # nobody ends a chunk that trains here
+    if alone and ("own" in terms.known or "outside" not in terms.known):
+        return Here(beat, terms.checkpoints)
+    slots = Slots(terms.jobs)
+    slots.patience, slots.timeout, slots.checkpoints = terms.patience, terms.timeout, terms.checkpoints
+    slots.runs_main = "own" in terms.known
     return slots
 
 
@@ -190,22 +182,32 @@ _pulse: Any = None
 _signs: Any = None
 
 
-def _begin(parent: int, pulse: Any, signs: Any, trace: Path) -> None:
+def _begin(parent: int, pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
     """A worker's first act: leave Ctrl-C to the coordinator, and end when the coordinator has died."""
     global _pulse, _signs
     _pulse, _signs = pulse, signs
+    if home is not None and home.is_dir():
+        os.chdir(home)
+    with suppress(OSError):  # where memory runs out, the system is to end this process and no other
+        Path("/proc/self/oom_score_adj").write_text("1000")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_traces(trace)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:
-    while True:
-        time.sleep(1)
+    """End with the coordinator: by the pipe that it holds, which tells also of one that is dead but still listed."""
+    known = multiprocessing.parent_process()
+    while known is None or known.is_alive():
+        if known is not None:
+            known.join(timeout=1)
+        else:
+            time.sleep(1)
         try:
             os.kill(parent, 0)
         except OSError:
-            os._exit(1)
+            break
+    os._exit(1)
 
 
 def _tell(cost: float) -> None:
@@ -216,9 +218,9 @@ def _beat() -> None:
     _signs.value += 1
 
 
-def _work_here(chunk: Chunk) -> Done:
+def _work_here(chunk: Chunk, checkpoints: Path | None) -> Done:
     _beat()
     try:
-        return work(chunk, _tell, _beat)
+        return work(chunk, _tell, _beat, checkpoints)
     except KeyboardInterrupt:  # the plug-in's own: Ctrl-C is the coordinator's
         return Done({}, traceback.format_exc())

@@ -269,19 +269,23 @@ def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]
 class Order(Study):
     """A study with how it is to be done, which decides none of its numbers: what flags and a study file may say.
 
-    ``patience`` is in seconds: a plug-in that gives no sign of life for so long hangs, and its chunk is an error.
+    ``patience`` is in seconds: a plug-in that gives no sign of life for so long hangs, and its chunk is an error;
+    so is one that takes longer than ``timeout``.
     """
 
     jobs: Annotated[int, Field(ge=1)] | None = None
+    engine: str = "local"  # before the device, which may be another machine's
     device: str = "cpu"
     out: Path | None = None
     data: Path | None = None
     patience: Annotated[float, Field(gt=0)] = PATIENCE
+    timeout: Annotated[float, Field(gt=0)] = math.inf
+    scheduler: str = ""
 
     @field_validator("device")
     @classmethod
-    def _check_device(cls, device: str) -> str:
-        check_device(device)
+    def _check_device(cls, device: str, info: Any) -> str:
+        check_device(device, info.data.get("engine", "local"))
         return device
 
     @property
@@ -289,14 +293,14 @@ class Order(Study):
         return Study(**self.model_dump(include=set(Study.model_fields)))
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that is not here, before anything is written."""
+def check_device(device: str, engine: str = "local") -> None:
+    """Refuse a device that is not here, before anything is written; what other machines have they know themselves."""
     import torch
 
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
     if not match:
         raise SpecError(f"found {device!r}; cpu, cuda or cuda:i is allowed")
-    if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
+    if engine == "local" and device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
         raise SpecError(f"found {device!r}; this machine has {torch.cuda.device_count()} CUDA devices")
 
 

@@ -138,12 +138,11 @@ class _Tuning:
 
 def _curve(own: pd.DataFrame, sign: float) -> np.ndarray:
     """Scores of a trial after its start, lower the better, [marks, seeds]: inf after a failure, NaN once given up."""
-    wide = own[own["cost"] > 0].pivot_table(index="cost", columns="seed", values="value", observed=True, dropna=False)
-    ends = own.groupby("seed", observed=True)["outcome"].first()
-    found = np.full((MARKS, len(ends)), np.nan)
-    values = sign * wide.reindex(columns=ends.index).to_numpy(float)
-    found[: len(values)] = values
-    for column, outcome in enumerate(ends):
-        missing = np.isnan(found[:, column])
-        found[missing, column] = np.nan if outcome == "interrupted" else np.inf
-    return found
+    costs, seeds, values, outcomes = (own[name].to_numpy() for name in ("cost", "seed", "value", "outcome"))
+    known, first, column = np.unique(seeds, return_index=True, return_inverse=True)
+    later = costs > 0
+    mark = np.unique(costs[later], return_inverse=True)[1]
+    found = np.full((MARKS, len(known)), np.nan)
+    found[mark, column[later]] = sign * values[later]
+    given_up = outcomes[first] == "interrupted"
+    return np.where(np.isnan(found) & ~given_up, np.inf, found)

@@ -313,7 +313,17 @@ def test_signs_of_life(watched):
     assert one.epitaph(1) == "the chunk's process gave no sign of life for 10 s and was ended"
     one.begin()
     assert not one.hung
-    assert one.epitaph(2) == "the chunk's process was killed 2 times, the last time by SIGKILL"
+    assert one.epitaph(2) == f"the chunk's process was killed 2 times, the last time by SIGKILL{life.MEMORY}"
+    looks(one, clock, 100, 0.5)
+    one.signs.value += 1
+    for _ in range(40):
+        one.look(patience=10, timeout=15)
+        one.signs.value += 1
+        clock[0] += 0.5
+    assert len(killed) == 2  # lively, but too long; the time before its first sign does not count
+    assert one.final
+    assert not one.hung
+    assert one.epitaph(1) == "the chunk's process took longer than the timeout of 15 s and was ended"
 
 
 # What cannot be imported

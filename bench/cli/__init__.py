@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from bench.cli.application import DONE, IN_USE, INTERRUPTED, WRONG_USE, app, say
+from bench.cli.application import DONE, FAILED, IN_USE, INTERRUPTED, WRONG_USE, app, say
 
 __all__ = ["app", "main"]
 
@@ -56,5 +56,8 @@ def _expected(error: Exception) -> int | None:
     if isinstance(error, SpecError):
         return say(str(error), WRONG_USE)
     from bench.store import InUse  # heavy, and needed only where a run was under way
+    from bench.work import EngineLost
 
+    if isinstance(error, EngineLost):
+        return say(f"{error}; what was finished is kept, the same command goes on from there", FAILED)
     return say(str(error), IN_USE) if isinstance(error, InUse) else None

@@ -21,6 +21,9 @@ def run(
     budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")] = None,
     option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tuning_seeds=5.")] = None,
     jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Where they train: local (the default), dask or slurm.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Of dask: tcp://host:port, or the file that holds it.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Seconds after which a chunk is an error; default: none.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
     out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
     data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
@@ -30,7 +33,8 @@ def run(
 ) -> int:
     """Tune every rule on every game at equal budget, freeze, compare on fresh seeds: a table and a report."""
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
-    flags |= {"jobs": jobs, "device": device, "out": out, "data": data}
+    flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout}
+    flags |= {"device": device, "out": out, "data": data}
     order = _order(study_file, flags | {"tune": tune, "hyperparameters": hyperparameters}, option or [])
     if dry_run:
         return _dry_run(order.study, order.jobs or _cores(), order.device)
@@ -51,13 +55,17 @@ def tune(
     budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")] = None,
     option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tune=full.")] = None,
     jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Where they train: local (the default), dask or slurm.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Of dask: tcp://host:port, or the file that holds it.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="Seconds after which a chunk is an error; default: none.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
     out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
     data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
 ) -> int:
     """Tune alone: print the values found and write them to hyperparameters.toml; bench run goes on from there."""
     flags = {"optimizers": optimizers, "games": games, "trials": trials, "budget": budget}
-    order = _order(study_file, flags | {"jobs": jobs, "device": device, "out": out, "data": data}, option or [])
+    flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout}
+    order = _order(study_file, flags | {"device": device, "out": out, "data": data}, option or [])
     finished = _trained(order, only_tune=True)
     path = finished.freeze()
     answer(path.read_text("utf-8").rstrip("\n"))
@@ -74,7 +82,8 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
     from bench.runner import run
 
     with watching() as watch:
-        how = {"jobs": order.jobs or _cores(), "device": order.device, "patience": order.patience}
+        how = {"jobs": order.jobs or _cores(), "device": order.device}
+        how |= {key: getattr(order, key) for key in ("patience", "timeout", "engine", "scheduler")}
         return run(order.study, out=order.out, watch=watch, only_tune=only_tune, **how)
 
 
