@@ -11,6 +11,7 @@ hang. What the caller's own program defines may be known to no other process; wi
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -200,6 +201,10 @@ def _begin(parent: int, pulse: Any, signs: Any, trace: Path) -> None:
 
 
 def _watch(parent: int) -> None:
+    coordinator = multiprocessing.parent_process()
+    if coordinator is not None:  # it counts as there for as long as nobody has asked how it ended: its pipe tells more
+        coordinator.join()
+        os._exit(1)
     while True:
         time.sleep(1)
         try:
