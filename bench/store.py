@@ -312,7 +312,12 @@ class Folder:
         names = self.names()
         if damaged is not None:
             damaged += [name for name in names if not self.whole(name)]
-        return _frame([self._whole(name) for name in names if name not in (damaged or [])])
+        found = _frame([self._whole(name) for name in names if name not in (damaged or [])])
+        study = self.manifest()["study"]
+        for column, key in (("optimizer", "optimizers"), ("game", "games")):
+            if key in study and (others := set(found[column].unique()) - set(study[key])):
+                raise Damaged(f"{str(self.path)!r} is damaged: {', '.join(sorted(others))} is no part of its study")
+        return found
 
     def _whole(self, name: str) -> pa.Table:
         """A chunk's records; SpecError where they are damaged, for a table without them would look whole."""
