@@ -74,8 +74,8 @@ def page(rows: list[Row], seconds: float) -> str:
     lines += ["", *(f"- lost: {text}" for _, _, lost in rows for text in lost)]
     lines += [
         "A fault is survived where the same command, given again, ends with the table, report and figures of an",
-        "undisturbed run, byte for byte, and leaves no temporary file, no process after 3 s, no cell lost or twice. After",
-        "a loss of power every chunk that was finished before is there, but for the one that was just being saved.",
+        "undisturbed run, byte for byte, and leaves no temporary file, no process after 3 s, no cell lost or twice.",
+        "After a loss of power every chunk that was finished before is there, but for the one just being saved.",
         "Damage to any stored file, hostile names and folders from strangers are tried in `tests/test_faults_files.py`",
         "and `tests/test_security.py`, held folders, clocks, signals and memory in `tests/test_faults_processes.py`.",
         "",
