@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from bench.spelling import SpecError
 MARK = b"GANB"  # SQLite's application id: what bears it was written here, and may be replaced
 NOTE = ".made-by-bench"  # the same for a folder
 LONGEST = 48  # letters of a name, before what makes it unique
+O_BINARY = getattr(os, "O_BINARY", 0)
 
 
 def filename(label: str) -> str:
@@ -26,6 +29,51 @@ def filename(label: str) -> str:
         return label
     plain = re.sub(r"[^a-z0-9_.=+-]+", "-", label.lower())[:LONGEST].strip("-.")
     return f"{plain}-{hashlib.sha256(label.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+
+
+def settle(folder: Path) -> None:
+    """Flush what was moved, made or deleted in a folder: else a loss of power may undo it."""
+    if os.name == "nt":  # there it is done with the move
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_plain(path: Path) -> bytes:
+    """The bytes of an ordinary file; OSError for a link, a pipe or a device, which may lead anywhere or never end."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | O_BINARY)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(0, "it is no ordinary file", str(path))
+        return file.read()
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Delete what processes that are gone had begun to write in a folder, beside ``name`` or beside anything."""
+    for beside in folder.glob(f".{name}.tmp"):
+        number = re.search(r"\.(\d+)\.tmp$", beside.name)
+        if number is None or _alive(int(number[1])):
+            continue
+        if beside.is_dir() and not beside.is_symlink():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    """Whether another process of this number runs; what bears one's own is of another, for one has not begun."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is somebody else's
+        return True
+    return True
 
 
 def check_database(path: Path) -> None:
@@ -44,6 +92,8 @@ def check_database(path: Path) -> None:
 
 def check_folder(path: Path) -> None:
     """SpecError where a folder holds what was not written here, or where something else stands."""
+    if path.is_symlink():
+        raise SpecError(f"{str(path)!r} is a link; name a folder")
     if path.exists() and not path.is_dir():
         raise SpecError(f"{str(path)!r} is a file; name a folder")
     if path.is_dir() and any(path.iterdir()) and not (path / NOTE).exists():
@@ -52,10 +102,14 @@ def check_folder(path: Path) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into that stands at ``path`` once all is written, in place of an earlier one; else nothing."""
+    """A folder to write into that stands at ``path`` once all is written, in place of an earlier one; else nothing.
+
+    The earlier one is moved away before it is deleted: a crash leaves the old one, the new one, or none, never a part.
+    """
     try:
         check_folder(path)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        sweep(path.parent, f"{glob.escape(path.name)}.*")
+        beside, old = (path.with_name(f".{path.name}.{what}{os.getpid()}.tmp") for what in ("", "old."))
         beside.mkdir()
     except OSError as error:
         raise SpecError(f"{str(path)!r} cannot be written: {error.strerror}") from None
@@ -63,7 +117,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield beside
         (beside / NOTE).write_text("bench replaces this folder when it is asked to write it again\n")
         with suppress(FileNotFoundError):
-            shutil.rmtree(path)
+            os.replace(path, old)
         os.replace(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

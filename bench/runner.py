@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Generator
@@ -18,6 +19,7 @@ from torch import Tensor
 from bench.checkpoints import FOLDER, forget
 from bench.engines import begin, check
 from bench.execute import Result, execute
+from bench.places import read_plain
 from bench.plan import Chunk, Contest, Values, report_rows
 from bench.provenance import manifest
 from bench.registry import get_game
@@ -53,7 +55,7 @@ class Run:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.folder = Folder(self.path)
-        self.manifest = self.folder.manifest()
+        self.manifest = self.folder.vetted()
         self._records: pd.DataFrame | None = None
 
     @property
@@ -76,14 +78,23 @@ class Run:
 
         write_file(self.path / "table.csv", to_csv(self.table()).encode())
         path = write_report(self)
-        write_file(self.path / ".reported", self.folder.digest().encode())
+        write_file(self.path / ".reported", self._mark())
         return path
 
     @property
     def reported(self) -> bool:
         """Whether all that `report` writes is there and made of the records that are there now."""
-        mark, *made = (self.path / name for name in (".reported", "table.csv", "tuning.csv", "report.html"))
-        return all(path.exists() for path in (mark, *made)) and mark.read_text() == self.folder.digest()
+        try:
+            return read_plain(self.path / ".reported") == self._mark()
+        except OSError:
+            return False
+
+    def _mark(self) -> bytes:
+        """Hashes of the records and of what was made of them."""
+        made = [self.path / name for name in ("table.csv", "tuning.csv", "report.html")]
+        made += sorted((self.path / "figures").glob("*.svg"))
+        hashes = (f"{path.name} {hashlib.sha256(read_plain(path)).hexdigest()}" for path in made)
+        return "\n".join([self.folder.digest(), *hashes]).encode()
 
     @property
     def study(self) -> dict[str, Any]:
@@ -124,7 +135,7 @@ class Run:
     def errors(self) -> list[Path]:
         """Tracebacks of the chunks that failed."""
         found = (self.path / "errors" / f"{name}.txt" for name in self.folder.names())
-        return [path for path in found if path.exists()]
+        return [path for path in found if path.is_file() and not path.is_symlink()]
 
 
 def run(

@@ -196,13 +196,12 @@ def _begin(parent: int, pulse: Any, signs: Any, trace: Path, home: Path | None) 
 
 
 def _watch(parent: int) -> None:
-    """End with the coordinator: by the pipe that it holds, which tells also of one that is dead but still listed."""
-    known = multiprocessing.parent_process()
-    while known is None or known.is_alive():
-        if known is not None:
-            known.join(timeout=1)
-        else:
-            time.sleep(1)
+    coordinator = multiprocessing.parent_process()
+    if coordinator is not None:  # it counts as there for as long as nobody has asked how it ended: its pipe tells more
+        coordinator.join()
+        os._exit(1)
+    while True:
+        time.sleep(1)
         try:
             os.kill(parent, 0)
         except OSError:

@@ -70,7 +70,7 @@ def missing(records: pd.DataFrame, study: dict[str, Any]) -> list[str]:
 
 def _held(path: Path) -> bool:
     """Whether a process writes into the folder now."""
-    if not (path / ".holder").exists():
+    if not (path / ".holder").exists() or (path / ".lock").is_symlink():  # to look at a lock is to write there
         return False
     try:
         with filelock.FileLock(path / ".lock", timeout=0):

@@ -6,7 +6,8 @@
     records/<chunk>.safetensors  what there is to look at: trajectories, samples
     records/<chunk>.json       the chunk, with the SHA-256 of both, written last: a chunk without it does not exist
 
-Every file is written beside its place, flushed to disk and moved there, so a crash leaves the old file or the new one.
+Every file is written beside its place, flushed to disk and moved there, and the move is flushed too: a crash leaves the
+old file or the new one, and what is once saved outlives a loss of power. The manifest and the plan hold their own hash.
 Everything else in the folder (tables, report) is derived from these and may be deleted.
 """
 
@@ -15,6 +16,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -24,21 +28,31 @@ import filelock
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from bench.execute import Result
+from bench.places import read_plain, settle, sweep
 from bench.plan import Chunk, chunk_id
 from bench.spelling import SpecError
+from bench.vetting import most_rows, vet_chunk, vet_manifest, vet_records, vet_tensors
 
 SCHEMA = 1
+SEAL = "sha256"
+NAME = re.compile("[0-9a-f]{20}")  # of a chunk
+PLAN_PAUSE = 20  # times as long as the plan took to write, before it is written again
 SUFFIXES = ("parquet", "safetensors")
 COLUMNS = {
     "optimizer": "category", "game": "category", "hyperparameters": "category", "seed": "int64", "phase": "category",
     "trial": "int64", "cost": "float64", "seconds": "float64", "metric": "category", "value": "float64",
     "outcome": "category", "ended": "float64",
 }  # fmt: skip
+
+
+class Damaged(SpecError):  # noqa: N818  a state of the folder rather than an error
+    """What is here is not what was written: the same command does it again."""
 
 
 class InUse(Exception):  # noqa: N818  a state of the folder rather than an error
@@ -63,17 +77,33 @@ def _arrow(kind: str) -> pa.DataType:
     return pa.dictionary(pa.int32(), pa.string()) if kind == "category" else getattr(pa, kind)()
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write whole or not at all: beside its place, flushed, then moved there."""
+def write_file(path: Path, content: bytes, last: bool = True) -> None:
+    """Write whole or not at all: beside its place, flushed, then moved there.
+
+    Args:
+        path: where it is to stand.
+        content: what is to stand there.
+        last: whether the move itself is flushed too; where more files of the folder follow, the last one's is enough.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(beside, "wb") as file:
+        beside.unlink(missing_ok=True)  # of a process that had the same number; and never through a link
+        with open(beside, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
+        if last:
+            settle(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def seal(content: object) -> str:
+    """A hash of what JSON can hold, however it is laid out."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Folder:
@@ -83,60 +113,120 @@ class Folder:
         self.path = path
         self.records_path = path / "records"
         self._lock: filelock.FileLock | None = None
+        self._planned: list[str] | None = None
+        self._next_plan = 0.0
 
     def open(self, manifest: dict[str, Any]) -> None:
         """Make or continue the run: raises InUse, or SpecError for another study's folder or one not to be written."""
         try:
-            found = self.manifest() if (self.path / "study.json").exists() else None
-            if found is not None:
-                self._check_same(found, manifest)
-            self.records_path.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.path / ".lock")
-            lock.acquire(timeout=0)
-            self._lock = lock
-            write_file(self.path / ".holder", f"process {os.getpid()}".encode())
+            found = self._continued(manifest)
+            self._make()
+            self._acquire()
+            sweep(self.path)
+            sweep(self.records_path)
             if found is None or found["study"] != manifest["study"]:
-                write_file(self.path / "study.json", json.dumps(manifest, indent=2).encode())
-        except filelock.Timeout:
-            raise InUse(f"{self.path} is in use by {self._holder()}") from None
+                sealed = manifest | {SEAL: seal({key: manifest[key] for key in manifest if key != SEAL})}
+                write_file(self.path / "study.json", json.dumps(sealed, indent=2).encode())
         except OSError as error:
             self.close()
             raise SpecError(f"run folder {str(self.path)!r} cannot be written: {error.strerror}") from None
 
+    def _continued(self, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """The manifest that is here, of the study asked for; None where there is none, or a damaged one of a run."""
+        if not os.path.lexists(self.path / "study.json"):
+            return None
+        try:
+            found = self.manifest()
+        except Damaged:
+            if not self.records_path.is_dir():  # then it is somebody else's file
+                raise
+            return None
+        self._check_same(found, asked)
+        return found
+
+    def _make(self) -> None:
+        """The folder, and above it those that lack, so that they outlive a loss of power."""
+        made = [path for path in (self.records_path, *self.records_path.parents) if not path.exists()]
+        self.records_path.mkdir(parents=True, exist_ok=True)
+        for path in made:
+            settle(path.parent)
+
+    def _acquire(self) -> None:
+        """Become the one that writes; InUse where another is, or was on another machine, whose locks we may not see."""
+        if self.lock_path.is_symlink():
+            raise SpecError(f"{str(self.lock_path)!r} is a link; delete it")
+        lock = filelock.FileLock(self.lock_path)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InUse(f"{self.path} is in use by {self._holder()}") from None
+        if self._holder_host() not in ("", socket.gethostname()):
+            lock.release()
+            hint = f"if nothing runs there any more, delete {self.path / '.holder'}"
+            raise InUse(f"{self.path} is in use by {self._holder()}; {hint}")
+        self._lock = lock
+        write_file(self.path / ".holder", f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / ".lock"
+
     def close(self) -> None:
-        if self._lock is not None:
+        """Let others write."""
+        if self._lock is None:
+            return
+        try:
+            self._write_plan()
+        finally:
             (self.path / ".holder").unlink(missing_ok=True)
             self._lock.release()
             self._lock = None
 
     def _holder(self) -> str:
-        holder = self.path / ".holder"
-        return holder.read_text() if holder.exists() else "another process"
+        try:
+            return read_plain(self.path / ".holder")[:200].decode(errors="replace") or "another process"
+        except OSError:
+            return "another process"
+
+    def _holder_host(self) -> str:
+        found = re.fullmatch(r"process \d+ on (\S+)", self._holder())
+        return found[1] if found else ""
 
     def manifest(self) -> dict[str, Any]:
         """The run's manifest; SpecError where there is none that this version reads."""
         path = self.path / "study.json"
         try:
-            found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            found: dict[str, Any] = json.loads(read_plain(path).decode())
         except OSError as error:
             raise SpecError(f"{str(self.path)!r} is no run's folder: {path.name}: {error.strerror}") from None
-        except ValueError:
-            raise SpecError(f"{str(path)!r} is damaged: it is not JSON") from None
+        except (ValueError, RecursionError):
+            raise Damaged(f"{str(path)!r} is damaged: it is not JSON") from None
+        if isinstance(found, dict) and SEAL in found and found.pop(SEAL) != seal(found):
+            raise Damaged(f"{str(path)!r} is damaged: its hash is another")
         schema = found.get("schema") if isinstance(found, dict) else None
         if isinstance(schema, int) and schema > SCHEMA:
             raise SpecError(f"{str(path)!r} has schema {schema}; up to {SCHEMA} is known here")
-        if not isinstance(schema, int) or not isinstance(found.get("study"), dict):
-            raise SpecError(f"{str(path)!r} is damaged: it is no study's manifest")
+        if type(schema) is not int or not isinstance(found.get("study"), dict):
+            raise Damaged(f"{str(path)!r} is damaged: it is no study's manifest")
+        return found
+
+    def vetted(self) -> dict[str, Any]:
+        """The manifest, of which all that a report uses has the kind that it must have."""
+        found = self.manifest()
+        if wrong := vet_manifest(found):
+            raise Damaged(f"{str(self.path / 'study.json')!r} is damaged: {wrong}")
         return found
 
     def _check_same(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
-        for part in ("protocol", "device", "study"):
-            keys = [k for k in asked[part] if found[part].get(k) != asked[part][k]] if part == "study" else []
-            # Of tuning trials there may be more or fewer: what is there and is asked for is not done again.
-            if (set(keys) - {"trials"}) if part == "study" else found.get(part) != asked[part]:
-                changed = ", ".join(keys) or part
-                where = f"run folder {str(self.path)!r}"
-                raise SpecError(f"{where} holds another study (other {changed}); choose another --out")
+        differ = [(part, found.get(part), asked[part]) for part in ("protocol", "device")]
+        # Of tuning trials there may be more or fewer: what is there and is asked for is not done again.
+        keys = [key for key in asked["study"] if key != "trials"]
+        differ += [(key, found["study"].get(key), asked["study"][key]) for key in keys]
+        if changed := [
+            f"{key}: {_short(old)} there, {_short(new)} asked for" for key, old, new in differ if old != new
+        ]:
+            where = f"run folder {str(self.path)!r}"
+            raise SpecError(f"{where} holds another study ({'; '.join(changed)}); choose another --out")
 
     def has(self, chunk: Chunk) -> bool:
         """Whether the chunk's result is here whole: its hashes are checked."""
@@ -148,7 +238,7 @@ class Folder:
 
     def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
         for suffix, content in files.items():
-            write_file(self.records_path / f"{chunk.id}.{suffix}", content)
+            write_file(self.records_path / f"{chunk.id}.{suffix}", content, last=False)
         hashes = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()}
         stub = {"schema": SCHEMA, "chunk": asdict(chunk), "sha256": hashes}
         write_file(self.records_path / f"{chunk.id}.json", json.dumps(stub).encode())
@@ -156,12 +246,12 @@ class Folder:
     def _read(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]] | None:
         """A chunk and its files, or None where one is missing or damaged: the chunk is then done again."""
         try:
-            stub = json.loads((self.records_path / f"{name}.json").read_text("utf-8"))
-            if stub["schema"] != SCHEMA or chunk_id(stub["chunk"]) != name:
+            stub = json.loads(read_plain(self.records_path / f"{name}.json").decode())
+            if not 0 < stub["schema"] <= SCHEMA or chunk_id(stub["chunk"]) != name or not vet_chunk(stub["chunk"]):
                 return None
-            files = {suffix: (self.records_path / f"{name}.{suffix}").read_bytes() for suffix in SUFFIXES}
+            files = {suffix: read_plain(self.records_path / f"{name}.{suffix}") for suffix in SUFFIXES}
             whole = all(hashlib.sha256(files[suffix]).hexdigest() == stub["sha256"][suffix] for suffix in SUFFIXES)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return (stub["chunk"], files) if whole else None
 
@@ -170,27 +260,48 @@ class Folder:
         return _frame([self._whole(chunk.id)])
 
     def plan(self, chunks: list[str]) -> None:
-        """Say which chunks make up the run so far: one that an edited plug-in left behind is no part of it any more."""
-        write_file(self.path / "plan.json", json.dumps(chunks).encode())
+        """Say which chunks make up the run so far: one that an edited plug-in left behind is no part of it any more.
+
+        It is written whole, so not at every word: that takes at most a twentieth of the time. `close` writes the last.
+        """
+        self._planned = list(chunks)
+        if time.monotonic() >= self._next_plan:
+            start = time.monotonic()
+            self._write_plan()
+            self._next_plan = time.monotonic() + PLAN_PAUSE * (time.monotonic() - start)
+
+    def _write_plan(self) -> None:
+        if self._planned is not None:
+            planned, self._planned = self._planned, None
+            write_file(self.path / "plan.json", json.dumps([*planned, f"{SEAL}:{seal(planned)}"]).encode())
 
     def forget_errors(self) -> None:
         """Drop the chunks that ended in an error, and their tracebacks, so that they are done again."""
-        for path in (self.path / "errors").glob("*.txt"):
-            (self.records_path / f"{path.stem}.json").unlink(missing_ok=True)
-            path.unlink()
+        errors = self.path / "errors"
+        for path in () if errors.is_symlink() else errors.glob("*.txt"):
+            if NAME.fullmatch(path.stem):
+                (self.records_path / f"{path.stem}.json").unlink(missing_ok=True)
+                path.unlink()
 
     def names(self) -> list[str]:
         """The run's chunks that are here, in a stable order."""
-        here = {path.stem for path in self.records_path.glob("*.json")}
+        here = {path.stem for path in self.records_path.glob("*.json") if NAME.fullmatch(path.stem)}
+        path = self.path / "plan.json"
         try:
-            planned = set(json.loads((self.path / "plan.json").read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            planned = here
-        return sorted(here & planned)
+            planned = json.loads(read_plain(path).decode())
+            marks = [name for name in planned if name.startswith(f"{SEAL}:")]
+            planned = [name for name in planned if name not in marks]
+            if marks and marks != [f"{SEAL}:{seal(planned)}"]:
+                raise ValueError
+        except FileNotFoundError:
+            return sorted(here)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            raise Damaged(f"{str(path)!r} is damaged; run its study again, and it is written anew") from None
+        return sorted(here & set(planned))
 
     def digest(self) -> str:
         """A hash of the run's records, by the hashes that stand beside them."""
-        stubs = ((self.records_path / f"{name}.json").read_bytes() for name in self.names())
+        stubs = (read_plain(self.records_path / f"{name}.json") for name in self.names())
         return hashlib.sha256(b"".join(stubs)).hexdigest()
 
     def records(self, damaged: list[str] | None = None) -> pd.DataFrame:
@@ -201,20 +312,50 @@ class Folder:
         names = self.names()
         if damaged is not None:
             damaged += [name for name in names if not self.whole(name)]
-        return _frame([self._whole(name) for name in names if name not in (damaged or [])])
+        found = _frame([self._whole(name) for name in names if name not in (damaged or [])])
+        study = self.manifest()["study"]
+        for column, key in (("optimizer", "optimizers"), ("game", "games")):
+            if key in study and (others := set(found[column].unique()) - set(study[key])):
+                raise Damaged(f"{str(self.path)!r} is damaged: {', '.join(sorted(others))} is no part of its study")
+        return found
 
     def _whole(self, name: str) -> pa.Table:
         """A chunk's records; SpecError where they are damaged, for a table without them would look whole."""
         found = self._read(name)
         if found is None:
-            raise SpecError(f"chunk {name} in {str(self.path)!r} is damaged; run its study again, and it is done anew")
-        return pq.read_table(pa.BufferReader(found[1]["parquet"]))
+            raise Damaged(f"chunk {name} in {str(self.path)!r} is damaged; run its study again, and it is done anew")
+        chunk, files = found
+        try:
+            file = pq.ParquetFile(pa.BufferReader(files["parquet"]))
+            wrong = "it holds too much" if file.metadata.num_rows > most_rows(chunk) else ""
+            table = None if wrong else file.read()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            wrong = " ".join(str(error).split())[:100]
+        wrong = wrong or vet_records(table, chunk, {key: _arrow(kind) for key, kind in COLUMNS.items()})
+        if wrong:
+            raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {wrong}")
+        return table
 
     def tensors(self) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
         """Each chunk that left something to look at: (chunk, tensors)."""
-        for found in map(self._read, self.names()):
-            if found is not None and (tensors := load_tensors(found[1]["safetensors"])):
+        for name in self.names():
+            found = self._read(name)
+            if found is None:
+                continue
+            try:
+                tensors = load_tensors(found[1]["safetensors"])
+                wrong = vet_tensors(tensors)
+            except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
+                wrong = " ".join(str(error).split())[:100]
+            if wrong:
+                raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {wrong}")
+            if tensors:
                 yield found[0], tensors
+
+
+def _short(value: object, most: int = 60) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[: most - 20]}...{text[-17:]}"
 
 
 def _frame(tables: list[pa.Table]) -> pd.DataFrame:

@@ -252,7 +252,7 @@ def test_another_study_in_the_folder(done, call):
     before = (done.path / "study.json").read_bytes()
     code, out, err = call(*COMMAND, "--seeds", "0-4", "--out", done.path)
     assert (code, out) == (2, "")
-    assert "holds another study (other seeds); choose another --out" in err
+    assert "holds another study (seeds: [0, 1, 2] there, [0, 1, 2, 3, 4] asked for); choose another --out" in err
     assert (done.path / "study.json").read_bytes() == before
 
 

@@ -12,6 +12,7 @@ import bench
 from bench.merging import merge
 from bench.provenance import mixed
 from bench.spelling import SpecError
+from bench.store import SEAL
 from bench.table import to_csv
 
 SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
@@ -82,7 +83,7 @@ def test_mixed_machines_are_named(parts: list[bench.Run], tmp_path: Path) -> Non
     moved = bench.Run(shutil.copytree(parts[1].path, tmp_path / "moved"))
     manifest = json.loads((moved.path / "study.json").read_text())
     manifest["environment"] |= {"processor": "Another <b>one</b>", "torch": "2.6.0"}
-    (moved.path / "study.json").write_text(json.dumps(manifest))
+    (moved.path / "study.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != SEAL}))
     assert mixed(merge(parts, tmp_path / "alike").manifest) == []
     merged = merge([parts[0], bench.Run(moved.path)], tmp_path / "merged")
     own = parts[0].manifest["environment"]
@@ -105,7 +106,7 @@ def altered(run: bench.Run, to: Path, **changes: object) -> bench.Run:
     study = {key: value for key, value in changes.items() if key in manifest["study"]}
     manifest |= {key: value for key, value in changes.items() if key not in study}
     manifest["study"] |= study
-    (path / "study.json").write_text(json.dumps(manifest))
+    (path / "study.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != SEAL}))
     return bench.Run(path)
 
 

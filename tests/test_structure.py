@@ -24,7 +24,7 @@ FLOORS = [
     {"gan"},
     {"images", "modules"},
     {"plan", "pruning", "search", "spec"},
-    {"execute"},
+    {"execute", "vetting"},
     {"laws", "store"},
     {"checkpoints", "verdicts"},
     {"work"},

@@ -7,6 +7,7 @@ imports stand inside the commands, so that ``--help`` is quick.
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from importlib import import_module
@@ -18,6 +19,9 @@ import typer
 from bench.cli.application import DONE, FAILED, IN_USE, INTERRUPTED, WRONG_USE, app, say
 
 __all__ = ["app", "main"]
+
+REFUSED = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO")}
+"""What a disk says that will not: no mistake of ours."""
 
 for group in ("training", "catalogue", "results", "files", "data"):  # in the order in which --help lists them
     import_module(f"bench.cli.{group}")
@@ -55,6 +59,8 @@ def _expected(error: Exception) -> int | None:
         return say(error.format_message(), WRONG_USE)
     if isinstance(error, SpecError):
         return say(str(error), WRONG_USE)
+    if isinstance(error, OSError) and error.errno in REFUSED:
+        return say(f"{error.filename or 'the disk'}: {error.strerror}; what was finished is kept", WRONG_USE)
     from bench.store import InUse  # heavy, and needed only where a run was under way
     from bench.work import EngineLost
 

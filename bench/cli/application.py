@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,5 +40,11 @@ def answer(text: str) -> None:
 def run_at(path: Path) -> Run:
     """The run in a folder; SpecError where there is none."""
     from bench.runner import Run
+    from bench.spelling import SpecError
 
-    return Run(path)
+    opened = Run(path)
+    for spelled in (*opened.study["optimizers"], *opened.study["games"]):
+        for file in re.findall(r"[^\[\],={}|]+\.py(?=:)", spelled):  # a run may come from a stranger, a plug-in is code
+            if Path(file).resolve().is_relative_to(path.resolve()):
+                raise SpecError(f"{str(path)!r} names code that came with it: {file}; move it out if you trust it")
+    return opened

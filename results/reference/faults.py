@@ -1,0 +1,97 @@
+"""What the store and the coordinator survive: faults tried, survived and lost, each followed by the same command again.
+
+    python results/reference/faults.py > results/reference/faults.md
+
+A fault is survived where that command goes on and ends with the table, report and figures that an undisturbed run has,
+byte for byte, with no temporary file, no process and no cell lost or twice. The tests try the same, a few times each.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve()
+TESTS = HERE.parents[2] / "tests"
+sys.path[:0] = [str(TESTS), str(HERE.parents[2])]
+
+import killing  # noqa: E402
+
+import bench  # noqa: E402
+
+KILLS = 20
+WORDS = {
+    "crash": "the process ends at a file-system operation, at each in turn",
+    "torn": "a write is half done when the process ends, each in turn",
+    "power": "power is lost at an operation, each in turn: what was not flushed is gone",
+    "full": "the disk is full from an operation on, at every 8th",
+}
+
+Row = tuple[str, int, list[str]]
+
+
+def tour(folder: Path) -> list[Row]:
+    """The faults of a disk, in a process of their own."""
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "crashing.py"), str(folder), "8"], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    return [(WORDS[kind], found[kind]["tried"], found[kind]["lost"]) for kind in WORDS]
+
+
+def kills(folder: Path, count: int) -> list[Row]:
+    """kill -9 of the command, in as many folders as it takes, and of workers."""
+    whole, rows = killing.undisturbed(folder / "whole"), []
+    times, lost = 0, list[str]()
+    while times < count:
+        out = folder / f"run{times}"
+        done, left = killing.kill_command(out, count - times, seed=times)
+        lost += left + killing.compared(killing.undisturbed(out), whole)
+        times += done
+    rows.append(("kill -9 of the command with two workers, at a random moment", times, lost))
+    plain = bench.run(bench.Study(**killing.STUDY | {"budget": 600}), out=folder / "plain")
+    times, lost = 0, []
+    while times < count:
+        with pytest.MonkeyPatch.context() as patch:
+            done, run = killing.kill_workers(folder / f"workers{times}", count - times, patch, seed=times)
+        lost += killing.compared(run, plain)
+        times += done
+    rows.append(("kill -9 of a worker in the midst of a chunk", times, lost))
+    return rows
+
+
+def page(rows: list[Row], seconds: float) -> str:
+    """The summary as Markdown."""
+    lines = ["# Faults tried, survived, lost", "", "| fault | tried | survived | lost |", "|---|---|---|---|"]
+    lines += [f"| {what} | {tried} | {tried - len(lost)} | {len(lost)} |" for what, tried, lost in rows]
+    lines += ["", *(f"- lost: {text}" for _, _, lost in rows for text in lost)]
+    lines += [
+        "A fault is survived where the same command, given again, ends with the table, report and figures of an",
+        "undisturbed run, byte for byte, and leaves no temporary file, no process after 3 s, no cell lost or twice.",
+        "After a loss of power every chunk that was finished before is there, but for the one just being saved.",
+        "Damage to any stored file, hostile names and folders from strangers are tried in `tests/test_faults_files.py`",
+        "and `tests/test_security.py`, held folders, clocks, signals and memory in `tests/test_faults_processes.py`.",
+        "",
+        f"Command: `python results/reference/faults.py`. {platform.system()} {platform.machine()}; {seconds:.0f} s.",
+    ]
+    return "\n".join(lines)
+
+
+def main(count: int) -> None:
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        disk, killed = Path(name) / "disk", Path(name) / "killed"
+        disk.mkdir()
+        rows = tour(disk) + kills(killed, count)
+    print(page(rows, time.perf_counter() - start))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else KILLS)
