@@ -16,9 +16,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, NoReturn, TextIO
 
@@ -27,6 +29,8 @@ GRACE = 5.0
 LOOK = 1.0  # what one look counts at most: a coordinator that itself was stopped has not seen a worker hang
 MEMORY = ", as the system does where memory runs out"
 PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+PRELOADED = ["bench.execute", "bench.store", "bench.images", "bench.checkpoints"]
+SHIPPED = ("bench.games", "bench.metrics", "optimizers")
 
 _left: TextIO | None = None
 
@@ -143,6 +147,13 @@ def hiding_main(hide: bool) -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+def _shipped() -> list[str]:
+    """The modules of the rules, games and metrics that ship: every worker would import them before its first chunk."""
+    specs = [find_spec(package) for package in SHIPPED]
+    places = {spec.name: spec.submodule_search_locations or () for spec in specs if spec is not None}
+    return [f"{package}.{module.name}" for package, where in places.items() for module in iter_modules(where)]
+
+
 def new_context() -> BaseContext:
     """A fork server with torch loaded and threads pinned before that; spawned processes where there is none."""
     kept = {key: os.environ.get(key) for key in PINNED}
@@ -151,7 +162,7 @@ def new_context() -> BaseContext:
         if "forkserver" not in multiprocessing.get_all_start_methods():
             return multiprocessing.get_context("spawn")
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["bench.execute", "bench.store", "bench.images"])
+        context.set_forkserver_preload(PRELOADED + _shipped())
         # The server is started here, inside the pinned environment, not at the first worker.
         # It inherits that Ctrl-C is ignored, or the terminal's would reach it while it imports.
         from multiprocessing.forkserver import ensure_running

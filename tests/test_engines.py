@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,3 +154,25 @@ def test_what_the_callers_own_program_defines_is_known_to_no_worker(tmp_path: Pa
     found = subprocess.run([sys.executable, "mine.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "is known to no worker" in found.stderr
     assert not (tmp_path / "run" / "records").exists() or not list((tmp_path / "run" / "records").iterdir())
+
+
+def _slurm_answers() -> bool:
+    if shutil.which("sbatch") is None or importlib.util.find_spec("dask_jobqueue") is None:
+        return False
+    return subprocess.run(["sinfo", "-h"], capture_output=True, timeout=20, check=False).stdout != b""
+
+
+@pytest.mark.skipif(not _slurm_answers(), reason="needs a Slurm that answers, and dask-jobqueue")
+def test_slurms_jobs_change_no_byte_though_one_is_killed(tmp_path: Path) -> None:
+    killed: list[str] = []
+
+    def watch(status: Any) -> None:
+        if not killed and status.done > status.planned / 4:
+            jobs = subprocess.run(["squeue", "-h", "-n", "dask-worker", "-o", "%i"], capture_output=True, check=True)
+            killed.append(jobs.stdout.decode().split()[0])
+            subprocess.run(["scancel", "--signal=KILL", "--full", killed[0]], check=True)
+
+    run = bench.run(STUDY, out=tmp_path / "run", jobs=2, watch=watch, engine="slurm")
+    assert killed
+    assert not run.errors
+    assert written(run) == written(bench.run(STUDY, out=tmp_path / "plain"))
