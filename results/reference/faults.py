@@ -2,8 +2,7 @@
 
     python results/reference/faults.py > results/reference/faults.md
 
-A fault is survived where that command goes on and ends with the table, report and figures that an undisturbed run has,
-byte for byte, with no temporary file, no process and no cell lost or twice. The tests try the same, a few times each.
+What counts as survived, the page says. The tests try the same, kills a few times each.
 """
 
 from __future__ import annotations
@@ -73,9 +72,10 @@ def page(rows: list[Row], seconds: float) -> str:
     lines += [f"| {what} | {tried} | {tried - len(lost)} | {len(lost)} |" for what, tried, lost in rows]
     lines += ["", *(f"- lost: {text}" for _, _, lost in rows for text in lost)]
     lines += [
-        "A fault is survived where the same command, given again, ends with the table, report and figures of an",
-        "undisturbed run, byte for byte, and leaves no temporary file, no process after 3 s, no cell lost or twice.",
-        "After a loss of power every chunk that was finished before is there, but for the one just being saved.",
+        "A fault is survived where the same command, given again, ends as an undisturbed run does, byte for byte:",
+        "faults of the disk in table, report and figures, kills in the table, with every record there once; and leaves no",
+        "temporary file and, after 3 s, no process. After a loss of power every chunk that was finished is there, but for",
+        "the one just being saved. What chunks train to and figures look like is kept during the faults of the disk.",
         "Damage to any stored file, hostile names and folders from strangers are tried in `tests/test_faults_files.py`",
         "and `tests/test_security.py`, held folders, clocks, signals and memory in `tests/test_faults_processes.py`.",
         "",
