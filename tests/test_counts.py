@@ -12,10 +12,10 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
-import counts  # noqa: E402
-from stack import Stack  # noqa: E402
+import counts
+from stack import Stack
 
-from bench.registry import games, rules  # noqa: E402
+from bench.registry import games, rules
 
 KNOWN = counts.committed()
 REMEDY = "if that is meant: python tests/benchmarks/counts.py --write"
