@@ -19,7 +19,7 @@ from bench.cli.application import DONE, IN_USE, INTERRUPTED, WRONG_USE, app, say
 
 __all__ = ["app", "main"]
 
-for group in ("training", "catalogue", "results", "files", "data"):  # in the order in which --help lists them
+for group in ("training", "catalogue", "results", "files", "data", "doctor"):  # in the order in which --help lists them
     import_module(f"bench.cli.{group}")
 
 
