@@ -36,7 +36,7 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
             "torch": torch.__version__,
             "numpy": numpy.__version__,
             "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor(device),
+            "processor": processor(device),
             "cores": os.cpu_count(),
         },
         "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),
@@ -80,7 +80,8 @@ def _equation(doc: str) -> tuple[str, str]:
     return paragraphs[0], " ".join(part for part in paragraphs if part.startswith("Source:"))
 
 
-def _processor(device: str) -> str:
+def processor(device: str) -> str:
+    """What computes on a device, by name."""
     if device.startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
     try:

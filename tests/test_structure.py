@@ -35,7 +35,7 @@ FLOORS = [
     {"gallery"},
     {"animation", "report"},
     {"runner"},
-    {"catalogue", "comparison", "export", "merging", "progress", "state"},
+    {"catalogue", "comparison", "doctor", "export", "merging", "progress", "state"},
     {"show"},
     {"cli"},
 ]
