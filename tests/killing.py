@@ -116,3 +116,27 @@ def kill_workers(out: Path, count: int, patch: pytest.MonkeyPatch, seed: int = 0
     run = bench.run(bench.Study(**STUDY | {"budget": 600}), out=out, jobs=2, watch=watch)
     patch.undo()
     return len(killed), run
+
+
+def kill_commands(folder: Path, count: int, whole: bench.Run) -> tuple[int, list[str]]:
+    """Kill the command so many times, in as many folders as that takes: (times, what was lost)."""
+    times, lost = 0, list[str]()
+    for attempt in range(count):
+        if times < count:
+            out = folder / f"run{attempt}"
+            done, left = kill_command(out, count - times, seed=attempt)
+            lost += left + compared(undisturbed(out), whole)
+            times += done
+    return times, lost
+
+
+def kill_many_workers(folder: Path, count: int, plain: bench.Run) -> tuple[int, list[str]]:
+    """Kill so many workers, in as many folders as that takes: (times, what was lost)."""
+    times, lost = 0, list[str]()
+    for attempt in range(count):
+        if times < count:
+            with pytest.MonkeyPatch.context() as patch:
+                done, run = kill_workers(folder / f"workers{attempt}", count - times, patch, seed=attempt)
+            lost += compared(run, plain)
+            times += done
+    return times, lost

@@ -46,17 +46,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
 
 
 def test_a_command_killed_again_and_again(whole: bench.Run, tmp_path: Path) -> None:
-    times, left = killing.kill_command(tmp_path / "run", 5)
-    assert times == 5
-    assert left == []
-    assert killing.compared(killing.undisturbed(tmp_path / "run"), whole) == []
+    assert killing.kill_commands(tmp_path, 5, whole) == (5, [])
 
 
-def test_workers_killed_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    times, run = killing.kill_workers(tmp_path / "run", 5, monkeypatch)
-    assert times == 5
+def test_workers_killed_again_and_again(tmp_path: Path) -> None:
     plain = bench.run(bench.Study(**killing.STUDY | {"budget": 600}), out=tmp_path / "plain")
-    assert killing.compared(run, plain) == []
+    assert killing.kill_many_workers(tmp_path, 5, plain) == (5, [])
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])

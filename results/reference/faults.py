@@ -15,8 +15,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import pytest
-
 HERE = Path(__file__).resolve()
 TESTS = HERE.parents[2] / "tests"
 sys.path[:0] = [str(TESTS), str(HERE.parents[2])]
@@ -47,23 +45,14 @@ def tour(folder: Path) -> list[Row]:
 
 def kills(folder: Path, count: int) -> list[Row]:
     """kill -9 of the command, in as many folders as it takes, and of workers."""
-    whole, rows = killing.undisturbed(folder / "whole"), []
-    times, lost = 0, list[str]()
-    while times < count:
-        out = folder / f"run{times}"
-        done, left = killing.kill_command(out, count - times, seed=times)
-        lost += left + killing.compared(killing.undisturbed(out), whole)
-        times += done
-    rows.append(("kill -9 of the command with two workers, at a random moment", times, lost))
     plain = bench.run(bench.Study(**killing.STUDY | {"budget": 600}), out=folder / "plain")
-    times, lost = 0, []
-    while times < count:
-        with pytest.MonkeyPatch.context() as patch:
-            done, run = killing.kill_workers(folder / f"workers{times}", count - times, patch, seed=times)
-        lost += killing.compared(run, plain)
-        times += done
-    rows.append(("kill -9 of a worker in the midst of a chunk", times, lost))
-    return rows
+    return [
+        (
+            "kill -9 of the command with two workers, at a random moment",
+            *killing.kill_commands(folder, count, killing.undisturbed(folder / "whole")),
+        ),
+        ("kill -9 of a worker in the midst of a chunk", *killing.kill_many_workers(folder, count, plain)),
+    ]
 
 
 def page(rows: list[Row], seconds: float) -> str:
@@ -73,9 +62,9 @@ def page(rows: list[Row], seconds: float) -> str:
     lines += ["", *(f"- lost: {text}" for _, _, lost in rows for text in lost)]
     lines += [
         "A fault is survived where the same command, given again, ends as an undisturbed run does, byte for byte:",
-        "faults of the disk in table, report and figures, kills in the table, with every record there once; and leaves",
-        "no temporary file and, after 3 s, no process. After a loss of power every chunk that was finished is there, but",
-        "for the one just being saved. What chunks train to and figures look like is kept during the faults of the disk.",
+        "faults of the disk in table, report and figures, kills in the table, with every record there once. Nor is a",
+        "temporary file left or, after 3 s, a process. After a loss of power every chunk that was finished is there,",
+        "but for the one just being saved. What chunks train to and figures look like is kept during faults of the disk.",
         "Damage to any stored file, hostile names and folders from strangers are tried in `tests/test_faults_files.py`",
         "and `tests/test_security.py`, held folders, clocks, signals and memory in `tests/test_faults_processes.py`.",
         "",
