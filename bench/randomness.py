@@ -24,7 +24,7 @@ def _generator(seed: int, stream: str, block: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=24)
 def _drawn(
     seeds: tuple[int, ...], stream: str, block: int, shape: tuple[int, int], law: str, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
