@@ -64,11 +64,7 @@ def page(rows: list[Row], seconds: float) -> str:
         "A fault is survived where the same command, given again, ends as an undisturbed run does, byte for byte:",
         "faults of the disk in table, report and figures, kills in the table, with every record there once. Nor is a",
         "temporary file left or, after 3 s, a process. After a loss of power every chunk that was finished is there,",
-<<<<<<< HEAD
-        "but for the one just being saved. What chunks train to and figures look like is kept in faults of the disk.",
-=======
         "but for the one just being saved. Trainings and drawings are done once for all faults of the disk.",
->>>>>>> faults
         "Damage to any stored file, hostile names and folders from strangers are tried in `tests/test_faults_files.py`",
         "and `tests/test_security.py`, held folders, clocks, signals and memory in `tests/test_faults_processes.py`.",
         "",
