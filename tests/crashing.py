@@ -210,9 +210,9 @@ def keep_what_takes_long(whole: Path) -> None:
     def told(records: pd.DataFrame) -> str:
         return pd.util.hash_pandas_object(records.astype(str), index=False).to_numpy().tobytes().hex()
 
-    def work_once(chunk: Any, *args: Any) -> Any:
+    def work_once(chunk: Any, *args: Any, **more: Any) -> Any:
         if chunk.id not in trained:
-            trained[chunk.id] = work(chunk, *args)
+            trained[chunk.id] = work(chunk, *args, **more)
         return trained[chunk.id]
 
     def draw_once(records: Any, manifest: Any, tensors: Any, errors: Any, hung: Any, tuned: Any) -> str:
@@ -237,7 +237,7 @@ def keep_what_takes_long(whole: Path) -> None:
     known = report.tried(bench.Run(whole).records, bench.Run(whole).study)
     tuned = report.tuning(bench.Run(whole).records, bench.Run(whole).study, known)
     report.tried, report.tuning = lambda *_: known, lambda *_: tuned
-    slots.work = lambda chunk, *_: trained[chunk.id]
+    slots.work = lambda chunk, *_, **__: trained[chunk.id]
 
 
 def child(act: Callable[[], None]) -> int:

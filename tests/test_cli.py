@@ -78,7 +78,7 @@ def test_again_prints_the_table_at_once(done, call, monkeypatch):
     def fail(*_):
         raise AssertionError("it trains")
 
-    monkeypatch.setattr("bench.runner.Here.advance", fail)
+    monkeypatch.setattr("bench.slots.Here.advance", fail)
     before = {path: path.stat().st_mtime_ns for path in (done.path / "records").iterdir()}
     csv = (done.path / "table.csv").read_bytes()
     os.chdir(done.folder)
@@ -244,7 +244,7 @@ def test_every_mistake_is_a_line(call, tmp_path):
     code, out, err = call("run", "study.toml", "--jobs", "-1")
     assert (code, out) == (2, "")
     keys = {line.removeprefix("bench: ").split(":")[0] for line in err.splitlines()}
-    assert keys == {"optimizers", "seeds", "budget", "jobs", "unknown key 'devise'; did you mean device?"}
+    assert keys == {"optimizers", "seeds", "budget", "jobs", "unknown key 'devise'; did you mean device or engine?"}
     assert len(list(tmp_path.iterdir())) == 1
 
 

@@ -55,7 +55,7 @@ def test_the_same_study_goes_on_in_a_merged_folder(
     def fail(*_: object) -> None:
         raise AssertionError("it trains what is there")
 
-    monkeypatch.setattr("bench.runner.Here.advance", fail)
+    monkeypatch.setattr("bench.slots.Here.advance", fail)
     assert bench.run(bench.Study(**merged.study), out=merged.path).folder.names() == merged.folder.names()
 
 
