@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from pages import STUDY
@@ -9,6 +10,8 @@ from pages import STUDY
 import bench
 from bench.cli import main
 from bench.report import write_report
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +23,19 @@ def reported(tmp_path_factory):
 @pytest.fixture(scope="session")
 def reported_html(reported):
     return write_report(reported).read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window; no longer than a module, for it holds an event loop."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}")
+    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -10,20 +10,7 @@ from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
 import bench
 from bench.report import number
 
-CHROMIUM = Path("/usr/bin/chromium")
 LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,alpha=0.5]"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

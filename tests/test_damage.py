@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from scripts import script
 
 from bench.distances import debiased_frechet, frechet, gaussian, kernel_distance
 from bench.features import load
 
-SCRIPT = Path(__file__).parent.parent / "results" / "reference" / "damage.py"
 COUNT = 600
 
 
 @pytest.fixture(scope="module")
 def damage() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("damage", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["damage"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("damage")
 
 
 FAMILIES = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -16,6 +15,7 @@ from pathlib import Path
 import killing
 import pandas as pd
 import pytest
+from scripts import script
 
 import bench
 from bench import runner
@@ -196,12 +196,7 @@ def test_a_moved_run_goes_on(whole: bench.Run, tmp_path: Path) -> None:
 
 
 def test_the_summary_counts_what_is_lost() -> None:
-    script = Path(__file__).parent.parent / "results" / "reference" / "faults.py"
-    spec = importlib.util.spec_from_file_location("faults", script)
-    assert spec is not None
-    assert spec.loader is not None
-    faults = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(faults)
+    faults = script("faults")
     text = faults.page([("one", 20, []), ("other", 5, ["x at 3", "x at 4"])], 7.0)
     assert "| one | 20 | 20 | 0 |" in text
     assert "| other | 5 | 3 | 2 |" in text

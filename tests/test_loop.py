@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from scripts import script
 from torch import Tensor
 
 from bench.contracts import Batch, UpdateRule
@@ -17,7 +15,6 @@ from bench.execute import stacked
 from bench.oracle import Judge, Oracle
 from bench.registry import get_game, get_rule
 
-SCRIPT = Path(__file__).parent.parent / "results" / "reference" / "loop.py"
 MISSING = get_game("mnist-small").missing
 SEEDS, STEPS = (3, 4), 30
 RULES = {"simultaneous": "adam[lr=0.001]", "alternating": "alternating[lr=0.001,direction=adam]"}
@@ -27,13 +24,7 @@ needs_images = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 @pytest.fixture(scope="module")
 def loop() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("loop", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["loop"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("loop")
 
 
 class Wide(Oracle):

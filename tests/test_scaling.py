@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from scripts import script
 
-SCRIPT = Path(__file__).parent.parent / "results" / "reference" / "scaling.py"
 needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc: memory is read nowhere else")
 
 
 @pytest.fixture(scope="module")
 def scaling() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("scaling", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["scaling"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("scaling")
 
 
 def test_slopes_and_growth_are_found(scaling: ModuleType) -> None:

@@ -9,30 +9,20 @@ neighbour hits all. JAX takes part where it is installed: ``pip install '.[compa
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from statistics import median
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from scripts import script
 from stack import Stack
 from workloads import WORKLOADS, Workload
-
-SCRIPT = Path(__file__).parents[2] / "results" / "reference" / "speed.py"
 
 
 @pytest.fixture(scope="module")
 def speed() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("speed", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["speed"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("speed")
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
