@@ -26,7 +26,7 @@ from bench.imagesets import SETS
 from bench.networks import MLP
 from bench.oracle import Oracle
 from bench.plan import PROTOCOL
-from bench.provenance import processor
+from bench.provenance import cores, processor
 from bench.randomness import BLOCK
 from bench.registry import get_game, get_rule
 
@@ -41,14 +41,13 @@ Line = tuple[str, str]
 
 def examine() -> list[Line]:
     """Versions, threads, memory, devices, data: (what, found)."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     variable = os.environ.get("OMP_NUM_THREADS", "not set")
     return [
         ("bench", f"{__version__}, protocol {PROTOCOL}"),
         ("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
         ("torch, numpy", f"{torch.__version__}, {numpy.__version__}"),
         ("processor", f"{processor('cpu')}, {torch.backends.cpu.get_cpu_capability()}"),
-        ("cores", f"{usable} of {os.cpu_count()} to be used"),
+        ("cores", f"{cores()} of {os.cpu_count()} to be used"),
         ("threads", f"{torch.get_num_threads()} here, 1 a job; OMP_NUM_THREADS {variable}"),
         ("allocator", _allocator()),
         ("device", _device()),

@@ -91,6 +91,11 @@ def processor(device: str) -> str:
         return platform.processor() or "unknown"
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def mixed(manifest: dict[str, Any]) -> list[str]:
     """What the parts of a merged run were made with where it is not the same, in words: ``torch: 2.6.0 | 2.13.0``."""
     parts = [part["environment"] for part in manifest.get("merged", [])]

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.application import DONE, answer, app, run_at, say
+from bench.cli.application import DONE, RunFolder, answer, app, run_at, say
 from bench.export import targets
 
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: RunFolder,
     target: Annotated[str, typer.Argument(help="What to write: " + ", ".join(targets()) + ".")],
     to: Annotated[Path | None, typer.Option(help="The file or folder to write; default: one in RUN.")] = None,
 ) -> int:
@@ -26,7 +26,7 @@ def export(
 
 @app.command()
 def figures(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: RunFolder,
     to: Annotated[Path | None, typer.Option(help="The folder to write; default: RUN/figures.")] = None,
     format: Annotated[str, typer.Option(help="svg, pdf or both.")] = "svg,pdf",
 ) -> int:
@@ -42,7 +42,7 @@ def figures(
 
 @app.command()
 def animate(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: RunFolder,
     game: Annotated[str, typer.Option(help="One of its games.")],
     optimizers: Annotated[str | None, typer.Option(help="Some of its rules, in this order; default: all.")] = None,
     to: Annotated[Path | None, typer.Option(help="FILE.gif, .png or .mp4; default: RUN/<game>.gif.")] = None,

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.application import DONE, NOTHING, WORSE, answer, app, run_at, say
+from bench.cli.application import DONE, NOTHING, WORSE, RunFolder, answer, app, run_at, say
 
 
 @app.command("show")
-def show(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
+def show(run: RunFolder) -> int:
     """A run on the terminal: how far it is, what is missing, what failed, its table, what to beware of."""
     from bench.show import overview
 
@@ -20,7 +20,7 @@ def show(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
+def report(run: RunFolder) -> int:
     """Write a run's table.csv and report.html anew from its records."""
     answer(str(run_at(run).report()))
     return DONE
@@ -28,7 +28,7 @@ def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> int:
 
 @app.command()
 def table(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: RunFolder,
     format: Annotated[str, typer.Option(help="md, csv or latex.")] = "md",
 ) -> int:
     """Print a run's table."""

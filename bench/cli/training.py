@@ -10,23 +10,35 @@ import typer
 
 from bench.cli.application import DONE, FAILED, answer, app, say
 
+StudyFile = Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")]
+Optimizers = Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")]
+Games = Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")]
+Budget = Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")]
+Jobs = Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")]
+Engine = Annotated[str | None, typer.Option(help="Where they train: local (the default), dask or slurm.")]
+Scheduler = Annotated[str | None, typer.Option(help="Of dask: tcp://host:port, or the file that holds it.")]
+Timeout = Annotated[str | None, typer.Option(help="Seconds after which a chunk is an error; default: none.")]
+Device = Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")]
+Out = Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")]
+Data = Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")]
+
 
 @app.command()
 def run(
-    study_file: Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")] = None,
-    optimizers: Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")] = None,
-    games: Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")] = None,
+    study_file: StudyFile = None,
+    optimizers: Optimizers = None,
+    games: Games = None,
     seeds: Annotated[str | None, typer.Option(help="Report seeds; default: 0-9.")] = None,
     trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game; 0: its default.")] = None,
-    budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")] = None,
+    budget: Budget = None,
     option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tuning_seeds=5.")] = None,
-    jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Where they train: local (the default), dask or slurm.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Of dask: tcp://host:port, or the file that holds it.")] = None,
-    timeout: Annotated[str | None, typer.Option(help="Seconds after which a chunk is an error; default: none.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
-    out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
-    data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
+    jobs: Jobs = None,
+    engine: Engine = None,
+    scheduler: Scheduler = None,
+    timeout: Timeout = None,
+    device: Device = None,
+    out: Out = None,
+    data: Data = None,
     tune: Annotated[str | None, typer.Option(help="step sizes (the default), full: every number, or none.")] = None,
     hyperparameters: Annotated[str | None, typer.Option(help="A TOML file of frozen values: tunes nothing.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, its cost and time.")] = False,
@@ -37,7 +49,9 @@ def run(
     flags |= {"device": device, "out": out, "data": data}
     order = _order(study_file, flags | {"tune": tune, "hyperparameters": hyperparameters}, option or [])
     if dry_run:
-        return _dry_run(order.study, order.jobs or _cores(), order.device)
+        from bench.provenance import cores
+
+        return _dry_run(order.study, order.jobs or cores(), order.device)
     finished = _trained(order)
     from bench.show import terminal
 
@@ -48,19 +62,19 @@ def run(
 
 @app.command()
 def tune(
-    study_file: Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")] = None,
-    optimizers: Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")] = None,
-    games: Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")] = None,
+    study_file: StudyFile = None,
+    optimizers: Optimizers = None,
+    games: Games = None,
     trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game.")] = None,
-    budget: Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")] = None,
+    budget: Budget = None,
     option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tune=full.")] = None,
-    jobs: Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")] = None,
-    engine: Annotated[str | None, typer.Option(help="Where they train: local (the default), dask or slurm.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Of dask: tcp://host:port, or the file that holds it.")] = None,
-    timeout: Annotated[str | None, typer.Option(help="Seconds after which a chunk is an error; default: none.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")] = None,
-    out: Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")] = None,
-    data: Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")] = None,
+    jobs: Jobs = None,
+    engine: Engine = None,
+    scheduler: Scheduler = None,
+    timeout: Timeout = None,
+    device: Device = None,
+    out: Out = None,
+    data: Data = None,
 ) -> int:
     """Tune alone: print the values found and write them to hyperparameters.toml; bench run goes on from there."""
     flags = {"optimizers": optimizers, "games": games, "trials": trials, "budget": budget}
@@ -79,10 +93,11 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
         os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
     _notice(order.optimizers)
     from bench.progress import watching
+    from bench.provenance import cores
     from bench.runner import run
 
     with watching() as watch:
-        how = {"jobs": order.jobs or _cores(), "device": order.device}
+        how = {"jobs": order.jobs or cores(), "device": order.device}
         how |= {key: getattr(order, key) for key in ("patience", "timeout", "engine", "scheduler")}
         return run(order.study, out=order.out, watch=watch, only_tune=only_tune, **how)
 
@@ -104,10 +119,6 @@ def _notice(optimizers: list[str]) -> None:
         say(f"note: {text}", DONE)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) -> Any:
     """What a file, flags and options ask for; flags win over the file, options over both."""
     from bench.spec import make_order, read_toml
@@ -125,10 +136,11 @@ def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) 
 
 def _dry_run(study: Any, jobs: int, device: str) -> int:
     """Print the cells, their cost, and how long they would take by a short trial of each game."""
+    from bench.provenance import cores
     from bench.runner import estimate
 
     cells, cost, seconds = estimate(study, device)
-    eta = _time(seconds / min(jobs, _cores()))  # more jobs than cores are no faster
+    eta = _time(seconds / min(jobs, cores()))  # more jobs than cores are no faster
     answer(
         f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}\n"
         f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {eta} on {jobs} jobs"
