@@ -29,18 +29,21 @@ class Caveat(NamedTuple):
         return f"{self.rule} on {', '.join(self.games)}: {self.text}" if self.rule else self.text
 
 
-def finished(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame, list[Caveat]]:
-    """Records without the rules that lack report seeds on a game, and what is missing, in words."""
+def unfinished(records: pd.DataFrame, study: dict[str, Any]) -> dict[tuple[str, str], int]:
+    """(rule, game) -> how many report seeds are there, of those that lack some."""
     reported = records[records["phase"] == "report"]
     there = reported.groupby(["optimizer", "game"], observed=True)["seed"].nunique()
+    pairs = [(rule, game) for game in study["games"] for rule in study["optimizers"]]
+    return {pair: done for pair in pairs if (done := int(there.get(pair, 0))) < len(study["seeds"])}
+
+
+def finished(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame, list[Caveat]]:
+    """Records without the rules that lack report seeds on a game, and what is missing, in words."""
     keep, missing, n = np.ones(len(records), dtype=bool), [], len(study["seeds"])
-    for game in study["games"]:
-        for rule in study["optimizers"]:
-            done = int(there.get((rule, game), 0))
-            if done < n:
-                keep &= ~((records["optimizer"] == rule) & (records["game"] == game)).to_numpy()
-                there_is = f"{done} of {n} seeds are there; it is left out until all are"
-                missing.append(Caveat(f"{rule} on {game} is not finished: {there_is}."))
+    for (rule, game), done in unfinished(records, study).items():
+        keep &= ~((records["optimizer"] == rule) & (records["game"] == game)).to_numpy()
+        there_is = f"{done} of {n} seeds are there; it is left out until all are"
+        missing.append(Caveat(f"{rule} on {game} is not finished: {there_is}."))
     return records[keep], missing
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 def write_report(run: Run) -> Path:
     """Write ``tuning.csv``, ``report.html`` and its figures into the run's folder; returns the page's path."""
-    errors = {path.name: path.read_text("utf-8", "replace").strip().rsplit("\n", 1)[-1] for path in run.errors}
+    errors = {path.name: line for path, line in run.failures.items()}
     path, gallery = run.path / "report.html", Gallery()
     trials = tried(run.records, run.study)
     tuned = tuning(run.records, run.study, trials)

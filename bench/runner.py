@@ -137,6 +137,11 @@ class Run:
         found = (self.path / "errors" / f"{name}.txt" for name in self.folder.names())
         return [path for path in found if path.is_file() and not path.is_symlink()]
 
+    @property
+    def failures(self) -> dict[Path, str]:
+        """The last line of each traceback."""
+        return {path: path.read_text("utf-8", "replace").strip().rpartition("\n")[2] for path in self.errors}
+
 
 def run(
     study: Study,

@@ -17,7 +17,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -112,6 +111,10 @@ class Slots:
         self.pools: list[ProcessPoolExecutor | None] = [None] * size
         self.futures: list[Future[Done] | None] = [None] * size
 
+    def agree(self, terms: Terms) -> None:
+        """Execute what comes from now on as a run asks for."""
+        self.patience, self.timeout, self.checkpoints = terms.patience, terms.timeout, terms.checkpoints
+
     def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
         self.lives[slot].begin()
         try:
@@ -128,7 +131,7 @@ class Slots:
         pool, life = self.pools[slot], self.lives[slot]
         if pool is None:
             life.trace.unlink(missing_ok=True)
-            begin = (os.getpid(), life.pulse, life.signs, life.trace, self.home)
+            begin = (life.pulse, life.signs, life.trace, self.home)
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
         with hiding_main(not self.runs_main):
@@ -173,7 +176,7 @@ def engine(terms: Terms, beat: Callable[[], None]) -> Here | Slots:
     if alone and ("own" in terms.known or "outside" not in terms.known):
         return Here(beat, terms.checkpoints)
     slots = Slots(terms.jobs)
-    slots.patience, slots.timeout, slots.checkpoints = terms.patience, terms.timeout, terms.checkpoints
+    slots.agree(terms)
     slots.runs_main = "own" in terms.known
     return slots
 
@@ -182,7 +185,7 @@ _pulse: Any = None
 _signs: Any = None
 
 
-def _begin(parent: int, pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
+def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
     """A worker's first act: leave Ctrl-C to the coordinator, and end when the coordinator has died."""
     global _pulse, _signs
     _pulse, _signs = pulse, signs
@@ -192,20 +195,13 @@ def _begin(parent: int, pulse: Any, signs: Any, trace: Path, home: Path | None) 
         Path("/proc/self/oom_score_adj").write_text("1000")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_traces(trace)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watch, daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch() -> None:
     coordinator = multiprocessing.parent_process()
-    if coordinator is not None:  # it counts as there for as long as nobody has asked how it ended: its pipe tells more
-        coordinator.join()
-        os._exit(1)
-    while True:
-        time.sleep(1)
-        try:
-            os.kill(parent, 0)
-        except OSError:
-            break
+    assert coordinator is not None
+    coordinator.join()  # it counts as there for as long as nobody has asked how it ended: its pipe tells more
     os._exit(1)
 
 

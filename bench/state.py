@@ -9,6 +9,7 @@ from typing import Any
 import filelock
 import pandas as pd
 
+from bench.caveats import unfinished
 from bench.runner import Run, planned_cost
 from bench.spec import Study
 
@@ -48,24 +49,18 @@ def state(run: Run) -> State:
         seconds=float(ends["seconds"].sum()),
         missing=missing(records, run.study),
         damaged=damaged,
-        failed={path: _last_line(path) for path in run.errors},
+        failed=run.failures,
         records=records,
     )
 
 
 def missing(records: pd.DataFrame, study: dict[str, Any]) -> list[str]:
     """A line for each rule that lacks report seeds on a game."""
-    report = records[records["phase"] == "report"]
-    seeds = report.groupby(["game", "optimizer"], observed=True)["seed"].nunique()
-    begun = set(records.groupby(["game", "optimizer"], observed=True).groups)
-    said, n = [], len(study["seeds"])
-    for game in study["games"]:
-        for rule in study["optimizers"]:
-            done = int(seeds.get((game, rule), 0))
-            if done < n:
-                before = "in tuning" if (game, rule) in begun else "not begun"
-                said.append(f"{rule} on {game}: {f'{done} of {n} seeds' if done else before}")
-    return said
+    begun, n = set(records.groupby(["optimizer", "game"], observed=True).groups), len(study["seeds"])
+    return [
+        f"{rule} on {game}: {f'{done} of {n} seeds' if done else 'in tuning' if (rule, game) in begun else 'not begun'}"
+        for (rule, game), done in unfinished(records, study).items()
+    ]
 
 
 def _held(path: Path) -> bool:
@@ -77,8 +72,3 @@ def _held(path: Path) -> bool:
             return False
     except (filelock.Timeout, OSError):
         return True
-
-
-def _last_line(path: Path) -> str:
-    lines = path.read_text("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else ""

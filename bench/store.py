@@ -229,11 +229,11 @@ class Folder:
             raise SpecError(f"{where} holds another study ({'; '.join(changed)}); choose another --out")
 
     def has(self, chunk: Chunk) -> bool:
-        """Whether the chunk's result is here whole: its hashes are checked."""
-        return self._read(chunk.id) is not None
+        """Whether the chunk's result is here whole."""
+        return self.whole(chunk.id)
 
     def whole(self, name: str) -> bool:
-        """Whether the chunk of this name is here whole."""
+        """Whether the chunk of this name is here whole: its hashes are checked."""
         return self._read(name) is not None
 
     def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
@@ -257,7 +257,7 @@ class Folder:
 
     def load(self, chunk: Chunk) -> pd.DataFrame:
         """A chunk's long records."""
-        return _frame([self._whole(chunk.id)])
+        return _frame([self._table(chunk.id, self._read(chunk.id))])
 
     def plan(self, chunks: list[str]) -> None:
         """Say which chunks make up the run so far: one that an edited plug-in left behind is no part of it any more.
@@ -309,19 +309,22 @@ class Folder:
 
         A damaged chunk raises SpecError; where a list is given, it is named there and left out.
         """
-        names = self.names()
-        if damaged is not None:
-            damaged += [name for name in names if not self.whole(name)]
-        found = _frame([self._whole(name) for name in names if name not in (damaged or [])])
+        tables = []
+        for name in self.names():
+            read = self._read(name)
+            if read is None and damaged is not None:
+                damaged.append(name)
+            else:
+                tables.append(self._table(name, read))
+        found = _frame(tables)
         study = self.manifest()["study"]
         for column, key in (("optimizer", "optimizers"), ("game", "games")):
             if key in study and (others := set(found[column].unique()) - set(study[key])):
                 raise Damaged(f"{str(self.path)!r} is damaged: {', '.join(sorted(others))} is no part of its study")
         return found
 
-    def _whole(self, name: str) -> pa.Table:
-        """A chunk's records; SpecError where they are damaged, for a table without them would look whole."""
-        found = self._read(name)
+    def _table(self, name: str, found: tuple[dict[str, Any], dict[str, bytes]] | None) -> pa.Table:
+        """A chunk's records of what was read; SpecError where it is damaged: a table without them would look whole."""
         if found is None:
             raise Damaged(f"chunk {name} in {str(self.path)!r} is damaged; run its study again, and it is done anew")
         chunk, files = found

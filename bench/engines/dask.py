@@ -190,7 +190,7 @@ def host(chunk: Chunk, terms: Terms, home: Home) -> Done:
         free = _idle.setdefault(home.folder, [])
         slots = free.pop() if free else None
     slots = slots or _new_slot(home)
-    slots.patience, slots.timeout, slots.checkpoints = terms.patience, terms.timeout, terms.checkpoints
+    slots.agree(terms)
     done = _alone(slots, chunk, home.topic)
     with _lock:
         _idle.setdefault(home.folder, []).append(slots)
