@@ -80,7 +80,7 @@ def _scene(run: Run, game: str, optimizers: list[str] | None) -> Scene:
     metric = get_metric(known.score)
     own = records[(records["game"] == game) & records["optimizer"].isin(rules)]
     axis, rows, look = Axis(metric.name, metric.better), pd.DataFrame(index=rules), looks(study["optimizers"])
-    return Scene(game, known, metric, axis, own, own, rows, tensors, look, Study.model_construct(**study))
+    return Scene(game, known, metric, axis, own, {}, rows, tensors, look, Study.model_construct(**study))
 
 
 def _film(scene: Scene) -> motion.Motion:

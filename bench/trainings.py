@@ -6,12 +6,16 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from bench.registry import NamedMetric, get_game, get_metric
+from bench.spelling import SpecError
 from bench.table import last_evaluations
+
+if TYPE_CHECKING:
+    from bench.runner import Run
 
 PHASES = ("report", "untuned")
 
@@ -59,9 +63,22 @@ class Training:
         said |= {"phase": self.phase, "seed": self.seed}
         return said | {k: v if isinstance(v, (int, float)) else str(v) for k, v in self.hyperparameters.items()}
 
+    @property
+    def told(self) -> list[Point]:
+        """Its points, and at its end how it ended."""
+        return [*self.points, Point(self.ended, self.points[-1].seconds, self.summary())]
+
     def summary(self) -> dict[str, float]:
         """How it ended: the score, the cost, whether it failed."""
         return {"final/score": self.score, "final/cost": self.ended, "final/failed": float(self.failed)}
+
+
+def reported(run: Run) -> list[Training]:
+    """The trainings of a run's report; SpecError where there is none yet."""
+    found = list(trainings(run.records, run.study))
+    if not found:
+        raise SpecError(f"{str(run.path)!r} has no training of a report to export yet")
+    return found
 
 
 def trainings(records: pd.DataFrame, study: dict[str, Any]) -> Iterator[Training]:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up; a module imports only from floors below its own. Type hints and `bench` itself stand apart.
 FLOORS = [
     {"collapse", "spelling"},
-    {"contracts", "imagesets", "places", "plugins"},
+    {"contracts", "imagesets", "extras", "places", "plugins"},
     {"data", "randomness", "elementwise", "krylov", "life", "losses", "regularisers"},
     {"distances", "stability", "statistics"},
     {"fetch", "foreign", "fused", "layers", "features", "inception", "oracle", "spectrum"},

@@ -11,10 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from bench.extras import needed
 from bench.spelling import SpecError, nearest
 from bench.work import Engine, Terms
-
-EXTRA = "gan-optimizer-bench[dask]"
 
 
 def engines() -> list[str]:
@@ -29,13 +28,8 @@ def check(name: str, scheduler: str = "") -> None:
         raise SpecError(f"unknown engine {name!r}; {nearest(name, known)}")
     if scheduler and name != "dask":
         raise SpecError(f"scheduler is for the engine dask; the engine is {name}")
-    try:
+    with needed(f"engine {name}", "dask"):
         import_module(f"bench.engines.{name}")
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        if package == "bench":
-            raise
-        raise SpecError(f"engine {name} needs {package}, which is not installed: pip install '{EXTRA}'") from None
 
 
 def begin(name: str, terms: Terms, beat: Callable[[], None]) -> Engine:

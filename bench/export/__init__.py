@@ -12,12 +12,11 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from bench.extras import needed
 from bench.spelling import SpecError, nearest
 
 if TYPE_CHECKING:
     from bench.runner import Run
-
-EXTRA = "gan-optimizer-bench[export]"
 
 
 def targets() -> dict[str, str]:
@@ -36,11 +35,6 @@ def export(run: Run, target: str, to: Path | None = None) -> Path:
     known = targets()
     if target not in known:
         raise SpecError(f"unknown target {target!r}; {nearest(target, known)}")
-    try:
+    with needed(f"export to {target}", "export"):
         path: Path = import_module(f"bench.export.{target}").export(run, to)
-    except ModuleNotFoundError as error:
-        if (error.name or "bench").partition(".")[0] == "bench":
-            raise
-        package = str(error.name).partition(".")[0]
-        raise SpecError(f"export to {target} needs {package}, which is not installed: pip install '{EXTRA}'") from None
     return path

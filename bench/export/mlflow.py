@@ -19,7 +19,7 @@ from bench.places import MARK, check_database
 from bench.runner import Run
 from bench.spelling import SpecError
 from bench.store import write_file
-from bench.trainings import Training, trainings
+from bench.trainings import Training, reported
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -34,9 +34,7 @@ def export(run: Run, to: Path | None = None) -> Path:
     path = run.path / "mlflow.db" if to is None else to
     try:
         check_database(path)
-        found = list(trainings(run.records, run.study))
-        if not found:
-            raise SpecError(f"{str(run.path)!r} has no training of a report to export yet")
+        found = reported(run)
         begun = int((run.path / "study.json").stat().st_mtime * 1000)
         with _quiet():
             write_file(path, _database(found, run.study, begun))
@@ -102,11 +100,9 @@ def _add(client: MlflowClient, experiment: str, training: Training, begun: int) 
     identity = made.info.run_id
     params = [Param(_key(key), str(value)) for key, value in training.described().items()]
     tags = [RunTag("outcome", training.outcome), RunTag("metric", training.metric.name)]
-    steps = [(point.cost, point.seconds, point.values) for point in training.points]
-    steps.append((training.ended, training.points[-1].seconds, training.summary()))
     metrics = [
         Metric(_key(tag), value, begun + round(seconds * 1000), round(cost))
-        for cost, seconds, values in steps
+        for cost, seconds, values in training.told
         for tag, value in values.items()
     ]
     client.log_batch(identity, metrics[:AT_ONCE], params, tags)

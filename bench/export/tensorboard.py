@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.places import filename, whole_folder
 from bench.runner import Run
-from bench.spelling import SpecError
-from bench.trainings import Training, trainings
+from bench.trainings import Training, reported
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.event_pb2 import Event
@@ -26,9 +25,7 @@ def export(run: Run, to: Path | None = None) -> Path:
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     path = run.path / "tensorboard" if to is None else to
-    found = list(trainings(run.records, run.study))
-    if not found:
-        raise SpecError(f"{str(run.path)!r} has no training of a report to export yet")
+    found = reported(run)
     with whole_folder(path) as folder:
         for training in found:
             rule = filename(training.optimizer) + "-untuned" * (training.phase == "untuned")
@@ -53,10 +50,8 @@ def _events(training: Training) -> Iterator[Event]:
         told = summary.value[0].metadata.plugin_data
         told.content = HParamsPluginData.FromString(told.content).SerializeToString(deterministic=True)
         yield Event(wall_time=0.0, step=0, summary=summary)
-    for point in training.points:
+    for point in training.told:
         yield _scalars(point.cost, point.seconds, point.values)
-    end = training.points[-1]
-    yield _scalars(training.ended, end.seconds, training.summary())
 
 
 def _scalars(cost: float, seconds: float, values: dict[str, float]) -> Any:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from bench.places import filename, whole_folder
 from bench.runner import Run
-from bench.spelling import SpecError
-from bench.trainings import Training, trainings
+from bench.trainings import Training, reported
 
 if TYPE_CHECKING:
     import wandb
@@ -31,9 +30,7 @@ def export(run: Run, to: Path | None = None) -> Path:
     import wandb
 
     path = run.path / "wandb" if to is None else to
-    found = list(trainings(run.records, run.study))
-    if not found:
-        raise SpecError(f"{str(run.path)!r} has no training of a report to export yet")
+    found = reported(run)
     content, project = json.dumps(run.study, sort_keys=True), filename(run.path.resolve().name)
     # Its own files speak of the folder they are written in: so that is one that means nothing.
     with whole_folder(path) as folder, TemporaryDirectory() as scratch:

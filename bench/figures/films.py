@@ -71,6 +71,11 @@ class Window(NamedTuple):
         sound = sound if len(sound) else np.zeros((1, 2))
         return cls((sound.min(axis=0) + sound.max(axis=0)) / 2, 0.68 * float(np.ptp(sound, axis=0).max()) or 1.0)
 
+    @classmethod
+    def of(cls, reels: Reels, modes: Array | None) -> Window:
+        """Around the modes [M, 2], where there are any, else around where all samples end."""
+        return cls.around(np.concatenate([given[-1] for _, given in reels.values()]) if modes is None else modes)
+
     def places(self, points: Array, side: int) -> Array:
         """Where points [..., 2] stand in a frame of so many pixels; y runs down."""
         return np.asarray((0.5 + (points - self.middle) * [1, -1] / (2 * self.reach)) * side)
@@ -92,8 +97,7 @@ def moments(reels: Reels, most: int) -> tuple[Array, dict[str, NDArray[np.intp]]
 
 def points(reels: Reels, modes: Array | None, look: Mapping[str, Look], notes: Mapping[str, str]) -> Film:
     """Points of the plane [K, N, 2], over the modes [M, 2] where there are any; ``notes`` say what became of a rule."""
-    ends = [given[-1] for _, given in reels.values()]
-    window = Window.around(np.concatenate(ends) if modes is None else modes)
+    window = Window.of(reels, modes)
 
     def shown(reels: Reels, most: int, side: int) -> Film:
         costs, at = moments(reels, most)
@@ -125,15 +129,18 @@ def sheets(real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Ma
     return _fitting(shown, reels, IMAGES)
 
 
-def sheet(pictures: Array, across: int) -> Array:
-    """Images [N, height, width, ...] in rows of so many, a pixel of white between: [side, side, ...]; 1 is ink.
+def sheet(pictures: Array, across: int, line: float | None = None, margin: int = 1) -> Array:
+    """Images [N, height, width, ...] in rows of so many, a pixel between: [side, side, ...]; 1 is ink.
 
-    Grey ones are shown as ink on paper; in colour they are as they are.
+    Grey ones are shown as ink on paper; in colour they are as they are. The line between, and around as many pixels as
+    the margin has, is white where nothing else is said.
     """
     _, height, width, *planes = pictures.shape
-    page = np.full((across * (height + 1) + 1, across * (width + 1) + 1, *planes), 1.0 if planes else -1.0)
+    white = 1.0 if planes else -1.0
+    size = [across * (length + 1) - 1 + 2 * margin for length in (height, width)]
+    page = np.full((*size, *planes), white if line is None else line)
     for k, picture in enumerate(np.nan_to_num(pictures[: across * across]).clip(-1, 1)):
-        top, left = k // across * (height + 1) + 1, k % across * (width + 1) + 1
+        top, left = k // across * (height + 1) + margin, k % across * (width + 1) + margin
         page[top : top + height, left : left + width] = picture
     return page
 

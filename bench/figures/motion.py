@@ -123,8 +123,7 @@ class Clouds(Motion):
     ) -> None:
         super().__init__(list(reels), look, notes)
         self.reels, self.modes = reels, modes
-        ends = np.concatenate([given[-1] for _, given in reels.values()])
-        self.window = Window.around(ends if modes is None else modes)
+        self.window = Window.of(reels, modes)
 
     def still(self, axes: Axes, name: str) -> list[Artist]:
         middle, reach = self.window

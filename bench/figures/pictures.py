@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.figures.films import Window, sheet
 from bench.figures.panels import Array, Look, lines
 from bench.figures.svg import styled
 
@@ -158,10 +159,8 @@ def _arrows(field: Field) -> Array:
 def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look: Mapping[str, Look]) -> Figure:
     """Samples in the plane: one row a rule, costs [K] and points [K, N, 2] from start to end over the modes [M, 2]."""
     columns = max(len(cost) for cost, _ in frames.values())
-    reference = modes if modes is not None else np.concatenate([points[-1] for _, points in frames.values()])
-    reference = reference[np.isfinite(reference).all(axis=1)] if np.isfinite(reference).any() else np.zeros((1, 2))
-    middle = (reference.min(axis=0) + reference.max(axis=0)) / 2
-    side = 0.68 * float(np.ptp(reference, axis=0).max()) or 1.0
+    window = Window.of(frames, modes)
+    middle, side = window
     figure = Figure(figsize=(1.5 * columns + 0.5, 1.62 * len(frames)))
     grid = figure.subplots(len(frames), columns, sharex=True, sharey=True, squeeze=False)
     for row, (rule, (cost, points)) in zip(grid, frames.items(), strict=True):
@@ -170,7 +169,7 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
                 axes.plot(*modes.T, ls="", marker="o", ms=7, mfc="none", mec="#8a8a85", mew=0.7)
             seen = cloud[np.isfinite(cloud).all(axis=1)]
             axes.scatter(*seen.T, s=2.6, lw=0, color=look[rule].colour, rasterized=True)
-            outside = 1 - float((np.abs(cloud - middle) <= side).all(axis=1).mean())
+            outside = window.outside(cloud)
             words = f"cost {at:g}" + (f", {outside:.0%} outside" if outside >= 0.005 else "")
             axes.set_title(words, fontsize="x-small", pad=2)
             axes.set(xlim=middle[0] + [-side, side], ylim=middle[1] + [-side, side], aspect="equal")
@@ -208,16 +207,6 @@ def images(real: Array | None, found: Mapping[str, tuple[Array, Array]]) -> Figu
 
 
 def _show(axes: Axes, pictures: Array) -> None:
-    sheet = _sheet(pictures)
-    axes.imshow((sheet + 1) / 2 if sheet.ndim == 3 else -sheet, cmap="gray", vmin=-1, vmax=1, interpolation="none")
-
-
-def _sheet(pictures: Array) -> Array:
-    """Images [N, height, width, ...] side by side with a light line between: [ACROSS * (height + 1) - 1, ...]."""
-    _, height, width, *planes = pictures.shape
-    line = 0.8 if planes else -0.8
-    sheet = np.full((ACROSS * (height + 1) - 1, ACROSS * (width + 1) - 1, *planes), line)
-    for k, picture in enumerate(np.nan_to_num(pictures[: ACROSS * ACROSS]).clip(-1, 1)):
-        top, left = k // ACROSS * (height + 1), k % ACROSS * (width + 1)
-        sheet[top : top + height, left : left + width] = picture
-    return sheet
+    light = 0.8 if pictures.ndim == 4 else -0.8
+    page = sheet(pictures, ACROSS, line=light, margin=0)
+    axes.imshow((page + 1) / 2 if page.ndim == 3 else -page, cmap="gray", vmin=-1, vmax=1, interpolation="none")

@@ -11,11 +11,11 @@ from bench.figures import targets as figures
 from bench.figures.panels import Look
 from bench.registry import get_metric
 from bench.sections.scene import Drawing
+from bench.sections.scores import RESAMPLES
 from bench.statistics import Band, performance_profile_band
 from bench.table import games_of
 from bench.targets import SHARES, Reached, reached
 
-RESAMPLES = 2000
 STEPS = 201  # places of the profile
 
 

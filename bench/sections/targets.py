@@ -10,10 +10,9 @@ from bench.figures import scores, targets
 from bench.figures.panels import COST, Axis, Range
 from bench.figures.scores import Scores
 from bench.sections.scene import Drawing, Scene
+from bench.sections.scores import RESAMPLES
 from bench.statistics import Band, bootstrap_rules, median, performance_profile_band
 from bench.targets import NEARLY, SHARES, Reached, reached
-
-RESAMPLES = 2000
 
 
 def exhibits(scene: Scene) -> Iterator[Drawing]:
