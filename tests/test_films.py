@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -195,3 +196,20 @@ def test_every_frame_has_one_size_and_all_that_failed_are_in_it(names: list[str]
     assert list(motion.Paths(nowhere, costs, looks(names), notes, None, None).frames())
     dark = dict.fromkeys(names, (np.arange(2.0), np.full((2, 36, 4, 4), np.nan)))
     assert len(list(motion.Sheets(dark, looks(names), notes).frames())) == 2
+
+
+def test_labels_of_a_spectrum_do_not_overlap() -> None:
+    names = [f"r{i}" for i in range(8)]
+    sizes = np.geomspace(1e-2, 1e2, 30)
+    wide = np.concatenate([sizes, -sizes[:25], 1j * sizes[:25]])
+    figure = spectra.spectra(dict.fromkeys(names, wide), wide[:3], looks(names), {})
+    figure.draw_without_rendering()
+    labelled = 0
+    for axes in figure.axes:
+        boxes = [
+            label.get_window_extent() for label in axes.get_xticklabels() if label.get_visible() and label.get_text()
+        ]
+        boxes.sort(key=lambda box: box.x0)
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+        labelled += len(boxes) >= 3
+    assert labelled

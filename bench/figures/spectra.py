@@ -19,6 +19,7 @@ from bench.figures.svg import styled
 
 REPELS = "#d5513518"
 START = "#77776f"
+TICKS = 4  # powers of ten that have room on an axis
 LINEAR = 0.15  # of the typical size of what is drawn: within it an axis is linear, beyond it logarithmic
 WIDE = 30  # times the linear part, beyond which axes turn logarithmic at all
 
@@ -68,8 +69,19 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Array, size: float) -> 
     if largest > WIDE * LINEAR * typical * 2:
         near = 10 ** np.floor(np.log10(LINEAR * typical))
         getattr(axes, f"set_{which}scale")("symlog", linthresh=near, linscale=0.6)
-        getattr(axes, f"set_{which}lim")(min(1.8 * low, -2 * near), max(1.8 * high, 2 * near))
+        limits = min(1.8 * low, -2 * near), max(1.8 * high, 2 * near)
+        getattr(axes, f"set_{which}lim")(*limits)
+        getattr(axes, f"set_{which}ticks")(_decades(near, *limits))
         return
     margin = 0.12 * (high - low) or 0.4 * size or 1.0
     getattr(axes, f"set_{which}lim")(min(low - margin, -margin), max(high + margin, margin))
     axes.locator_params(axis=which, nbins=5)
+
+
+def _decades(near: float, low: float, high: float) -> list[float]:
+    """The origin, and as many powers of ten as have room, the largest first; ``near`` stands too close to it."""
+    outward = [10.0**power for power in range(round(np.log10(near)) + 1, int(np.floor(np.log10(max(-low, high)))) + 1)]
+    both = [[size for size in outward if size <= end] for end in (-low, high)]
+    stride = -(-sum(map(len, both)) // TICKS)
+    below, above = (side[::-1][::stride] for side in both)
+    return [*(-size for size in below), 0.0, *above[::-1]]
