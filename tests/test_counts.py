@@ -15,8 +15,6 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import counts
 from stack import Stack
 
-from bench.registry import games, rules
-
 KNOWN = counts.committed()
 REMEDY = "if that is meant: python tests/benchmarks/counts.py --write"
 
@@ -35,14 +33,12 @@ def _one_thread() -> Any:
 
 @same_torch
 def test_every_rule_takes_what_it_took() -> None:
-    found = {name: counts.of_rule(name) for name in rules.names()}
-    assert not counts.differences(found, KNOWN["rules"]), REMEDY
+    assert not counts.differences(counts.every_rule(), KNOWN["rules"]), REMEDY
 
 
 @same_torch
 def test_every_game_takes_what_it_took() -> None:
-    found = {name: counts.of_game(name) for name in games.names()}
-    assert not counts.differences(found, KNOWN["games"]), REMEDY
+    assert not counts.differences(counts.every_game(), KNOWN["games"]), REMEDY
 
 
 class Planted:

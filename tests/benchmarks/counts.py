@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.imagesets import SETS
+from bench.plugins import Registry, origin
 from bench.registry import games, get_game, rules
 
 FILE = Path(__file__).with_name("counts.json")
@@ -81,11 +82,17 @@ def made_up(name: str, *_: Any) -> tuple[Tensor, Tensor]:
     return torch.zeros((64, *shape), dtype=torch.uint8), torch.arange(64) % 10
 
 
-def all_counted() -> dict[str, dict[str, Counts]]:
-    return {
-        "rules": {name: of_rule(name) for name in rules.names()},
-        "games": {name: of_game(name) for name in games.names()},
-    }
+def every_rule() -> dict[str, Counts]:
+    return {name: of_rule(name) for name in shipped(rules)}
+
+
+def every_game() -> dict[str, Counts]:
+    return {name: of_game(name) for name in shipped(games)}
+
+
+def shipped(registry: Registry[Any]) -> list[str]:
+    """The names that are this package's own: a test or a plug-in may have registered others in the same process."""
+    return [name for name in registry.names() if origin(registry[name]) == "here"]
 
 
 def committed() -> dict[str, Any]:
@@ -115,7 +122,7 @@ def differences(found: dict[str, Counts], known: dict[str, Counts]) -> list[str]
 
 def main(arguments: list[str]) -> int:
     torch.set_num_threads(1)
-    found = all_counted()
+    found = {"rules": every_rule(), "games": every_game()}
     if arguments == ["--write"]:
         what = {"torch": version(), "steps": STEPS, "replicas": REPLICAS} | found
         FILE.write_text(json.dumps(what, indent=1) + "\n")
