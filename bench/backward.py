@@ -84,7 +84,7 @@ def piecewise_linear(network: MLP) -> bool:
 
 def forward(network: MLP, parameters: Tensor, h: Tensor) -> Trace:
     """Parameters [R, size], h [R, features, batch]."""
-    parts = torch.split(parameters, network.layout, dim=1)[::2]
+    parts = aten.split_with_sizes(parameters, network.layout, 1)[::2]
     weights, seen, last = [], [], len(network.shapes) - 1
     for i, (fan_in, fan_out) in enumerate(network.shapes):
         weights.append(parts[2 * i].view(-1, fan_out, fan_in))

@@ -154,6 +154,7 @@ class _Training:
         self.alive = torch.ones(len(seeds), dtype=torch.bool, device=chunk.device)
         self.ended = torch.full((len(seeds),), float("nan"), dtype=torch.float64)
         self.solution = self.game.solution().to(self.w) if isinstance(self.game, Solvable) else None
+        self.project = self.game.project if isinstance(self.game, Constrained) else None
         self.seconds = 0.0
         self.evaluated: list[tuple[float, float, dict[int, int], dict[str, Tensor]]] = []
         self.distances: list[Tensor] = []
@@ -196,15 +197,15 @@ class _Training:
             self.due = start + BEAT
         self.before = self.w
         w, self.s = self.rule.step(self.F, self.w, self.s)
-        if isinstance(self.game, Constrained):
-            w = self.game.project(w)
+        if self.project is not None:
+            w = self.project(w)
         self.F.new_batch()
         within = self._within(w)
-        lost = self.alive & ~within
-        if lost.any():
-            self.ended[self.at[lost.cpu()]] = self.F.cost
+        if not (within.all() and self.alive.all()):
+            self.ended[self.at[(self.alive & ~within).cpu()]] = self.F.cost
             self.alive = self.alive & within
-        self.w = w if bool(self.alive.all()) else torch.where(self.alive.unsqueeze(1), w, self.w)
+            w = torch.where(self.alive.unsqueeze(1), w, self.w)
+        self.w = w
         self.seconds += (perf_counter() - start) / len(self.rows)
 
     def _within(self, w: Tensor) -> Tensor:

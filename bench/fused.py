@@ -26,12 +26,13 @@ def adam_pass(
     if g.is_cuda or g.shape[1] % GRAIN or wide or g.dtype not in (torch.float32, torch.float64):
         return None
     columns = [value.flatten().tolist() if isinstance(value, Tensor) else [value] * len(g) for value in given]
-    d, m, v, start = torch.zeros_like(g), m.clone(), v.clone(), 0
+    d, g, m, v, start = torch.zeros_like(g), g.contiguous(), m.clone(), v.clone(), 0
     for (b1, b2, e), run in groupby(zip(*columns, strict=True)):
         rows = slice(start, start := start + len(list(run)))
+        own, into, first, second = ([part if rows == slice(0, len(g)) else part[rows]] for part in (g, d, m, v))
         # lr = -1 on a parameter of 0 leaves d itself.
         torch._fused_adam_(
-            [d[rows]], [g[rows].contiguous()], [m[rows]], [v[rows]], [], [t[0, 0].float()],
+            into, own, first, second, [], [t[0, 0].float()],
             lr=-1.0, beta1=b1, beta2=b2, weight_decay=0.0, eps=e, amsgrad=False, maximize=False,
         )  # fmt: skip
     return d, m, v

@@ -171,14 +171,15 @@ class GAN(Game):
             blocks = gradient(made, made.backward(along * (gain / self.batch_size)))
         if player == GENERATOR:
             return torch.cat([*blocks, torch.zeros_like(players[DISCRIMINATOR])], 1)
-        own = torch.cat(weighed(judged, found, torch.cat(by_logits, 2) / self.batch_size), 1)
+        own = weighed(judged, found, torch.cat(by_logits, 2) / self.batch_size)
         regulariser, gamma = self._regulariser
         if regulariser is not None:
             fake = halves[-1][:, : made.out.shape[1]]
             at = self._told(regulariser.points(batch["real"], fake, batch.get("mix", fake)), batch)
             slopes = forward(discriminator, players[DISCRIMINATOR], at)
-            own += gamma / self.batch_size * slope_gradient(slopes, regulariser.by_slope, fake.shape[1])
-        return torch.cat([*blocks, own], 1)
+            penalty = gamma / self.batch_size * slope_gradient(slopes, regulariser.by_slope, fake.shape[1])
+            own = [torch.cat(own, 1) + penalty]
+        return torch.cat([*blocks, *own], 1)
 
     def _told(self, samples: Tensor, batch: Batch) -> Tensor:
         """Points, or latents, with their classes beside them: [R, features, batch]."""

@@ -45,6 +45,7 @@ class Oracle:
         self.draws = 0
         self._batch: Batch | None = None
         self._drawn = False
+        self._field = game.field if isinstance(game, Explicit) else None
 
     @property
     def cost(self) -> float:
@@ -74,9 +75,9 @@ class Oracle:
 
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
         """F(w): [R, n] -> [R, n]; with ``player``, that player's block and zeros elsewhere."""
-        if isinstance(self.game, Explicit):
+        if self._field is not None:
             with torch.no_grad():
-                field = self.game.field(w, self.batch(w), player)
+                field = self._field(w, self.batch(w), player)
             if field is not None:
                 self.gradients += 1 if player is None else 1 / len(self.blocks)
                 return field

@@ -44,7 +44,7 @@ def _rows(
     padded = -(-count // GRAIN) * GRAIN
     stacked, place = _drawn(tuple(seeds.tolist()), stream, draw // block, (block, padded), law, dtype)
     own = stacked[draw % block].index_select(0, place)  # a copy: what is drawn stays as it was
-    return own[:, :count].reshape(len(place), *shape)
+    return (own if count == padded else own[:, :count]).view(len(place), *shape)
 
 
 def normal(
