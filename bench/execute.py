@@ -35,7 +35,8 @@ from bench.stability import PATH, path_angle
 
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
-FRAMES = 25  # sample pictures a replica: enough for a film
+FRAMES = 25  # sample pictures a training: enough for a film
+FILM = 2**17  # bytes that they may take together: images are many numbers
 POINTS = 600  # points of a trajectory in the plane
 DRAWN = 3  # replicas whose trajectory is kept
 PULSES = 50  # reports of progress a chunk
@@ -129,6 +130,14 @@ def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:
     return torch.cat(
         [torch.full((size,), part, dtype=game.dtype) for part, size in zip(parts, game.sizes, strict=True)]
     )
+
+
+def _thinned(film: list[tuple[float, Tensor]]) -> list[tuple[float, Tensor]]:
+    """Pictures evenly through a training, the first and the last among them, that take FILM bytes at most."""
+    most = max(2, FILM // film[0][1].nbytes) if film else 0
+    if len(film) <= most:
+        return film
+    return [film[round(place)] for place in np.linspace(0, len(film) - 1, most)]
 
 
 class _Training:
@@ -335,7 +344,7 @@ class _Training:
 
     def _tensors(self) -> dict[str, Tensor]:
         found = {}
-        for name, series in (("path", self.path), ("samples", self.pictures)):
+        for name, series in (("path", self.path), ("samples", _thinned(self.pictures))):
             if series:
                 found[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
                 found[name] = torch.stack([value for _, value in series])
