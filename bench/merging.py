@@ -72,7 +72,7 @@ def _check_conflicts(runs: Sequence[Run], owners: dict[str, Run]) -> None:
     """A replica is trained once: the same rule, game, phase, trial and seed must not come from two chunks."""
     seen: dict[tuple[Any, ...], str] = {}
     for name, owner in owners.items():
-        stub = json.loads((owner.folder.records_path / f"{name}.json").read_text("utf-8"))["chunk"]
+        stub = json.loads(owner.folder.content(f"{name}.json"))["chunk"]
         for row in stub["rows"]:
             key = (stub["optimizer"], stub["label"], stub["phase"], row["trial"], row["seed"])
             if key in seen and owners[seen[key]] is not owner:
@@ -143,7 +143,7 @@ def _copy(name: str, owner: Run, out: Path) -> None:
     """A chunk's files, the one that says it is there last; its traceback, if it failed."""
     for suffix in (*SUFFIXES, "json"):
         file = f"{name}.{suffix}"
-        write_file(out / "records" / file, (owner.folder.records_path / file).read_bytes())
+        write_file(out / "records" / file, owner.folder.content(file))
     with suppress(FileNotFoundError):
         traceback = (owner.path / "errors" / f"{name}.txt").read_bytes()
         (out / "errors").mkdir(exist_ok=True)

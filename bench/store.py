@@ -5,6 +5,7 @@
     records/<chunk>.parquet    long records of a chunk
     records/<chunk>.safetensors  what there is to look at: trajectories, samples
     records/<chunk>.json       the chunk, with the SHA-256 of both, written last: a chunk without it does not exist
+    records.zip                all that stood in records/ when the run was packed; what stands there is read first
 
 Every file is written beside its place, flushed to disk and moved there, and the move is flushed too: a crash leaves the
 old file or the new one, and what is once saved outlives a loss of power. The manifest and the plan hold their own hash.
@@ -33,6 +34,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from bench.archive import Archive, archived
 from bench.execute import Result
 from bench.places import read_plain, settle, sweep
 from bench.plan import Chunk, chunk_id
@@ -112,6 +114,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records_path = path / "records"
+        self._archive = Archive(path / "records.zip")
         self._lock: filelock.FileLock | None = None
         self._planned: list[str] | None = None
         self._next_plan = 0.0
@@ -243,13 +246,42 @@ class Folder:
         stub = {"schema": SCHEMA, "chunk": asdict(chunk), "sha256": hashes}
         write_file(self.records_path / f"{chunk.id}.json", json.dumps(stub).encode())
 
+    def content(self, file: str) -> bytes:
+        """What a file of the records holds; OSError where it is not there."""
+        try:
+            return read_plain(self.records_path / file)
+        except FileNotFoundError:
+            if file in self._archive:
+                return self._archive[file]
+            raise
+
+    def pack(self) -> Path:
+        """Put the records that are whole into ``records.zip``, for keeping; raises as `open` does.
+
+        What failed stays where it is, to be tried again. The files go once the archive stands.
+        """
+        self.open(self.manifest())
+        try:
+            failed = {path.stem for path in (self.path / "errors").glob("*.txt")}
+            names = [name for name in self.names() if name not in failed and self.whole(name)]
+            files = {file: self.content(file) for name in names for file in _files(name)}
+            path = self._archive.path
+            write_file(path, archived(files))
+            self._archive = Archive(path)
+            for file in files:
+                (self.records_path / file).unlink(missing_ok=True)
+            settle(self.records_path)
+            return path
+        finally:
+            self.close()
+
     def _read(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]] | None:
         """A chunk and its files, or None where one is missing or damaged: the chunk is then done again."""
         try:
-            stub = json.loads(read_plain(self.records_path / f"{name}.json").decode())
+            stub = json.loads(self.content(f"{name}.json").decode())
             if not 0 < stub["schema"] <= SCHEMA or chunk_id(stub["chunk"]) != name or not vet_chunk(stub["chunk"]):
                 return None
-            files = {suffix: read_plain(self.records_path / f"{name}.{suffix}") for suffix in SUFFIXES}
+            files = {suffix: self.content(f"{name}.{suffix}") for suffix in SUFFIXES}
             whole = all(hashlib.sha256(files[suffix]).hexdigest() == stub["sha256"][suffix] for suffix in SUFFIXES)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
@@ -285,7 +317,9 @@ class Folder:
 
     def names(self) -> list[str]:
         """The run's chunks that are here, in a stable order."""
-        here = {path.stem for path in self.records_path.glob("*.json") if NAME.fullmatch(path.stem)}
+        files = [*(path.name for path in self.records_path.glob("*.json")), *self._archive]
+        here = {stem for stem, dot, suffix in (file.partition(".") for file in files) if suffix == "json"}
+        here = {stem for stem in here if NAME.fullmatch(stem)}
         path = self.path / "plan.json"
         try:
             planned = json.loads(read_plain(path).decode())
@@ -301,7 +335,7 @@ class Folder:
 
     def digest(self) -> str:
         """A hash of the run's records, by the hashes that stand beside them."""
-        stubs = (read_plain(self.records_path / f"{name}.json") for name in self.names())
+        stubs = (self.content(f"{name}.json") for name in self.names())
         return hashlib.sha256(b"".join(stubs)).hexdigest()
 
     def records(self, damaged: list[str] | None = None) -> pd.DataFrame:
@@ -354,6 +388,11 @@ class Folder:
                 raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {wrong}")
             if tensors:
                 yield found[0], tensors
+
+
+def _files(name: str) -> list[str]:
+    """Of a chunk; the one that says that it is there is the last."""
+    return [f"{name}.{suffix}" for suffix in (*SUFFIXES, "json")]
 
 
 def _short(value: object, most: int = 60) -> str:

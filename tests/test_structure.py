@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"collapse", "spelling"},
     {"contracts", "imagesets", "extras", "places", "plugins"},
+    {"archive"},
     {"data", "randomness", "elementwise", "krylov", "life", "losses", "regularisers"},
     {"distances", "stability", "statistics"},
     {"fetch", "foreign", "fused", "layers", "features", "inception", "oracle", "spectrum"},

@@ -69,3 +69,10 @@ def merge(
         say(f"note: mixed machines: {difference}")
     answer(str(merged.path))
     return DONE
+
+
+@app.command()
+def pack(run: RunFolder) -> int:
+    """Put a run's records into one file, for keeping or publishing; every command reads it as before. Prints it."""
+    answer(str(run_at(run).folder.pack()))
+    return DONE

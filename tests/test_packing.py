@@ -1,0 +1,111 @@
+"""A packed run is the run that it was: read, continued, merged and damaged like one of loose files."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+import bench
+from bench.archive import Archive, archived
+from bench.runner import Run, run
+from bench.spec import Study
+from bench.table import table
+
+STUDY = {"optimizers": ["sgd", "extragrad"], "games": ["bilinear"], "seeds": [0, 1, 2], "trials": 8, "budget": 40}
+
+
+@pytest.fixture(scope="module")
+def loose(tmp_path_factory):
+    return bench.run(Study(**STUDY), out=tmp_path_factory.mktemp("packing") / "run").path
+
+
+@pytest.fixture
+def packed(loose, tmp_path):
+    """A copy of the run, packed."""
+    there = shutil.copytree(loose, tmp_path / "packed")
+    Run(there).folder.pack()
+    return there
+
+
+def measured(made):
+    """All but the time that it took."""
+    return made.records.drop(columns="seconds")
+
+
+def test_a_packed_run_has_the_records_tensors_and_table_of_the_loose_one(loose, packed):
+    assert not any((packed / "records").iterdir())
+    one, other = Run(loose), Run(packed)
+    assert one.records.equals(other.records)
+    assert table(one.records, one.study).equals(table(other.records, other.study))
+    assert one.folder.digest() == other.folder.digest()
+    names = [[chunk["rule"] for chunk, _ in made.folder.tensors()] for made in (one, other)]
+    assert names[0]
+    assert names[0] == names[1]
+
+
+def test_the_archive_is_the_same_wherever_it_is_made(loose, packed, tmp_path):
+    again = shutil.copytree(loose, tmp_path / "again")
+    for file in sorted((again / "records").iterdir(), reverse=True):
+        file.touch()
+    Run(again).folder.pack()
+    assert (again / "records.zip").read_bytes() == (packed / "records.zip").read_bytes()
+
+
+def test_a_packed_run_goes_on_and_may_be_packed_again(loose, packed, tmp_path):
+    more = Study(**STUDY | {"trials": 16})
+    went_on, whole = run(more, out=packed), run(more, out=tmp_path / "whole")
+    assert measured(went_on).equals(measured(whole))
+    trained = {file.name for file in (packed / "records").iterdir()}
+    assert trained
+    assert not trained & set(Archive(packed / "records.zip")), "what was packed was trained again"
+    went_on.folder.pack()
+    assert measured(Run(packed)).equals(measured(whole))
+
+
+def test_what_failed_is_left_to_be_tried_again(loose, tmp_path):
+    there = shutil.copytree(loose, tmp_path / "there")
+    name = Run(there).folder.names()[0]
+    (there / "errors").mkdir()
+    (there / "errors" / f"{name}.txt").write_text("Error: no reason")
+    Run(there).folder.pack()
+    assert sorted(file.stem for file in (there / "records").iterdir()) == [name] * 3
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.6, 0.999])
+def test_damage_is_noticed_and_done_again(loose, packed, place):
+    archive = packed / "records.zip"
+    content = bytearray(archive.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    archive.write_bytes(content)
+    assert measured(run(Study(**STUDY), out=packed)).equals(measured(Run(loose)))
+
+
+def test_a_packed_run_merges_with_a_loose_one(loose, packed, call, tmp_path):
+    other = run(Study(**STUDY | {"optimizers": ["optimistic"]}), out=tmp_path / "other")
+    code, _, _ = call("merge", packed, other.path, "--out", tmp_path / "both")
+    assert code == 0
+    assert set(Run(tmp_path / "both").records["optimizer"]) == {"sgd", "extragrad", "optimistic"}
+
+
+def test_by_command(loose, call, tmp_path):
+    there = shutil.copytree(loose, tmp_path / "there")
+    assert call("pack", there)[:2] == (0, f"{there / 'records.zip'}\n")
+    assert call("table", there) == call("table", loose)
+    code, _, said = call("pack", tmp_path / "nowhere")
+    assert code == 2
+    assert "is no run's folder" in said
+
+
+def test_an_archive_that_claims_too_much_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "a.zip").write_bytes(archived({"one": b"x" * 100, "two": b"y"}))
+    monkeypatch.setattr("bench.archive.LARGEST", 10)
+    archive = Archive(tmp_path / "a.zip")
+    assert archive["two"] == b"y"
+    assert archive.get("one") is None
+
+
+def test_what_is_no_archive_holds_nothing(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"PK not at all")
+    (tmp_path / "link.zip").symlink_to(tmp_path / "a.zip")
+    assert [len(Archive(tmp_path / name)) for name in ("a.zip", "link.zip", "none.zip")] == [0, 0, 0]
