@@ -11,6 +11,7 @@ from bench.statistics.arrays import Array, Band, Interval, Statistic
 from bench.statistics.averages import interquartile_mean, median, optimality_gap
 from bench.statistics.bootstrap import bootstrap_rules, stratified_bootstrap
 from bench.statistics.curves import area_under_curve, best_last_gap, cost_to_target, oscillation
+from bench.statistics.factors import Shares, factor_shares
 from bench.statistics.pairs import cliffs_delta, holm, paired_test, permutation_test, probability_of_improvement
 from bench.statistics.ranks import Friedman, critical_difference, friedman_nemenyi
 from bench.statistics.shares import performance_profile, performance_profile_band, survival, wilson
@@ -27,6 +28,7 @@ __all__ = [
     "Band",
     "Friedman",
     "Interval",
+    "Shares",
     "Statistic",
     "area_under_curve",
     "best_last_gap",
@@ -37,6 +39,7 @@ __all__ = [
     "critical_difference",
     "expected_best",
     "expected_best_curve",
+    "factor_shares",
     "friedman_nemenyi",
     "good_band",
     "good_band_interval",
