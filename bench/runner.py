@@ -264,6 +264,8 @@ class _Coordinator:
             self.status.skipped += sum(chunk.cost for chunk in chunks) - sum(chunk.cost for chunk in missing)
             if missing:
                 self.queue += [(index, chunk) for chunk in missing]
+                # A game at a time, so that what is there early can be compared; the rules of a game side by side.
+                self.queue.sort(key=lambda planned: planned[0] // len(self.study.optimizers))
                 return
             chunks = self._next(index)
 

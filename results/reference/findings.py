@@ -1,0 +1,291 @@
+"""What the reference study finds, in tables with intervals.
+
+    python results/reference/findings.py [RUN] > results/reference/findings.md
+
+RUN is the study's folder, ``results/reference`` where none is given; games that are not finished there are left out.
+Scores are final values of each game's own metric on the report seeds, turned so that lower is better; a failed replica
+is infinitely bad. Shares in percent are probabilities of improvement (Agarwal et al. 2021, arXiv:2108.13264).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata, spearmanr
+
+from bench.contracts import Generative
+from bench.registry import get_game, get_metric
+from bench.runner import Run
+from bench.sensitivity import tuning
+from bench.statistics import Interval, bootstrap_rules, factor_shares, interquartile_mean, probability_of_improvement
+from bench.table import scores, table
+
+SCHEMES = ("sgd", "alternating", "extragrad", "optimistic")
+DIRECTIONS = ("plain", "momentum", "rmsprop", "adam")
+RESAMPLES = 2000
+
+Array = np.ndarray
+Lines = Iterator[str]
+
+
+def combined(scheme: str, direction: str) -> str:
+    """The spelling of a scheme with a direction."""
+    return scheme if direction == "plain" else f"{scheme}[direction={direction}]"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run's final scores and what is asked of them."""
+
+    run: Run
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        return self.run.records
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        return table(self.records, self.run.study)
+
+    @cached_property
+    def tuning(self) -> pd.DataFrame:
+        return tuning(self.records, self.run.study)
+
+    @cached_property
+    def scores(self) -> dict[str, pd.DataFrame]:
+        """game -> final scores [rules, seeds], lower is better; games that are not whole are left out."""
+        found, size = {}, (len(self.run.study["optimizers"]), len(self.run.study["seeds"]))
+        for game in self.run.study["games"]:
+            metric = get_metric(get_game(game).score)
+            wide = metric.sign * scores(self.records[self.records["game"] == game], metric)
+            if wide.shape == size and not wide.isna().any(axis=None):
+                found[game] = wide.loc[self.run.study["optimizers"]]
+        return found
+
+    @property
+    def rules(self) -> list[str]:
+        return list(self.run.study["optimizers"])
+
+    @property
+    def gans(self) -> list[str]:
+        """Games in which something is generated from latents by a network."""
+        return [game for game in self.scores if isinstance(get_game(game), Generative)]
+
+    @property
+    def kinds(self) -> tuple[list[str], list[str]]:
+        """Games that are solved in closed form, and GANs."""
+        return [game for game in self.scores if game not in self.gans], self.gans
+
+    def better(self, a: str, b: str, games: Sequence[str]) -> Interval:
+        """How often a training by rule a ends better than one by b, mean over games."""
+        sides = [np.stack([self.scores[game].loc[rule].to_numpy(float) for game in games]) for rule in (a, b)]
+        return probability_of_improvement(*sides, resamples=RESAMPLES)
+
+    def share(self, a: str, b: str, games: Sequence[str]) -> str:
+        """`better` as it is printed; "-" where no such game is finished."""
+        return percent(self.better(a, b, games)) if games else "-"
+
+    def mean(self, rule: str, game: str) -> Interval:
+        """The interquartile mean of its final scores."""
+        band = bootstrap_rules(self.scores[game].loc[[rule]].to_numpy(float))
+        return Interval(*(float(part[0]) for part in band))
+
+
+def percent(found: Interval) -> str:
+    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+
+
+def number(found: Interval) -> str:
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Lines:
+    """A Markdown table."""
+    for row in (head, ["---"] * len(head), *rows):
+        yield f"| {' | '.join(row)} |"
+
+
+# --- the questions ---------------------------------------------------------------------------------------------------
+
+
+def pays(study: Measured) -> Lines:
+    """Does extragradient pay for its second gradient at equal cost?"""
+    yield "Extragradient takes half as many steps as its rivals here. How often it ends better than each, with the same"
+    yield "direction:"
+    yield ""
+    rows = []
+    for direction in DIRECTIONS:
+        own = combined("extragrad", direction)
+        for rival in ("sgd", "alternating", "optimistic"):
+            other = combined(rival, direction)
+            rows.append([direction, rival, *(study.share(own, other, games) for games in study.kinds)])
+    yield from grid(["direction", "against", "closed-form games", "GANs"], rows)
+
+
+def factors(study: Measured) -> Lines:
+    """How much of the gain is the scheme and how much the direction?"""
+    yield "Share of the variance of ranks of all trainings of the 16 combinations on a game (omega squared); the rest"
+    yield "is chance, that is starts and minibatches:"
+    yield ""
+    rows = []
+    parts = [(game, [game]) for game in study.scores]
+    parts += [*zip(("closed-form games", "GANs"), study.kinds, strict=True), ("all", list(study.scores))]
+    for name, games in parts:
+        if not games:
+            continue
+        x = [[[study.scores[game].loc[combined(s, d)] for d in DIRECTIONS] for s in SCHEMES] for game in games]
+        rows.append([name, *map(percent, factor_shares(np.array(x, float), RESAMPLES))])
+    yield from grid(["game", "scheme", "direction", "the two together"], rows)
+
+
+def second_knob(study: Measured) -> Lines:
+    """Is TTUR worth its second knob at equal trials?"""
+    yield "TTUR tunes two step sizes with as many trials as Adam tunes one. How often it ends better than Adam:"
+    yield ""
+    rivals = ["sgd[direction=adam]", "alternating[direction=adam]"]
+    parts = [*((game, [game]) for game in study.scores), ("mean of the GANs", study.gans)]
+    rows = [[name, *(study.share("ttur", rival, games) for rival in rivals)] for name, games in parts]
+    yield from grid(["game", "than simultaneous Adam", "than alternating Adam"], rows)
+
+
+def robust(study: Measured) -> Lines:
+    """Which rules are robust to their step size?"""
+    yield "Width of the good band in decades: step sizes whose score is near the best of the rule on the game."
+    yield ""
+    wide = study.tuning.pivot(index="optimizer", columns="game", values="good_band").reindex(study.rules)
+    wide = wide[[game for game in study.scores if game in wide]]
+    order = wide.mean(axis=1).sort_values(ascending=False, kind="stable").index
+    rows = [[f"`{rule}`", *(_band(value) for value in wide.loc[rule])] for rule in order]
+    yield from grid(["rule", *wide.columns], rows)
+
+
+def _band(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f}"
+
+
+def predicts(study: Measured) -> Lines:
+    """Do rankings on closed-form games predict rankings on images?"""
+    yield "Spearman's correlation of the order of all rules on two games, over seeds drawn anew:"
+    yield ""
+    games = list(study.scores)
+    rows = []
+    for game in games:
+        row = [number(_correlation(study, game, other)) if other != game else "1" for other in games]
+        rows.append([game, *row])
+    yield from grid(["", *games], rows)
+
+
+def _correlation(study: Measured, one: str, other: str) -> Interval:
+    rng = np.random.default_rng(0)
+    sides = [study.scores[game].to_numpy(float) for game in (one, other)]
+    seeds = sides[0].shape[1]
+    drawn = [
+        _spearman(*(interquartile_mean(side[:, rng.integers(seeds, size=seeds)]) for side in sides))
+        for _ in range(RESAMPLES // 4)
+    ]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(_spearman(*map(interquartile_mean, sides)), float(low), float(high))
+
+
+def _spearman(a: Array, b: Array) -> float:
+    ranks = [rankdata(side) for side in (a, b)]
+    return float(spearmanr(*ranks).statistic) if all(np.ptp(side) for side in ranks) else 0.0
+
+
+def fails(study: Measured) -> Lines:
+    """What diverges, what collapses?"""
+    yield "Report seeds that diverged (of 10), tuned as they are; in brackets those that came through and collapsed:"
+    yield ""
+    wide = {(row["optimizer"], row["game"]): row for row in study.table.to_dict("records")}
+    games = list(study.scores)
+    rows = []
+    for rule in study.rules:
+        cells = []
+        for game in games:
+            row = wide[rule, game]
+            fallen = "" if pd.isna(row["collapsed"]) or not row["collapsed"] else f" ({int(row['collapsed'])})"
+            cells.append(f"{int(row['diverged'])}{fallen}" if row["diverged"] or fallen else "")
+        if any(cells):
+            rows.append([f"`{rule}`", *cells])
+    yield from grid(["rule", *games], rows)
+
+
+def averages(study: Measured) -> Lines:
+    """What does averaging buy?"""
+    yield "How often what is averaged ends better than the same rule's last iterate:"
+    yield ""
+    pairs = {
+        "mean of all iterates, alternating descent": ("average", "alternating"),
+        "exponential mean, alternating Adam": ("ema[inner=alternating[direction=adam]]", "alternating[direction=adam]"),
+        "Lookahead, alternating Adam": ("la-gan", "alternating[direction=adam]"),
+    }
+    rows = [[name, *(study.share(*pair, [game]) for game in study.scores)] for name, pair in pairs.items()]
+    yield from grid(["", *study.scores], rows)
+
+
+def stands(study: Measured) -> Lines:
+    """Would other seeds have told the same?"""
+    yield "The order of all rules by the first half of the report seeds against that by the other half, which no"
+    yield "training of the first half met: Spearman's correlation, and the share of pairs of rules whose intervals over"
+    yield "all seeds do not overlap."
+    yield ""
+    rows = []
+    for game, wide in study.scores.items():
+        x = wide.to_numpy(float)
+        half = x.shape[1] // 2
+        agreement = _spearman(interquartile_mean(x[:, :half]), interquartile_mean(x[:, half:]))
+        band = bootstrap_rules(x, resamples=RESAMPLES)
+        apart = [band.high[i] < band.low[j] or band.high[j] < band.low[i] for i, j in combinations(range(len(x)), 2)]
+        said = "" if agreement >= 0.9 else "below 0.9: many rules cannot be told apart" if np.mean(apart) < 0.6 else "!"
+        rows.append([game, f"{agreement:.2f}", f"{100 * np.mean(apart):.0f} %", said])
+    yield from grid(["game", "correlation of halves", "pairs told apart", ""], rows)
+
+
+def winners(study: Measured) -> Lines:
+    """Which rules are best?"""
+    yield "The best five rules of each game by the interquartile mean of ten seeds, with its 95 % interval:"
+    yield ""
+    rows = []
+    for game, wide in study.scores.items():
+        metric = get_metric(get_game(game).score)
+        means = interquartile_mean(wide.to_numpy(float))
+        first = [wide.index[i] for i in np.argsort(means, kind="stable")[:5]]
+        cells = []
+        for rule in first:
+            found = study.mean(rule, game)
+            ends = sorted((metric.sign * found.low, metric.sign * found.high))
+            cells.append(f"`{rule}` {metric.sign * found.value:.3g} [{ends[0]:.3g}, {ends[1]:.3g}]")
+        rows.append([f"{game} ({metric.name})", *cells])
+    yield from grid(["game", *"12345"], rows)
+
+
+QUESTIONS: tuple[Callable[[Measured], Lines], ...] = (
+    winners, pays, factors, second_knob, robust, predicts, fails, averages, stands,
+)  # fmt: skip
+
+
+def measured(arguments: Sequence[str]) -> Measured:
+    """The run that a command names."""
+    return Measured(Run(Path(arguments[0]) if arguments else Path(__file__).parent))
+
+
+def main(arguments: Sequence[str]) -> None:
+    study = measured(arguments)
+    environment = study.run.manifest["environment"]
+    print("# Findings\n")
+    print(f"Made by `findings.py` from the records beside it: {len(study.rules)} rules on {', '.join(study.scores)};")
+    print(f"{environment['cores']} cores ({environment['processor']}), torch {environment['torch']}.")
+    for question in QUESTIONS:
+        print(f"\n## {question.__doc__}\n")
+        print("\n".join(question(study)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
