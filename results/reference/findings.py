@@ -159,8 +159,9 @@ def robust(study: Measured) -> Lines:
     """Which rules are robust to their step size?"""
     yield "Width of the good band in decades: step sizes whose score is near the best of the rule on the game."
     yield ""
-    wide = study.tuning.pivot(index="optimizer", columns="game", values="good_band").reindex(study.rules)
-    wide = wide[[game for game in study.scores if game in wide]]
+    wide = study.tuning.reindex(columns=["optimizer", "game", "good_band"])
+    wide = wide.pivot(index="optimizer", columns="game", values="good_band")
+    wide = wide.reindex(index=study.rules, columns=list(study.scores))
     order = wide.mean(axis=1).sort_values(ascending=False, kind="stable").index
     rows = [[f"`{rule}`", *(_band(value) for value in wide.loc[rule])] for rule in order]
     yield from grid(["rule", *wide.columns], rows)

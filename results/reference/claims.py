@@ -1,0 +1,221 @@
+"""What papers claim of their rules, and what the reference study finds: confirmed, not confirmed, not testable here.
+
+    python results/reference/claims.py [RUN] > results/reference/claims.md
+
+A claim is tested where the study has its rule and a game of its kind, by a criterion that was written down before
+results were looked at and is the same for all claims of a kind. Nothing was tuned for any claim.
+
+- *better*: the 95 % interval of the probability of improvement lies above one half, mean over the games named.
+- *converges*: no report seed fails, and the interval of the final score lies below a hundredth of that at the start.
+- *diverges*: the 95 % interval of the share of report seeds that diverge lies above one half (Wilson 1927).
+- *cycles*: no report seed fails, and the interval of the final score lies between a third and three times the start's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from findings import Measured, grid, measured, percent
+
+from bench.registry import get_game, get_metric
+from bench.statistics import wilson
+
+CONFIRMED, NOT = "confirmed", "not confirmed"
+UNTESTED = "not testable here"
+
+Found = tuple[str, str]
+"""Verdict and evidence."""
+Test = Callable[[Measured], Found]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed, by whom, and how it is tested."""
+
+    said: str
+    source: str
+    test: Test
+
+
+def better(a: str, b: str, *games: str) -> Test:
+    """By rule a than by rule b, on the games named or on all GANs."""
+
+    def test(study: Measured) -> Found:
+        found = study.better(a, b, games or study.gans)
+        said = f"better than `{b}` on {', '.join(games or study.gans)} in {percent(found)} of pairs"
+        return CONFIRMED if found.low > 0.5 else f"{NOT}, rather the reverse" if found.high < 0.5 else NOT, said
+
+    return _with(games, test)
+
+
+def converges(rule: str, game: str) -> Test:
+    def test(study: Measured) -> Found:
+        mean, start = study.mean(rule, game), _start(study, rule, game)
+        failed = int(np.isinf(study.scores[game].loc[rule]).sum())
+        said = f"from {start:.2g} to {mean.value:.2g} [{mean.low:.2g}, {mean.high:.2g}], {failed} seeds failed"
+        return CONFIRMED if not failed and mean.high < start / 100 else NOT, said
+
+    return _with((game,), test)
+
+
+def cycles(rule: str, game: str) -> Test:
+    def test(study: Measured) -> Found:
+        mean, start = study.mean(rule, game), _start(study, rule, game)
+        failed = int(np.isinf(study.scores[game].loc[rule]).sum())
+        said = f"from {start:.2g} to {mean.value:.2g} [{mean.low:.2g}, {mean.high:.2g}], {failed} seeds failed"
+        return CONFIRMED if not failed and start / 3 < mean.low and mean.high < 3 * start else NOT, said
+
+    return _with((game,), test)
+
+
+def diverges(rule: str, game: str) -> Test:
+    def test(study: Measured) -> Found:
+        row = study.table.set_index(["game", "optimizer"]).loc[(game, rule)]
+        share = wilson(int(row["diverged"]), int(row["n"]))
+        return CONFIRMED if share.low > 0.5 else NOT, f"{int(row['diverged'])} of {int(row['n'])} diverged"
+
+    return _with((game,), test)
+
+
+def untested(why: str) -> Test:
+    return lambda study: (UNTESTED, why)
+
+
+def _with(games: Sequence[str], test: Test) -> Test:
+    """The test, where the study has its games."""
+
+    def tested(study: Measured) -> Found:
+        there = set(games or study.gans)
+        return test(study) if there and there <= set(study.scores) else (UNTESTED, "not finished")
+
+    return tested
+
+
+def _start(study: Measured, rule: str, game: str) -> float:
+    """The mean score before the first step."""
+    own = study.records
+    metric = get_metric(get_game(game).score)
+    own = own[(own["game"] == game) & (own["optimizer"] == rule) & (own["phase"] == "report") & (own["cost"] == 0)]
+    return float(metric.sign * own[own["metric"] == metric.name]["value"].mean())
+
+
+ADAM, ALTERNATING_ADAM = "sgd[direction=adam]", "alternating[direction=adam]"
+EMA = "ema[inner=alternating[direction=adam]]"
+CLAIMS = (
+    Claim(
+        "Simultaneous descent diverges on bilinear games at every step size",
+        "Daskalakis et al. 2018, arXiv:1711.00141; Gidel et al. 2019, arXiv:1802.10551",
+        diverges("sgd", "bilinear"),
+    ),
+    Claim(
+        "Unregularised simultaneous descent does not converge on the Dirac-GAN",
+        "Mescheder et al. 2018, arXiv:1801.04406",
+        diverges("sgd", "dirac"),
+    ),
+    Claim(
+        "Alternating descent neither converges nor diverges on bilinear games",
+        "Gidel et al. 2019, arXiv:1807.04740",
+        cycles("alternating", "bilinear"),
+    ),
+    Claim(
+        "The last iterate of extragradient converges on bilinear games",
+        "Korpelevich 1976; Gidel et al. 2019, arXiv:1802.10551",
+        converges("extragrad", "bilinear"),
+    ),
+    Claim(
+        "The last iterate of optimistic descent converges on bilinear games",
+        "Daskalakis et al. 2018, arXiv:1711.00141",
+        converges("optimistic", "bilinear"),
+    ),
+    Claim(
+        "Alternating descent with negative momentum converges on bilinear games",
+        "Gidel et al. 2019, arXiv:1807.04740",
+        converges("negative-momentum", "bilinear"),
+    ),
+    Claim(
+        "Complex momentum converges on bilinear games with simultaneous updates",
+        "Lorraine et al. 2022, arXiv:2102.08431",
+        converges("complex-momentum", "bilinear"),
+    ),
+    Claim(
+        "On bilinear games averaging makes alternating descent converge",
+        "Gidel et al. 2019, arXiv:1802.10551",
+        better("average", "alternating", "bilinear"),
+    ),
+    Claim(
+        "At one gradient a step, optimism reaches more than extragradient at two, at equal cost, on bilinear games",
+        "Gidel et al. 2019, arXiv:1802.10551",
+        better("optimistic", "extragrad", "bilinear"),
+    ),
+    Claim(
+        "Positive momentum hurts alternating descent in games with rotation",
+        "Gidel et al. 2019, arXiv:1807.04740",
+        better("alternating", "alternating[direction=momentum]", "bilinear", "quadratic"),
+    ),
+    Claim(
+        "Consensus optimisation converges where simultaneous descent does not (with RMSProp, as published)",
+        "Mescheder et al. 2017, arXiv:1705.10461",
+        better("consensus[direction=rmsprop]", "sgd[direction=rmsprop]"),
+    ),
+    Claim(
+        "Extrapolation improves Adam on GANs (there at equal updates, here at equal gradient evaluations)",
+        "Gidel et al. 2019, arXiv:1802.10551",
+        better("extragrad[direction=adam]", ADAM),
+    ),
+    Claim(
+        "Optimistic Adam trains GANs better than Adam",
+        "Daskalakis et al. 2018, arXiv:1711.00141",
+        better("oadam", ADAM),
+    ),
+    Claim(
+        "Two time scales train GANs better than one (here at equal tuning trials)",
+        "Heusel et al. 2017, arXiv:1706.08500",
+        better("ttur", ALTERNATING_ADAM),
+    ),
+    Claim(
+        "Lookahead improves GAN training with Adam",
+        "Chavdarova et al. 2021, arXiv:2006.14567",
+        better("la-gan", ALTERNATING_ADAM),
+    ),
+    Claim(
+        "An exponential moving average of the generator improves GANs at no cost",
+        "Yazici et al. 2019, arXiv:1806.04498",
+        better(EMA, ALTERNATING_ADAM),
+    ),
+    Claim(
+        "Alternating updates do better than simultaneous ones",
+        "Zhang et al. 2021, arXiv:2102.09468 (local rates, and GANs); here with Adam on GANs",
+        better(ALTERNATING_ADAM, ADAM),
+    ),
+    Claim(
+        "Alternating updates need no optimism: alternating Adam does better than optimistic Adam",
+        "Zhang et al. 2021, arXiv:2102.09468",
+        better(ALTERNATING_ADAM, "optimistic[direction=adam]"),
+    ),
+    Claim(
+        "Extrapolation, two time scales and Lookahead improve inception scores and FID on CIFAR-10 and ImageNet",
+        "Gidel et al. 2019; Heusel et al. 2017; Chavdarova et al. 2021",
+        untested("the study has no colour images, and Inception's features are no part of it"),
+    ),
+    Claim(
+        "Unrolling the discriminator prevents mode collapse",
+        "Metz et al. 2017, arXiv:1611.02163",
+        untested("an unrolled step costs 8.5 gradient evaluations: the budget leaves too few steps"),
+    ),
+)
+
+
+def main(arguments: Sequence[str]) -> None:
+    study = measured(arguments)
+    rows = [[claim.said, claim.source, *claim.test(study)] for claim in CLAIMS]
+    print("# Claims of the literature\n")
+    print((__doc__ or "").partition("\n\n    ")[0], "\n")
+    print((__doc__ or "").partition("claims.md\n\n")[2])
+    print("\n".join(grid(["claim", "source", "here", "found"], rows)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

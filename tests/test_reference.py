@@ -1,0 +1,103 @@
+"""The reference study: its file, and the scripts that say what it finds, on a short run of the same rules."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+
+import numpy as np
+import pytest
+from scripts import FOLDER, script
+
+from bench.registry import get_game, get_rule
+from bench.runner import Run, run
+from bench.spec import Study
+
+STUDY = tomllib.loads((FOLDER / "study.toml").read_text())
+SHORT = {"tune": "none", "trials": 0, "budget": 8, "evaluations": 2, "seeds": [0, 1]}
+GAMES = ["bilinear", "dirac", "quadratic", "ring8[width=16,batch_size=16]"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    asked = Study(**STUDY | SHORT | {"games": GAMES})
+    return run(asked, out=tmp_path_factory.mktemp("reference") / "run").path
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """claims.py imports findings.py, which lies beside it."""
+    sys.path.insert(0, str(FOLDER))
+    yield script("findings"), script("claims")
+    sys.path.remove(str(FOLDER))
+
+
+def test_the_study_is_what_it_says():
+    study = Study(**STUDY)
+    assert len(study.optimizers) >= 24
+    assert len({get_rule(rule) for rule in study.optimizers}) == len(study.optimizers)
+    assert study.trials == 32
+    assert study.tuning_seeds == 3
+    assert len(study.seeds) >= 10
+    assert all(not get_game(game).missing for game in study.games)
+
+
+def test_the_factorial_part_is_whole(scripts):
+    findings, _ = scripts
+    combined = {findings.combined(s, d) for s in findings.SCHEMES for d in findings.DIRECTIONS}
+    assert combined <= set(Study(**STUDY).optimizers)
+
+
+def test_every_question_is_answered(tiny, scripts, capsys, monkeypatch):
+    findings, _ = scripts
+    monkeypatch.setattr(findings, "RESAMPLES", 200)
+    findings.main([str(tiny)])
+    said = capsys.readouterr().out
+    for question in findings.QUESTIONS:
+        part = said.partition(f"## {question.__doc__}\n")[2].partition("\n## ")[0]
+        assert part.count("\n|") > 2, question.__name__
+    assert "nan" not in said
+
+
+def test_every_claim_is_tested_or_it_is_said_why_not(tiny, scripts):
+    _, claims = scripts
+    study = claims.measured([str(tiny)])
+    verdicts = [claim.test(study) for claim in claims.CLAIMS]
+    assert len({claim.said for claim in claims.CLAIMS}) == len(claims.CLAIMS) >= 12
+    for claim, (verdict, evidence) in zip(claims.CLAIMS, verdicts, strict=True):
+        assert "arXiv:" in claim.source or ";" in claim.source
+        assert evidence
+        assert evidence != "not finished"
+        assert verdict.startswith((claims.CONFIRMED, claims.NOT, claims.UNTESTED))
+    assert sum(verdict == claims.UNTESTED for verdict, _ in verdicts) <= 2
+
+
+@pytest.mark.parametrize("failing", [0, 2])
+def test_a_criterion_can_go_either_way(tiny, scripts, failing):
+    """On scores that were made up: what stays at its start converges nowhere, what came down a thousandfold does."""
+    _, claims = scripts
+    study = claims.measured([str(tiny)])
+    start = claims._start(study, "extragrad", "bilinear")
+    for factor, expected in ((1.0, claims.NOT), (1e-3, claims.CONFIRMED)):
+        wide = study.scores["bilinear"].copy()
+        wide.loc["extragrad"] = start * factor
+        wide.iloc[wide.index.get_loc("extragrad"), :failing] = np.inf
+        study.scores["bilinear"] = wide
+        verdict, evidence = claims.converges("extragrad", "bilinear")(study)
+        assert verdict == (claims.NOT if failing else expected)
+        assert f"{failing} seeds failed" in evidence
+        assert claims.cycles("extragrad", "bilinear")(study)[0] == (
+            claims.CONFIRMED if factor == 1 and not failing else claims.NOT
+        )
+
+
+def test_a_game_that_is_not_whole_is_left_out(tmp_path, scripts):
+    findings, claims = scripts
+    asked = Study(**STUDY | SHORT | {"optimizers": ["sgd", "extragrad"], "games": ["bilinear", "dirac"]})
+    part = run(asked, out=tmp_path / "run")
+    left = part.folder.names()[0]
+    for suffix in ("json", "parquet", "safetensors"):
+        (part.path / "records" / f"{left}.{suffix}").unlink()
+    study = findings.Measured(Run(part.path))
+    assert len(study.scores) == 1
+    assert any(claim.test(study) == (claims.UNTESTED, "not finished") for claim in claims.CLAIMS)
