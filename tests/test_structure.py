@@ -35,6 +35,7 @@ FLOORS = [
     {"gallery"},
     {"animation", "report"},
     {"runner"},
+    {"baseline"},
     {"catalogue", "comparison", "doctor", "export", "merging", "progress", "state"},
     {"show"},
     {"cli"},
