@@ -28,7 +28,7 @@ from bench.findings import LEVEL
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.spelling import SpecError
 from bench.statistics import bootstrap_rules, holm, interquartile_mean, paired_test, probability_of_improvement
-from bench.table import last_evaluations, scores, values_of
+from bench.table import last_evaluations, values_of
 
 COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "difference", "difference_low"]
 COLUMNS += ["difference_high", "better_share", "low", "high", "failed_first", "failed_second", "p", "verdict", "change"]
@@ -109,8 +109,8 @@ def _rows(game: str, first: Recorded, second: Recorded, alike: bool) -> list[dic
     made = get_game(game)
     metric = get_metric(made.score)
     sides = [run.records[(run.records["game"] == game) & (run.records["phase"] == "report")] for run in (first, second)]
-    wides = [scores(side, metric) for side in sides]
     ends = [last_evaluations(side, metric, ["optimizer", "seed"]) for side in sides]
+    wides = [end["value"].fillna(metric.worst).unstack("seed") for end in ends]
     rows = []
     for rule in wides[1].index:
         here = {"game": game, "optimizer": str(rule), "metric": metric.name}
@@ -134,7 +134,7 @@ def _new(own: pd.Series, ends: pd.DataFrame) -> dict[str, Any]:
 def _row(both: np.ndarray, lost: np.ndarray, metric: NamedMetric, change: Change) -> dict[str, Any]:
     """Scores [seeds, 2] and failures [seeds, 2] of one rule on one game."""
     means = interquartile_mean(both, axis=0)
-    shared = {"seeds": len(both), "first": float(means[0]), "second": float(means[1])}
+    shared: dict[str, Any] = {"seeds": len(both), "first": float(means[0]), "second": float(means[1])}
     shared |= {"failed_first": int(lost[:, 0].sum()), "failed_second": int(lost[:, 1].sum())}
     if change.none:
         return shared | _difference(both[:1]) | IDENTICAL
@@ -152,9 +152,14 @@ def _row(both: np.ndarray, lost: np.ndarray, metric: NamedMetric, change: Change
 
 
 def _difference(both: np.ndarray) -> dict[str, float]:
-    """Second minus first of scores [seeds, 2]; where both failed there is none, where one did it is infinite."""
+    """Second minus first of scores [seeds, 2]; where both failed there is none, where one did it is infinite.
+
+    Where some failed in the one run and some in the other there is no number for it.
+    """
     with np.errstate(invalid="ignore"):
         change = np.where(both[:, 0] == both[:, 1], 0.0, both[:, 1] - both[:, 0])
+    if {-np.inf, np.inf} <= set(change):
+        return dict.fromkeys(("difference", "difference_low", "difference_high"), float("nan"))
     band = bootstrap_rules(change[None])
     found = (float(band.value[0]), float(band.low[0]), float(band.high[0]))
     return dict(zip(("difference", "difference_low", "difference_high"), found, strict=True))
@@ -182,7 +187,8 @@ class Change:
     def __init__(self, sides: list[pd.DataFrame], game: Game, metric: NamedMetric, alike: bool) -> None:
         curves = [side[side["metric"] == metric.name].set_index(["seed", "cost"])["value"] for side in sides]
         self.curves = pd.concat(curves, axis=1, keys=["first", "second"]).sort_index()  # NaN where one has no record
-        self.ends = [side.groupby("seed")[["outcome", "ended"]].first() for side in sides]
+        ends = [side.drop_duplicates("seed").set_index("seed")[["outcome", "ended"]].sort_index() for side in sides]
+        self.ends = [end.astype({"outcome": object}) for end in ends]  # words: two runs' categories differ
         self.chosen = [json.loads(side["hyperparameters"].iloc[0]) for side in sides]
         self.alike = alike
         self.bound = 0.0 if alike else ROUNDING
