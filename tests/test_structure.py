@@ -26,7 +26,7 @@ FLOORS = [
     {"plan", "pruning", "search", "spec"},
     {"execute", "vetting"},
     {"laws", "store"},
-    {"checkpoints", "verdicts"},
+    {"checkpoints", "overhead", "verdicts"},
     {"work"},
     {"slots", "table"},
     {"engines", "findings", "sensitivity", "targets", "trainings", "tune"},
@@ -36,7 +36,7 @@ FLOORS = [
     {"animation", "report"},
     {"runner"},
     {"baseline"},
-    {"catalogue", "comparison", "doctor", "export", "merging", "progress", "state"},
+    {"catalogue", "comparison", "doctor", "export", "merging", "progress", "scaffold", "state"},
     {"show"},
     {"cli"},
 ]
