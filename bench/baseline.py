@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,7 +67,7 @@ def write_baseline(run: Run, to: Path) -> Path:
         raise SpecError(f"{str(to)!r} is there already and no baseline; choose another --to")
     scores = {game: get_game(game).score for game in run.study["games"]}
     records = run.records
-    own = (records["phase"] == "report") & (records["metric"] == records["game"].map(scores))
+    own = (records["phase"] == "report") & (records["metric"].astype(str) == records["game"].astype(str).map(scores))
     order = ["game", "optimizer", "seed", "cost"]
     kept = records[own].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
     schema = pa.schema([(name, arrow(kind)) for name, kind in COLUMNS.items()])
@@ -99,6 +100,7 @@ def _read(content: bytes, path: Path) -> pd.DataFrame:
     if table is None or table.schema.names != list(kinds) or any(table.schema.field(k).type != kinds[k] for k in kinds):
         raise Damaged(f"{str(path)!r} is none of bench: its columns are others")
     found: pd.DataFrame = table.unify_dictionaries().to_pandas()
-    if set(found["outcome"].unique()) - OUTCOMES or found.drop(columns="value").isna().to_numpy().any():
+    numbers = found[["seed", "cost", "ended"]].to_numpy(float)
+    if set(found["outcome"].unique()) - OUTCOMES or not np.isfinite(numbers).all() or table["value"].null_count:
         raise Damaged(f"{str(path)!r} is none of bench: a record in it is none")
     return found
