@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.caveats import caveats, finished
+from bench.comparison import VERDICTS
 from bench.findings import findings
 from bench.provenance import mixed
 from bench.runner import Run
@@ -87,63 +88,64 @@ def _draw(console: Console, found: pd.DataFrame, marked: pd.Series) -> None:
         console.print(shown)
 
 
+COMPARED_COLUMNS = ["game", "optimizer", "first", "second", "difference [95 %]", "second better [95 %]", "failed", "p"]
+COMPARED_COLUMNS += ["verdict"]
+SHOWN = 30  # rows that agree are shown one by one up to so many, counted beyond
+
+
 def compared(found: pd.DataFrame) -> str:
-    """What `bench.compare` found, as a terminal shows it."""
+    """What `bench.compare` found, as a terminal shows it, what changed first."""
     console = Console(width=None if Console().is_terminal else 140)
     shown = Table()
-    columns = ["game", "optimizer", "first", "second", "difference [95 %]", "second better [95 %]", "failed", "p"]
-    columns += ["verdict"]
-    for column in columns:
+    for column in COMPARED_COLUMNS:
         shown.add_column(column, justify="left" if column in ("game", "optimizer", "verdict") else "right")
-    for row in found.itertuples():
-        share = f"{row.better_share:.0%} [{row.low:.0%}, {row.high:.0%}]"
-        failed = f"{row.failed_first} -> {row.failed_second} of {row.seeds}"
-        names = [escape(str(row.game)), escape(str(row.optimizer))]
-        style = {"worse": "bold red", "better": "bold green"}.get(str(row.verdict), "")
-        cells = [
-            number(row.first),
-            number(row.second),
-            _difference(row),
-            share,
-            failed,
-            f"{row.p:.2g}",
-            str(row.verdict),
-        ]
-        shown.add_row(*names, *cells, style=style)
+    rows = _changed_first(found)
+    for row in rows.itertuples():
+        style = {"worse": "bold red", "changed": "bold red", "better": "bold green"}.get(str(row.verdict), "")
+        shown.add_row(*map(escape, _compared(row)), style=style)
     with console.capture() as captured:
-        console.print(shown)
-    return captured.get()
-
-
-def _difference(row: Any) -> str:
-    return f"{number(row.difference)} [{number(row.difference_low)}, {number(row.difference_high)}]"
+        if len(rows):
+            console.print(shown)
+    agreed = [f"identical: {len(found) - len(rows)} more"] if len(rows) < len(found) else []
+    return captured.get() + "".join(f"{line}\n" for line in [*agreed, *_changes(found)])
 
 
 def compared_markdown(found: pd.DataFrame) -> str:
     """What `bench.compare` found as Markdown, what changed first: for a summary of a CI."""
-    order = {"worse": 0, "better": 1, "same": 2, "identical": 3}
+    lines = [[*COMPARED_COLUMNS[:-2], "p (Holm)", "verdict"], ["---"] * len(COMPARED_COLUMNS)]
+    for row in _changed_first(found).itertuples():
+        *cells, verdict = map(_md, _compared(row))
+        lines.append([*cells, verdict if verdict in ("same", "identical") else f"**{verdict}**"])
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines) if len(lines) > 2 else ""
+    changes = "".join(f"- {_md(line)}\n" for line in _changes(found))
+    return "\n".join(filter(None, [f"{_counted(found)}\n", table, changes]))
+
+
+def _changed_first(found: pd.DataFrame) -> pd.DataFrame:
+    shown = found if len(found) <= SHOWN else found[found["verdict"] != "identical"]
+    return shown.sort_values("verdict", key=lambda column: column.map(VERDICTS.index), kind="stable")
+
+
+def _counted(found: pd.DataFrame) -> str:
     counts = found["verdict"].value_counts()
-    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if verdict in counts)
-    head = [
-        "game",
-        "optimizer",
-        "first",
-        "second",
-        "difference [95 %]",
-        "second better [95 %]",
-        "failed",
-        "p (Holm)",
-        "verdict",
-    ]
-    lines = [head, ["---"] * len(head)]
-    for row in found.sort_values("verdict", key=lambda column: column.map(order), kind="stable").itertuples():
-        verdict = f"**{row.verdict}**" if row.verdict in ("worse", "better") else str(row.verdict)
-        share = f"{row.better_share:.0%} [{row.low:.0%}, {row.high:.0%}]"
-        failed = f"{row.failed_first} → {row.failed_second} of {row.seeds}"
-        names = [_md(str(row.game)), _md(str(row.optimizer))]
-        lines.append([*names, number(row.first), number(row.second), _difference(row), share, failed])
-        lines[-1] += [f"{row.p:.2g}", verdict]
-    return f"{said}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+
+
+def _changes(found: pd.DataFrame) -> list[str]:
+    """What differs of what no chance is part of, a line a rule and game."""
+    own = found[found["change"] != ""]
+    return [f"{row.optimizer} on {row.game}: {row.change}" for row in own.itertuples()]
+
+
+def _compared(row: Any) -> list[str]:
+    """The cells of a row of `bench.compare`."""
+    names = [str(row.game), str(row.optimizer)]
+    if row.verdict == "new":
+        return [*names, "-", number(row.second), "-", "-", f"{row.failed_second} of {row.seeds}", "-", "new"]
+    difference = f"{number(row.difference)} [{number(row.difference_low)}, {number(row.difference_high)}]"
+    share = f"{row.better_share:.0%} [{row.low:.0%}, {row.high:.0%}]"
+    failed = f"{row.failed_first} → {row.failed_second} of {row.seeds}"
+    return [*names, number(row.first), number(row.second), difference, share, failed, f"{row.p:.2g}", str(row.verdict)]
 
 
 # --- tables for papers -----------------------------------------------------------------------------------------------

@@ -9,16 +9,20 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from bench.spelling import SpecError, Spelling, expand, nearest, parse, split
 
+if TYPE_CHECKING:
+    from bench.plugins import Registry
+
 DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
 BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
 """Share of each game's own budget."""
 MOST_SEED = 2**32
+EVERY_DIRECTION = re.compile(r"(?<=[\[,])\s*direction\s*=\s*all\s*(?=[\],])")
 PATIENCE = 600.0
 """Seconds; one step takes well below a second, the longest evaluation tens of them."""
 
@@ -124,7 +128,8 @@ class Study(BaseModel):
     """Rules x games x seeds, tuned at equal budget.
 
     Args:
-        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``; ``all`` is every one.
+        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``; ``all`` is every one,
+            ``sgd[direction=all]`` sgd with every direction.
         games: spellings of games; ``all`` is every one.
         seeds: report seeds; a list, or ``"0-9"``.
         trials: what is tried for every rule on every game; 0 uses the declared defaults.
@@ -215,8 +220,7 @@ class Study(BaseModel):
 
         of_rules = info.field_name == "optimizers"
         get: Callable[[str], object] = get_rule if of_rules else get_game
-        every = (rules if of_rules else games).names()
-        spelled = list(dict.fromkeys(one for name in spelled for one in (every if name == "all" else [name])))
+        spelled = list(dict.fromkeys(one for name in spelled for one in _all(name, (rules if of_rules else games))))
         mistakes = []
         for one in spelled:
             try:
@@ -243,6 +247,17 @@ class Study(BaseModel):
         if isinstance(self.budget, str):
             return max(1.0, round(get_game(game).budget * BUDGETS[self.budget]))
         return self.budget
+
+
+def _all(spelled: str, registry: Registry[Any]) -> list[str]:
+    """``all`` is every name of a kind, ``sgd[direction=all]`` the rule with every direction."""
+    from bench.registry import directions
+
+    if spelled == "all":
+        return registry.names()
+    if not EVERY_DIRECTION.search(spelled):
+        return [spelled]
+    return [EVERY_DIRECTION.sub(f"direction={name}", spelled) for name in directions.names()]
 
 
 def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]:

@@ -69,13 +69,14 @@ def pack(chunk: Chunk, result: Result) -> dict[str, bytes]:
     columns["hyperparameters"] = [rows[record["row"]] for record in result.records]
     for name in ("seed", "trial", "cost", "seconds", "metric", "value", "outcome", "ended"):
         columns[name] = [record[name] for record in result.records]
-    table = pa.table({name: pa.array(columns[name], type=_arrow(kind)) for name, kind in COLUMNS.items()})
+    table = pa.table({name: pa.array(columns[name], type=arrow(kind)) for name, kind in COLUMNS.items()})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_statistics=False)  # an eighth of a file: it is read whole
     return {"parquet": sink.getvalue().to_pybytes(), "safetensors": save_tensors(result.tensors)}
 
 
-def _arrow(kind: str) -> pa.DataType:
+def arrow(kind: str) -> pa.DataType:
+    """The type that a column of records is stored as."""
     return pa.dictionary(pa.int32(), pa.string()) if kind == "category" else getattr(pa, kind)()
 
 
@@ -368,7 +369,7 @@ class Folder:
             table = None if wrong else file.read()
         except (pa.ArrowException, OSError, ValueError) as error:
             wrong = " ".join(str(error).split())[:100]
-        wrong = wrong or vet_records(table, chunk, {key: _arrow(kind) for key, kind in COLUMNS.items()})
+        wrong = wrong or vet_records(table, chunk, {key: arrow(kind) for key, kind in COLUMNS.items()})
         if wrong:
             raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {wrong}")
         return table

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bench
+from bench import comparison
+from bench.baseline import write_baseline
 from bench.spelling import SpecError
+
+Call = Callable[..., tuple[int, str, str]]
 
 STUDY = bench.Study(
     optimizers="sgd[lr=0.05],extragrad[lr=0.3]", games="dirac,bilinear", trials=0, budget=60, seeds="0-9"
@@ -57,14 +64,146 @@ def test_a_clear_change_is_told_in_its_direction_and_in_no_other_row(first: benc
         assert set(found) == {"identical"}
 
 
-def test_noise_is_the_same(first: bench.Run) -> None:
-    def jitter(records: pd.DataFrame) -> pd.DataFrame:
-        at = final(records, "extragrad[lr=0.3]")
-        records.loc[at, "value"] *= np.where(np.arange(at.sum()) % 2, 1.01, 0.99)
+def jittered(rule: str, game: str, by: float) -> object:
+    """Every other final score a little larger, the others a little smaller."""
+
+    def change(records: pd.DataFrame) -> pd.DataFrame:
+        score = bench.get_game(game).score
+        at = (records["optimizer"] == rule) & (records["game"] == game) & (records["metric"] == score)
+        at &= records["cost"] == records["cost"].max()
+        records.loc[at, "value"] *= np.where(np.arange(at.sum()) % 2, 1 + by, 1 - by)
         return records
 
-    found = bench.compare(first, altered(first, jitter)).set_index(["game", "optimizer"])
-    assert found.loc[("dirac", "extragrad[lr=0.3]"), "verdict"] == "same"
+    return change
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
+    """A game with minibatches."""
+    study = STUDY.model_copy(update={"games": ["gaussian-mean"], "budget": 20.0})
+    return bench.run(study, out=tmp_path_factory.mktemp("noisy") / "run")
+
+
+def elsewhere(run: bench.Run, **where: str) -> bench.Run:
+    """The same records, made on another platform."""
+    other = altered(run, lambda records: records)
+    other.manifest = {**run.manifest, "environment": {**run.manifest["environment"], **where}}
+    return other
+
+
+def verdicts(found: pd.DataFrame) -> dict[tuple[str, str], str]:
+    return {(row.game, row.optimizer): row.verdict for row in found.itertuples()}
+
+
+def test_noise_is_the_same_where_there_are_minibatches(noisy: bench.Run) -> None:
+    found = bench.compare(noisy, altered(noisy, jittered("sgd[lr=0.05]", "gaussian-mean", 0.01)))
+    assert verdicts(found) == {
+        ("gaussian-mean", "sgd[lr=0.05]"): "same",
+        ("gaussian-mean", "extragrad[lr=0.3]"): "identical",
+    }
+    assert (found["change"] == "").all()
+
+
+def test_without_minibatches_there_is_no_noise(first: bench.Run) -> None:
+    rule = "extragrad[lr=0.3]"
+    found = bench.compare(first, altered(first, jittered(rule, "dirac", 1e-12))).set_index(["game", "optimizer"])
+    assert found["verdict"].pop(("dirac", rule)) == "changed"
+    assert set(found["verdict"].drop(("dirac", rule))) == {"identical"}
+    assert re.fullmatch(
+        r"values differ by \de-\d+ of the largest, from cost 60 on; 0 is allowed", found["change"]["dirac", rule]
+    )
+
+
+@pytest.mark.parametrize("where", [{"torch": "2.6.0"}, {"processor": "another"}, {"system": "Darwin arm64"}])
+def test_elsewhere_rounding_is_allowed_and_no_more(first: bench.Run, where: dict[str, str]) -> None:
+    rule = "extragrad[lr=0.3]"
+    for by, verdict in ((1e-6, "same"), (0.3, "changed")):
+        other = altered(first, jittered(rule, "dirac", by))
+        other.manifest = elsewhere(first, **where).manifest
+        assert verdicts(bench.compare(first, other))["dirac", rule] == verdict
+    assert set(bench.compare(first, elsewhere(first, **where))["verdict"]) == {"identical"}
+
+
+def test_what_was_merged_of_several_platforms_is_of_none() -> None:
+    mixed = SimpleNamespace(
+        manifest={"device": "cpu", "environment": {"torch": "2.6 | 2.13", "system": "x", "processor": "y"}}
+    )
+    assert not comparison.same_platform(mixed, mixed)
+
+
+def test_a_tiny_difference_in_one_direction_is_none_elsewhere(noisy: bench.Run) -> None:
+    """Kernels that round up make every seed worse by nothing."""
+
+    def larger(records: pd.DataFrame) -> pd.DataFrame:
+        records.loc[records["metric"] == "mean_error", "value"] *= 1 + 1e-6
+        return records
+
+    here = altered(noisy, larger)
+    assert set(bench.compare(noisy, here)["verdict"]) == {"worse"}
+    here.manifest = elsewhere(noisy, processor="another").manifest
+    assert set(bench.compare(noisy, here)["verdict"]) == {"same"}
+
+
+def test_pairs_that_agree_are_no_part_of_the_family(first: bench.Run) -> None:
+    """Ten seeds tell a change apart however many rules agree: 2 of 2^10 signs is enough for one, not for thirty."""
+    rule = "extragrad[lr=0.3]"
+
+    def worse(records: pd.DataFrame) -> pd.DataFrame:
+        records.loc[final(records, rule), "value"] *= 1.5
+        return records
+
+    (row,) = bench.compare(first, altered(first, worse)).query("verdict != 'identical'").itertuples()
+    assert (row.verdict, row.p) == ("worse", 2 / 2**10)
+
+
+def test_a_chosen_step_size_that_is_another_is_a_change(noisy: bench.Run) -> None:
+    def chosen(lr: float) -> object:
+        return lambda records: records.assign(hyperparameters=f'{{"lr": {lr}}}')
+
+    one, other = (altered(noisy, chosen(lr)) for lr in (0.1, 0.2))
+    found = bench.compare(one, other)
+    assert set(found["verdict"]) == {"changed"}
+    assert set(found["change"]) == {"lr=0.1 -> lr=0.2"}
+    other.manifest = elsewhere(noisy, torch="2.6.0").manifest
+    assert set(bench.compare(one, other)["verdict"]) == {"same"}  # what tuning finds in noise may differ there
+
+
+def test_a_cost_that_is_counted_otherwise_is_a_change(noisy: bench.Run) -> None:
+    def dearer(records: pd.DataFrame) -> pd.DataFrame:
+        return records.assign(cost=records["cost"] * 2, ended=records["ended"] * 2)
+
+    for where in ({}, {"torch": "2.6.0"}):
+        other = altered(noisy, dearer)
+        other.manifest = elsewhere(noisy, **where).manifest
+        found = bench.compare(noisy, other)
+        assert set(found["verdict"]) == {"changed"}
+        assert set(found["change"]) == {"cost 20 -> 40"}
+
+
+def test_a_rule_that_the_first_does_not_know_is_new(first: bench.Run, tmp_path: Path) -> None:
+    more = bench.run(STUDY.model_copy(update={"optimizers": [*STUDY.optimizers, "adam"]}), out=tmp_path / "more")
+    found = verdicts(bench.compare(first, more))
+    assert {rule for (_, rule), verdict in found.items() if verdict == "new"} == {"adam"}
+    assert len(found) == 6
+    assert "new" not in bench.compare(more, first)["verdict"].tolist()
+    assert comparison.apart(more, first) == ["1 optimizers of the first are not in the second: adam"]
+
+
+def test_failures_that_change_places(first: bench.Run) -> None:
+    """Some seeds fail in the one run, some in the other: no number says by how much."""
+
+    def fails(seeds: list[int]) -> object:
+        def change(records: pd.DataFrame) -> pd.DataFrame:
+            records.loc[records["seed"].isin(seeds), "outcome"] = "diverged"
+            return records
+
+        return change
+
+    found = bench.compare(altered(first, fails([1, 2])), altered(first, fails([3, 4])))
+    own = found[found["failed_first"] == 2]  # on bilinear sgd diverges whatever the seed
+    assert len(own) >= 2
+    assert set(own["verdict"]) == {"worse"}
+    assert own["difference"].isna().all()
 
 
 def test_one_failure_more_is_always_worse(first: bench.Run) -> None:
@@ -88,6 +227,19 @@ def test_protocols_must_agree(first: bench.Run) -> None:
         bench.compare(first, other)
 
 
+@pytest.mark.parametrize("by", [1.5, 0.5])
+def test_what_a_comparison_fails_on(first: bench.Run, call: Call, tmp_path: Path, by: float) -> None:
+    """By command: ``worse`` lets a rule become better, ``changed`` does not."""
+
+    def change(records: pd.DataFrame) -> pd.DataFrame:
+        records.loc[final(records, "extragrad[lr=0.3]"), "value"] *= by
+        return records
+
+    kept = write_baseline(altered(first, change), tmp_path / "kept")
+    codes = [call("compare", first.path, kept, "--fail-on", on)[0] for on in ("never", "worse", "changed")]
+    assert codes == ([0, 4, 4] if by > 1 else [0, 0, 4])
+
+
 def test_by_command(first: bench.Run, tmp_path: Path) -> None:
     def bench_(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "bench", "compare", *arguments]
@@ -98,7 +250,9 @@ def test_by_command(first: bench.Run, tmp_path: Path) -> None:
     nothing = bench_(str(first.path), str(worse.path))
     assert nothing.returncode == 5
     assert "no rule on a game with a seed in common" in nothing.stderr
-    assert bench_(str(first.path), str(first.path), "--fail-on", "wurst").returncode == 2
+    wrong = bench_(str(first.path), str(first.path), "--fail-on", "wurst")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "bench: --fail-on is 'wurst'; did you mean worse?\n"
     shorter = bench.run(STUDY.model_copy(update={"budget": 20.0}), out=tmp_path / "shorter")
     poorer = bench_(str(first.path), str(shorter.path), "--fail-on", "worse")
     assert poorer.returncode == 4, poorer.stdout + poorer.stderr

@@ -343,7 +343,7 @@ def test_the_command_prints_the_path(tuned, file, call, tmp_path):
     ("args", "says"),
     [
         (["{run}", "optunna"], "unknown target 'optunna'; did you mean optuna?"),
-        (["{run}", "csv"], "unknown target 'csv'; known: mlflow, optuna, tensorboard, wandb"),
+        (["{run}", "csv"], "unknown target 'csv'; known: baseline, mlflow, optuna, tensorboard, wandb"),
         (["{run}", "optuna", "--to", "no/where.db"], "'no/where.db' cannot be written: No such file"),
         (["{run}", "optuna", "--to", "."], "'.' is a folder; name a file"),
         (["{run}"], "Missing argument"),

@@ -243,7 +243,7 @@ def test_without_the_package_the_extra_is_named(
 
 
 def test_every_target_says_what_it_writes() -> None:
-    assert targets().keys() == {"optuna", *EXTRA}
+    assert targets().keys() == {"baseline", "optuna", *EXTRA}
     assert all(len(text.split()) > 3 and text.endswith(".") for text in targets().values())
 
 

@@ -1,13 +1,10 @@
 """Plug-ins: one that raises, exits, crashes or hangs costs its own cells; a package of somebody else's just works."""
 
-import importlib.util
 import os
 import re
-import site
 import subprocess
 import sys
 import textwrap
-import venv
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +12,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from commands import told
+from environments import fresh, install
 
 import bench
 from bench import life, plugins
@@ -435,23 +433,11 @@ PACKAGE = {
 def environment(tmp_path_factory):
     """A fresh environment that sees what is installed here, with a package of plug-ins: its python."""
     folder = tmp_path_factory.mktemp("environment")
-    builder = venv.EnvBuilder(with_pip=importlib.util.find_spec("pip") is None, symlinks=os.name != "nt")
-    paths = builder.ensure_directories(folder / "venv")
-    builder.create(folder / "venv")
-    python = paths.env_exe
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    home = Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
-    lent = [path for path in [*site.getsitepackages(), site.getusersitepackages()] if Path(path).is_dir()]
-    lines = [f"import site; site.addsitedir({path!r})" for path in lent]
-    (home / "lent.pth").write_text("\n".join([*lines, str(Path(bench.__file__).parents[1])]) + "\n")
     (folder / "package").mkdir()
     for name, text in PACKAGE.items():
         (folder / "package" / name).write_text(textwrap.dedent(text))
-    install = [python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    options = ["--disable-pip-version-check", str(folder / "package")]
-    first = os.environ | {"PYTHONPATH": os.pathsep.join(lent)}  # a setuptools that came with pip may be too old
-    installed = subprocess.run([*install, *options], capture_output=True, text=True, check=False, env=first)
-    assert installed.returncode == 0, installed.stderr
+    python = fresh(folder / "venv")
+    install(python, folder / "package")
     return python
 
 

@@ -27,7 +27,7 @@ FLOORS = [
     {"plan", "pruning", "search", "spec"},
     {"execute", "vetting"},
     {"laws", "store"},
-    {"checkpoints", "verdicts"},
+    {"checkpoints", "overhead", "verdicts"},
     {"work"},
     {"slots", "table"},
     {"engines", "findings", "sensitivity", "targets", "trainings", "tune"},
@@ -36,7 +36,8 @@ FLOORS = [
     {"gallery"},
     {"animation", "report"},
     {"runner"},
-    {"catalogue", "comparison", "doctor", "export", "merging", "progress", "state"},
+    {"baseline"},
+    {"catalogue", "comparison", "doctor", "export", "merging", "progress", "scaffold", "state"},
     {"show"},
     {"cli"},
 ]

@@ -6,11 +6,12 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from bench.comparison import Recorded
     from bench.runner import Run
 
 DONE, FAILED, WRONG_USE, IN_USE, WORSE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -40,11 +41,27 @@ def answer(text: str) -> None:
 def run_at(path: Path) -> Run:
     """The run in a folder; SpecError where there is none."""
     from bench.runner import Run
-    from bench.spelling import SpecError
 
     opened = Run(path)
-    for spelled in (*opened.study["optimizers"], *opened.study["games"]):
+    _refuse_code(opened.study, path)
+    return opened
+
+
+def recorded_at(path: Path) -> Recorded:
+    """The run in a folder, or what was kept of one there; SpecError where there is neither."""
+    from bench.baseline import Baseline, holds
+
+    if not holds(path):
+        return run_at(path)
+    kept = Baseline(path)
+    _refuse_code(kept.study, path)
+    return kept
+
+
+def _refuse_code(study: dict[str, Any], path: Path) -> None:
+    from bench.spelling import SpecError
+
+    for spelled in (*study["optimizers"], *study["games"]):
         for file in re.findall(r"[^\[\],={}|]+\.py(?=:)", spelled):  # a run may come from a stranger, a plug-in is code
             if Path(file).resolve().is_relative_to(path.resolve()):
                 raise SpecError(f"{str(path)!r} names code that came with it: {file}; move it out if you trust it")
-    return opened

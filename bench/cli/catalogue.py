@@ -21,8 +21,10 @@ def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, game
 @app.command()
 def check(
     names: Annotated[list[str], typer.Argument(help="Rules, directions, games or metrics; ./my_rule.py:MyRule.")],
+    speed: Annotated[bool, typer.Option("--speed", help="Also a rule's time for a gradient beside sgd's.")] = False,
 ) -> int:
     """Run the laws that every plug-in obeys: one line a law, exit code 1 where one is broken."""
+    from bench.overhead import pace
     from bench.verdicts import check, remark
 
     verdicts = [verdict for name in names for verdict in check(name)]
@@ -30,4 +32,6 @@ def check(
         answer("\n  ".join([subject, *(str(verdict) for verdict in verdicts if verdict.subject == subject)]))
     for said in filter(None, map(remark, names)):
         answer(f"  {said}")
+    for name in names if speed else ():
+        answer(f"  speed: {pace(name)}")
     return FAILED if any(verdict.broken for verdict in verdicts) else DONE

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.application import DONE, NOTHING, WORSE, RunFolder, answer, app, run_at, say
+from bench.cli.application import DONE, NOTHING, WORSE, RunFolder, answer, app, recorded_at, run_at, say
 
 
 @app.command("show")
@@ -47,22 +47,27 @@ def table(
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run's folder.")],
+    first: Annotated[Path, typer.Argument(help="A run's folder, or what bench export RUN baseline kept of one.")],
     second: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
     format: Annotated[str, typer.Option(help="text, or md for a summary of a CI.")] = "text",
-    fail_on: Annotated[str, typer.Option(help="worse: exit code 4 if a rule became worse; never.")] = "never",
+    fail_on: Annotated[
+        str, typer.Option(help="Exit code 4 if a rule became worse; changed: or better; never.")
+    ] = "never",
 ) -> int:
     """The same rules in two runs, paired by seed: better, worse, the same; exit code 5 if they share nothing."""
-    from bench.comparison import compare
+    from bench.comparison import FAILS_ON, apart, compare
     from bench.show import COMPARED
     from bench.spelling import SpecError, nearest
 
-    if fail_on not in ("worse", "never"):
-        raise SpecError(f"--fail-on is {fail_on!r}; {nearest(fail_on, ('worse', 'never'))}")
+    if fail_on not in FAILS_ON:
+        raise SpecError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAILS_ON)}")
     if format not in COMPARED:
         raise SpecError(f"--format is {format!r}; {nearest(format, COMPARED)}")
-    found = compare(run_at(first), run_at(second))
-    if found.empty:
+    sides = recorded_at(first), recorded_at(second)
+    found = compare(*sides)
+    for line in apart(*sides):
+        say(f"note: {line}")
+    if (found["verdict"] == "new").all():
         return say(f"{first} and {second} have no rule on a game with a seed in common", NOTHING)
     answer(COMPARED[format](found).rstrip("\n"))
-    return WORSE if fail_on == "worse" and (found["verdict"] == "worse").any() else DONE
+    return WORSE if found["verdict"].isin(FAILS_ON[fail_on]).any() else DONE
