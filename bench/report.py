@@ -21,9 +21,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.caveats import Caveat, caveats, concerning, finished
+from bench.figures.letters import FONT, font
 from bench.figures.panels import Look, looks
 from bench.figures.ranks import critical_difference
-from bench.figures.svg import FONT, font
+from bench.figures.svg import key, shared
 from bench.findings import LEVEL, findings, winners
 from bench.gallery import Gallery, hang, update_figures
 from bench.overview import Standing, places, standing
@@ -93,6 +94,8 @@ def render(
     hang(gallery, "all", overall)
     for section in sections:
         hang(gallery, section.label, section.drawings)
+    printed = {drawing.caption: drawing.svg for drawing in gallery.values() if drawing.film is None}
+    page = shared(printed)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -102,9 +105,11 @@ def render(
             manifest=manifest,
             look=look,
             family=FONT,
-            style=Markup("\n".join(_sources(".css"))),
+            style=Markup("\n".join([*_sources(".css"), page.style])),
+            shapes=Markup(page.shapes),
+            figures={caption: Markup(figure) for caption, figure in page.figures.items()},
             scripts=[Markup(script) for script in _sources(".js")],
-            font=font(drawing.svg for drawing in gallery.values() if drawing.film is None) if gallery else "",
+            font=font(printed.values()) if printed else "",
             findings=verdicts,
             winners=winners(verdicts),
             failed=_failed(found, study),
@@ -129,8 +134,14 @@ def _environment() -> Environment:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "digest": _digest, "ranges": _ranges, "first_line": first_line}
-    environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded}
+    environment.filters |= {
+        "number": number,
+        "digest": _digest,
+        "ranges": _ranges,
+        "first_line": first_line,
+        "key": key,
+    }
+    environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded, "key": key}
     return environment
 
 
