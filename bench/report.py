@@ -43,14 +43,17 @@ if TYPE_CHECKING:
     from bench.runner import Run
 
 
-def write_report(run: Run) -> Path:
-    """Write ``tuning.csv``, ``report.html`` and its figures into the run's folder; returns the page's path."""
+def write_report(run: Run, found: pd.DataFrame | None = None) -> Path:
+    """Write ``tuning.csv``, ``report.html`` and its figures into the run's folder; returns the page's path.
+
+    ``found`` is the run's table, where it is known already.
+    """
     errors = {path.name: line for path, line in run.failures.items()}
     path, gallery = run.path / "report.html", Gallery()
     trials = tried(run.records, run.study)
     tuned = tuning(run.records, run.study, trials)
     write_file(run.path / "tuning.csv", to_csv(tuned).encode())
-    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery, (trials, tuned)).encode())
+    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery, (trials, tuned), found).encode())
     update_figures(run, gallery)
     return path
 
@@ -71,16 +74,17 @@ def render(
     errors: Mapping[str, str],
     gallery: Gallery | None = None,
     tuned: tuple[Tried, pd.DataFrame] | None = None,
+    found: pd.DataFrame | None = None,
 ) -> str:
     """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback.
 
-    What is drawn for it is added to a gallery; ``tuned`` is what `bench.sensitivity` has of the records, where it is
-    known already.
+    What is drawn for it is added to a gallery; ``tuned`` is what `bench.sensitivity` has of the records and ``found``
+    their `bench.table`, where these are known already.
     """
     study = manifest["study"]
     asked = Study.model_construct(**study)
     whole, missing = finished(records, study)
-    found = table(whole, study)
+    found = table(whole, study) if found is None or missing else found
     look = looks(study["optimizers"])
     trials = tried(records, study) if tuned is None else tuned[0]
     tuning_table = tuning(records, study, trials) if tuned is None else tuned[1]

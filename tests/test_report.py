@@ -28,7 +28,7 @@ from bench.figures import tuning as tuning_figures
 from bench.figures.panels import Axis, looks
 from bench.figures.scores import Curve, Scores
 from bench.figures.strokes import line, walk
-from bench.figures.svg import svg
+from bench.figures.svg import shared, svg
 from bench.overview import places, standing
 from bench.provenance import study_file
 from bench.registry import get_metric
@@ -773,9 +773,8 @@ def followed(path):
 
 
 def test_what_figures_of_a_page_say_alike_is_said_once():
-    alone = {
-        axis.name: svg(figures.curves({"a": FINE, "b": BROKEN}, LOOK, axis), axis.name) for axis in (LOWER, HIGHER)
-    }
+    found, axes = {"a": FINE, "b": BROKEN}, (LOWER, HIGHER)
+    alone = {axis.name: svg(figures.curves(found, LOOK, axis), axis.name) for axis in axes}
     page = shared(alone)
     styles = dict(re.findall(r"^\.(\w+)\{(.*)\}$", page.style, re.MULTILINE))
     shapes = re.findall(r'<marker id="(\w+)".*?</marker>', page.shapes)
