@@ -779,7 +779,7 @@ def test_what_figures_of_a_page_say_alike_is_said_once():
     styles = dict(re.findall(r"^\.(\w+)\{(.*)\}$", page.style, re.MULTILINE))
     shapes = re.findall(r'<marker id="(\w+)".*?</marker>', page.shapes)
     assert len(shapes) == len(set(shapes)) > 0
-    assert len(page.style + page.shapes + "".join(page.figures.values())) < 0.7 * len("".join(alone.values()))
+    assert len(page.style + page.shapes + "".join(page.figures.values())) < 0.9 * len("".join(alone.values()))
     for title, figure in page.figures.items():
         assert "<marker" not in figure
         again = re.sub(r' class="(s\d+)"', lambda found: f' style="{styles[found[1]]}"', figure)

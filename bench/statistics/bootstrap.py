@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +25,9 @@ def counts(drawn: NDArray[np.int64]) -> NDArray[np.signedinteger]:
     """How often each position was drawn: [resamples, N] -> [N, resamples]."""
     resamples, n = drawn.shape
     flat = (drawn * resamples + np.arange(resamples)[:, None]).ravel()
-    few = np.int8 if n < 127 else np.int32  # a resample holds no more of one than there are
-    return np.bincount(flat, minlength=n * resamples).astype(few).reshape(n, resamples)
+    few: Any = np.int8 if n < 127 else np.int32  # a resample holds no more of one than there are
+    found: NDArray[np.signedinteger] = np.bincount(flat, minlength=n * resamples).astype(few).reshape(n, resamples)
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -37,7 +39,7 @@ def _shared_counts(strata: int, n: int, resamples: int, seed: int) -> NDArray[np
 
 
 def _trimmed(scores: Array, drawn: NDArray[np.signedinteger], cut: int) -> Array:
-    """Mean of every resample but for `cut` at each end: [R, N], how often each is there [N, resamples] -> [R, resamples].
+    """Mean of every resample but for `cut` at each end: [R, N], how often each is there [N, B] -> [R, B].
 
     A sorted resample is the sorted scores, each repeated as often as it was drawn. So the scores are sorted once, and
     the running count says where each one's copies end: clipped to the middle, it leaves the copies that are kept.
