@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -37,7 +36,7 @@ from bench.sensitivity import Tried, tried, tuning
 from bench.spec import Study
 from bench.spelling import SpecError
 from bench.store import write_file
-from bench.table import best, rounded, table, to_csv
+from bench.table import best, number, rounded, table, to_csv
 
 if TYPE_CHECKING:
     from bench.runner import Run
@@ -156,15 +155,6 @@ def _sources(ending: str) -> list[str]:
 
 
 # --- words and numbers -----------------------------------------------------------------------------------------------
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number as people read it: three digits, signs for infinity and for what was not measured."""
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}g}".replace("-", "−").replace("e−0", "e−").replace("e+0", "e")
 
 
 def _words(name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
 
 import bench
-from bench.report import number
+from bench.table import number
 
 LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,alpha=0.5]"
 

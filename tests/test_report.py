@@ -32,11 +32,10 @@ from bench.figures.svg import shared, svg
 from bench.overview import places, standing
 from bench.provenance import study_file
 from bench.registry import get_metric
-from bench.report import number
 from bench.sensitivity import Effort, Trials, trials_of, tuning
 from bench.spec import make_order, read_toml
 from bench.statistics import Band, Interval
-from bench.table import best, survivals, to_csv
+from bench.table import best, number, survivals, to_csv
 from bench.tune import replicas
 
 SVG = "{http://www.w3.org/2000/svg}"
