@@ -164,14 +164,21 @@ class Range(NamedTuple):
             tick(getattr(axes, f"{which}axis"), self.low, self.high)
 
 
+def power_of_ten(value: float) -> str:
+    """10⁻³, −10², 0."""
+    if value == 0:
+        return "0"
+    raised = str(round(np.log10(abs(value)))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{'−' if value < 0 else ''}10{raised}"
+
+
 def tick(axis: Any, low: float, high: float) -> None:
     """Labels of a logarithmic axis: plain numbers near 1, else powers of ten; a few between where decades are few."""
     plain, decades = low >= 1e-4 and high <= 1e5, np.log10(high / low)
     between = (2, 3, 5) if decades < 1.7 else (2, 5) if decades < 2.4 else ()
-    powers = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
     def label(value: float, _: Any) -> str:
-        return f"{value:g}" if plain else f"10{str(round(np.log10(value))).translate(powers)}"
+        return f"{value:g}" if plain else power_of_ten(value)
 
     axis.set_major_formatter(label)
     if decades > FEW:

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from bench.figures.layout import name_sides
-from bench.figures.panels import Array, Look, lines
+from bench.figures.panels import Array, Look, lines, power_of_ten
 from bench.figures.pictures import grid
 from bench.figures.svg import styled
 
@@ -72,7 +73,9 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Array, size: float) -> 
         getattr(axes, f"set_{which}scale")("symlog", linthresh=near, linscale=0.6)
         limits = min(1.8 * low, -2 * near), max(1.8 * high, 2 * near)
         getattr(axes, f"set_{which}lim")(*limits)
-        getattr(axes, f"set_{which}ticks")(_decades(near, *limits))
+        ticks = _decades(near, *limits)
+        getattr(axes, f"set_{which}ticks")(ticks, [power_of_ten(at) for at in ticks])
+        getattr(axes, f"{which}axis").set_minor_formatter(NullFormatter())
         return
     margin = 0.12 * (high - low) or 0.4 * size or 1.0
     getattr(axes, f"set_{which}lim")(min(low - margin, -margin), max(high + margin, margin))

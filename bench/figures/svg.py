@@ -103,7 +103,9 @@ def shared(drawn: Mapping[str, str]) -> Shared:
 
     rules = "".join(f".{name}{{{style}}}\n" for style, name in names.items())
     marks, *bare = [_STYLE.sub(called, text) for text in [marks, *bare]]
-    hidden = f'<svg width="0" height="0" style="position:absolute" aria-hidden="true">{marks}</svg>' if marks else ""
+    hidden = (
+        f'<svg width="0" height="0" style="position:absolute;{ROOT}" aria-hidden="true">{marks}</svg>' if marks else ""
+    )
     return Shared(rules, hidden, dict(zip(drawn, bare, strict=True)))
 
 

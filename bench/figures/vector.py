@@ -160,7 +160,8 @@ class Vector(RendererBase):
         if abs(np.ptp(high - low)) > 0.01:
             return None
         ends = self._places([[low[0], high[1]], [high[0], low[1]]])
-        size, radius = int(ends[1, 0] - ends[0, 0]), round(float(high[0] - low[0]) / 2 * UNIT, 1)
+        size = int(ends[1, 0] - ends[0, 0])
+        radius = size / 2  # to the digit: two arcs of a larger circle would be a lens
         start = pair(int(ends[0, 0]), int(ends[:, 1].sum() // 2))
         return f"M{start}a{radius:g} {radius:g} 0 1 0 {size} 0 {radius:g} {radius:g} 0 1 0-{size} 0z", ends
 
