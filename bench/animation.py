@@ -22,6 +22,7 @@ from PIL import Image
 
 from bench.figures import motion
 from bench.figures.panels import Axis, looks
+from bench.places import filename
 from bench.registry import get_game, get_metric
 from bench.sections.plane import plane
 from bench.sections.samples import notes, samples
@@ -35,13 +36,21 @@ if TYPE_CHECKING:
 
 MOST = 2_000_000  # bytes
 COLOURS = 160  # where the pictures have some of their own
+FEWEST, POOREST = 12, 8  # frames and colours, before frames are left out after all
 HOLD = 1600  # milliseconds that the last frame stands
 Frames = list[NDArray[np.uint8]]
 Palette = list[tuple[int, ...]]
-Encoder = Callable[[Frames, int], bytes]
+Encoder = Callable[[Frames, int, int], bytes]
+"""Of frames, how many milliseconds each stands, and at most how many colours."""
 
 
-def animate(run: Run, game: str, optimizers: list[str] | None = None, to: Path | None = None) -> Path:
+def animate(
+    run: Run,
+    game: str,
+    optimizers: list[str] | None = None,
+    to: Path | None = None,
+    tell: Callable[[str], object] = lambda line: None,
+) -> Path:
     """Write a game's trainings, rule beside rule, as a moving picture; returns its path.
 
     Args:
@@ -49,15 +58,21 @@ def animate(run: Run, game: str, optimizers: list[str] | None = None, to: Path |
         game: one of its games, as spelled there.
         optimizers: some of its rules, in this order; None for all.
         to: the file, whose suffix says of what kind; default: ``<game>.gif`` in the run's folder.
+        tell: is told in a line where the film has fewer frames or colours than there are, to be small enough.
     """
-    path = to if to is not None else run.path / f"{_plain(game)}.gif"
+    path = to if to is not None else run.path / f"{filename(game)}.gif"
     if path.suffix.lower() not in KINDS:
         raise SpecError(f"--to is {str(path)!r}; its suffix: {nearest(path.suffix.lower() or path.name, KINDS)}")
     if not path.parent.is_dir():
         raise SpecError(f"--to is {str(path)!r}; {str(path.parent)!r} is not a folder that is there")
     film = _film(_scene(run, game, optimizers))
     encode = KINDS[path.suffix.lower()](None if film.coloured else film.palette)
-    write_file(path, _small(encode, list(film.frames()), film.pace))
+    content, less = _small(
+        encode, list(film.frames()), film.pace, COLOURS if path.suffix.lower() == ".mp4" else POOREST
+    )
+    write_file(path, content)
+    if less:
+        tell(f"{path.name} would be larger than {MOST / 1e6:g} MB: it has {less}")
     return path
 
 
@@ -100,22 +115,30 @@ def _film(scene: Scene) -> motion.Motion:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _small(encode: Encoder, frames: Frames, pace: int) -> bytes:
-    """The file; with every other frame left out as often as it takes to be small enough."""
-    content = encode(frames, pace)
-    while len(content) > MOST and len(frames) > 12:
-        frames, pace = [*frames[:-1:2], frames[-1]], 2 * pace
-        content = encode(frames, pace)
-    return content
+def _small(encode: Encoder, frames: Frames, pace: int, poorest: int) -> tuple[bytes, str]:
+    """The file, small enough, and what it has fewer of: every other frame is left out, then colours, then frames.
+
+    SpecError where even two frames of few colours are too large.
+    """
+    whole, colours = len(frames), COLOURS
+    while len(content := encode(frames, pace, colours)) > MOST:
+        if len(frames) > FEWEST or (colours == poorest and len(frames) > 2):
+            frames, pace = [*frames[:-1:2], frames[-1]], 2 * pace
+        elif colours > poorest:
+            colours = max(colours // 2, poorest)
+        else:
+            raise SpecError(f"--optimizers: the film is larger than {MOST / 1e6:g} MB at its poorest; name fewer rules")
+    less = [f"{len(frames)} of {whole} frames"] * (len(frames) < whole) + [f"{colours} colours"] * (colours < COLOURS)
+    return content, " and ".join(less)
 
 
 def _images(kind: str, colours: Palette | None) -> Encoder:
     """Of an image format that moves, through Pillow: all frames in one palette, so that only what changes is stored."""
 
-    def encode(frames: Frames, pace: int) -> bytes:
-        if colours is None:
+    def encode(frames: Frames, pace: int, most: int) -> bytes:
+        if colours is None or most < COLOURS:
             chosen = frames[:: max(1, len(frames) // 6)] + frames[-1:]
-            palette = Image.fromarray(np.concatenate(chosen)).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+            palette = Image.fromarray(np.concatenate(chosen)).quantize(most, method=Image.Quantize.MEDIANCUT)
         else:
             palette = Image.new("P", (1, 1))
             palette.putpalette([part for colour in colours for part in colour])
@@ -134,7 +157,7 @@ def _mp4(_: Palette | None) -> Encoder:
     if program is None:
         raise SpecError("--to: an .mp4 needs the program ffmpeg, which is not there; allowed without it: .gif, .png")
 
-    def encode(frames: Frames, pace: int) -> bytes:
+    def encode(frames: Frames, pace: int, _: int) -> bytes:
         frames = [*frames, *[frames[-1]] * (HOLD // pace)]
         height, width = (side // 2 * 2 for side in frames[0].shape[:2])  # the format wants even sides
         given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"1000/{pace}", "-i", "-"]
@@ -156,10 +179,3 @@ KINDS: dict[str, Callable[[Palette | None], Encoder]] = {
     ".png": partial(_images, "png"),
     ".mp4": _mp4,
 }
-
-
-def _plain(name: str) -> str:
-    """A game's spelling as the name of a file."""
-    return (
-        "".join(letter if letter.isalnum() or letter in "-_.=" else "_" for letter in name)[:80].strip("._") or "game"
-    )

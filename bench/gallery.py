@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.figures.svg import font, pdf, standalone
+from bench.figures.letters import font
+from bench.figures.svg import pdf, standalone
 from bench.places import filename, whole_folder
 from bench.sections.scene import Drawing
 from bench.spelling import SpecError, nearest

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -21,9 +20,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.caveats import Caveat, caveats, concerning, finished
+from bench.figures.letters import FONT, font
 from bench.figures.panels import Look, looks
 from bench.figures.ranks import critical_difference
-from bench.figures.svg import FONT, font
+from bench.figures.svg import key, shared
 from bench.findings import LEVEL, findings, winners
 from bench.gallery import Gallery, hang, update_figures
 from bench.overview import Standing, places, standing
@@ -36,20 +36,23 @@ from bench.sensitivity import Tried, tried, tuning
 from bench.spec import Study
 from bench.spelling import SpecError
 from bench.store import write_file
-from bench.table import best, rounded, table, to_csv
+from bench.table import best, number, rounded, table, to_csv
 
 if TYPE_CHECKING:
     from bench.runner import Run
 
 
-def write_report(run: Run) -> Path:
-    """Write ``tuning.csv``, ``report.html`` and its figures into the run's folder; returns the page's path."""
+def write_report(run: Run, found: pd.DataFrame | None = None) -> Path:
+    """Write ``tuning.csv``, ``report.html`` and its figures into the run's folder; returns the page's path.
+
+    ``found`` is the run's table, where it is known already.
+    """
     errors = {path.name: line for path, line in run.failures.items()}
     path, gallery = run.path / "report.html", Gallery()
     trials = tried(run.records, run.study)
     tuned = tuning(run.records, run.study, trials)
     write_file(run.path / "tuning.csv", to_csv(tuned).encode())
-    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery, (trials, tuned)).encode())
+    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery, (trials, tuned), found).encode())
     update_figures(run, gallery)
     return path
 
@@ -70,16 +73,17 @@ def render(
     errors: Mapping[str, str],
     gallery: Gallery | None = None,
     tuned: tuple[Tried, pd.DataFrame] | None = None,
+    found: pd.DataFrame | None = None,
 ) -> str:
     """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback.
 
-    What is drawn for it is added to a gallery; ``tuned`` is what `bench.sensitivity` has of the records, where it is
-    known already.
+    What is drawn for it is added to a gallery; ``tuned`` is what `bench.sensitivity` has of the records and ``found``
+    their `bench.table`, where these are known already.
     """
     study = manifest["study"]
     asked = Study.model_construct(**study)
     whole, missing = finished(records, study)
-    found = table(whole, study)
+    found = table(whole, study) if found is None or missing else found
     look = looks(study["optimizers"])
     trials = tried(records, study) if tuned is None else tuned[0]
     tuning_table = tuning(records, study, trials) if tuned is None else tuned[1]
@@ -93,6 +97,8 @@ def render(
     hang(gallery, "all", overall)
     for section in sections:
         hang(gallery, section.label, section.drawings)
+    printed = {drawing.caption: drawing.svg for drawing in gallery.values() if drawing.film is None}
+    page = shared(printed)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -102,9 +108,11 @@ def render(
             manifest=manifest,
             look=look,
             family=FONT,
-            style=Markup("\n".join(_sources(".css"))),
+            style=Markup("\n".join([*_sources(".css"), page.style])),
+            shapes=Markup(page.shapes),
+            figures={caption: Markup(figure) for caption, figure in page.figures.items()},
             scripts=[Markup(script) for script in _sources(".js")],
-            font=font(drawing.svg for drawing in gallery.values() if drawing.film is None) if gallery else "",
+            font=font(printed.values()) if printed else "",
             findings=verdicts,
             winners=winners(verdicts),
             failed=_failed(found, study),
@@ -129,8 +137,14 @@ def _environment() -> Environment:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "digest": _digest, "ranges": _ranges, "first_line": first_line}
-    environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded}
+    environment.filters |= {
+        "number": number,
+        "digest": _digest,
+        "ranges": _ranges,
+        "first_line": first_line,
+        "key": key,
+    }
+    environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded, "key": key}
     return environment
 
 
@@ -141,15 +155,6 @@ def _sources(ending: str) -> list[str]:
 
 
 # --- words and numbers -----------------------------------------------------------------------------------------------
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number as people read it: three digits, signs for infinity and for what was not measured."""
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}g}".replace("-", "−").replace("e−0", "e−").replace("e+0", "e")
 
 
 def _words(name: str) -> str:

@@ -76,8 +76,9 @@ class Run:
         from bench.report import write_report
         from bench.table import to_csv
 
-        write_file(self.path / "table.csv", to_csv(self.table()).encode())
-        path = write_report(self)
+        found = self.table()
+        write_file(self.path / "table.csv", to_csv(found).encode())
+        path = write_report(self, found)
         write_file(self.path / ".reported", self._mark())
         return path
 

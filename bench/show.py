@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -18,11 +19,9 @@ from bench.runner import Run
 from bench.sensitivity import tried
 from bench.state import state
 from bench.table import best, games_of, rounded, table, to_csv
+from bench.table import number as typeset
 
-
-def number(value: float) -> str:
-    """A score as people read it: three digits, an infinity as what it is."""
-    return f"{value:.3g}".replace("inf", "∞").replace("nan", "-")
+number = partial(typeset, plain=True)
 
 
 def interval(row: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,21 @@ def final_scores(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> p
     return last_evaluations(records, metric, by)["value"].fillna(metric.worst)
 
 
-def scores(records: pd.DataFrame, metric: NamedMetric, phase: str = "report") -> pd.DataFrame:
-    """The last value of a metric for every replica of a phase, failed ones at the worst: [optimizers, seeds]."""
+def scores(
+    records: pd.DataFrame,
+    metric: NamedMetric,
+    phase: str = "report",
+    order: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """The last value of a metric for every replica of a phase, failed ones at the worst: [optimizers, seeds].
+
+    Of rules and seeds that are named, one without a value is at the worst too: a replica that stopped with an error has
+    the primary metric alone.
+    """
     report = records[records["phase"] == phase]
-    return final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
+    found = final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
+    return found if order is None else found.reindex(index=order, columns=seeds).fillna(metric.worst)
 
 
 def curves(records: pd.DataFrame, metric: str, column: str = "value") -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -60,40 +72,49 @@ def curves(records: pd.DataFrame, metric: str, column: str = "value") -> dict[st
     return found
 
 
-def table(records: pd.DataFrame, study: dict[str, Any]) -> pd.DataFrame:
+def table(records: pd.DataFrame, study: dict[str, Any], metrics: Sequence[str] = ()) -> pd.DataFrame:
     """Rules x games: the primary metric's interquartile mean with interval, failures, cost, seconds, chosen values.
 
     ``auc`` is the same mean of the area under the curve against cost over its width: the mean score over training.
+    Where metrics are named, a game has a block for each of them that was measured on it, in place of its primary one.
     """
     rows = []
     for game in study["games"]:
         here = records[records["game"] == game]
-        metric = get_metric(get_game(game).score)
-        wide = scores(here, metric)
+        primary = get_metric(get_game(game).score)
+        wide = scores(here, primary)
         measured = wide.dropna().index  # a rule whose seeds are not all in yet comes later
         order = [name for name in study["optimizers"] if name in measured]
-        if not order:
-            continue
-        wide = wide.loc[order]
-        band = bootstrap_rules(wide.to_numpy())
-        beside = _untuned(here, metric)
-        stable, collapse = curves(here, metric.name), get_game(game).collapse
-        watched = curves(here, collapse.metric) if collapse else {}
-        for i, name in enumerate(order):
-            own = here[here["optimizer"] == name]
-            rows.append(
-                {"game": game, "optimizer": name, "metric": metric.name, "better": metric.better}
-                | {"iqm": float(interquartile_mean(wide.loc[name].to_numpy()))}
-                | {"low": float(band.low[i]), "high": float(band.high[i])}
-                | _outcomes(own)
-                | ({f"untuned_{key}": value for key, value in beside.loc[name].items()} if name in beside.index else {})
-                | _collapses(watched.get(name), collapse, study_budget(here))
-                | _stability(stable.get(name), metric)
-                | {"auc": _area(own, stable.get(name), metric)}
-                | _costs(own)
-            )
+        there = set(here["metric"].unique())
+        for name in [name for name in metrics or [primary.name] if name in there and order]:
+            rows += _block(here, game, get_metric(name), order, list(wide.columns))
     found = pd.DataFrame(rows)
     return found if found.empty else found.astype({"collapsed": "Int64", "fell": "Int64"})
+
+
+def _block(
+    here: pd.DataFrame, game: str, metric: NamedMetric, order: list[str], seeds: list[int]
+) -> list[dict[str, Any]]:
+    """The table's rows of one game and metric."""
+    wide = scores(here, metric, order=order, seeds=seeds)
+    band = bootstrap_rules(wide.to_numpy())
+    beside = _untuned(here, metric)
+    stable, collapse = curves(here, metric.name), get_game(game).collapse
+    watched = curves(here, collapse.metric) if collapse else {}
+    rows = []
+    for i, name in enumerate(order):
+        own = here[here["optimizer"] == name]
+        rows.append(
+            {"game": game, "optimizer": name, "metric": metric.name, "better": metric.better}
+            | {"iqm": float(band.value[i]), "low": float(band.low[i]), "high": float(band.high[i])}
+            | _outcomes(own)
+            | ({f"untuned_{key}": value for key, value in beside.loc[name].items()} if name in beside.index else {})
+            | _collapses(watched.get(name), collapse, study_budget(here))
+            | _stability(stable.get(name), metric)
+            | {"auc": _area(own, stable.get(name), metric)}
+            | _costs(own)
+        )
+    return rows
 
 
 def _untuned(here: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
@@ -228,6 +249,17 @@ def values_of(text: str) -> str:
     return ", ".join(f"{key}={write(value)}" for key, value in values.items())
 
 
+def number(value: float, digits: int = 3, plain: bool = False) -> str:
+    """A number as people read it: three digits, signs for infinity and for what was not measured.
+
+    A plain one, for a terminal, is spelled as Python spells it but for infinity.
+    """
+    text = f"{value:.{digits}g}".replace("inf", "∞")
+    if plain:
+        return text.replace("nan", "-")
+    return text.replace("nan", "–").replace("-", "−").replace("e−0", "e−").replace("e+0", "e")
+
+
 def rounded(hyperparameters: str) -> str:
     """Hyperparameters for people: three digits each; the CSV has them all."""
     return re.sub(r"\d+\.\d+(e-?\d+)?|\d+e-\d+", lambda found: f"{float(found[0]):.3g}", hyperparameters)
@@ -241,10 +273,10 @@ def games_of(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def best(found: pd.DataFrame) -> pd.Series:
     """Whether a row is its game's best, or its interval overlaps the best one's; where all failed none is."""
     chosen = pd.Series(False, index=found.index)
-    for _, rows in games_of(found):
-        metric = get_metric(rows["metric"].iloc[0])
+    for (_, name), rows in [] if found.empty else found.groupby(["game", "metric"], observed=True, sort=False):
+        metric = get_metric(str(name))
         done = rows[rows["iqm"] != metric.worst]
-        if not done.empty:
+        if not done.empty and metric.better:
             top = done.loc[done["iqm"].idxmax() if metric.better == "higher" else done["iqm"].idxmin()]
             chosen[done.index] = (done["low"] <= top["high"]) & (done["high"] >= top["low"])
     return chosen

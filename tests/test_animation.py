@@ -53,9 +53,25 @@ def test_some_rules_in_their_own_colours(run, tmp_path):
 def test_a_film_that_is_too_large_has_fewer_frames(run, monkeypatch, tmp_path):
     whole = animate(run, RING, to=tmp_path / "whole.gif")
     monkeypatch.setattr(animation, "MOST", whole.stat().st_size // 2)
-    small = animate(run, RING, to=tmp_path / "small.gif")
+    said = []
+    small = animate(run, RING, to=tmp_path / "small.gif", tell=said.append)
     with Image.open(whole) as long, Image.open(small) as short:
         assert 10 < short.n_frames < long.n_frames
+        assert said == [f"small.gif would be larger than {animation.MOST / 1e6:g} MB: "
+                        f"it has {short.n_frames} of {long.n_frames} frames"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["gif", "png"])
+def test_no_film_is_larger_than_the_cap(run, monkeypatch, tmp_path, kind):
+    said, few = [], int(0.42 * animate(run, "dirac", to=tmp_path / f"whole.{kind}").stat().st_size)
+    monkeypatch.setattr(animation, "MOST", few)
+    path = animate(run, "dirac", to=tmp_path / f"poor.{kind}", tell=said.append)
+    assert path.stat().st_size <= few
+    assert "colours" in said[0]
+    monkeypatch.setattr(animation, "MOST", 300)
+    with pytest.raises(SpecError, match=r"larger than .* at its poorest; name fewer rules"):
+        animate(run, "dirac", to=tmp_path / f"none.{kind}")
+    assert not (tmp_path / f"none.{kind}").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
 
 import bench
-from bench.report import number
+from bench.table import number
 
 LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,alpha=0.5]"
 
@@ -61,8 +61,13 @@ def test_it_opens_from_disk(opened, reported_html, width):
 
 def test_every_figure_says_what_it_shows(opened):
     page = opened()
-    for part in page.locator("figure svg[role=img]").all():
-        assert len(part.get_attribute("aria-label")) > 20
+    captions = page.locator("figcaption").all_inner_texts()
+    for part, words in zip(page.locator("figure > .card > *").all(), captions, strict=True):
+        said = page.locator(f"#{part.get_attribute('aria-labelledby')}")
+        assert said.inner_text() == words
+        assert len(words) > 20
+    for part in page.locator("figure .reel svg[role=img]").all():
+        assert part.get_attribute("aria-label")
 
 
 def test_a_phone_shows_long_names_too(opened, reported, tmp_path):
@@ -114,6 +119,35 @@ def test_a_rule_is_hidden_in_every_table(opened):
     assert shown(page, "tbody th[data-value=sgd]") == []
     assert len(shown(page, "tbody th[data-value=ttur]")) == rows > 4
     assert [text for text in shown(page, "#provenance dt") if text == "sgd"] == []
+
+
+def test_a_rule_is_hidden_in_every_figure(opened):
+    page = opened()
+    page.locator(".filters summary").click()
+    place = STUDY.optimizers.index("sgd")
+    own, other = (page.locator(f"figure .r{k}") for k in (place, 1 - place))
+    assert {part.evaluate("part => part.closest('figure') !== null") for part in own.all()} == {True}
+    with_rules = page.evaluate(
+        f"[...document.querySelectorAll('figure')].map(f => f.querySelectorAll('.r{place}, .r{1 - place}').length)"
+    )
+    assert all(with_rules), "a figure of which nothing is anybody's"
+    page.locator("input[name=rule][value=sgd]").uncheck()
+    assert not [part for part in own.all() if part.is_visible()]
+    assert other.count() == len([part for part in other.all() if part.evaluate("p => p.checkVisibility()")])
+    page.locator("input[name=rule][value=sgd]").check()
+    assert own.count() == len([part for part in own.all() if part.evaluate("p => p.checkVisibility()")])
+
+
+def test_marks_are_seen(opened):
+    """A marker is called from the page's one hidden element: its points are ink on the screen."""
+    page = opened()
+    path = page.locator("figure path[class^=s]").evaluate_all(
+        "all => all.findIndex(p => getComputedStyle(p).markerStart.startsWith('url') && p.getBBox().width > 60)"
+    )
+    part = page.locator("figure path[class^=s]").nth(path)
+    with_marks = part.screenshot()
+    part.evaluate("p => p.style.marker = 'none'")
+    assert part.screenshot() != with_marks
 
 
 def test_the_overview_shows_another_metric_and_comes_back(opened, reported_html):

@@ -98,6 +98,14 @@ def test_formats(done, call):
     assert len({line.count("|") for line in lines}) == 1
     bold = out.count("**") // 2
     assert bold
+    assert call("table", done.path, "--game", STUDY["games"], "--game", "dirac")[1] == out
+    one = call("table", done.path, "--game", "dirac", "--metric", "distance")
+    assert one == (0, "".join(line for line in out.splitlines(True) if "ring8" not in line), "")
+    code, other, err = call("table", done.path, "--metric", "averaging_gain,field_norm", "--format", "csv")
+    assert (code, err) == (0, "")
+    found = pd.read_csv(io.StringIO(other))
+    assert list(found.groupby(["game", "metric"], sort=False).size()) == [2, 2, 2, 2]
+    assert (found["low"] <= found["iqm"]).all()
     code, out, _ = call("table", done.path, "--format", "latex")
     assert code == 0
     assert "\\begin{tabular}{lrrrl}\n\\toprule\n" in out
@@ -224,6 +232,8 @@ RUN = ["run", "--optimizers", "sgd", "--games", "dirac"]
         (["report", "nowhere"], "'nowhere' is no run's folder"),
         (["table"], "Missing argument"),
         (["table", "{done}", "--format", "xml"], "--format is 'xml'; known: csv, latex, md"),
+        (["table", "{done}", "--game", "dirack"], "--game is 'dirack'; did you mean dirac?"),
+        (["table", "{done}", "--metric", "distanse"], "--metric is 'distanse'; did you mean distance?"),
         (["list", "sgdd"], "nothing called 'sgdd' to list; did you mean sgd"),
         (["list", "field_nrom"], "did you mean field_norm"),
     ],

@@ -172,7 +172,7 @@ def test_collapsed_are_those_that_would_have_been_ok():
 
 def test_bars_hold_the_counts_and_the_interval():
     figure = outcomes.outcomes(
-        {"a": {"ok": 6, "diverged": 4}, "b": {"error": 10}}, dict.fromkeys("ab", Interval(0.5, 0.2, 0.7))
+        {"a": {"ok": 6, "diverged": 4}, "b": {"error": 10}}, dict.fromkeys("ab", Interval(0.5, 0.2, 0.7)), looks("ab")
     )
     (axes,) = figure.axes
     assert [bar.get_x() for bar in axes.patches] == pytest.approx([0, 0.6, 0])
@@ -314,7 +314,7 @@ def test_no_two_labels_overlap(count):
     look, three = looks(LONG), np.array([1.0, 2.0, math.nan])
     bars = {name: {"ok": 3, "diverged": 4, "collapsed": 1, "error": 2} for name in names}
     figures = [
-        outcomes.outcomes(bars, dict.fromkeys(names, Interval(0.3, 0.1, 0.6))),
+        outcomes.outcomes(bars, dict.fromkeys(names, Interval(0.3, 0.1, 0.6)), look),
         scores.final_scores(dict.fromkeys(names, Scores(three, 1.5, 1.0, INF)), look, LOWER),
         target_figures.profiles(dict.fromkeys(names, STAIR), GRID, look, "cost", "share"),
         scores.curves(dict.fromkeys(names, Curve(GRID, *(np.array([[3.0, 2, 1, 1]] * 3)), np.array([]))), look, LOWER),
@@ -329,6 +329,7 @@ def boxes(figure):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
 
+    svg(figure, "title")  # puts everything in its place
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     words = {text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()}
@@ -382,10 +383,10 @@ def test_the_grid_of_an_axis_is_one_path():
     figure = target_figures.profiles({"a": STAIR}, GRID, looks(["a"]), "cost", "share")
     drawn = svg(figure, "title")
     (axes,) = figure.axes
-    grids = re.findall(r'<path d="([^"]*)"[^>]*stroke:#e4e4e0', drawn)
+    grids = re.findall(r'<path [^>]*stroke:#e4e4e0[^>]* d="([^"]*)"', drawn)
     shown = [sum(low <= at <= high for at in ticks) for ticks, (low, high) in (
         (axes.get_xticks(), axes.get_xlim()), (axes.get_yticks(), axes.get_ylim()))]  # fmt: skip
-    assert [path.count("m") for path in grids] == shown
+    assert [path.count("M") for path in grids] == shown
     words = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
     assert {"0.0", "0.2", "1.0", "0", "30", "cost", "share"} <= set(words)
     assert len(words) == len(set(words)) == sum(shown) + 3  # ticks, two labels, one rule

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -162,6 +163,10 @@ def test_spectra_of_any_size_are_drawn(count: int) -> None:
     assert "none that is finite" in drawn
     wide = np.array([1e-9, 1e-3, 1e6, -1e6]) + 0j
     assert svg(spectra.spectra({"a": wide}, wide[:0], looks(["a"]), {}), "title")
+    far = np.array([0.1, 0.2, 0.3, 1e3, -1e3]) + 0j
+    drawn = svg(spectra.spectra({"a": far}, far[:0], looks(["a"]), {}), "title")
+    assert "$" not in drawn
+    assert {">0<", ">10³<", ">−10³<"} <= set(re.findall(">[^<>]+<", drawn))
     assert svg(spectra.spectra({"a": wide[:0]}, wide[:0], looks(["a"]), {"a": "none"}), "title")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench
-from bench.figures.svg import FONT
+from bench.figures.letters import FONT
 from bench.places import LONGEST, filename
 
 STUDY = {"trials": 0, "seeds": "0-2", "evaluations": 4, "budget": 40}
@@ -29,7 +29,7 @@ def run(tmp_path_factory):
 def test_the_report_has_all_its_figures_beside_it(run):
     files = {path.stem: path for path in (run.path / "figures").glob("*.svg")}
     page = (run.path / "report.html").read_text("utf-8")
-    titles = re.findall(r"<figcaption>(.*?)</figcaption>", page)
+    titles = re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", page)
     assert len(titles) >= 4
     roots = {name: ElementTree.parse(path).getroot() for name, path in files.items()}
     assert sorted(root.get("aria-label") for root in roots.values()) == sorted(set(map(unescape, titles)))

@@ -27,15 +27,15 @@ from bench.figures import scores as figures
 from bench.figures import tuning as tuning_figures
 from bench.figures.panels import Axis, looks
 from bench.figures.scores import Curve, Scores
-from bench.figures.svg import _relative, svg
+from bench.figures.strokes import line, walk
+from bench.figures.svg import shared, svg
 from bench.overview import places, standing
 from bench.provenance import study_file
 from bench.registry import get_metric
-from bench.report import number
 from bench.sensitivity import Effort, Trials, trials_of, tuning
 from bench.spec import make_order, read_toml
 from bench.statistics import Band, Interval
-from bench.table import best, survivals, to_csv
+from bench.table import best, number, survivals, to_csv
 from bench.tune import replicas
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -572,7 +572,7 @@ def test_nothing_outside_is_named(html):
     for tag, attributes in Page(html).tags:
         assert "src" not in attributes, tag
         assert attributes.get("href", "#").startswith(("#", "data:image/png;base64,")), tag
-    assert set(re.findall(r"url\((.{5})", plain)) <= {"data:", *re.findall(r"url\((#f[0-9a-f]{3})", plain)}
+    assert set(re.findall(r"url\((.{5})", plain)) <= {"data:", *re.findall(r"url\((#[fm][0-9a-f]{3})", plain)}
 
 
 def test_ids_are_unique_and_known(html):
@@ -674,8 +674,8 @@ def test_expected_best_is_drawn_where_it_is_finite(axis):
     drawn = svg(tuning_figures.expected_best(found, LOOK, axis), "title")
     assert {"1", "2", "4", "all 8"} <= set(texts(drawn))
     assert not re.search(r"\b(inf|nan)\b", drawn)
-    assert marks(drawn, LOOK["a"].colour) == [1, 1, 1, 3]  # legend, band, best of all, the curve from k = 2
-    assert marks(drawn, LOOK["b"].colour) == [1, 1, 1, 4]
+    assert marks(drawn, LOOK["a"].colour) == [1, 1, 3]  # legend, best of all, the curve from k = 2
+    assert marks(drawn, LOOK["b"].colour) == [1, 1, 4]
 
 
 def test_scores_span_a_decade_or_not():
@@ -699,10 +699,18 @@ def test_a_point_a_seed_and_a_cross_a_failure(axis):
 
 
 def marks(svg, colour):
-    """How many markers each series of that colour has."""
+    """How many marks each series of that colour has: several by a marker, a single one as it is."""
     root = ElementTree.fromstring(svg)
-    alone = [1 for use in root.iter(f"{SVG}use") if colour in use.get("style", "")]
-    return sorted(alone + [len(group) for group in root.iter(f"{SVG}g") if colour in group.get("style", "")])
+    own = {marker.get("id") for marker in root.iter(f"{SVG}marker") if colour in marker[0].get("style", "")}
+    shapes = {shape for marker in root.iter(f"{SVG}marker") for shape in marker}
+    found = []
+    for path in set(root.iter(f"{SVG}path")) - shapes:
+        style, points = path.get("style", ""), path.get("d")
+        if called := re.search(r"marker:url\(#(\w+)\)", style):
+            found += [len(re.findall(r"-?\d+", points)) // 2] if called[1] in own else []
+        elif f"fill:{colour}" in style and "opacity" not in style:
+            found.append(1)
+    return sorted(found)
 
 
 def test_names_of_any_kind_are_drawn():
@@ -721,7 +729,7 @@ def test_names_of_any_kind_are_drawn():
     assert all(look[name].colour in drawn for name in names)
     steps, stood, number = np.array([[0.1, 0.2], [1, 2]]), np.full((2, 1), np.nan), np.arange(2)
     pairs = Trials(("x", "y"), steps, np.ones((2, 1)), np.array([1, np.inf]), (0.1, 0.2), stood, np.ones(2), number)
-    assert svg(tuning_figures.step_pairs(dict.fromkeys(names, pairs), LOWER), "title")
+    assert svg(tuning_figures.step_pairs(dict.fromkeys(names, pairs), look, LOWER), "title")
     single = pairs._replace(names=("x",), steps=steps[:, :1], chosen=(0.1,))
     assert svg(tuning_figures.step_sizes(dict.fromkeys(names, single), look, LOWER), "title")
     assert svg(tuning_figures.expected_best(dict.fromkeys(names, EFFORT), look, LOWER), "title")
@@ -738,22 +746,45 @@ def test_a_diverging_path_is_cut_near_its_start():
     assert pictures.square({"a": near}, np.zeros(2))[1] == pytest.approx(1.05)
 
 
-@given(st.lists(st.tuples(*[st.integers(-9999, 9999)] * 2, st.booleans()), min_size=1, max_size=30), st.booleans())
-def test_a_relative_path_goes_where_the_absolute_one_does(points, closed):
+@given(st.lists(st.tuples(*[st.integers(-9999, 9999)] * 2, st.booleans()), min_size=1, max_size=30))
+def test_a_path_is_written_as_it_goes(points):
     points[0] = (*points[0][:2], True)
-    absolute = " ".join(f"{'M' if new else 'L'} {x / 10:g} {y / 10:g}" for x, y, new in points) + " z" * closed
-    assert walk(_relative(absolute)) == ([(x, y, new) for x, y, new in points], closed)
+    at, codes = np.array([point[:2] for point in points]), np.array([1 if new else 2 for *_, new in points], np.uint8)
+    corners = [(x, y, new) for x, y, new in points]
+    moved = [corner for k, corner in enumerate(corners) if corner[2] or corner[:2] != corners[k - 1][:2]]
+    drawn = [corner for corner, after in itertools.zip_longest(moved, moved[1:], fillvalue=(0, 0, True))
+             if not corner[2] or not after[2]]  # fmt: skip
+    assert followed(line(codes, at)) == drawn
+    assert [point[:2] for point in followed(walk(at.tolist()))] == [tuple(point) for point in at.tolist()]
 
 
-def walk(path):
-    """Points in tenths of a path of relative moves and lines, each with whether it starts a new line."""
-    found, at = [], (0, 0)
-    for part in path.removesuffix("z").split("m")[1:]:
-        numbers = [round(10 * float(number)) for number in re.findall(r"-?[\d.]+", part)]
-        for i in range(0, len(numbers), 2):
-            at = (at[0] + numbers[i], at[1] + numbers[i + 1])
-            found.append((*at, i == 0))
-    return found, path.endswith("z")
+def followed(path):
+    """The points of a path of moves and relative lines, each with whether it starts a new line."""
+    found, x, y = [], 0, 0
+    for command, text in re.findall(r"([Mlhv])([^Mlhv]*)", path):
+        numbers = [int(number) for number in re.findall(r"-?\d+", text)]
+        if command in "hv":
+            numbers = [part for number in numbers for part in ((number, 0) if command == "h" else (0, number))]
+        for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
+            x, y = (dx, dy) if command == "M" else (x + dx, y + dy)
+            found.append((x, y, command == "M"))
+    return found
+
+
+def test_what_figures_of_a_page_say_alike_is_said_once():
+    found, axes = {"a": FINE, "b": BROKEN}, (LOWER, HIGHER)
+    alone = {axis.name: svg(figures.curves(found, LOOK, axis), axis.name) for axis in axes}
+    page = shared(alone)
+    styles = dict(re.findall(r"^\.(\w+)\{(.*)\}$", page.style, re.MULTILINE))
+    shapes = re.findall(r'<marker id="(\w+)".*?</marker>', page.shapes)
+    assert len(shapes) == len(set(shapes)) > 0
+    assert len(page.style + page.shapes + "".join(page.figures.values())) < 0.9 * len("".join(alone.values()))
+    for title, figure in page.figures.items():
+        assert "<marker" not in figure
+        again = re.sub(r' class="(s\d+)"', lambda found: f' style="{styles[found[1]]}"', figure)
+        drawn = re.sub(r"<title>.*</title>|<marker .*?</marker>", "", alone[title]).replace("<defs></defs>", "")
+        assert again.partition("style=")[2] == drawn.partition("style=")[2]
+        assert set(re.findall(r"url\(#(m\w+)\)", again)) <= set(shapes)
 
 
 def test_a_final_value_that_is_no_number_is_a_failure_in_the_figures_too():

@@ -51,7 +51,7 @@ def animate(
     from bench.animation import animate
     from bench.spelling import split
 
-    answer(str(animate(run_at(run), game, None if optimizers is None else split(optimizers), to)))
+    answer(str(animate(run_at(run), game, None if optimizers is None else split(optimizers), to, say)))
     return DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,19 +31,42 @@ def report(run: RunFolder) -> int:
 def table(
     run: RunFolder,
     format: Annotated[str, typer.Option(help="md, csv or latex.")] = "md",
+    game: Annotated[list[str] | None, typer.Option(help="Some of its games; default: all.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Metrics that it measured, in place of each game's own score.")
+    ] = None,
 ) -> int:
-    """Print a run's table."""
+    """Print a run's table, of all its games and of each one's own score unless others are named."""
     from bench.show import FORMATS
     from bench.spelling import SpecError, nearest
     from bench.state import missing
+    from bench.table import table
 
     if format not in FORMATS:
         raise SpecError(f"--format is {format!r}; {nearest(format, FORMATS)}")
     opened, write = run_at(run), FORMATS[format]
-    for line in missing(opened.records, opened.study):
+    games = _named("--game", game, opened.study["games"]) or opened.study["games"]
+    study, records = opened.study | {"games": games}, opened.records
+    records = records[records["game"].isin(games)]
+    measured = records.groupby("game", observed=True)["metric"].unique()
+    metrics = _named("--metric", metric, sorted({str(name) for names in measured for name in names}))
+    for line in missing(records, study):
         say(f"note: not finished: {line}")
-    answer(write(opened.table()).rstrip("\n"))
+    for name, where in ((name, where) for name in metrics for where, names in measured.items() if name not in names):
+        say(f"note: {name} is not measured on {where}")
+    answer(write(table(records, study, metrics)).rstrip("\n"))
     return DONE
+
+
+def _named(option: str, given: list[str] | None, known: Sequence[str]) -> list[str]:
+    """The names of a list that may be given in parts; SpecError for one that is not known."""
+    from bench.spelling import SpecError, nearest, split
+
+    names = list(dict.fromkeys(name for part in given or [] for name in split(part)))
+    for name in names:
+        if name not in known:
+            raise SpecError(f"{option} is {name!r}; {nearest(name, known)}")
+    return names
 
 
 @app.command()

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures.panels import COST, HEIGHT, MARK, WIDTH, Array, Look, legend
+from bench.figures.panels import COST, HEIGHT, MARK, Array, Look, in_turn, with_legend
 from bench.figures.svg import styled
 from bench.statistics import Band
 
@@ -19,11 +19,10 @@ APART = 0.045  # of a share, over which stairs that coincide are spread to be se
 def survivals(found: Mapping[str, Mapping[str, Band]], grid: Array, look: Mapping[str, Look]) -> Figure:
     """A panel an event (``diverged``, ``collapsed``), a stair a rule: the share [G] of replicas it has not met yet."""
     rules = list(next(iter(found.values())))
-    figure = Figure()
-    figure.set_size_inches(WIDTH, (HEIGHT - 0.7) * len(found) + 0.3 + 0.17 * legend(figure, rules, look))
+    figure = with_legend(rules, look, (HEIGHT - 0.7) * len(found) + 0.3)
     column = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (event, bands) in zip(column, found.items(), strict=True):
-        for place, (rule, band) in enumerate(bands.items()):
+        for place, (rule, band) in enumerate(in_turn(bands, look, axes)):
             stair(axes, grid, band, look[rule], place, len(bands))
         axes.set(ylim=(-0.05, 1.05), ylabel=f"share not {event}")
     column[-1].set(xlabel=COST)
@@ -49,13 +48,12 @@ def path_angles(points: Array, found: Mapping[str, Band], look: Mapping[str, Loo
 
     Berard et al. 2020, arXiv:1906.04848: a change of sign at a = 1 is attraction, a bump there rotation.
     """
-    figure = Figure()
-    figure.set_size_inches(WIDTH, HEIGHT + 0.17 * legend(figure, list(found), look))
+    figure = with_legend(list(found), look, HEIGHT)
     axes = figure.subplots()
     axes.axvline(1, color="#808080", lw=0.8)
     axes.axhline(0, color="#808080", lw=0.8)
-    for place, (rule, band) in enumerate(found.items()):
-        colour, dash, marker = look[rule]
+    for place, (rule, band) in enumerate(in_turn(found, look, axes)):
+        colour, dash, marker, _ = look[rule]
         axes.fill_between(points, band.low, band.high, color=colour, alpha=0.14, lw=0)
         axes.plot(points, band.value, color=colour, ls=dash, marker=marker, ms=3.6, markevery=(place % 3, 3), lw=1.5)
     low = min(float(np.min(band.low)) for band in found.values())

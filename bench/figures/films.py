@@ -39,6 +39,8 @@ class Panel(NamedTuple):
     outside: tuple[int, ...] = ()
     note: str = ""
     """What became of the replica, where it failed."""
+    key: str = ""
+    """What a page calls it, to hide it."""
 
 
 class Film(NamedTuple):
@@ -106,7 +108,9 @@ def points(reels: Reels, modes: Array | None, look: Mapping[str, Look], notes: M
             frames = [_stamped(window.places(given[k], side), side) for k in at[rule]]
             outside = tuple(round(100 * window.outside(given[k])) for k in at[rule])
             strip = _uri(_tinted(np.concatenate(frames, axis=1), look[rule].colour), STRENGTHS)
-            panels.append(Panel(rule, look[rule].colour, strip, len(frames), outside, notes.get(rule, "")))
+            panels.append(
+                Panel(rule, look[rule].colour, strip, len(frames), outside, notes.get(rule, ""), look[rule].key)
+            )
         marks = [] if modes is None else [(float(x), float(y)) for x, y in window.places(modes, side)]
         return Film(tuple(map(float, costs)), side, panels, marks, sharp=False)
 
@@ -123,7 +127,9 @@ def sheets(real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Ma
         for rule, (_, given) in reels.items():
             frames = [sheet(given[k], across) for k in at[rule]]
             side, strip = len(frames[0]), _uri(_few(np.concatenate(frames, axis=1)))
-            panels.append(Panel(rule, look[rule].colour, strip, len(frames), note=notes.get(rule, "")))
+            panels.append(
+                Panel(rule, look[rule].colour, strip, len(frames), note=notes.get(rule, ""), key=look[rule].key)
+            )
         return Film(tuple(map(float, costs)), side, panels, [], sharp=True)
 
     return _fitting(shown, reels, IMAGES)

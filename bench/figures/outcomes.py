@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from bench.figures.panels import WIDTH, lines, rows
+from bench.figures.layout import headed
+from bench.figures.panels import WIDTH, Look, in_turn, lines, rows
 from bench.figures.svg import styled
 from bench.statistics import Interval
 
@@ -18,13 +19,17 @@ DARK = ("diverged", "error")
 
 
 @styled()
-def outcomes(found: Mapping[str, Mapping[str, int]], came_through: Mapping[str, Interval]) -> Figure:
+def outcomes(
+    found: Mapping[str, Mapping[str, int]], came_through: Mapping[str, Interval], look: Mapping[str, Look]
+) -> Figure:
     """A bar a rule: how many replicas ended how, those that came through first; the line is the interval of these."""
     kinds = [kind for kind in COLOURS if any(counts.get(kind, 0) for counts in found.values())]
     deepest = max(lines(rule, 27).count("\n") for rule in found)
-    figure = Figure(figsize=(WIDTH, 0.95 + (0.26 + 0.1 * deepest) * max(len(found), 2)))
+    square: dict[str, Any] = {"ls": "", "marker": "s", "ms": 8, "mew": 0}
+    entries = [(kind, square | {"color": COLOURS[kind]}) for kind in kinds]
+    figure = headed(WIDTH, 0.75 + (0.26 + 0.1 * deepest) * max(len(found), 2), entries)
     axes = figure.subplots()
-    for place, (rule, counts) in enumerate(found.items()):
+    for place, (rule, counts) in enumerate(in_turn(found, look, axes)):
         total, left = sum(counts.values()), 0.0
         for kind in [kind for kind in kinds if counts.get(kind, 0)]:
             width = counts[kind] / total
@@ -36,9 +41,6 @@ def outcomes(found: Mapping[str, Mapping[str, int]], came_through: Mapping[str, 
         interval = came_through[rule]
         axes.plot(interval[1:], [place + 0.25] * 2, color="black", lw=1.3, solid_capstyle="butt")
     axes.set(xlim=(0, 1), ylim=(len(found) - 0.4, -0.6), xlabel="share of replicas")
-    rows(axes, list(found))
+    rows(axes, list(found), look)
     axes.grid(visible=False, axis="y")
-    style = {"frameon": False, "fontsize": "small", "handlelength": 1.2, "columnspacing": 1.4}
-    handles = [Patch(color=COLOURS[kind], label=kind) for kind in kinds]
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(kinds), **style)
     return figure

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike, NDArray
 
+from bench.figures.layout import headed
+
+T = TypeVar("T")
 Array = NDArray[np.float64]
 
 COST = "cost (gradient evaluations)"
@@ -54,6 +56,8 @@ class Look(NamedTuple):
     colour: str
     dash: Any
     marker: str
+    key: str = ""
+    """What its parts of a figure are called, for a page to hide them."""
 
 
 class Axis(NamedTuple):
@@ -79,8 +83,18 @@ def looks(rules: Sequence[str]) -> dict[str, Look]:
     """The look of every rule, by its place in the study; where colours come round again, dash and marker are others."""
     turn, dashes = len(COLOURS), ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
     return {
-        rule: Look(COLOURS[i % turn], dashes[(i + i // turn) % 4], "os^Dv<P>h"[i % 9]) for i, rule in enumerate(rules)
+        rule: Look(COLOURS[i % turn], dashes[(i + i // turn) % 4], "os^Dv<P>h"[i % 9], f"r{i}")
+        for i, rule in enumerate(rules)
     }
+
+
+def in_turn(found: Mapping[str, T], look: Mapping[str, Look], *panels: Axes) -> Iterator[tuple[str, T]]:
+    """Rules one by one; what is drawn in the panels before the next one's turn is called by the rule's key."""
+    for rule, what in found.items():
+        before = {id(artist) for axes in panels for artist in axes.get_children()}
+        yield rule, what
+        for artist in (artist for axes in panels for artist in axes.get_children() if id(artist) not in before):
+            artist.set_gid(look[rule].key if rule in look else None)
 
 
 def _short(name: str, most: int = 44) -> str:
@@ -99,12 +113,14 @@ def lines(name: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def rows(axes: Axes, rules: Sequence[str]) -> None:
+def rows(axes: Axes, rules: Sequence[str], look: Mapping[str, Look]) -> None:
     """A row a rule, from the top down, with its name beside it."""
     names = [lines(rule, 27) for rule in rules]
     size = "small" if any("\n" in name for name in names) else "medium"
-    axes.set_yticks(range(len(names)), names, fontsize=size)
-    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0, labelsize=size)
+    for label, rule in zip(axes.get_yticklabels(), rules, strict=True):
+        label.set_gid(look[rule].key)
 
 
 class Range(NamedTuple):
@@ -148,14 +164,21 @@ class Range(NamedTuple):
             tick(getattr(axes, f"{which}axis"), self.low, self.high)
 
 
+def power_of_ten(value: float) -> str:
+    """10⁻³, −10², 0."""
+    if value == 0:
+        return "0"
+    raised = str(round(np.log10(abs(value)))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{'−' if value < 0 else ''}10{raised}"
+
+
 def tick(axis: Any, low: float, high: float) -> None:
     """Labels of a logarithmic axis: plain numbers near 1, else powers of ten; a few between where decades are few."""
     plain, decades = low >= 1e-4 and high <= 1e5, np.log10(high / low)
     between = (2, 3, 5) if decades < 1.7 else (2, 5) if decades < 2.4 else ()
-    powers = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
     def label(value: float, _: Any) -> str:
-        return f"{value:g}" if plain else f"10{str(round(np.log10(value))).translate(powers)}"
+        return f"{value:g}" if plain else power_of_ten(value)
 
     axis.set_major_formatter(label)
     if decades > FEW:
@@ -164,36 +187,30 @@ def tick(axis: Any, low: float, high: float) -> None:
     axis.set_minor_formatter(lambda value, at: label(value, at) if plain and int(f"{value:e}"[0]) in between else "")
 
 
-def legend(figure: Figure, rules: Sequence[str], look: Mapping[str, Look]) -> int:
-    """Draws the legend above the figure in as many columns as fit; returns how many rows it takes."""
-    names = [f" {_short(rule)}" for rule in rules]
-    rows = next(rows for rows in range(1, len(names) + 1) if rows == len(names) or _letters(names, rows) <= 84)
-    handles = [Line2D([], [], color=look[r].colour, ls=look[r].dash, marker=look[r].marker, ms=MARK) for r in rules]
-    style = {"frameon": False, "fontsize": "small", "handlelength": 2.4, "columnspacing": 1.4}
-    figure.legend(handles, names, loc="outside upper left", ncols=-(-len(names) // rows), **style)
-    return rows
+def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float) -> Figure:
+    """A figure of so many inches below the rules' legend."""
+    return headed(WIDTH, height, [(_short(rule), _line(look[rule])) for rule in rules])
 
 
-def _letters(names: Sequence[str], rows: int) -> int:
-    """How wide names are in columns of so many rows, in letters."""
-    return sum(max(map(len, names[start : start + rows])) + 7 for start in range(0, len(names), rows))
+def _line(look: Look) -> dict[str, Any]:
+    return {"color": look.colour, "ls": look.dash, "marker": look.marker, "ms": MARK, "gid": look.key, "lw": 1.2}
 
 
 def panel(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis) -> tuple[Figure, Axes]:
     """A figure with its legend; where replicas failed, a strip at the worse border, a lane a rule, a cross for each."""
-    lanes = [rule for rule in rules if lost[rule].size]
+    lanes = {rule: lost[rule] for rule in rules if lost[rule].size}
     height = LANE * len(lanes) + 0.06 if lanes else 0.0
-    figure, tall = Figure(), max(HEIGHT, 0.36 * len(rules))
-    figure.set_size_inches(WIDTH, tall + height + 0.17 * legend(figure, rules, look))
+    tall = max(HEIGHT, 0.36 * len(rules))
+    figure = with_legend(rules, look, tall + height)
     if not lanes:
         return figure, figure.subplots()
     top = axis.better == "lower"
     heights = (height, tall) if top else (tall, height)
     pair = figure.subplots(2, 1, sharex=True, height_ratios=heights)
     strip, axes = (pair[0], pair[1]) if top else (pair[1], pair[0])
-    for lane, rule in enumerate(lanes):
+    for lane, (rule, costs) in enumerate(in_turn(lanes, look, strip)):
         mark = {"marker": "x", "ms": 3.6, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
-        strip.plot(lost[rule], np.full(lost[rule].shape, lane), ls="", clip_on=False, **mark)
+        strip.plot(costs, np.full(costs.shape, lane), ls="", clip_on=False, **mark)
     strip.set(ylim=(len(lanes) - 0.3, -0.7), yticks=[])
     strip.set_ylabel(axis.failed, rotation=0, ha="right", va="center", fontsize="small")
     blank(strip)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.figures.films import Window, sheet
+from bench.figures.layout import name_sides
 from bench.figures.panels import Array, Look, lines
 from bench.figures.svg import styled
 
@@ -66,8 +67,8 @@ def trajectories(
         axes.spines[:].set(visible=True, color="#8a8a85")
         axes.tick_params(color="#8a8a85")
         axes.locator_params(nbins=5)
-    figure.supxlabel("generator, or x", fontsize="medium")
-    figure.supylabel("discriminator, or y", fontsize="medium")
+        axes.set_gid(look[rule].key)
+    name_sides(figure, "generator, or x", "discriminator, or y")
     return figure
 
 
@@ -177,6 +178,8 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
             axes.spines[:].set_visible(False)
             axes.patch.set(edgecolor="#c9c9c4", linewidth=0.8)
         row[0].set_ylabel(lines(rule, 18), fontsize="small")
+        for axes in row:
+            axes.set_gid(look[rule].key)
     return figure
 
 

@@ -11,10 +11,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.figures.letters import width_of
 from bench.figures.panels import Look, lines
 from bench.figures.svg import styled
 
-LINE, LETTER = 5.2, 0.087  # inches: of the line of ranks, of a letter beside it
+LINE, ASIDE = 5.2, 0.1  # inches: of the line of ranks, around a name beside it
+LETTERS = 9.6  # points
 ROW, BAR, TOP = 0.24, 0.13, 0.62  # inches: of a name, of a level of bars, of what stands above the line
 INK = "#303030"
 
@@ -28,9 +30,11 @@ def critical_difference(
     levels = _levels([(at[first], at[last]) for first, last in groups])
     below, rows = 0.12 + BAR * (1 + max(levels, default=-1)), -(-most // 2)
     tall = TOP + below + ROW * rows + 0.1
-    letters = [max((len(lines(name, 99)) for name in part), default=0) for part in (names[:rows], names[rows:])]
-    figure = Figure(figsize=(LINE + LETTER * (sum(letters) + 14), tall))
-    axes = figure.subplots()
+    widths = [max((width_of(_words(name, ranks[name]), LETTERS) for name in part), default=0.0) / 72 + ASIDE
+              for part in (names[:rows], names[rows:])]  # fmt: skip
+    wide = LINE + sum(widths)
+    figure = Figure(figsize=(wide, tall))
+    axes = figure.add_axes((widths[0] / wide, 0, LINE / wide, 1))
     axes.set(xlim=(1 - 0.02 * most, most + 0.02 * most), ylim=(TOP - tall, TOP))
     axes.axis("off")
     _scale(axes, most, difference)
@@ -72,9 +76,14 @@ def _scale(axes: Axes, most: int, difference: float) -> None:
 
 def _name(axes: Axes, name: str, rank: float, depth: float, side: float, look: Look) -> None:
     """A rule's line from its rank down and out to its name and the rank in figures."""
-    axes.plot([rank, rank, side], [0, depth, depth], color=look.colour, ls=look.dash, lw=1.1)
-    axes.plot(rank, 0, marker=look.marker, ms=5.5, color=look.colour, mec="white", mew=0.6, zorder=4, clip_on=False)
-    left, text = side == 1, lines(name, 99)
-    words = f"{text}  {rank:.3g}" if left else f"{rank:.3g}  {text}"
-    aside: Any = {"xytext": (-4 if left else 4, 0), "textcoords": "offset points"}
+    axes.plot([rank, rank, side], [0, depth, depth], color=look.colour, ls=look.dash, lw=1.1, gid=look.key)
+    point: Any = {"marker": look.marker, "ms": 5.5, "mec": "white", "mew": 0.6, "gid": look.key}
+    axes.plot(rank, 0, color=look.colour, zorder=4, clip_on=False, **point)
+    left = side == 1
+    words = _words(name, rank) if left else f"{rank:.3g}  {lines(name, 99)}"
+    aside: Any = {"xytext": (-4 if left else 4, 0), "textcoords": "offset points", "gid": look.key}
     axes.annotate(words, (side, depth), ha="right" if left else "left", va="center", **aside)
+
+
+def _words(name: str, rank: float) -> str:
+    return f"{lines(name, 99)}  {rank:.3g}"

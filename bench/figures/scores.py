@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.figures.panels import CEILING, COST, HEIGHT, WIDTH, Array, Axis, Look, Range, blank, panel, rows
+from bench.figures.panels import CEILING, COST, HEIGHT, WIDTH, Array, Axis, Look, Range, blank, in_turn, panel, rows
 from bench.figures.svg import styled
 
 
@@ -41,10 +41,10 @@ def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, lab
     figure, axes = panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
     within = Range.of([axis.ceiling], *(part for curve in found.values() for part in curve[1:4]))
     axes.axhline(axis.ceiling, **CEILING)
-    for i, (rule, curve) in enumerate(found.items()):
+    for i, (rule, curve) in enumerate(in_turn(found, look, axes)):
         known = np.isfinite(curve.middle)
         cost, middle, low, high = curve.cost[known], *(within.inside(part[known]) for part in curve[1:4])
-        colour, dash, marker = look[rule]
+        colour, dash, marker, _ = look[rule]
         axes.fill_between(cost, low, high, color=colour, alpha=min(0.16, 1.4 / len(found)), lw=0)
         axes.plot(cost, middle, color=colour, ls=dash, marker=marker, ms=3.6, markevery=(i % 4, 4), lw=1.5)
         if not known[-1]:
@@ -65,8 +65,8 @@ def final_scores(
     axes, strip = _beside(figure, axis) if any(failed) else (figure.subplots(), None)
     within = span or Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
     axes.axvline(axis.ceiling, **CEILING)
-    for place, (rule, scores) in enumerate(found.items()):
-        colour, _, marker = look[rule]
+    for place, (rule, scores) in enumerate(in_turn(found, look, *[part for part in (axes, strip) if part is not None])):
+        colour, _, marker, _ = look[rule]
         spread = place + np.linspace(-0.02, 0.32, len(scores.values))
         axes.plot(
             within.inside(scores.values),
@@ -92,7 +92,7 @@ def final_scores(
     within.set(axes, "x")
     axes.set(xlabel=axis.label, ylim=(len(found) - 0.4, -0.6))
     first = strip if strip is not None and axis.better == "higher" else axes
-    rows(first, list(found))
+    rows(first, list(found), look)
     return figure
 
 

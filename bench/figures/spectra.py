@@ -12,8 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
-from bench.figures.panels import Array, Look, lines
+from bench.figures.layout import name_sides
+from bench.figures.panels import Array, Look, lines, power_of_ten
 from bench.figures.pictures import grid
 from bench.figures.svg import styled
 
@@ -37,6 +39,7 @@ def spectra(end: Mapping[str, Array], start: Array, look: Mapping[str, Look], no
         axes.plot(start.real, start.imag, ls="", marker="o", ms=4.5, mfc="none", mec=START, mew=0.8, zorder=2)
         axes.plot(values.real, values.imag, ls="", marker="o", ms=3.6, color=colour, mew=0, alpha=0.85, zorder=3)
         axes.set_title(lines(rule, 26), fontsize="small")
+        axes.set_gid(look[rule].key if rule in look else None)
         if rule in notes:
             words: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes, "fontsize": "small"}
             axes.text(0.5, 0.75, notes[rule], color="#9a4a00", **words)
@@ -45,8 +48,7 @@ def spectra(end: Mapping[str, Array], start: Array, look: Mapping[str, Look], no
     _scale(panels[0], "y", shown.imag, size)
     for axes in panels:
         _halves(axes)
-    figure.supxlabel("real part", fontsize="medium")
-    figure.supylabel("imaginary part", fontsize="medium")
+    name_sides(figure, "real part", "imaginary part")
     return figure
 
 
@@ -71,7 +73,9 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Array, size: float) -> 
         getattr(axes, f"set_{which}scale")("symlog", linthresh=near, linscale=0.6)
         limits = min(1.8 * low, -2 * near), max(1.8 * high, 2 * near)
         getattr(axes, f"set_{which}lim")(*limits)
-        getattr(axes, f"set_{which}ticks")(_decades(near, *limits))
+        ticks = _decades(near, *limits)
+        getattr(axes, f"set_{which}ticks")(ticks, [power_of_ten(at) for at in ticks])
+        getattr(axes, f"{which}axis").set_minor_formatter(NullFormatter())
         return
     margin = 0.12 * (high - low) or 0.4 * size or 1.0
     getattr(axes, f"set_{which}lim")(min(low - margin, -margin), max(high + margin, margin))

@@ -6,49 +6,49 @@ so that a figure looks the same on every machine. Ids are made the figure's own,
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
-from itertools import groupby
-from typing import Any
-from xml.etree import ElementTree
+from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
 
 import matplotlib
 import matplotlib.style
 import seaborn
-from fontTools import subset
+from matplotlib.backends.backend_mixed import MixedModeRenderer
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont
-from PIL import Image
 
-FONT = "DejaVu Sans"  # comes with matplotlib
+from bench.figures.layout import arrange
+from bench.figures.letters import FONT
+from bench.figures.strokes import UNIT
+from bench.figures.vector import DPI, FINE, Vector
+
 FAMILY = f"'{FONT}',sans-serif"
 STYLE = (
     seaborn.axes_style("ticks")
     | seaborn.plotting_context("paper")
     | {"font.family": "sans-serif", "font.sans-serif": [FONT], "mathtext.fontset": "dejavusans"}
     | {"svg.fonttype": "none", "svg.hashsalt": "bench", "figure.facecolor": "none", "axes.facecolor": "none"}
-    | {"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True}
+    | {"axes.spines.top": False, "axes.spines.right": False, "axes.titley": 1.0}
     | {
         "axes.grid": True,
         "grid.color": "#e4e4e0",
         "grid.linewidth": 0.6,
     }
-    | {"path.simplify_threshold": 0.4}
+    | {"path.simplify_threshold": FINE}
+    | dict(zip([f"figure.subplot.{side}" for side in ("left", "bottom", "right", "top")], (0, 0, 1, 1), strict=True))
 )
-DPI = 120  # of what is not drawn as lines
-COLOURS = 10  # of a picture that is not small
-SMALL = 1500  # bytes
+ROOT = f"fill:none;stroke-linejoin:round;font-family:{FAMILY}"
 
-_SVG = "{http://www.w3.org/2000/svg}"
-_HREF = "{http://www.w3.org/1999/xlink}href"
-_PNG = "data:image/png;base64,"
+
+_SHAPE = re.compile(r'<marker id="(\w+)".*?</marker>')
+_STYLE = re.compile(r' style="([^"]*)"')
+_TITLE = re.compile(r"<title>.*?</title>", re.DOTALL)
 
 
 @contextmanager
@@ -62,142 +62,57 @@ def styled() -> Iterator[None]:
 @styled()
 def svg(figure: Figure, title: str) -> str:
     """The figure as text; ``title`` tells those who do not see it what it shows."""
-    sink = io.BytesIO()
-    figure.set_dpi(DPI)
-    if any(axes.get_aspect() != "auto" for axes in figure.axes):
-        figure.draw_without_rendering()  # panels of a fixed shape find their place at the second attempt
-    canvas: Any = FigureCanvasSVG(figure)
-    canvas.print_svg(sink, metadata={"Date": None})  # draws once, where savefig draws twice
-    root = ElementTree.fromstring(sink.getvalue())
-    key = f"f{sha256(title.encode()).hexdigest()[:5]}"
-    used = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', sink.getvalue().decode()))
-    names = {name: f"{key}-{i}" for i, name in enumerate(used)}
-    axes = {id(element) for element in root.iter() if element.get("id", "").startswith("matplotlib.axis")}
-    for element in root.iter():
-        _tidy(element, names)
-    _flatten(root, axes)
-    for element in root.iter(f"{_SVG}path"):
-        if not _marker(element):
-            element.set("d", _relative(element.get("d", "")))
-    root.attrib |= {"role": "img", "aria-label": title}
-    root.set("style", f"stroke-linejoin:round;stroke-linecap:butt;font-family:{FAMILY}")
-    heading = ElementTree.Element(f"{_SVG}title")
-    heading.text = title
-    root.insert(0, heading)
-    ElementTree.register_namespace("", _SVG[1:-1])
-    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
+    figure.set_dpi(72)  # a point is a point
+    arrange(figure)
+    inches = figure.get_size_inches()
+    wide, tall = (float(side) * 72 for side in inches)
+    drawn = Vector(wide, tall)
+    mixed: Any = MixedModeRenderer
+    figure.draw(mixed(figure, *inches, DPI, drawn))
+    words = escape(title, {'"': "&quot;"})
+    size = f'width="{wide:g}pt" height="{tall:g}pt" viewBox="0 0 {wide * UNIT:.0f} {tall * UNIT:.0f}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{words}" style="{ROOT}">'
+    return f"{head}<title>{words}</title>{drawn.body(key(title))}</svg>"
 
 
-def _flatten(element: ElementTree.Element, axes: set[int]) -> None:
-    """Without groups that say nothing, metadata and empty parts; neighbours of one style say it once, on a group.
-
-    The parts of an axis (``axes`` holds their groups' identities) do not overlap: they are put side by side by style.
-    """
-    flat: list[ElementTree.Element] = []
-    for child in list(element):
-        _flatten(child, axes)
-        empty = child.tag in (f"{_SVG}g", f"{_SVG}defs") and not len(child)
-        if not empty and child.tag not in (f"{_SVG}metadata", f"{_SVG}style"):
-            flat += list(child) if child.tag == f"{_SVG}g" and not child.attrib else [child]
-    for child in list(element):
-        element.remove(child)
-    if id(element) in axes:
-        flat.sort(key=lambda child: (child.tag, child.get("style", ""), child.get("clip-path", "")))
-    for (tag, style, _), run in groupby(flat, key=_kind):
-        alike = list(run)
-        if tag == "path" and len(alike) > 1:
-            alike[0].set("d", " ".join(child.get("d", "") for child in alike))
-            del alike[1:]
-        elif tag and style is not None and len(alike) > 1:
-            for child in alike:
-                del child.attrib["style"]
-            group = ElementTree.Element(f"{_SVG}g", style=style)
-            group.extend(alike)
-            alike = [group]
-        element.extend(alike)
+def key(title: str) -> str:
+    """What begins the names of a figure's own parts, and names its caption on a page."""
+    return f"f{sha256(title.encode()).hexdigest()[:5]}"
 
 
-def _kind(child: ElementTree.Element) -> tuple[str, str | None, str | None]:
-    """What can stand in one group or, of plain lines, be one path; for all else a kind that groups nothing."""
-    tag, style = child.tag.removeprefix(_SVG), child.get("style")
-    lines = tag == "path" and "fill:none" in (style or "") and "opacity" not in (style or "")
-    if lines and child.attrib.keys() <= {"d", "style", "clip-path"} and re.fullmatch(r"[ML\d. -]+", child.get("d", "")):
-        return tag, style, child.get("clip-path")
-    return (tag, style, None) if tag in ("use", "text") else ("", None, None)
+class Shared(NamedTuple):
+    """Figures of one page: what many of them say alike is said once, in its style sheet and in one hidden element."""
+
+    style: str
+    shapes: str
+    figures: dict[str, str]
 
 
-def _marker(element: ElementTree.Element) -> bool:
-    """Whether it is a marker's shape: small, and used in many places."""
-    return "id" in element.attrib and not re.search(r"\d\d[. ]", element.get("d", ""))
+def shared(drawn: Mapping[str, str]) -> Shared:
+    """SVG elements of `svg` by their titles, for a page that has the title as a caption, an element of `key`'s id."""
+    shapes: dict[str, str] = {}
+    for figure in drawn.values():
+        shapes |= {found[1]: found[0] for found in _SHAPE.finditer(figure)}
+    bare = [_bare(figure, title) for title, figure in drawn.items()]
+    marks = "".join(shapes.values())
+    often = Counter(style for text in [marks, *bare] for style in _STYLE.findall(text))
+    names = {style: f"s{i}" for i, (style, count) in enumerate(often.most_common()) if count > 1}
+
+    def called(found: re.Match[str]) -> str:
+        return f' class="{names[found[1]]}"' if found[1] in names else found[0]
+
+    rules = "".join(f".{name}{{{style}}}\n" for style, name in names.items())
+    marks, *bare = [_STYLE.sub(called, text) for text in [marks, *bare]]
+    hidden = (
+        f'<svg width="0" height="0" style="position:absolute;{ROOT}" aria-hidden="true">{marks}</svg>' if marks else ""
+    )
+    return Shared(rules, hidden, dict(zip(drawn, bare, strict=True)))
 
 
-def _tidy(element: ElementTree.Element, names: dict[str, str]) -> None:
-    """Own ids, no more digits than are seen, smaller pictures, no white space; the element is changed."""
-    given = element.attrib
-    small = given.get("id") in names and _marker(element)
-    if given.get("id") in names:
-        given["id"] = names[given["id"]]
-    else:
-        given.pop("id", None)
-    if _HREF in given:
-        link = given.pop(_HREF)
-        given["href"] = f"#{names[link[1:]]}" if link.startswith("#") else _smaller(link)
-    for name in given.keys() & {"d", "x", "y"}:
-        short = re.sub(r"-?\d+\.\d+", lambda found: f"{round(float(found[0]), 2 if small else 1):g}", given[name])
-        given[name] = " ".join(short.split())
-    if given.get("transform", "").startswith("rotate(-0 "):
-        del given["transform"]
-    if "clip-path" in given:
-        given["clip-path"] = re.sub(r"#([^)]+)", lambda found: f"#{names[found[1]]}", given["clip-path"])
-    if "style" in given:
-        given["style"] = re.sub(r"(?<=[:;,]) |font-family:[^;]*(;|$)", "", given["style"])
-    if element.text is not None and not element.text.strip():
-        element.text = None
-    element.tail = None
-
-
-def _relative(path: str) -> str:
-    """A path of straight lines, in tenths, each point relative to the one before: half as long."""
-    if not re.fullmatch(r"[ML\d. -]+z?", path):
-        return path
-    written, at = [], (0, 0)
-    for kind, *point in re.findall(r"([ML]) (\S+) (\S+)", path):
-        to = (round(float(point[0]) * 10), round(float(point[1]) * 10))
-        written += ["m" if kind == "M" else "", _tenths(to[0] - at[0]), _tenths(to[1] - at[1])]  # lines follow unsaid
-        at = to
-    return "".join(written).replace("m ", "m") + "z" * path.endswith("z")
-
-
-def _tenths(count: int) -> str:
-    """A number that needs no other separator before it."""
-    text = f"{abs(count) / 10:g}".removeprefix("0") or "0"
-    return f"-{text}" if count < 0 else f" {text}"
-
-
-def _smaller(link: str) -> str:
-    """A picture with few colours."""
-    content = base64.b64decode(link.removeprefix(_PNG))
-    if len(content) < SMALL:
-        return "".join(link.split())
-    sink = io.BytesIO()
-    with Image.open(io.BytesIO(content)) as picture:
-        few = picture.convert("RGBA").quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    few.save(sink, format="png", optimize=True)
-    return _PNG + base64.b64encode(sink.getvalue()).decode()
-
-
-def font(texts: Iterable[str]) -> str:
-    """The shapes of the texts' letters as a data URI, for a page's style sheet to call `FONT`."""
-    options = subset.Options(layout_features=["kern"], hinting=False)
-    options.drop_tables += ["FFTM"]  # when it was made; the subsetter would only warn of it
-    subsetter = subset.Subsetter(options)
-    subsetter.populate(text="".join(sorted(set().union(*texts))))
-    sink = io.BytesIO()
-    with subset.load_font(findfont(FONT), options) as face:
-        subsetter.subset(face)
-        face.flavor = "woff"
-        face.save(sink)
-    return f"data:font/woff;base64,{base64.b64encode(sink.getvalue()).decode()}"
+def _bare(figure: str, title: str) -> str:
+    """A figure without its shapes, its title said by its caption."""
+    named = _TITLE.sub("", re.sub(' aria-label="[^"]*"', f' aria-labelledby="{key(title)}"', figure, count=1), count=1)
+    return _SHAPE.sub("", named).replace("<defs></defs>", "")
 
 
 def standalone(drawn: str, face: str) -> bytes:
@@ -212,7 +127,6 @@ def standalone(drawn: str, face: str) -> bytes:
 def pdf(figure: Figure, title: str) -> bytes:
     """A figure that `svg` has drawn as a PDF file: everything stands where it stands there, letters are text."""
     sink = io.BytesIO()
-    figure.set_layout_engine("none")  # a second attempt would move things a little
     canvas: Any = FigureCanvasPdf(figure)
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         canvas.print_pdf(sink, metadata={"CreationDate": None, "Title": title, "Creator": None, "Producer": None})

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.figures.dynamics import stair
-from bench.figures.panels import HEIGHT, WIDTH, Array, Look, legend
+from bench.figures.panels import HEIGHT, Array, Look, in_turn, with_legend
 from bench.figures.svg import styled
 from bench.statistics import Band
 
@@ -16,10 +16,9 @@ from bench.statistics import Band
 @styled()
 def profiles(found: Mapping[str, Band], grid: Array, look: Mapping[str, Look], label: str, share: str) -> Figure:
     """A stair a rule: the share of what there was to meet that it had met by each place of the grid [G]."""
-    figure = Figure()
-    figure.set_size_inches(WIDTH, HEIGHT + 0.17 * legend(figure, list(found), look))
+    figure = with_legend(list(found), look, HEIGHT)
     axes = figure.subplots()
-    for place, (rule, band) in enumerate(found.items()):
+    for place, (rule, band) in enumerate(in_turn(found, look, axes)):
         stair(axes, grid, band, look[rule], place, len(found))
     axes.set(ylim=(-0.04, 1.04), xlabel=label, ylabel=share)
     axes.set_xlim(0, float(grid[-1]) or 1.0)

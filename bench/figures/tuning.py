@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from bench.figures.panels import HEIGHT, MARK, WIDTH, Array, Axis, Look, Range, lines, panel, tick
+from bench.figures.panels import HEIGHT, MARK, WIDTH, Array, Axis, Look, Range, in_turn, lines, panel, tick
 from bench.figures.svg import styled
 from bench.sensitivity import Effort, Trials
 
@@ -26,8 +26,8 @@ def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
     }
     figure, axes = panel(list(found), look, lost, axis)
     within = Range.of(*(part for trials in found.values() for part in (trials.values, trials.last)))
-    for rule, trials in found.items():
-        colour, dash, marker = look[rule]
+    for rule, trials in in_turn(found, look, axes):
+        colour, dash, marker, _ = look[rule]
         given_up: dict[str, Any] = {"ls": "", "marker": marker, "ms": MARK, "mfc": "none", "alpha": 0.5, "mew": 0.8}
         axes.plot(trials.steps[:, 0], within.inside(trials.last), color=colour, **given_up)
         order = np.argsort(trials.steps[:, 0], kind="stable")
@@ -54,12 +54,13 @@ def _bars(steps: Array, values: Array) -> tuple[Array, Array]:
 
 
 @styled()
-def step_pairs(found: Mapping[str, Trials], axis: Axis) -> Figure:
+def step_pairs(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
     """Two step sizes: each trial a point coloured by its median score, failed ones crosses, the chosen one ringed."""
     figure = Figure(figsize=(WIDTH, HEIGHT + 0.3 if len(found) == 1 else 2.6 * len(found)))
     within = Range.of(*(part for trials in found.values() for part in (trials.medians, trials.last)))
     norm = (LogNorm if within.log else Normalize)(within.low, within.high)
-    column = figure.subplots(len(found), 1, squeeze=False)[:, 0]
+    grid = figure.add_gridspec(len(found), 2, width_ratios=(1, 0.045))
+    column = [figure.add_subplot(grid[row, 0]) for row in range(len(found))]
     for axes, (rule, trials) in zip(column, found.items(), strict=True):
         x, y = trials.steps.T
         fine = np.isfinite(trials.medians) & ~trials.given_up
@@ -67,7 +68,7 @@ def step_pairs(found: Mapping[str, Trials], axis: Axis) -> Figure:
         axes.plot(x[failed], y[failed], ls="", marker="x", ms=6, color="#707070")
         rings = colormaps["viridis"](norm(within.inside(trials.last[trials.given_up])))
         axes.scatter(x[trials.given_up], y[trials.given_up], s=30, lw=1.2, fc="none", ec=rings)
-        colours = {"c": trials.medians[fine], "norm": norm, "cmap": "viridis"}
+        colours: dict[str, Any] = {"c": trials.medians[fine], "norm": norm, "cmap": "viridis"}
         dots = axes.scatter(x[fine], y[fine], s=44, lw=0.5, ec="white", **colours)
         if trials.chosen:
             axes.plot(*trials.chosen, marker="o", ms=12, mfc="none", mew=1.5, color="black")
@@ -75,7 +76,8 @@ def step_pairs(found: Mapping[str, Trials], axis: Axis) -> Figure:
         axes.margins(0.09)
         tick(axes.xaxis, *axes.get_xlim())
         tick(axes.yaxis, *axes.get_ylim())
-    bar = figure.colorbar(dots, ax=list(column), label=axis.label)
+        axes.set_gid(look[rule].key)
+    bar = figure.colorbar(dots, cax=figure.add_subplot(grid[:, 1]), label=axis.label)
     if within.log:
         tick(bar.ax.yaxis, within.low, within.high)
     return figure
@@ -89,8 +91,8 @@ def expected_best(found: Mapping[str, Effort], look: Mapping[str, Look], axis: A
     within = Range.of(*(part for e in found.values() for part in (e.curve.value, e.curve[good], e.found)))
     most = max(len(effort.curve.value) for effort in found.values())
     whole, apart = max(effort.trials for effort in found.values()), min(NUDGE, ROOM / len(found))
-    for place, (rule, effort) in enumerate(found.items()):
-        colour, dash, marker = look[rule]
+    for place, (rule, effort) in enumerate(in_turn(found, look, axes)):
+        colour, dash, marker, _ = look[rule]
         known = np.isfinite(effort.curve.value)
         k = 1 + np.flatnonzero(known)
         value, low, high = (within.inside(part[known]) for part in effort.curve)

@@ -20,7 +20,7 @@ from bench.sections import dynamics, outcomes, plane, samples, scores, spectrum,
 from bench.sections.scene import Drawing, Scene, Tensors, first_line
 from bench.sensitivity import Tried
 from bench.spec import Study
-from bench.statistics import interquartile_mean
+from bench.statistics import Interval, bootstrap_rules, interquartile_mean
 from bench.table import scores as final_scores
 
 ROOMS = (scores, targets, outcomes, tuning, plane, samples, spectrum, dynamics)
@@ -28,14 +28,14 @@ ROOMS = (scores, targets, outcomes, tuning, plane, samples, spectrum, dynamics)
 
 @dataclass(frozen=True)
 class Section:
-    """What the report says of one game; ``others`` holds rule -> interquartile mean of each of ``metrics``."""
+    """What the report says of one game; ``others`` holds rule -> its mean in each of ``metrics`` with its interval."""
 
     label: str
     about: str
     metric: NamedMetric
     drawings: list[Drawing]
     metrics: list[NamedMetric]
-    others: dict[str, list[float]]
+    others: dict[str, list[Interval]]
     ceilings: list[float]
     """What a perfect generator would have in ``metrics``; NaN where that cannot be said."""
     tuned: list[dict[str, Any]]
@@ -109,11 +109,11 @@ def ceilings(game: Game, metrics: list[NamedMetric]) -> list[float]:
 
 def _others(
     own: pd.DataFrame, order: list[str], primary: NamedMetric
-) -> tuple[list[NamedMetric], dict[str, list[float]]]:
-    """Every metric but the primary one, and each rule's interquartile means at the last cost."""
+) -> tuple[list[NamedMetric], dict[str, list[Interval]]]:
+    """Every metric but the primary one, and each rule's interquartile means at the last cost, with their intervals."""
     report = own[own["phase"] == "report"]
     metrics = [get_metric(name) for name in sorted(set(report["metric"].unique()) - {primary.name})]
     seeds = sorted(report["seed"].unique())
-    # A replica that stopped with an error has the primary metric alone: it counts as the worst in the others as well.
-    wide = [final_scores(own, metric).reindex(index=order, columns=seeds).fillna(metric.worst) for metric in metrics]
-    return metrics, {rule: [float(interquartile_mean(part.loc[rule].to_numpy())) for part in wide] for rule in order}
+    bands = [bootstrap_rules(final_scores(own, metric, order=order, seeds=seeds).to_numpy()) for metric in metrics]
+    found = {rule: [Interval(*(float(part[i]) for part in band)) for band in bands] for i, rule in enumerate(order)}
+    return metrics, found

@@ -18,4 +18,4 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     caption += "that came through."
     if scene.game.collapse is not None:
         caption += " Collapsed are those that had not failed otherwise."
-    yield Drawing("outcomes", caption, figures.outcomes(counted, through))
+    yield Drawing("outcomes", caption, figures.outcomes(counted, through, scene.look))

@@ -26,7 +26,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     if two:
         caption = f"Pairs of step sizes tried on {scene.label}: colour is the median score over the tuning seeds"
         caption += f", a cross: most {failed}; an open ring: given up early"
-        yield Drawing("step-pairs", caption + ringed, figures.step_pairs(two, scene.axis))
+        yield Drawing("step-pairs", caption + ringed, figures.step_pairs(two, scene.look, scene.axis))
     efforts = {rule: effort(trials, scene.metric, scene.study) for rule, trials in tried.items()}
     if any(np.isfinite(found.curve.value).any() for found in efforts.values()):
         caption = _best_caption(scene.label, efforts, any(trials.given_up.any() for trials in tried.values()))

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.statistics.arrays import Array, Band, Interval, Statistic, numbers, within
 from bench.statistics.averages import interquartile_mean, median
 
+AT_ONCE = 100_000  # values of resamples that stay near the processor
 TRIMMED: dict[Statistic, Callable[[int], int]] = {interquartile_mean: lambda n: n // 4, median: lambda n: (n - 1) // 2}
 
 
@@ -18,31 +21,50 @@ def draw(strata: int, n: int, resamples: int, rng: np.random.Generator) -> NDArr
     return drawn.reshape(resamples, strata * n)
 
 
-def counts(drawn: NDArray[np.int64]) -> NDArray[np.int32]:
+def counts(drawn: NDArray[np.int64]) -> NDArray[np.signedinteger]:
     """How often each position was drawn: [resamples, N] -> [N, resamples]."""
     resamples, n = drawn.shape
     flat = (drawn * resamples + np.arange(resamples)[:, None]).ravel()
-    return np.bincount(flat, minlength=n * resamples).astype(np.int32).reshape(n, resamples)
+    few: Any = np.int8 if n < 127 else np.int32  # a resample holds no more of one than there are
+    found: NDArray[np.signedinteger] = np.bincount(flat, minlength=n * resamples).astype(few).reshape(n, resamples)
+    return found
 
 
-def _trimmed(scores: Array, drawn: NDArray[np.int32], cut: int) -> Array:
-    """Mean of every resample but for `cut` at each end: [N], how often each is there [N, resamples] -> [resamples].
+@lru_cache(maxsize=8)
+def _shared_counts(strata: int, n: int, resamples: int, seed: int) -> NDArray[np.signedinteger]:
+    """`counts` of a seed's draws, once for all that is as large."""
+    found = counts(draw(strata, n, resamples, np.random.default_rng(seed)))
+    found.flags.writeable = False
+    return found
+
+
+def _trimmed(scores: Array, drawn: NDArray[np.signedinteger], cut: int) -> Array:
+    """Mean of every resample but for `cut` at each end: [R, N], how often each is there [N, B] -> [R, B].
 
     A sorted resample is the sorted scores, each repeated as often as it was drawn. So the scores are sorted once, and
     the running count says where each one's copies end: clipped to the middle, it leaves the copies that are kept.
     No resample is gathered or sorted, and every rule uses the same counts, which pairs the rules.
     """
-    n, order = len(scores), np.argsort(scores)
-    ends = np.clip(np.cumsum(drawn[order], axis=0, dtype=np.int32), cut, n - cut)
-    kept = np.diff(ends, axis=0, prepend=np.int32(cut))
-    ordered, failed = scores[order], np.isinf(scores[order])
-    if failed.all():
-        return np.full(drawn.shape[1], ordered[0])
-    finite = np.where(failed, ordered[~failed][0], ordered)  # since 0 * inf is NaN
-    values = np.clip(finite / (n - 2 * cut) @ kept, finite.min(), finite.max())
-    if failed.any():
-        values[kept[failed].any(axis=0)] = ordered[failed][0]
-    return values
+    n, order = scores.shape[1], np.argsort(scores, axis=1)
+    ordered = np.take_along_axis(scores, order, axis=1)
+    lost = np.isinf(ordered)
+    worst = np.where(lost, ordered, 0.0).sum(axis=1)
+    sound = np.take_along_axis(ordered, lost.argmin(axis=1)[:, None], axis=1)  # some finite score, if there is one
+    finite = np.where(lost, np.where(np.isinf(sound), 0.0, sound), ordered)  # since 0 * inf is NaN
+    shares = finite / (n - 2 * cut)
+    values, failed = np.zeros((2, len(scores), drawn.shape[1]))
+    ends = np.zeros(values.shape, dtype=drawn.dtype)
+    before = np.full_like(ends, cut)
+    for k in range(n):  # all rows at once, rank by rank
+        ends += drawn[order[:, k]]
+        now = np.clip(ends, cut, n - cut)
+        kept = now - before
+        values += shares[:, k, None] * kept
+        if lost[:, k].any():
+            failed += kept * lost[:, k, None]
+        before = now
+    values = np.clip(values, finite.min(axis=1, keepdims=True), finite.max(axis=1, keepdims=True))
+    return np.where(failed > 0, worst[:, None], values)
 
 
 def percentiles(values: Array, confidence: float) -> tuple[Array, Array]:
@@ -71,11 +93,12 @@ def bootstrap_rules(
     within("resamples", resamples, 0, math.inf)
     strata, n = x.shape[1:] if x.ndim == 3 else (1, x.shape[1])
     pooled = x.reshape(len(x), strata * n)
-    drawn = draw(strata, n, resamples, np.random.default_rng(seed))
     if statistic in TRIMMED:
-        cut, often = TRIMMED[statistic](strata * n), counts(drawn)
-        values = np.stack([_trimmed(row, often, cut) for row in pooled])
+        cut, often = TRIMMED[statistic](strata * n), _shared_counts(strata, n, resamples, seed)
+        rows = max(1, AT_ONCE // resamples)
+        values = np.concatenate([_trimmed(pooled[k : k + rows], often, cut) for k in range(0, len(pooled), rows)])
     else:
+        drawn = draw(strata, n, resamples, np.random.default_rng(seed))
         values = np.stack([np.asarray(statistic(row[drawn], axis=-1), dtype=np.float64) for row in pooled])
     if np.isnan(values).any():
         raise ValueError(f"statistic: found NaN in {np.isnan(values).sum()} resamples; allowed: numbers and infinities")

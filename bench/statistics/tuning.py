@@ -1,6 +1,8 @@
 """What tuning tells: the expected best of k trials, how firm the choice is, how wide the good band lies."""
 
 import math
+from functools import lru_cache
+from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +40,21 @@ def _seed_draws(seeds: int, resamples: int, seed: int) -> NDArray[np.int64]:
     if seeds**seeds > ENUMERATED:
         return np.random.default_rng(seed).integers(seeds, size=(resamples, seeds))
     return np.stack(np.unravel_index(np.arange(seeds**seeds), (seeds,) * seeds), axis=1)
+
+
+@lru_cache(maxsize=16)
+def _seed_sets(seeds: int, resamples: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """`_seed_draws` of which the order does not matter: resamples [M, seeds], and how many draws each stands for [M].
+
+    Six seeds can be drawn in 46,656 ways, which are 462 when their order says nothing.
+    """
+    if seeds**seeds > ENUMERATED:
+        return _seed_draws(seeds, resamples, seed), np.ones(resamples, dtype=np.int64)
+    within("resamples", resamples, 0, math.inf)
+    sets = np.array(list(combinations_with_replacement(range(seeds), seeds)))
+    each = (sets[:, :, None] == np.arange(seeds)).sum(axis=1)
+    ways = [math.factorial(seeds) // math.prod(map(math.factorial, counts)) for counts in each.tolist()]
+    return sets, np.array(ways)
 
 
 def _expected_bests(trials: Array) -> Array:
@@ -86,9 +103,10 @@ def choice_stability(
     x = numbers("scores", scores, dims=(2,)) * (-1 if higher else 1)
     if not 0 <= chosen < len(x):
         raise ValueError(f"chosen: found {chosen}; allowed: 0 to {len(x) - 1}, a trial's place")
-    means = interquartile_mean(x[:, _seed_draws(x.shape[1], resamples, seed)])
+    drawn, often = _seed_sets(x.shape[1], resamples, seed)
+    means = interquartile_mean(x[:, drawn])
     rounding = 1e-12 * np.abs(np.where(np.isfinite(means[chosen]), means[chosen], 0.0))
-    return float((means.min(axis=0) < means[chosen] - rounding).mean())
+    return float(often[means.min(axis=0) < means[chosen] - rounding].sum() / often.sum())
 
 
 def _widths(step_sizes: ArrayLike, scores: Array, factor: float, tolerance: float, higher: bool) -> Array:

@@ -42,6 +42,9 @@ function filter() {
   const known = new Set(boxes("rule").map((box) => box.value)), metric = filters.querySelector("[name=metric]").value;
   for (const part of all("[data-game]:not(th, td)")) part.hidden = !chosen.game.has(part.dataset.game);
   for (const part of all("[data-rule]:not(td)")) part.hidden = !chosen.rule.has(part.dataset.rule);
+  boxes("rule").forEach((box, place) => {  // a rule's parts of figures are called by its place
+    for (const part of all(`.r${place}`)) part.toggleAttribute("hidden", !box.checked);
+  });
   for (const table of all("table.sortable")) {
     hideColumns(table, ({dataset: {game, metric: own}}) =>
       (game !== undefined && !chosen.game.has(game)) || (own !== undefined && metric !== "" && own !== metric));
