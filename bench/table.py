@@ -119,9 +119,9 @@ def _block(
 
 
 def ended(records: pd.DataFrame) -> pd.DataFrame:
-    """How the report replicas of a game ended, indexed by optimizer and seed, seeds rising: outcome, ended, values."""
+    """A record of each report replica of a game, which says how it ended, by optimizer and seed, seeds rising."""
     first = records[records["phase"] == "report"].drop_duplicates(["optimizer", "seed"])
-    return first.set_index(["optimizer", "seed"])[["outcome", "ended", "hyperparameters"]].sort_index()
+    return first.set_index(["optimizer", "seed"]).sort_index()
 
 
 def _spent(records: pd.DataFrame) -> pd.DataFrame:
