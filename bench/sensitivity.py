@@ -140,10 +140,16 @@ Tried = dict[tuple[str, str], Trials]
 """What tuning tried: (game, rule) -> its trials."""
 
 
+def _parts(records: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """(game, rule) -> its records of tuning, and one of those that followed, which says what was frozen."""
+    tuned = records["phase"].isin(["tune", "rerank"])
+    frozen = records[records["phase"] == "report"].drop_duplicates(["game", "optimizer"])
+    return dict(iter(pd.concat([records[tuned], frozen]).groupby(["game", "optimizer"], observed=True)))
+
+
 def tried(records: pd.DataFrame, study: dict[str, Any]) -> Tried:
     """The trials of every rule that was tuned on a game."""
-    parts = dict(iter(records.groupby(["game", "optimizer"], observed=True)))
-    found: Tried = {}
+    parts, found = _parts(records), dict[tuple[str, str], Trials]()
     for game, rule in ((game, rule) for game in study["games"] for rule in study["optimizers"]):
         own = parts.get((game, rule))
         if own is not None and (trials := trials_of(own, get_metric(get_game(game).score))) is not None:
@@ -159,7 +165,7 @@ def tuning(records: pd.DataFrame, study: dict[str, Any], trials_by: Tried | None
     and trials given up early left; what does not apply is NaN.
     """
     asked, rows = Study.model_construct(**study), []
-    parts = dict(iter(records.groupby(["game", "optimizer"], observed=True)))
+    parts = _parts(records)
     for (game, rule), trials in (tried(records, study) if trials_by is None else trials_by).items():
         own, metric = parts[game, rule], get_metric(get_game(game).score)
         frozen = own.loc[own["phase"] == "report", "hyperparameters"]

@@ -101,20 +101,33 @@ def _block(
     beside = _untuned(here, metric)
     stable, collapse = curves(here, metric.name), get_game(game).collapse
     watched = curves(here, collapse.metric) if collapse else {}
+    ends, spent, budget = ended(here), _spent(here), study_budget(here)
     rows = []
     for i, name in enumerate(order):
-        own = here[here["optimizer"] == name]
+        own = ends.loc[name]
         rows.append(
             {"game": game, "optimizer": name, "metric": metric.name, "better": metric.better}
             | {"iqm": float(band.value[i]), "low": float(band.low[i]), "high": float(band.high[i])}
             | _outcomes(own)
             | ({f"untuned_{key}": value for key, value in beside.loc[name].items()} if name in beside.index else {})
-            | _collapses(watched.get(name), collapse, study_budget(here))
+            | _collapses(watched.get(name), collapse, budget)
             | _stability(stable.get(name), metric)
             | {"auc": _area(own, stable.get(name), metric)}
-            | _costs(own)
+            | _costs(own, spent.loc[name])
         )
     return rows
+
+
+def ended(records: pd.DataFrame) -> pd.DataFrame:
+    """A record of each report replica of a game, which says how it ended, by optimizer and seed, seeds rising."""
+    first = records[records["phase"] == "report"].drop_duplicates(["optimizer", "seed"])
+    return first.set_index(["optimizer", "seed"]).sort_index()
+
+
+def _spent(records: pd.DataFrame) -> pd.DataFrame:
+    """Cost and seconds of every replica of a game, indexed by optimizer, phase, trial and seed."""
+    by = ["optimizer", "phase", "trial", "seed"]
+    return records.groupby(by, observed=True)[["ended", "seconds"]].max()
 
 
 def _untuned(here: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
@@ -127,15 +140,14 @@ def _untuned(here: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
 
 
 def _outcomes(own: pd.DataFrame) -> dict[str, Any]:
-    report = own[own["phase"] == "report"].groupby("seed", observed=True).first()
-    n, diverged = len(report), int((report["outcome"] == "diverged").sum())
+    n, diverged = len(own), int((own["outcome"] == "diverged").sum())
     band = wilson(diverged, n)
     return {
         "n": n,
         "diverged": diverged,
         "diverged_low": band.low,
         "diverged_high": band.high,
-        "errors": int((report["outcome"] == "error").sum()),
+        "errors": int((own["outcome"] == "error").sum()),
     }
 
 
@@ -144,12 +156,11 @@ def outcomes(records: pd.DataFrame, order: list[str], what: Collapse | None) -> 
 
     Beside those of the records there is ``collapsed``: what would have been ok.
     """
-    report = records[records["phase"] == "report"]
-    ends = report.groupby(["optimizer", "seed"], observed=True)["outcome"].first()
+    ends = ended(records)["outcome"]
     watched, budget = curves(records, what.metric) if what else {}, study_budget(records)
     found = {}
     for rule in order:
-        own = ends.loc[rule].sort_index().astype(str).to_numpy(object)
+        own = ends.loc[rule].astype(str).to_numpy(object)
         if what and rule in watched:
             own[collapses(what, *watched[rule], budget).collapsed & (own == "ok")] = "collapsed"
         found[rule] = {str(kind): int(count) for kind, count in zip(*np.unique(own, return_counts=True), strict=True)}
@@ -183,13 +194,12 @@ def survivals(
 
     The events are those that some replica met: diverged (or stopped with an error), collapsed.
     """
-    report = records[records["phase"] == "report"]
-    ends = report.groupby(["optimizer", "seed"], observed=True)[["outcome", "ended"]].first()
+    ends = ended(records)
     watched = curves(records, what.metric) if what else {}
     found: dict[str, dict[str, Band]] = {"diverged": {}, "collapsed": {}}
     met = set()
     for rule in order:
-        own = ends.loc[rule].sort_index()
+        own = ends.loc[rule]
         end, failed = own["ended"].to_numpy(float), (own["outcome"] != "ok").to_numpy()
         events = {"diverged": (np.where(failed, end, np.inf), float(grid[-1]))}
         if what and rule in watched:
@@ -215,8 +225,7 @@ def _area(own: pd.DataFrame, curve: tuple[np.ndarray, np.ndarray] | None, metric
     if curve is None:
         return metric.worst
     costs, values = curve
-    ends = own[own["phase"] == "report"].groupby("seed", observed=True)[["outcome", "ended"]].first().sort_index()
-    end = ends["ended"].where(ends["outcome"] != "ok", np.inf).to_numpy(float)
+    end = own["ended"].where(own["outcome"] != "ok", np.inf).to_numpy(float)
     counted = np.where(np.isnan(values).cumsum(axis=1) + (costs >= end[:, None]) > 0, np.nan, values)
     areas = area_under_curve(costs, counted, metric.better == "higher", metric.worst)
     return float(interquartile_mean(areas))
@@ -227,13 +236,11 @@ def _median(x: np.ndarray) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def _costs(own: pd.DataFrame) -> dict[str, Any]:
+def _costs(own: pd.DataFrame, ends: pd.DataFrame) -> dict[str, Any]:
     """Cost and training seconds of a report replica, and of all tuning; the values that were frozen."""
-    ends = own.groupby(["phase", "trial", "seed"], observed=True)[["ended", "seconds"]].max()
-    spent = ends["ended"]
-    phase = ends.index.get_level_values("phase")
+    spent, phase = ends["ended"], ends.index.get_level_values("phase")
     report, tuning = phase == "report", phase.isin(["tune", "rerank"])
-    frozen = own.loc[own["phase"] == "report", "hyperparameters"].iloc[0]
+    frozen = str(own["hyperparameters"].iloc[0])
     return {
         "cost": float(spent[report].mean()),
         "tuning_cost": float(spent[tuning].sum()),

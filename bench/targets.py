@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.registry import NamedMetric
 from bench.statistics import cost_to_target
-from bench.table import curves, study_budget
+from bench.table import curves, ended, study_budget
 
 Array = NDArray[np.float64]
 
@@ -66,8 +66,7 @@ def reached(own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric) -> Reach
     if not (best > start if higher else best < start) or math.isinf(best):
         return None
     way, log = targets(start, best)
-    report = own[own["phase"] == "report"]
-    failed = (report.groupby(["optimizer", "seed"], observed=True)["outcome"].first() != "ok").unstack("seed")
+    failed = (ended(own)["outcome"] != "ok").unstack("seed")
     costs = {
         str(rule): np.where(
             failed.loc[rule].to_numpy(bool)[:, None],

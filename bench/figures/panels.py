@@ -16,7 +16,7 @@ import numpy as np
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from bench.figures.layout import headed
@@ -184,7 +184,8 @@ def tick(axis: Any, low: float, high: float) -> None:
     if decades > FEW:
         axis.set_minor_locator(NullLocator())  # too many to be seen, and each takes its time
         return
-    axis.set_minor_formatter(lambda value, at: label(value, at) if plain and int(f"{value:e}"[0]) in between else "")
+    axis.set_minor_locator(LogLocator(subs=between or (2, 5)))
+    axis.set_minor_formatter(lambda value, at: label(value, at) if plain and between else "")
 
 
 def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float) -> Figure:

@@ -12,7 +12,7 @@ from bench.figures.panels import Range
 from bench.figures.scores import Curve, Scores
 from bench.sections.scene import Drawing, Scene
 from bench.statistics import bootstrap_rules
-from bench.table import curves, last_evaluations
+from bench.table import curves, ended, last_evaluations
 from bench.targets import reached
 
 RESAMPLES = 2000  # of a curve's band
@@ -50,12 +50,11 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
 
 def _curves(scene: Scene) -> dict[str, Curve]:
     """Each rule's curve; from where a replica failed on it counts as the worst."""
-    report = scene.own[scene.own["phase"] == "report"]
-    ends = report.groupby(["optimizer", "seed"], observed=True)[["outcome", "ended"]].first()
+    ends = ended(scene.own)
     by_rule, found = curves(scene.own, scene.metric.name), {}
     for rule in scene.order:
         cost, values = by_rule[rule]
-        until = ends.loc[rule].sort_index()
+        until = ends.loc[rule]
         end = until["ended"].where(until["outcome"] != "ok", np.inf).to_numpy()
         counted = np.where(np.isnan(values) | (cost >= end[:, None]), scene.metric.worst, values)
         found[rule] = Curve(cost, *bootstrap_rules(counted.T, resamples=RESAMPLES), end[np.isfinite(end)])
