@@ -128,12 +128,19 @@ class _Tuning:
         """The finalist with the best interquartile mean over all its seeds; None where no trial ever came through.
 
         On so few seeds it is firmer than a median, and those that a trial was found with tell of it too. Where
-        finalists tie, or all fail this time, it is the one that stood better before.
+        finalists tie, it is the one that stood better before. Where all of them fail this time, they stood at the edge
+        of a cliff: it is the best of the others that failed on no seed, and only where there is none the first of all.
         """
         fresh = (self.metric.sign * final_scores(records, self.metric, ["trial", "seed"])).unstack("seed")
-        means = [float(interquartile_mean([*self.finals[i], *fresh.loc[i]])) for i in self.finalists]
-        place = int(np.argmin(means))
-        return self.finalists[place] if math.isfinite(means[place]) else next(iter(best(self.tried, 1)), None)
+        others = [i for i in range(len(self.tried)) if i not in self.finalists and not self.tried[i].stopped]
+        for places, scores in (
+            (self.finalists, [[*self.finals[i], *fresh.loc[i]] for i in self.finalists]),
+            (others, [self.finals[i] for i in others]),
+        ):
+            means = [float(interquartile_mean(own)) for own in scores]
+            if means and math.isfinite(min(means)):
+                return places[int(np.argmin(means))]
+        return next(iter(best(self.tried, 1)), None)
 
 
 def _curve(own: pd.DataFrame, sign: float) -> np.ndarray:
