@@ -227,15 +227,17 @@ def _width(trials: Trials, metric: NamedMetric) -> Interval:
 def _changes(own: pd.DataFrame, trials: Trials, metric: NamedMetric) -> float:
     """Share of the resamples of the seeds that decided which would choose another trial; NaN where nothing was chosen.
 
-    Those are all seeds of the finalists, or the first of all trials where every finalist failed on its fresh ones.
+    Those are all seeds of the finalists; where every finalist failed, the first of the other trials, or of all.
     """
     first = np.where(np.isnan(trials.values), metric.worst, trials.values)
     again = ends_of(own, "rerank", metric)
     fresh = np.where(np.isnan(again.of("ok")), metric.worst, again.of("ok"))
-    places = np.searchsorted(trials.numbers, again.numbers)
+    places, everyone = np.searchsorted(trials.numbers, again.numbers), np.arange(len(first))
+    others = np.setdiff1d(everyone[~trials.given_up], places)
     for kept, scores in (
         (places, np.concatenate([first[places], fresh], axis=1)),
-        (np.arange(len(first)), trials.scores(metric)),
+        (others, first[others]),
+        (everyone, trials.scores(metric)),
     ):
         if not len(scores) or not np.isfinite(interquartile_mean(scores)).any():
             continue

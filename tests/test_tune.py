@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.plan import TUNING_SEED, tunable
+from bench.plan import TUNING_SEED, Contest, tunable
 from bench.registry import get_rule, rules
 from bench.spec import make_order, read_toml
 from bench.spelling import SpecError
-from bench.tune import RERANKED, declared
+from bench.tune import MARKS, RERANKED, _Tuning, declared
 
 RING = "ring8[width=16,batch_size=16]"
 TINY: dict[str, Any] = {"games": "dirac", "seeds": "0-1", "tuning_seeds": 2, "budget": 40, "evaluations": 2}
@@ -190,3 +190,37 @@ def test_tune_by_command(tmp_path: Path) -> None:
     assert str(Path("run") / "hyperparameters.toml") in done.stdout
     assert set(read_toml(path)["dirac"]["sgd"]) == {"lr"}
     assert path.read_text().strip() in done.stdout
+
+
+def told(tuning: Any, scores: dict[int, list[float]], phase: str) -> pd.DataFrame:
+    """Records of trials that ended with these scores, inf for one that diverged."""
+    rows = [
+        {"trial": trial, "seed": seed, "cost": cost, "metric": tuning.metric.name, "phase": phase, "value": value}
+        | {"outcome": "ok" if np.isfinite(value) else "diverged"}
+        for trial, values in scores.items()
+        for seed, value in enumerate(values)
+        for cost in (0.0, *range(1, MARKS + 1))
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "chosen"),
+    [
+        ([[1, 1, 1], [2, 2, 2], [3, 3, 3]], 0),
+        ([[np.inf] * 3, [2, 2, 2], [np.inf] * 3], 1),
+        ([[np.inf] * 3] * 3, 4),  # at the edge of a cliff: of the others, the best that never failed
+    ],
+)
+def test_a_trial_at_a_cliff_is_not_chosen(fresh: list[list[float]], chosen: int) -> None:
+    """The first three do best by their medians, and one seed in three was lost."""
+    study = bench.Study(optimizers="sgd", games="dirac", trials=8, tuning_seeds=3)
+    tuning = _Tuning(Contest("sgd", "dirac", 10, 1, "cpu"), study, tunable("sgd"))
+    at_cliff, tried = [[1.0, 1.0, np.inf], [1.1, np.inf, 1.1], [np.inf, 1.2, 1.2]], 0
+    rest = [[6.0, 6.0, np.inf], [5.0, 5.0, 5.0], [9.0, 9.0, 9.0], [np.inf] * 3, [8.0, 8.0, 8.0]]
+    while chunks := tuning.ask():
+        count = len({row.trial for chunk in chunks for row in chunk.rows})
+        tuning.tell(told(tuning, dict(enumerate([*at_cliff, *rest][tried : tried + count], tried)), "tune"))
+        tried += count
+    assert tuning.finalists == [0, 1, 2]
+    assert tuning.chosen(told(tuning, dict(enumerate(fresh)), "rerank")) == chosen
