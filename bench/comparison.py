@@ -42,6 +42,7 @@ study of the quality gate between AVX2 and no vector kernels at all: 1e-10, and 
 in two dimensions."""
 PLATFORM = ("torch", "system", "processor")
 IDENTICAL = {"better_share": 0.5, "low": 0.5, "high": 0.5, "p": 1.0, "verdict": "identical", "change": ""}
+NAMED = 5  # of what a run lacks
 ALIKE = ("budget", "evaluations", "tune", "trials", "tuning_seeds")
 """What studies should have in common for their rows to be of the same thing."""
 
@@ -101,7 +102,8 @@ def apart(first: Recorded, second: Recorded) -> list[str]:
     ]
     for what in ("optimizers", "games"):
         gone = [name for name in first.study[what] if name not in second.study[what]]
-        said += [f"{len(gone)} {what} of the first are not in the second: {', '.join(gone)}"] * bool(gone)
+        named = ", ".join(gone[:NAMED]) + ", ..." * (len(gone) > NAMED)
+        said += [f"{what} of the first that are not in the second: {len(gone)} ({named})"] * bool(gone)
     return said
 
 

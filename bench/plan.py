@@ -65,9 +65,9 @@ class Chunk:
         return self.budget * len(self.rows)
 
 
-def chunk_id(content: dict[str, Any]) -> str:
+def chunk_id(content: dict[str, Any], protocol: str = PROTOCOL) -> str:
     """The id of a chunk by its content; which of several equal devices it ran on does not matter."""
-    return _hash([PROTOCOL, content | {"device": content["device"].split(":")[0]}])
+    return _hash([protocol, content | {"device": content["device"].split(":")[0]}])
 
 
 def _hash(content: object) -> str:

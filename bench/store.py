@@ -21,7 +21,9 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ from torch import Tensor
 from bench.archive import Archive, archived
 from bench.execute import Result
 from bench.places import read_plain, settle, sweep
-from bench.plan import Chunk, chunk_id
+from bench.plan import PROTOCOL, Chunk, chunk_id
 from bench.spelling import SpecError
 from bench.vetting import most_rows, vet_chunk, vet_manifest, vet_records, vet_tensors
 
@@ -128,6 +130,7 @@ class Folder:
             self._acquire()
             sweep(self.path)
             sweep(self.records_path)
+            self.__dict__.pop("_protocol", None)
             if found is None or found["study"] != manifest["study"]:
                 sealed = manifest | {SEAL: seal({key: manifest[key] for key in manifest if key != SEAL})}
                 write_file(self.path / "study.json", json.dumps(sealed, indent=2).encode())
@@ -280,13 +283,21 @@ class Folder:
         """A chunk and its files, or None where one is missing or damaged: the chunk is then done again."""
         try:
             stub = json.loads(self.content(f"{name}.json").decode())
-            if not 0 < stub["schema"] <= SCHEMA or chunk_id(stub["chunk"]) != name or not vet_chunk(stub["chunk"]):
+            named = chunk_id(stub["chunk"], self._protocol) == name
+            if not 0 < stub["schema"] <= SCHEMA or not named or not vet_chunk(stub["chunk"]):
                 return None
             files = {suffix: self.content(f"{name}.{suffix}") for suffix in SUFFIXES}
             whole = all(hashlib.sha256(files[suffix]).hexdigest() == stub["sha256"][suffix] for suffix in SUFFIXES)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return (stub["chunk"], files) if whole else None
+
+    @cached_property
+    def _protocol(self) -> str:
+        """Of the run that is here: one of another version is whole too, though nothing is to be mixed with it."""
+        with suppress(SpecError):
+            return str(self.manifest().get("protocol"))
+        return PROTOCOL
 
     def load(self, chunk: Chunk) -> pd.DataFrame:
         """A chunk's long records."""

@@ -215,10 +215,10 @@ def bugs(rule: UpdateRule) -> Iterator[tuple[str, UpdateRule]]:
     for name, _ in leaves(rule.init(start)):
         for what, bug_of in MEMORIES.items():
             yield f"{name} {what}", Planted(rule, bug_of(name))
-    yield from _misread(rule)
+    yield from misread(rule)
 
 
-def _misread(rule: UpdateRule) -> Iterator[tuple[str, UpdateRule]]:
+def misread(rule: UpdateRule) -> Iterator[tuple[str, UpdateRule]]:
     """Hyperparameters: each read wrongly, each two of a kind swapped."""
     known = hyperparameters(rule)
     for path, (kind, value) in known.items():
@@ -297,6 +297,7 @@ class Examined:
     rule: str
     what: str
     said: str
+    number: bool = False  # a hyperparameter is read wrongly; else the step or the memory is wrong
 
     @property
     def seen(self) -> bool:
@@ -312,7 +313,8 @@ def examined(spelled: str) -> list[Examined]:
     torch.set_num_threads(1)
     rule, first = get_rule(spelled), study().games[0]
     found = [Examined(spelled, "", str(verdict(spelled, rule, first).verdict))]
-    return found + [Examined(spelled, what, _said(spelled, rule, bug)) for what, bug in bugs(rule)]
+    numbers = {what for what, _ in misread(rule)}
+    return found + [Examined(spelled, what, _said(spelled, rule, bug), what in numbers) for what, bug in bugs(rule)]
 
 
 def _said(spelled: str, rule: UpdateRule, bug: UpdateRule) -> str:

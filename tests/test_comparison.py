@@ -186,7 +186,7 @@ def test_a_rule_that_the_first_does_not_know_is_new(first: bench.Run, tmp_path: 
     assert {rule for (_, rule), verdict in found.items() if verdict == "new"} == {"adam"}
     assert len(found) == 6
     assert "new" not in bench.compare(more, first)["verdict"].tolist()
-    assert comparison.apart(more, first) == ["1 optimizers of the first are not in the second: adam"]
+    assert comparison.apart(more, first) == ["optimizers of the first that are not in the second: 1 (adam)"]
 
 
 def test_failures_that_change_places(first: bench.Run) -> None:

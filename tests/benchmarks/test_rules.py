@@ -10,47 +10,24 @@ reported.
 from __future__ import annotations
 
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import pytest
 import torch
 
-from bench.execute import hold_memory, stacked
-from bench.oracle import Oracle
-from bench.registry import get_game, get_rule, rules
+from bench.execute import hold_memory
+from bench.overhead import REPLICAS as R
+from bench.overhead import ROUNDS, Stepping
+from bench.registry import rules
 
-R = 32
-ROUNDS = 7
-COST = 24  # gradient evaluations a measurement
 GOAL = 1.3
 HEAVIER = {"alex-gda", "anderson", "alternating-gda-am", "gda-am", "la-gan", "optimistic-mirror"}
 """First-order rules that miss the goal; results/reference/rules.md says by how much, and why."""
 
 
-class Stack:
-    """R replicas of a rule on ring8, as the engine trains them."""
-
-    def __init__(self, name: str) -> None:
-        game = get_game("ring8")
-        self.rule = stacked(get_rule(name), [{}] * R, game)
-        seeds = torch.arange(R)
-        self.w, self.F = game.init(seeds), Oracle(game, seeds)
-        self.s = self.rule.init(self.w)
-        self.steps = max(1, round(COST / self.rule.cost))
-
-    def seconds(self) -> float:
-        """Of one unit of cost."""
-        start = perf_counter()
-        for _ in range(self.steps):
-            self.w, self.s = self.rule.step(self.F, self.w, self.s)
-            self.F.new_batch()
-        return (perf_counter() - start) / (self.steps * self.rule.cost)
-
-
 def first_order(name: str) -> bool:
     """Whether a step asks for no Jacobian product."""
-    stack = Stack(name)
+    stack = Stepping(name)
     stack.rule.step(stack.F, stack.w, stack.s)
     return stack.F.products == 0
 
@@ -61,7 +38,7 @@ def test_overhead_of_a_rule(benchmark: Any, name: str) -> None:
     hold_memory()
     order = "first order" if first_order(name) else "with Jacobian products"
     benchmark.group = f"rules on ring8, R = {R}, {order}"
-    sgd, rule = Stack("sgd"), Stack(name)
+    sgd, rule = Stepping("sgd"), Stepping(name)
     sgd.seconds(), rule.seconds()
     pairs = [(sgd.seconds(), rule.seconds()) for _ in range(ROUNDS)]  # interleaved
     overhead = median(mine / plain for plain, mine in pairs)
