@@ -3,8 +3,8 @@
 Which bugs a rule gets is decided by its memory and its hyperparameters (`planting`); a new rule gets its own without an
 edit, and is compared with what is trained of it now until the baseline knows it. A bug that changes nothing is shown
 to: not a bit differs on any game of the study, nor on other small games, nor at ten times the step size. A number that
-is read wrongly and matters beyond a threshold alone, which no training of the study crosses, is out of the gate's sight;
-the test counts these, prints them, and allows a few.
+is read wrongly and matters beyond a threshold alone, which no training of the study crosses, is out of the gate's
+sight; the test counts these, prints them, and allows a few.
 """
 
 from __future__ import annotations
