@@ -66,3 +66,35 @@ def test_every_spelling_in_the_readme_is_one() -> None:
     for spelled in (one for text in quoted for part in split(text) for one in expand(part)):
         if spelled != "all" and ".py:" not in spelled:
             get_rule(spelled)
+
+
+def test_every_command_and_option_in_the_readme_is_one() -> None:
+    from typer.main import get_command
+
+    from bench.cli import app
+
+    known = get_command(app).commands  # type: ignore[attr-defined]
+    lines = re.findall(r"^    (?:pip install \. && )?bench ([^#\n]+)", README, re.MULTILINE)
+    assert len(lines) > 30
+    for line in lines:
+        name, *words = line.split()
+        assert name in known, line
+        command = known[name]
+        if hasattr(command, "commands"):
+            command = command.commands[words[0]]
+        options = {option for parameter in command.params for option in parameter.opts}
+        given = {re.sub(r"[=\]].*", "", word) for word in words if re.match(r"--?[a-z]", word)}
+        assert given <= options, f"{line}: {given - options}"
+
+
+def test_the_commands_for_a_ci_as_printed(tmp_path: Path) -> None:
+    section = README.partition("## In a CI")[2].partition("\nThe last command")[0]
+    commands = re.findall(r"^    (bench [^#\n]+)", section, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == ["run", "export", "run", "compare"]
+    for command in commands:
+        brief = ["--budget", "20", "-o", "games=dirac", "--jobs", "1"] if command.split()[1] == "run" else []
+        done = subprocess.run(
+            [sys.executable, "-m", *command.split(), *brief], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("2 identical\n")
