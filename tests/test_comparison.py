@@ -124,6 +124,23 @@ def test_elsewhere_rounding_is_allowed_and_no_more(first: bench.Run, where: dict
     assert set(bench.compare(first, elsewhere(first, **where))["verdict"]) == {"identical"}
 
 
+def test_elsewhere_less_is_allowed_early_than_late(first: bench.Run) -> None:
+    def nudged(early: bool) -> object:
+        def change(records: pd.DataFrame) -> pd.DataFrame:
+            half = records["cost"].max() / 2
+            at = (records["game"] == "dirac") & (records["metric"] == "distance") & (records["seed"] == 0)
+            at &= (records["cost"] <= half) & (records["cost"] > 0) if early else records["cost"] > half
+            records.loc[at, "value"] += 1e-4 * records.loc[at, "value"].max()
+            return records
+
+        return change
+
+    for early, verdict in ((True, "changed"), (False, "same")):
+        other = altered(first, nudged(early))
+        other.manifest = elsewhere(first, processor="another").manifest
+        assert verdicts(bench.compare(first, other))["dirac", "sgd[lr=0.05]"] == verdict
+
+
 def test_what_was_merged_of_several_platforms_is_of_none() -> None:
     mixed = SimpleNamespace(
         manifest={"device": "cpu", "environment": {"torch": "2.6 | 2.13", "system": "x", "processor": "y"}}
