@@ -38,8 +38,8 @@ FAILS_ON = {"never": (), "worse": ("worse", "changed"), "changed": ("worse", "ch
 """What a comparison is to fail on -> the verdicts that it fails on."""
 EARLY, ROUNDING = 1e-6, 1e-3
 """Of the largest value on a replica's curve: what another processor or version of torch may make of it, in the first
-half and after, for it grows with the steps. Measured on the study of the quality gate between AVX2 and no vector kernels
-at all: 1e-10, and 7e-5 at the end for a rule that mixes ten memories in two dimensions."""
+half and after, for it grows with the steps. Measured on the study of the quality gate between AVX2 and no vector
+kernels at all: 1e-10, and 7e-5 at the end for a rule that mixes ten memories in two dimensions."""
 PLATFORM = ("torch", "system", "processor")
 IDENTICAL = {"better_share": 0.5, "low": 0.5, "high": 0.5, "p": 1.0, "verdict": "identical", "change": ""}
 NAMED = 5  # of what a run lacks

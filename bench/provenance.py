@@ -81,14 +81,16 @@ def _equation(doc: str) -> tuple[str, str]:
 
 
 def processor(device: str) -> str:
-    """What computes on a device, by name."""
+    """What computes on a device: its name, and of a CPU what decides which kernels it runs, for a name may be vague."""
     if device.startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
+    kernels = torch.backends.cpu.get_cpu_capability()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+        said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+        return f"{said['model name']} (family {said['cpu family']}, model {said['model']}, {kernels})"
+    except (OSError, KeyError):
+        return f"{platform.processor() or 'unknown'} ({kernels})"
 
 
 def cores() -> int:
