@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tomllib
 
@@ -101,3 +102,25 @@ def test_a_game_that_is_not_whole_is_left_out(tmp_path, scripts):
     study = findings.Measured(Run(part.path))
     assert len(study.scores) == 1
     assert any(claim.test(study) == (claims.UNTESTED, "not finished") for claim in claims.CLAIMS)
+
+
+# --- what is published -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A copy of the published run alone, without what is derived from it."""
+    there = tmp_path_factory.mktemp("published") / "reference"
+    there.mkdir()
+    for name in ("study.json", "plan.json", "records.zip"):
+        shutil.copy(FOLDER / name, there)
+    return Run(there)
+
+
+def test_the_published_run_is_the_studys_as_far_as_it_is(published):
+    asked = Study(**STUDY)
+    assert published.study["optimizers"] == asked.optimizers
+    assert published.study["games"] == asked.games
+    assert published.study["seeds"] == asked.seeds
+    assert not published.errors
+    assert all(map(published.folder.whole, published.folder.names()))

@@ -88,8 +88,8 @@ def _with(games: Sequence[str], test: Test) -> Test:
     """The test, where the study has its games."""
 
     def tested(study: Measured) -> Found:
-        there = set(games or study.gans)
-        return test(study) if there and there <= set(study.scores) else (UNTESTED, "not finished")
+        needed = set(games or study.run.study["games"])
+        return test(study) if needed <= set(study.scores) else (UNTESTED, "not finished")
 
     return tested
 
