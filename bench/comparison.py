@@ -38,8 +38,9 @@ FAILS_ON = {"never": (), "worse": ("worse", "changed"), "changed": ("worse", "ch
 """What a comparison is to fail on -> the verdicts that it fails on."""
 EARLY, ROUNDING = 1e-6, 1e-3
 """Of the largest value on a replica's curve: what another processor or version of torch may make of it, in the first
-half and after, for it grows with the steps. Measured on the study of the quality gate between AVX2 and no vector
-kernels at all: 1e-10, and 7e-5 at the end for a rule that mixes ten memories in two dimensions."""
+half and after, for it grows with the steps. Measured on the quality gate's study between AVX2 and no vector kernels at
+all: 1e-10, and 7e-5 at the end for a rule that mixes ten memories in two dimensions."""
+END = 0.1  # of the cost at which a replica failed: by so much it may be another elsewhere
 PLATFORM = ("torch", "system", "processor")
 IDENTICAL = {"better_share": 0.5, "low": 0.5, "high": 0.5, "p": 1.0, "verdict": "identical", "change": ""}
 NAMED = 5  # of what a run lacks
@@ -238,7 +239,7 @@ class Change:
         return f"cost {last[0]:g} -> {last[1]:g}" if last[0] != last[1] else "judged at other costs"
 
     def _curve(self) -> str:
-        """The score on the way, where both have it; where a replica ends is its own bits' affair elsewhere."""
+        """The score on the way, where both have it; then where replicas end."""
         scale = self._scale().reindex(self.curves.index, level="seed")
         both = self.curves.dropna()
         gaps = (both["second"] - both["first"]).abs() / scale[both.index].where(scale > 0, 1.0)
@@ -246,7 +247,10 @@ class Change:
         bounds = np.where(costs <= costs.max() / 2, min(self.bound, EARLY), self.bound)
         beyond = gaps[(gaps > bounds) & (both["first"] != both["second"])]
         if beyond.empty:
-            ended = self.alike and not self.ends[0].equals(self.ends[1])
-            return "replicas end elsewhere" if ended else ""
+            before, after = (end["ended"] for end in self.ends)
+            moved = (after - before).abs() > (0.0 if self.alike else END * before)
+            return (
+                f"replicas end elsewhere: {before[moved].iloc[0]:g} -> {after[moved].iloc[0]:g}" if moved.any() else ""
+            )
         cost, allowed = beyond.index.get_level_values("cost").min(), bounds[gaps.index.get_loc(beyond.idxmax())]
         return f"values differ by {beyond.max():.1g} of the largest, from cost {cost:g} on; {allowed:g} is allowed"
