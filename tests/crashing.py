@@ -215,10 +215,10 @@ def keep_what_takes_long(whole: Path) -> None:
             trained[chunk.id] = work(chunk, *args, **more)
         return trained[chunk.id]
 
-    def draw_once(records: Any, manifest: Any, tensors: Any, errors: Any, hung: Any, tuned: Any) -> str:
+    def draw_once(records: Any, manifest: Any, tensors: Any, errors: Any, hung: Any, *known: Any) -> str:
         key = "page", told(records)
         if key not in drawn:
-            page = draw(records, manifest, tensors, errors, hung, tuned)
+            page = draw(records, manifest, tensors, errors, hung, *known)
             few = {name: hung[name] for name in list(hung)[:2]}
             drawn[key] = page, {name: drawing for name, drawing in few.items() if drawing.svg}
         hung.clear()
