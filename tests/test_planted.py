@@ -25,10 +25,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.comparison import FAILS_ON
+from bench.baseline import Baseline
+from bench.comparison import FAILS_ON, PLATFORM
 from bench.contracts import State, UpdateRule, nested
-from bench.provenance import cores
+from bench.provenance import cores, manifest
 from bench.registry import get_rule
+from bench.spec import Study
 from optimizers.adam import Adam
 from optimizers.alternating import DISCRIMINATOR, GENERATOR, Alternating
 from optimizers.average import Average
@@ -38,6 +40,13 @@ ROOT = Path(__file__).parent.parent
 WORSE = set(FAILS_ON["worse"])
 NONE = 0.12  # of the planted, at most: more would say that the bugs are no bugs
 FAR = 0.005  # of the planted: numbers misread that matter beyond a threshold that no training of the study crosses
+
+
+def elsewhere() -> bool:
+    """Whether the baseline was made on another platform: bounds are wider then, and a few misread numbers pass."""
+    known = Baseline(ROOT / "results" / "reference" / "ci").manifest["environment"]
+    here = manifest(Study(optimizers=["sgd"], games=["dirac"]), "cpu")["environment"]
+    return any(here[key] != known.get(key) for key in PLATFORM)
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +73,7 @@ def test_the_gate_lets_every_rule_pass_as_it_is(examined: list[planting.Examined
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(elsewhere(), reason="the baseline is another platform's: bits need not agree with it")
 def test_the_gate_sees_every_bug_that_changes_anything(examined: list[planting.Examined]) -> None:
     planted = [one for one in examined if one.what]
     said = Counter("seen" if one.seen else one.said for one in planted)
