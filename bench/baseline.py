@@ -9,7 +9,6 @@ The same run gives the same bytes: wall seconds are left out.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from bench.places import read_plain
 from bench.registry import get_game
 from bench.spelling import SpecError
-from bench.store import COLUMNS, SEAL, Damaged, Folder, arrow, seal, write_file
+from bench.store import TYPES, Damaged, Folder, sealed, write_file
 from bench.vetting import OUTCOMES
 
 if TYPE_CHECKING:
@@ -70,16 +69,14 @@ def write_baseline(run: Run, to: Path) -> Path:
     own = (records["phase"] == "report") & (records["metric"].astype(str) == records["game"].astype(str).map(scores))
     order = ["game", "optimizer", "seed", "cost"]
     kept = records[own].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
-    schema = pa.schema([(name, arrow(kind)) for name, kind in COLUMNS.items()])
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(kept, schema, preserve_index=False), sink, compression="zstd")
+    table, sink = pa.Table.from_pandas(kept, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()
     manifest = run.manifest | {DIGEST: hashlib.sha256(content).hexdigest()}
-    sealed = manifest | {SEAL: seal(manifest)}
     try:
         to.mkdir(parents=True, exist_ok=True)
         write_file(to / RECORDS, content)
-        write_file(to / "study.json", json.dumps(sealed, indent=2).encode() + b"\n")
+        write_file(to / "study.json", sealed(manifest) + b"\n")
     except OSError as error:
         raise SpecError(f"{str(to)!r} cannot be written: {error.strerror}") from None
     return to
@@ -96,8 +93,7 @@ def _read(content: bytes, path: Path) -> pd.DataFrame:
         table = file.read() if file.metadata.num_rows <= MOST else None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Damaged(f"{str(path)!r} is none of bench: {' '.join(str(error).split())[:100]}") from None
-    kinds = {name: arrow(kind) for name, kind in COLUMNS.items()}
-    if table is None or table.schema.names != list(kinds) or any(table.schema.field(k).type != kinds[k] for k in kinds):
+    if table is None or table.schema.names != list(TYPES) or table.schema.types != list(TYPES.values()):
         raise Damaged(f"{str(path)!r} is none of bench: its columns are others")
     found: pd.DataFrame = table.unify_dictionaries().to_pandas()
     numbers = found[["seed", "cost", "ended"]].to_numpy(float)

@@ -46,7 +46,7 @@ def examine() -> list[Line]:
         ("bench", f"{__version__}, protocol {PROTOCOL}"),
         ("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
         ("torch, numpy", f"{torch.__version__}, {numpy.__version__}"),
-        ("processor", f"{processor('cpu')}, {torch.backends.cpu.get_cpu_capability()}"),
+        ("processor", processor("cpu")),
         ("cores", f"{cores()} of {os.cpu_count()} to be used"),
         ("threads", f"{torch.get_num_threads()} here, 1 a job; OMP_NUM_THREADS {variable}"),
         ("allocator", _allocator()),

@@ -16,7 +16,7 @@ from typing import Any
 from bench.runner import Run
 from bench.spec import Frozen
 from bench.spelling import SpecError
-from bench.store import SUFFIXES, Folder, write_file
+from bench.store import Folder, files_of, write_file
 
 UNITED = {"optimizers", "games", "seeds", "hyperparameters"}
 """What may differ between studies."""
@@ -141,8 +141,7 @@ def _environment(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _copy(name: str, owner: Run, out: Path) -> None:
     """A chunk's files, the one that says it is there last; its traceback, if it failed."""
-    for suffix in (*SUFFIXES, "json"):
-        file = f"{name}.{suffix}"
+    for file in files_of(name):
         write_file(out / "records" / file, owner.folder.content(file))
     with suppress(FileNotFoundError):
         traceback = (owner.path / "errors" / f"{name}.txt").read_bytes()

@@ -137,13 +137,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "number": number,
-        "digest": _digest,
-        "ranges": _ranges,
-        "first_line": first_line,
-        "key": key,
-    }
+    environment.filters |= {"number": number, "digest": _digest, "ranges": _ranges, "first_line": first_line}
     environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded, "key": key}
     return environment
 

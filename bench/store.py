@@ -54,6 +54,12 @@ COLUMNS = {
     "outcome": "category", "ended": "float64",
 }  # fmt: skip
 
+TYPES: dict[str, pa.DataType] = {
+    name: pa.dictionary(pa.int32(), pa.string()) if kind == "category" else getattr(pa, kind)()
+    for name, kind in COLUMNS.items()
+}
+"""What the columns of records are stored as."""
+
 
 class Damaged(SpecError):  # noqa: N818  a state of the folder rather than an error
     """What is here is not what was written: the same command does it again."""
@@ -71,15 +77,10 @@ def pack(chunk: Chunk, result: Result) -> dict[str, bytes]:
     columns["hyperparameters"] = [rows[record["row"]] for record in result.records]
     for name in ("seed", "trial", "cost", "seconds", "metric", "value", "outcome", "ended"):
         columns[name] = [record[name] for record in result.records]
-    table = pa.table({name: pa.array(columns[name], type=arrow(kind)) for name, kind in COLUMNS.items()})
+    table = pa.table({name: pa.array(columns[name], type=kind) for name, kind in TYPES.items()})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_statistics=False)  # an eighth of a file: it is read whole
     return {"parquet": sink.getvalue().to_pybytes(), "safetensors": save_tensors(result.tensors)}
-
-
-def arrow(kind: str) -> pa.DataType:
-    """The type that a column of records is stored as."""
-    return pa.dictionary(pa.int32(), pa.string()) if kind == "category" else getattr(pa, kind)()
 
 
 def write_file(path: Path, content: bytes, last: bool = True) -> None:
@@ -111,6 +112,12 @@ def seal(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def sealed(manifest: dict[str, Any]) -> bytes:
+    """A manifest as it is written, with its own hash."""
+    content = {key: value for key, value in manifest.items() if key != SEAL}
+    return json.dumps(content | {SEAL: seal(content)}, indent=2).encode()
+
+
 class Folder:
     """A run's folder on disk; the one process that opened it for writing alone writes."""
 
@@ -132,8 +139,7 @@ class Folder:
             sweep(self.records_path)
             self.__dict__.pop("_protocol", None)
             if found is None or found["study"] != manifest["study"]:
-                sealed = manifest | {SEAL: seal({key: manifest[key] for key in manifest if key != SEAL})}
-                write_file(self.path / "study.json", json.dumps(sealed, indent=2).encode())
+                write_file(self.path / "study.json", sealed(manifest))
         except OSError as error:
             self.close()
             raise SpecError(f"run folder {str(self.path)!r} cannot be written: {error.strerror}") from None
@@ -268,7 +274,7 @@ class Folder:
         try:
             failed = {path.stem for path in (self.path / "errors").glob("*.txt")}
             names = [name for name in self.names() if name not in failed and self.whole(name)]
-            files = {file: self.content(file) for name in names for file in _files(name)}
+            files = {file: self.content(file) for name in names for file in files_of(name)}
             path = self._archive.path
             write_file(path, archived(files))
             self._archive = Archive(path)
@@ -330,7 +336,7 @@ class Folder:
     def names(self) -> list[str]:
         """The run's chunks that are here, in a stable order."""
         files = [*(path.name for path in self.records_path.glob("*.json")), *self._archive]
-        here = {stem for stem, dot, suffix in (file.partition(".") for file in files) if suffix == "json"}
+        here = {stem for stem, _, suffix in (file.partition(".") for file in files) if suffix == "json"}
         here = {stem for stem in here if NAME.fullmatch(stem)}
         path = self.path / "plan.json"
         try:
@@ -380,7 +386,7 @@ class Folder:
             table = None if wrong else file.read()
         except (pa.ArrowException, OSError, ValueError) as error:
             wrong = " ".join(str(error).split())[:100]
-        wrong = wrong or vet_records(table, chunk, {key: arrow(kind) for key, kind in COLUMNS.items()})
+        wrong = wrong or vet_records(table, chunk, TYPES)
         if wrong:
             raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {wrong}")
         return table
@@ -402,8 +408,8 @@ class Folder:
                 yield found[0], tensors
 
 
-def _files(name: str) -> list[str]:
-    """Of a chunk; the one that says that it is there is the last."""
+def files_of(name: str) -> list[str]:
+    """A chunk's files; the one that says that it is there is the last."""
     return [f"{name}.{suffix}" for suffix in (*SUFFIXES, "json")]
 
 

@@ -15,7 +15,7 @@ import pytest
 import bench
 from bench.baseline import DIGEST, RECORDS, Baseline, write_baseline
 from bench.spelling import SpecError
-from bench.store import COLUMNS, SEAL, arrow, seal
+from bench.store import SEAL, TYPES, seal
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -77,8 +77,8 @@ def forged(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame | bytes])
     changed = change(pq.read_table(folder / RECORDS).to_pandas())
     sink = pa.BufferOutputStream()
     if isinstance(changed, pd.DataFrame):
-        kinds = [(name, arrow(kind if name != "seed" or changed["seed"].dtype == "int64" else "category"))
-                 for name, kind in COLUMNS.items() if name in changed]  # fmt: skip
+        words = TYPES["optimizer"] if changed["seed"].dtype != "int64" else TYPES["seed"]
+        kinds = [(name, words if name == "seed" else kind) for name, kind in TYPES.items() if name in changed]
         pq.write_table(pa.Table.from_pandas(changed, pa.schema(kinds), preserve_index=False), sink)
     content = changed if isinstance(changed, bytes) else sink.getvalue().to_pybytes()
     manifest = json.loads((folder / "study.json").read_text())

@@ -23,15 +23,8 @@ __all__ = ["app", "main"]
 REFUSED = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO")}
 """What a disk says that will not: no mistake of ours."""
 
-for group in (
-    "training",
-    "catalogue",
-    "plugin",
-    "results",
-    "files",
-    "data",
-    "doctor",
-):  # in the order in which --help lists them
+# In the order in which --help lists them.
+for group in ("training", "catalogue", "plugin", "results", "files", "data", "doctor"):
     import_module(f"bench.cli.{group}")
 
 

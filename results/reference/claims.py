@@ -21,7 +21,7 @@ import numpy as np
 from findings import Measured, grid, measured, percent
 
 from bench.registry import get_game, get_metric
-from bench.statistics import wilson
+from bench.statistics import Interval, wilson
 
 CONFIRMED, NOT = "confirmed", "not confirmed"
 UNTESTED = "not testable here"
@@ -52,21 +52,21 @@ def better(a: str, b: str, *games: str) -> Test:
 
 
 def converges(rule: str, game: str) -> Test:
-    def test(study: Measured) -> Found:
-        mean, start = study.mean(rule, game), _start(study, rule, game)
-        failed = int(np.isinf(study.scores[game].loc[rule]).sum())
-        said = f"from {start:.2g} to {mean.value:.2g} [{mean.low:.2g}, {mean.high:.2g}], {failed} seeds failed"
-        return CONFIRMED if not failed and mean.high < start / 100 else NOT, said
-
-    return _with((game,), test)
+    return _course(rule, game, lambda start, mean: mean.high < start / 100)
 
 
 def cycles(rule: str, game: str) -> Test:
+    return _course(rule, game, lambda start, mean: start / 3 < mean.low and mean.high < 3 * start)
+
+
+def _course(rule: str, game: str, holds: Callable[[float, Interval], bool]) -> Test:
+    """From the mean score at the start to the interquartile mean at the end; a failed seed confirms nothing."""
+
     def test(study: Measured) -> Found:
         mean, start = study.mean(rule, game), _start(study, rule, game)
         failed = int(np.isinf(study.scores[game].loc[rule]).sum())
         said = f"from {start:.2g} to {mean.value:.2g} [{mean.low:.2g}, {mean.high:.2g}], {failed} seeds failed"
-        return CONFIRMED if not failed and start / 3 < mean.low and mean.high < 3 * start else NOT, said
+        return CONFIRMED if not failed and holds(start, mean) else NOT, said
 
     return _with((game,), test)
 

@@ -24,7 +24,14 @@ from bench.contracts import Generative
 from bench.registry import get_game, get_metric
 from bench.runner import Run
 from bench.sensitivity import tuning
-from bench.statistics import Interval, bootstrap_rules, factor_shares, interquartile_mean, probability_of_improvement
+from bench.statistics import (
+    Interval,
+    bootstrap_rules,
+    factor_shares,
+    interquartile_mean,
+    probability_of_improvement,
+    stratified_bootstrap,
+)
 from bench.table import scores, table
 
 SCHEMES = ("sgd", "alternating", "extragrad", "optimistic")
@@ -94,8 +101,7 @@ class Measured:
 
     def mean(self, rule: str, game: str) -> Interval:
         """The interquartile mean of its final scores."""
-        band = bootstrap_rules(self.scores[game].loc[[rule]].to_numpy(float))
-        return Interval(*(float(part[0]) for part in band))
+        return stratified_bootstrap(self.scores[game].loc[rule].to_numpy(float))
 
 
 def percent(found: Interval) -> str:
