@@ -188,12 +188,13 @@ def install(disk: Disk) -> None:
 
 
 def command(out: Path) -> None:
-    """What ``bench run`` does."""
+    """What ``bench run`` does, and then ``bench pack``."""
     import bench
 
     finished = bench.run(bench.Study(**STUDY), out=out)
     if not finished.reported:
         finished.report()
+    finished.folder.pack()
 
 
 def keep_what_takes_long(whole: Path) -> None:
@@ -338,7 +339,7 @@ def saved(path: Path) -> int:
     from bench.store import Folder
 
     folder = Folder(path)
-    return sum(map(folder.whole, (file.stem for file in folder.records_path.glob("*.json"))))
+    return sum(map(folder.whole, folder.names()))
 
 
 def _continued(copy: Path, whole: dict[str, bytes]) -> str:

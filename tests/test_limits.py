@@ -55,6 +55,9 @@ def test_a_chunk_past_its_timeout_is_an_error_and_the_rest_goes_on(plugin: Path)
     outcomes = run.records.groupby("optimizer", observed=True)["outcome"].agg(set)
     assert outcomes["./plugin.py:Dawdles"] == {"error"}
     assert "error" not in outcomes["sgd"]
+    page = run.report().read_text()
+    assert error.name in page
+    assert "took longer than the timeout of 6 s and was ended" in page
 
 
 def test_a_chunk_that_runs_out_of_memory_is_an_error_that_says_so(plugin: Path) -> None:
