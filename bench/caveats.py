@@ -98,6 +98,8 @@ def _problems(rule: str, game: str, own: pd.DataFrame | None, trials: Trials | N
     failed = len(own.loc[own["outcome"] == "error", ["phase", "trial", "seed"]].drop_duplicates())
     if failed:
         yield f"{failed} replica{'s' if failed > 1 else ''} stopped with an error and count as failed."
+    if gets_nowhere(game, own):
+        yield "it got nowhere: half of its seeds or more ended no better than they began."
     if trials is None:
         if tuned:
             yield "it had nothing to tune; it ran with the values it was given."
@@ -105,6 +107,19 @@ def _problems(rule: str, game: str, own: pd.DataFrame | None, trials: Trials | N
     if (trials.medians == get_metric(get_game(game).score).worst).all():
         yield "it is untunable there: every trial failed, so its declared defaults were used."
     yield from _edges(rule, trials)
+
+
+def gets_nowhere(game: str, own: pd.DataFrame) -> bool:
+    """Whether, of a rule's report seeds on a game that came through, half or more ended no better than they began.
+
+    By the game's own metric; less than a twentieth better is no better. Where a rule cannot be trained at the cost
+    granted, tuning may choose a step size at which it stands still, and that looks like a result.
+    """
+    metric = get_metric(get_game(game).score)
+    own = own[(own["phase"] == "report") & (own["metric"] == metric.name) & (own["outcome"] == "ok")]
+    by_seed = own.sort_values("cost", kind="stable").groupby("seed")["value"]
+    first, last = metric.sign * by_seed.first(), metric.sign * by_seed.last()
+    return bool(len(first)) and bool((last > first - 0.05 * first.abs()).mean() >= 0.5)
 
 
 def _edges(rule: str, trials: Trials) -> Iterable[str]:

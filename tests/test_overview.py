@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.caveats import Caveat, caveats, concerning
+from bench.caveats import Caveat, caveats, concerning, gets_nowhere
 from bench.figures.panels import lines, looks
 from bench.figures.ranks import critical_difference as drawn
 from bench.figures.svg import svg
@@ -163,3 +163,27 @@ def test_who_won_where_begins_with_who_won_most():
     found = winners([verdict(9, 1, "a", "x"), verdict(9, 1, "b", "y"), verdict(9, 1, "c", "y"), verdict(9, 0, "d", "")])
     assert {rule: [finding.game for finding in won] for rule, won in found.items()} == {"y": ["b", "c"], "x": ["a"]}
     assert list(found) == ["y", "x"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "nowhere"),
+    [
+        ([(1.0, 0.99), (1.0, 2.0), (1.0, 0.1)], True),
+        ([(1.0, 0.99), (1.0, 0.1), (1.0, 0.1)], False),
+        ([(1.0, 0.94), (2.0, 1.8)], False),
+        ([(-1.0, -1.0)], True),
+        ([], False),
+    ],
+)
+def test_a_rule_gets_nowhere_if_half_of_its_seeds_end_no_better_than_they_began(scores, nowhere):
+    rows = [
+        {"seed": seed, "cost": cost, "value": value, "outcome": "ok", "phase": "report", "metric": "distance"}
+        for seed, pair in enumerate(scores)
+        for cost, value in zip((0.0, 100.0), pair, strict=True)
+    ]
+    diverged = [row | {"seed": 90 + row["seed"], "value": 9.0, "outcome": "diverged"} for row in rows]
+    tuned = [row | {"phase": "tune", "value": 1.0} for row in rows]
+    other = [row | {"metric": "field_norm", "value": 1.0} for row in rows]
+    columns = ["seed", "cost", "value", "outcome", "phase", "metric"]
+    records = pd.DataFrame([*tuned, *other, *diverged, *rows][::-1], columns=columns)
+    assert gets_nowhere("bilinear", records) == nowhere
