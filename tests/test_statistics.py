@@ -36,6 +36,7 @@ TAKERS = {
     "probability_of_improvement": lambda x: statistics.probability_of_improvement(x, x),
     "cliffs_delta": lambda x: statistics.cliffs_delta(x, x),
     "friedman_nemenyi": lambda x: statistics.friedman_nemenyi([x]),
+    "mean_ranks": lambda x: statistics.mean_ranks([[x]]),
     "expected_best": partial(statistics.expected_best, k=1),
     "expected_best_curve": lambda x: statistics.expected_best_curve([x]),
     "choice_stability": lambda x: statistics.choice_stability([x], chosen=0),
@@ -550,6 +551,37 @@ def test_where_no_friedman_test_can_be_given_it_says_why(scores, ranks, reason):
     assert result.ranks == pytest.approx(ranks)
     assert reason in result.reason
     assert result.statistic is result.p is result.nemenyi is None
+
+
+def test_mean_ranks_worked_out_by_hand():
+    """Two games, three rules, four seeds each the same: no resample can differ from the scores, a failure is last."""
+    x = np.repeat([[[1.0], [2.0], [3.0]], [[INF], [0.0], [INF]]], 4, axis=2)
+    found = statistics.mean_ranks(x, resamples=20)
+    assert found.value == pytest.approx([(1 + 2.5) / 2, (2 + 1) / 2, (3 + 2.5) / 2])
+    for end in (found.low, found.high):
+        np.testing.assert_array_equal(end, found.value)
+    np.testing.assert_array_equal(statistics.mean_ranks(-x, resamples=20, higher=True).value, found.value)
+
+
+def test_mean_ranks_pair_rules_by_seed():
+    """A rule that is a little better on every seed is first in every resample, however much seeds differ."""
+    seeds = 100 * sample(2, 1, 10)
+    found = statistics.mean_ranks(seeds + np.array([0.1, 0.0, 0.2])[:, None], resamples=200)
+    for part in found:
+        np.testing.assert_array_equal(part, [2, 1, 3])
+
+
+def test_mean_ranks_of_equals_are_not_told_apart():
+    """Their intervals hold the middle rank as often as they say; they narrow with games."""
+    held, widths = [], {1: [], 8: []}
+    for trial in range(60):
+        x = sample(8, 5, 10, seed=trial)
+        for games, wide in widths.items():
+            found = statistics.mean_ranks(x[:games], resamples=200, seed=trial)
+            wide.append((found.high - found.low).mean())
+        held.append((found.low <= 3) & (found.high >= 3))
+    assert np.mean(held) > 0.85
+    assert 0.25 < np.mean(widths[8]) / np.mean(widths[1]) < 0.5  # about one over the root of 8
 
 
 # --- tuning -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from bench.statistics.bootstrap import bootstrap_rules, stratified_bootstrap
 from bench.statistics.curves import area_under_curve, best_last_gap, cost_to_target, oscillation
 from bench.statistics.factors import Shares, factor_shares
 from bench.statistics.pairs import cliffs_delta, holm, paired_test, permutation_test, probability_of_improvement
-from bench.statistics.ranks import Friedman, critical_difference, friedman_nemenyi
+from bench.statistics.ranks import Friedman, critical_difference, friedman_nemenyi, mean_ranks
 from bench.statistics.shares import performance_profile, performance_profile_band, survival, wilson
 from bench.statistics.tuning import (
     choice_stability,
@@ -45,6 +45,7 @@ __all__ = [
     "good_band_interval",
     "holm",
     "interquartile_mean",
+    "mean_ranks",
     "median",
     "optimality_gap",
     "oscillation",

@@ -1,4 +1,4 @@
-"""Many rules over many games: Friedman's test and Nemenyi's (Demsar 2006, JMLR 7:1)."""
+"""Many rules over many games: mean ranks with intervals, Friedman's test and Nemenyi's (Demsar 2006, JMLR 7:1)."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from bench.statistics.arrays import Array, numbers, within
+from bench.statistics.arrays import Array, Band, numbers, within
+from bench.statistics.averages import interquartile_mean
+from bench.statistics.bootstrap import percentiles
 
 
 class Friedman(NamedTuple):
@@ -42,6 +44,26 @@ def friedman_nemenyi(scores: ArrayLike, higher: bool = False) -> Friedman:
     spread = np.abs(ranks[:, None] - ranks) / math.sqrt(rules * (rules + 1) / (12 * games))
     nemenyi = np.clip(stats.studentized_range.sf(spread, rules, np.inf), 0, 1)
     return Friedman(ranks, float(statistic), float(p), nemenyi)
+
+
+def mean_ranks(
+    scores: ArrayLike, resamples: int = 2000, confidence: float = 0.95, seed: int = 0, higher: bool = False
+) -> Band:
+    """Mean over games of each rule's rank by interquartile mean (1 is best): [games, rules, n] -> Band of [rules].
+
+    Its bootstrap draws seeds anew, apart in each game and the same for all rules, which shared them. So it says how
+    sure the order is on these games, and nothing of others (for that, `friedman_nemenyi`). Agarwal et al. 2021,
+    arXiv:2108.13264.
+    """
+    x = numbers("scores", scores, dims=(3,)) * (-1 if higher else 1)
+    within("confidence", confidence, 0, 1)
+    rng, n = np.random.default_rng(seed), x.shape[2]
+    ranks = np.zeros((x.shape[1], resamples))
+    for game in x:
+        drawn = game[:, rng.integers(n, size=(resamples, n))]
+        ranks += stats.rankdata(interquartile_mean(drawn), axis=0)
+    value = stats.rankdata(interquartile_mean(x), axis=1).mean(axis=0)
+    return Band(value, *percentiles(ranks / len(x), confidence))
 
 
 def critical_difference(rules: int, games: int, confidence: float = 0.95) -> float:

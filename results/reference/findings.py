@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
-from bench.contracts import Generative
+from bench.caveats import gets_nowhere
+from bench.gan import GAN
 from bench.registry import get_game, get_metric
 from bench.runner import Run
 from bench.sensitivity import tuning
@@ -29,6 +30,7 @@ from bench.statistics import (
     bootstrap_rules,
     factor_shares,
     interquartile_mean,
+    mean_ranks,
     probability_of_improvement,
     stratified_bootstrap,
 )
@@ -82,8 +84,8 @@ class Measured:
 
     @property
     def gans(self) -> list[str]:
-        """Games in which something is generated from latents by a network."""
-        return [game for game in self.scores if isinstance(get_game(game), Generative)]
+        """Games of two networks; gaussian-covariance has a matrix for each, and an expected loss in closed form."""
+        return [game for game in self.scores if isinstance(get_game(game), GAN)]
 
     @property
     def kinds(self) -> tuple[list[str], list[str]]:
@@ -119,6 +121,46 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Lines:
 
 
 # --- the questions ---------------------------------------------------------------------------------------------------
+
+
+def recommended(study: Measured) -> Lines:
+    """Which rule should train a GAN, and with which step size?"""
+    games = study.gans
+    if not games:
+        yield "No GAN is finished."
+        return
+    ranks = mean_ranks([study.scores[game].to_numpy(float) for game in games], resamples=RESAMPLES)
+    trained = len(games) * len(study.run.study["seeds"])
+    yield f"Rules in the order of their mean rank over {', '.join(games)} (1 of {len(study.rules)} is best; the"
+    yield "interval is over seeds drawn anew), how often they end better than simultaneous Adam, how many of"
+    yield f"{trained} trainings with tuned step sizes diverged and how many collapsed, and the span of"
+    yield "the step sizes that tuning chose on the games (lr_g is the generator's, where it has its own):"
+    yield ""
+    rows = []
+    for i in np.argsort(ranks.value, kind="stable"):
+        rule = study.rules[i]
+        own = study.table[(study.table["optimizer"] == rule) & study.table["game"].isin(games)]
+        rows.append(
+            [
+                f"`{rule}`",
+                f"{ranks.value[i]:.1f} [{ranks.low[i]:.1f}, {ranks.high[i]:.1f}]",
+                study.share(rule, "sgd[direction=adam]", games),
+                f"{int(own['diverged'].sum())}, {int(own['collapsed'].fillna(0).sum())}",
+                _spans(own["hyperparameters"]),
+            ]
+        )
+    yield from grid(["rule", "mean rank", "better than Adam", "diverged, collapsed", "step sizes"], rows)
+
+
+def _spans(chosen: Sequence[str]) -> str:
+    """From values as `lr=0.01` or `lr=0.01, lr_g=0.04`: the least and the greatest of each."""
+    found: dict[str, list[float]] = {}
+    for name, _, value in (part.partition("=") for one in chosen for part in one.split(", ")):
+        found.setdefault(name, []).append(float(value))
+    return "; ".join(
+        f"{name} {min(values):.2g}" + (f" to {max(values):.2g}" if len(values) > 1 else "")
+        for name, values in found.items()
+    )
 
 
 def pays(study: Measured) -> Lines:
@@ -224,6 +266,16 @@ def fails(study: Measured) -> Lines:
     yield from grid(["rule", *games], rows)
 
 
+def nowhere(study: Measured) -> Lines:
+    """Which rules get nowhere?"""
+    yield "Rules of which half of the seeds or more came through and ended no better than they began, at the best step"
+    yield "size that tuning found, which may then be one at which they stand still:"
+    yield ""
+    parts = dict(iter(study.records.groupby(["optimizer", "game"], observed=True)))
+    found = [(game, [f"`{r}`" for r in study.rules if gets_nowhere(game, parts[r, game])]) for game in study.scores]
+    yield from grid(["game", "rules"], [[game, ", ".join(rules) or "none"] for game, rules in found])
+
+
 def averages(study: Measured) -> Lines:
     """What does averaging buy?"""
     yield "How often what is averaged ends better than the same rule's last iterate:"
@@ -275,7 +327,7 @@ def winners(study: Measured) -> Lines:
 
 
 QUESTIONS: tuple[Callable[[Measured], Lines], ...] = (
-    winners, pays, factors, second_knob, robust, predicts, fails, averages, stands,
+    recommended, winners, pays, factors, second_knob, robust, predicts, fails, nowhere, averages, stands,
 )  # fmt: skip
 
 
