@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata
 
 from bench.caveats import gets_nowhere
 from bench.gan import GAN
@@ -224,28 +224,37 @@ def predicts(study: Measured) -> Lines:
     yield "Spearman's correlation of the order of all rules on two games, over seeds drawn anew:"
     yield ""
     games = list(study.scores)
+    ranks = {game: _resampled_ranks(study.scores[game].to_numpy(float), seed) for seed, game in enumerate(games)}
     rows = []
     for game in games:
-        row = [number(_correlation(study, game, other)) if other != game else "1" for other in games]
+        row = [number(_correlation(ranks[game], ranks[other])) if other != game else "1" for other in games]
         rows.append([game, *row])
+    if closed := study.kinds[0]:
+        whole = np.asarray(rankdata(np.mean([ranks[game] for game in closed], axis=0), axis=1))
+        own = [number(_correlation(whole, ranks[game])) if game not in closed else "" for game in games]
+        rows.append(["all closed-form games, by mean rank", *own])
     yield from grid(["", *games], rows)
 
 
-def _correlation(study: Measured, one: str, other: str) -> Interval:
-    rng = np.random.default_rng(0)
-    sides = [study.scores[game].to_numpy(float) for game in (one, other)]
-    seeds = sides[0].shape[1]
-    drawn = [
-        _spearman(*(interquartile_mean(side[:, rng.integers(seeds, size=seeds)]) for side in sides))
-        for _ in range(RESAMPLES // 4)
-    ]
+def _resampled_ranks(x: Array, seed: int) -> Array:
+    """Ranks of rules [1 + RESAMPLES, rules] by interquartile means of scores [rules, n], then of seeds drawn anew."""
+    drawn = np.random.default_rng(seed).integers(x.shape[1], size=(RESAMPLES, x.shape[1]))
+    means = np.concatenate([interquartile_mean(x)[:, None], interquartile_mean(x[:, drawn])], axis=1)
+    return np.asarray(rankdata(means, axis=0)).T
+
+
+def _correlation(a: Array, b: Array) -> Interval:
+    """Spearman's of ranks [1 + resamples, rules], with the percentile interval of the resamples."""
+    value, *drawn = _spearman(a, b)
     low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(_spearman(*map(interquartile_mean, sides)), float(low), float(high))
+    return Interval(float(value), float(low), float(high))
 
 
-def _spearman(a: Array, b: Array) -> float:
-    ranks = [rankdata(side) for side in (a, b)]
-    return float(spearmanr(*ranks).statistic) if all(np.ptp(side) for side in ranks) else 0.0
+def _spearman(a: Array, b: Array) -> Array:
+    """Pearson's correlation of ranks [..., rules]; 0 where all rules tie."""
+    a, b = (side - side.mean(axis=-1, keepdims=True) for side in (a, b))
+    spread = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    return np.asarray(np.divide((a * b).sum(axis=-1), spread, out=np.zeros_like(spread), where=spread > 0))
 
 
 def fails(study: Measured) -> Lines:
@@ -299,7 +308,7 @@ def stands(study: Measured) -> Lines:
     for game, wide in study.scores.items():
         x = wide.to_numpy(float)
         half = x.shape[1] // 2
-        agreement = _spearman(interquartile_mean(x[:, :half]), interquartile_mean(x[:, half:]))
+        agreement = float(_spearman(*(rankdata(interquartile_mean(part)) for part in (x[:, :half], x[:, half:]))))
         band = bootstrap_rules(x, resamples=RESAMPLES)
         apart = [band.high[i] < band.low[j] or band.high[j] < band.low[i] for i, j in combinations(range(len(x)), 2)]
         rows.append(
