@@ -22,14 +22,13 @@ from PIL import Image
 
 from bench.figures import motion
 from bench.figures.panels import Axis, looks
-from bench.places import filename
+from bench.places import filename, write_file
 from bench.registry import get_game, get_metric
 from bench.sections.plane import plane
 from bench.sections.samples import notes, samples
 from bench.sections.scene import Scene
 from bench.spec import Study
 from bench.spelling import SpecError, nearest
-from bench.store import write_file
 
 if TYPE_CHECKING:
     from bench.runner import Run

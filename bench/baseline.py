@@ -17,10 +17,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.places import read_plain
+from bench.places import read_plain, write_file
+from bench.records import TYPES, Damaged
 from bench.registry import get_game
 from bench.spelling import SpecError
-from bench.store import TYPES, Damaged, Folder, sealed, write_file
+from bench.store import Folder, sealed
 from bench.vetting import OUTCOMES
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from torch import Tensor
 from bench import __version__
 from bench.contracts import State
 from bench.oracle import Judge
+from bench.places import write_file
 from bench.plan import Chunk
-from bench.store import write_file
 
 FOLDER = "checkpoints"
 SCHEMA = 1

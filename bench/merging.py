@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bench.places import write_file
 from bench.runner import Run
 from bench.spec import Frozen
 from bench.spelling import SpecError
-from bench.store import Folder, files_of, write_file
+from bench.store import Folder, files_of
 
 UNITED = {"optimizers", "games", "seeds", "hyperparameters"}
 """What may differ between studies."""

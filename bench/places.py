@@ -42,6 +42,30 @@ def settle(folder: Path) -> None:
         os.close(handle)
 
 
+def write_file(path: Path, content: bytes, last: bool = True) -> None:
+    """Write whole or not at all: beside its place, flushed, then moved there.
+
+    Args:
+        path: where it is to stand.
+        content: what is to stand there.
+        last: whether the move itself is flushed too; where more files of the folder follow, the last one's is enough.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.unlink(missing_ok=True)  # of a process that had the same number; and never through a link
+        with open(beside, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        if last:
+            settle(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def read_plain(path: Path) -> bytes:
     """The bytes of an ordinary file; OSError for a link, a pipe or a device, which may lead anywhere or never end."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | O_BINARY)

@@ -27,6 +27,7 @@ from bench.figures.svg import key, shared
 from bench.findings import LEVEL, findings, winners
 from bench.gallery import Gallery, hang, update_figures
 from bench.overview import Standing, places, standing
+from bench.places import write_file
 from bench.provenance import equations, mixed, study_file
 from bench.registry import get_game, get_metric
 from bench.sections import Section, Sections
@@ -35,7 +36,6 @@ from bench.sections.scene import Drawing, Tensors, first_line
 from bench.sensitivity import Tried, tried, tuning
 from bench.spec import Study
 from bench.spelling import SpecError
-from bench.store import write_file
 from bench.table import best, number, rounded, table, to_csv
 
 if TYPE_CHECKING:

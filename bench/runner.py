@@ -19,14 +19,15 @@ from torch import Tensor
 from bench.checkpoints import FOLDER, forget
 from bench.engines import begin, check
 from bench.execute import Result, execute
-from bench.places import read_plain
+from bench.places import read_plain, write_file
 from bench.plan import Chunk, Contest, Values, report_rows
 from bench.provenance import manifest
+from bench.records import pack
 from bench.registry import get_game
 from bench.slots import origins
 from bench.spec import PATIENCE, Frozen, Study, check_device, to_toml
 from bench.spelling import SpecError
-from bench.store import Folder, pack, write_file
+from bench.store import Folder
 from bench.tune import Rounds, replicas, tune
 from bench.work import RETRIES, Done, Engine, EngineLost, Terms
 

@@ -20,91 +20,34 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from bench.archive import Archive, archived
-from bench.execute import Result
-from bench.places import read_plain, settle, sweep
+from bench.places import read_plain, settle, sweep, write_file
 from bench.plan import PROTOCOL, Chunk, chunk_id
+from bench.records import SUFFIXES, Damaged, as_frame, records_of, tensors_of
 from bench.spelling import SpecError
-from bench.vetting import most_rows, vet_chunk, vet_manifest, vet_records, vet_tensors
+from bench.vetting import vet_chunk, vet_manifest
 
 SCHEMA = 1
 SEAL = "sha256"
 NAME = re.compile("[0-9a-f]{20}")  # of a chunk
+T = TypeVar("T")
 PLAN_PAUSE = 20  # times as long as the plan took to write, before it is written again
-SUFFIXES = ("parquet", "safetensors")
-COLUMNS = {
-    "optimizer": "category", "game": "category", "hyperparameters": "category", "seed": "int64", "phase": "category",
-    "trial": "int64", "cost": "float64", "seconds": "float64", "metric": "category", "value": "float64",
-    "outcome": "category", "ended": "float64",
-}  # fmt: skip
-
-TYPES: dict[str, pa.DataType] = {
-    name: pa.dictionary(pa.int32(), pa.string()) if kind == "category" else getattr(pa, kind)()
-    for name, kind in COLUMNS.items()
-}
-"""What the columns of records are stored as."""
-
-
-class Damaged(SpecError):  # noqa: N818  a state of the folder rather than an error
-    """What is here is not what was written: the same command does it again."""
 
 
 class InUse(Exception):  # noqa: N818  a state of the folder rather than an error
     """Another process holds the run's folder."""
-
-
-def pack(chunk: Chunk, result: Result) -> dict[str, bytes]:
-    """A chunk's result as the bytes of its files: what a worker sends back."""
-    rows = [json.dumps(dict(row.values), sort_keys=True) for row in chunk.rows]
-    shared = {"optimizer": chunk.optimizer, "game": chunk.label, "phase": chunk.phase}
-    columns: dict[str, Any] = {name: [value] * len(result.records) for name, value in shared.items()}
-    columns["hyperparameters"] = [rows[record["row"]] for record in result.records]
-    for name in ("seed", "trial", "cost", "seconds", "metric", "value", "outcome", "ended"):
-        columns[name] = [record[name] for record in result.records]
-    table = pa.table({name: pa.array(columns[name], type=kind) for name, kind in TYPES.items()})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_statistics=False)  # an eighth of a file: it is read whole
-    return {"parquet": sink.getvalue().to_pybytes(), "safetensors": save_tensors(result.tensors)}
-
-
-def write_file(path: Path, content: bytes, last: bool = True) -> None:
-    """Write whole or not at all: beside its place, flushed, then moved there.
-
-    Args:
-        path: where it is to stand.
-        content: what is to stand there.
-        last: whether the move itself is flushed too; where more files of the folder follow, the last one's is enough.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.unlink(missing_ok=True)  # of a process that had the same number; and never through a link
-        with open(beside, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        if last:
-            settle(path.parent)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def seal(content: object) -> str:
@@ -307,7 +250,7 @@ class Folder:
 
     def load(self, chunk: Chunk) -> pd.DataFrame:
         """A chunk's long records."""
-        return _frame([self._table(chunk.id, self._read(chunk.id))])
+        return as_frame([self._table(chunk.id, self._read(chunk.id))])
 
     def plan(self, chunks: list[str]) -> None:
         """Say which chunks make up the run so far: one that an edited plug-in left behind is no part of it any more.
@@ -368,7 +311,7 @@ class Folder:
                 damaged.append(name)
             else:
                 tables.append(self._table(name, read))
-        found = _frame(tables)
+        found = as_frame(tables)
         study = self.manifest()["study"]
         for column, key in (("optimizer", "optimizers"), ("game", "games")):
             if key in study and (others := set(found[column].unique()) - set(study[key])):
@@ -376,20 +319,17 @@ class Folder:
         return found
 
     def _table(self, name: str, found: tuple[dict[str, Any], dict[str, bytes]] | None) -> pa.Table:
-        """A chunk's records of what was read; SpecError where it is damaged: a table without them would look whole."""
+        """A chunk's records of what was read; Damaged where it is: a table without them would look whole."""
         if found is None:
             raise Damaged(f"chunk {name} in {str(self.path)!r} is damaged; run its study again, and it is done anew")
         chunk, files = found
+        return self._taken(name, lambda: records_of(chunk, files["parquet"]))
+
+    def _taken(self, name: str, take: Callable[[], T]) -> T:
         try:
-            file = pq.ParquetFile(pa.BufferReader(files["parquet"]))
-            wrong = "it holds too much" if file.metadata.num_rows > most_rows(chunk) else ""
-            table = None if wrong else file.read()
-        except (pa.ArrowException, OSError, ValueError) as error:
-            wrong = " ".join(str(error).split())[:100]
-        wrong = wrong or vet_records(table, chunk, TYPES)
-        if wrong:
-            raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {wrong}")
-        return table
+            return take()
+        except ValueError as error:
+            raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {error}") from None
 
     def tensors(self) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
         """Each chunk that left something to look at: (chunk, tensors)."""
@@ -397,13 +337,8 @@ class Folder:
             found = self._read(name)
             if found is None:
                 continue
-            try:
-                tensors = load_tensors(found[1]["safetensors"])
-                wrong = vet_tensors(tensors)
-            except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
-                wrong = " ".join(str(error).split())[:100]
-            if wrong:
-                raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {wrong}")
+            files = found[1]
+            tensors = self._taken(name, lambda files=files: tensors_of(files["safetensors"]))  # type: ignore[misc]
             if tensors:
                 yield found[0], tensors
 
@@ -416,9 +351,3 @@ def files_of(name: str) -> list[str]:
 def _short(value: object, most: int = 60) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= most else f"{text[: most - 20]}...{text[-17:]}"
-
-
-def _frame(tables: list[pa.Table]) -> pd.DataFrame:
-    if not tables:
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-    return pa.concat_tables(tables, promote_options="default").unify_dictionaries().to_pandas()

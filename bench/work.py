@@ -109,7 +109,7 @@ def work(
 
     from bench.checkpoints import Checkpoints
     from bench.execute import execute
-    from bench.store import pack
+    from bench.records import pack
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums split over threads would change last bits from machine to machine

@@ -30,11 +30,11 @@ from bench.oracle import Oracle
 from bench.plan import Chunk, Contest, report_rows, with_values
 from bench.plugins import origin
 from bench.provenance import manifest
+from bench.records import pack
 from bench.registry import games, get_game, get_rule, metrics, rules, spell
 from bench.runner import failed
 from bench.spec import Study, make_order, read_toml
 from bench.spelling import parse
-from bench.store import pack
 
 FOLDER = Path(__file__).parent.parent / "results" / "reference" / "ci"
 STUDY = FOLDER.with_suffix(".toml")

@@ -14,8 +14,9 @@ import pytest
 
 import bench
 from bench.baseline import DIGEST, RECORDS, Baseline, write_baseline
+from bench.records import TYPES
 from bench.spelling import SpecError
-from bench.store import SEAL, TYPES, seal
+from bench.store import SEAL, seal
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 import bench
 from bench import places, store
+from bench.places import write_file
+from bench.records import SUFFIXES
 from bench.spelling import SpecError
-from bench.store import SEAL, seal, write_file
+from bench.store import SEAL, seal
 from bench.table import to_csv
 
 STUDY = bench.Study(optimizers="sgd,adam", games="dirac", seeds="0-1", trials=0, budget=12, evaluations=2)
@@ -49,14 +51,15 @@ def test_what_is_saved_outlives_a_loss_of_power(tmp_path: Path, monkeypatch: pyt
     said = []
     replace, settle = os.replace, places.settle
     monkeypatch.setattr(os, "replace", lambda *paths: (said.append(Path(paths[1])), replace(*paths))[1])
-    monkeypatch.setattr(store, "settle", lambda path: (said.append(path), settle(path))[1])
+    for module in (store, places):
+        monkeypatch.setattr(module, "settle", lambda path: (said.append(path), settle(path))[1])
     run = bench.run(STUDY, out=tmp_path / "new" / "run")
     for path in (tmp_path, tmp_path / "new", run.path):
         assert path in said
     for name in run.folder.names():
         moved = said.index(run.folder.records_path / f"{name}.json")
         assert said[moved + 1] == run.folder.records_path
-        assert all(said.index(run.folder.records_path / f"{name}.{suffix}") < moved for suffix in store.SUFFIXES)
+        assert all(said.index(run.folder.records_path / f"{name}.{suffix}") < moved for suffix in SUFFIXES)
 
 
 def test_what_a_gone_process_had_begun_is_swept_away(tmp_path: Path) -> None:

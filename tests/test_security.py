@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 import bench
-from bench.places import filename, read_plain
+from bench.places import filename, read_plain, write_file
 from bench.plan import chunk_id
+from bench.records import Damaged
 from bench.show import latex, markdown
 from bench.spelling import SpecError
-from bench.store import SEAL, Damaged, write_file
+from bench.store import SEAL
 from bench.table import to_csv
 
 STUDY = bench.Study(optimizers="sgd,adam", games="dirac", seeds="0-1", trials=0, budget=12, evaluations=2)

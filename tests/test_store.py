@@ -10,10 +10,12 @@ import torch
 
 from bench import store
 from bench.execute import Result
+from bench.places import write_file
 from bench.plan import PROTOCOL, Contest, Row, chunk_id
+from bench.records import COLUMNS, pack
 from bench.registry import get_metric
 from bench.spelling import SpecError
-from bench.store import SCHEMA, Folder, InUse, pack, write_file
+from bench.store import SCHEMA, Folder, InUse
 from bench.table import final_scores, values_of
 
 SUFFIXES = ["parquet", "safetensors", "json"]
@@ -68,7 +70,7 @@ def test_a_chunk_is_loaded_as_it_was_saved(saved):
 
 
 def test_no_records_have_the_same_columns(folder):
-    assert list(folder.records()) == list(store.COLUMNS)
+    assert list(folder.records()) == list(COLUMNS)
     assert folder.records().empty
 
 

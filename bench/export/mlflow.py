@@ -15,10 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bench.places import MARK, check_database
+from bench.places import MARK, check_database, write_file
 from bench.runner import Run
 from bench.spelling import SpecError
-from bench.store import write_file
 from bench.trainings import Training, reported
 
 if TYPE_CHECKING:

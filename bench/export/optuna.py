@@ -23,12 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench.places import MARK, check_database
+from bench.places import MARK, check_database, write_file
 from bench.plan import tunable
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.runner import Run
 from bench.spelling import SpecError
-from bench.store import write_file
 from bench.table import final_scores, last_evaluations
 
 if TYPE_CHECKING:

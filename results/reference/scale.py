@@ -20,7 +20,8 @@ import torch
 from bench.execute import Result
 from bench.plan import PROTOCOL, Contest, Row
 from bench.provenance import _processor
-from bench.store import SCHEMA, SUFFIXES, Folder, pack
+from bench.records import SUFFIXES, pack
+from bench.store import SCHEMA, Folder
 
 CELLS, NODES = 1_000_000, 1000
 STACK, MARKS, METRICS = 10, 20, 10  # cells a chunk, evaluations, metrics a cell

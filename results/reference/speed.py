@@ -17,10 +17,12 @@ import json
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -32,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "benchmarks"))
 import torch  # noqa: E402
 from loops import loop  # noqa: E402
 from stack import Product, Stack, seconds  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from workloads import WORKLOADS, Workload, minibatches  # noqa: E402
 
 from bench.execute import stacked  # noqa: E402
@@ -175,15 +178,26 @@ def measured(workload: Workload) -> Row:
     }
 
 
+class Timing(TorchDispatchMode):
+    """Seconds in every operation of torch, by name; torch's profiler makes small ones several times as slow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spent: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        start = perf_counter()
+        out = func(*args, **(kwargs or {}))
+        self.spent[func._schema.name] += perf_counter() - start  # type: ignore[assignment]
+        return out
+
+
 def profile(stack: Stack, steps: int) -> list[tuple[str, float]]:
     """Shares of the engine's time by operation, the largest first; the rest is Python's and torch's between them."""
-    from torch.profiler import ProfilerActivity
-    from torch.profiler import profile as profiling
-
-    with profiling(activities=[ProfilerActivity.CPU], acc_events=True) as seen:
-        whole = seconds(stack.run, steps) * 1e6
-    events = sorted(seen.key_averages(), key=lambda event: -event.self_cpu_time_total)
-    return [(event.key, event.self_cpu_time_total / whole) for event in events[:6]]
+    whole = seconds(stack.run, steps)
+    with Timing() as seen:
+        stack.run(steps)
+    return [(name, spent / whole) for name, spent in seen.spent.most_common(6)]
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
