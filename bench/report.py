@@ -41,6 +41,8 @@ from bench.table import best, number, rounded, table, to_csv
 if TYPE_CHECKING:
     from bench.runner import Run
 
+NAMED = 4  # rules that a title has room for
+
 
 def write_report(run: Run, found: pd.DataFrame | None = None) -> Path:
     """Write ``tuning.csv``, ``report.html`` and its figures into the run's folder; returns the page's path.
@@ -103,7 +105,7 @@ def render(
         _environment()
         .get_template("report.html.j2")
         .render(
-            name=asked.name,
+            name=_title(asked),
             study=study,
             manifest=manifest,
             look=look,
@@ -196,6 +198,13 @@ def _failed(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, list[str]]:
     lost = {key for key, place in places(found).items() if place.failed}
     games = {rule: [game for game in study["games"] if (rule, game) in lost] for rule in study["optimizers"]}
     return {rule: where for rule, where in games.items() if where}
+
+
+def _title(study: Study) -> str:
+    """The rules' names where they are few, else how many there are."""
+    if len(study.optimizers) <= NAMED:
+        return ", ".join(study.optimizers)
+    return f"{len(study.optimizers)} update rules on {len(study.games)} game{'s' if len(study.games) > 1 else ''}"
 
 
 def _metrics(sections: list[Section]) -> list[str]:
