@@ -40,10 +40,16 @@ def unfinished(records: pd.DataFrame, study: dict[str, Any]) -> dict[tuple[str, 
 def finished(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame, list[Caveat]]:
     """Records without the rules that lack report seeds on a game, and what is missing, in words."""
     keep, missing, n = np.ones(len(records), dtype=bool), [], len(study["seeds"])
-    for (rule, game), done in unfinished(records, study).items():
-        keep &= ~((records["optimizer"] == rule) & (records["game"] == game)).to_numpy()
-        there_is = f"{done} of {n} seeds are there; it is left out until all are"
-        missing.append(Caveat(f"{rule} on {game} is not finished: {there_is}."))
+    lacking = unfinished(records, study)
+    for game in study["games"]:
+        own = {rule: done for (rule, of), done in lacking.items() if of == game}
+        keep &= ~(records["optimizer"].isin(list(own)) & (records["game"] == game)).to_numpy()
+        if len(own) == len(study["optimizers"]) > 1 and not any(own.values()):
+            missing.append(Caveat(f"{game} is not finished: no rule has a seed there yet; it is left out."))
+            continue
+        for rule, done in own.items():
+            there_is = f"{done} of {n} seeds are there; it is left out until all are"
+            missing.append(Caveat(f"{rule} on {game} is not finished: {there_is}."))
     return records[keep], missing
 
 

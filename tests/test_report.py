@@ -530,7 +530,7 @@ def test_one_game_or_nothing_at_all(run):
     assert {text for (_, game), (_, text) in page.cells.items() if game == RING} == {"missing"}
     empty = Page(rendered(run, run.records[:0], tensors=[]))
     assert {text for _, text in empty.cells.values()} == {"missing"}
-    assert "ttur on dirac is not finished: 0 of 3" in empty.text
+    assert "dirac is not finished: no rule has a seed there yet" in empty.text
 
 
 @pytest.mark.parametrize("ending", ["diverged", "error"])
