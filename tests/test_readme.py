@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -85,6 +88,39 @@ def test_every_command_and_option_in_the_readme_is_one() -> None:
         options = {option for parameter in command.params for option in parameter.opts}
         given = {re.sub(r"[=\]].*", "", word) for word in words if re.match(r"--?[a-z]", word)}
         assert given <= options, f"{line}: {given - options}"
+
+
+ELSEWHERE = ("--engine", "data fetch", "doctor --speed")
+"""Schedulers, a server and a machine's speed have tests of their own: test_engines, test_data, test_doctor."""
+BRIEF = {"tune": ["--budget", "8", "--games", "dirac", "--jobs", "1", "-o", "tuning_seeds=2"]}
+BRIEF["run"] = [*BRIEF["tune"], "--seeds", "0-1"]
+
+
+def commands(*sections: str) -> list[str]:
+    """The commands that sections print, in their order."""
+    texts = [README.partition(f"\n## {section}\n")[2].partition("\n## ")[0] for section in sections]
+    return [line.strip() for text in texts for line in re.findall(r"^    bench ([^#\n]+)", text, re.MULTILINE)]
+
+
+def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call) -> None:  # type: ignore[no-untyped-def]
+    """As printed, but for a budget that takes a moment; RUN and OTHER are two runs of other seeds."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.toml").write_text(printed("# study.toml"))
+    begin = "run --optimizers sgd,adam --games ring8 --budget 8 --trials 4 -o tuning_seeds=2 --jobs 1 --out results"
+    for name, seeds in (("RUN", "0-1"), ("OTHER", "2-3")):
+        code, _, said = call(*f"{begin}/{name} --seeds {seeds}".split())
+        assert code == 0, said
+    asked = [line for line in commands("Ask something else", "Tune") if not any(word in line for word in ELSEWHERE)]
+    assert len(asked) > 20
+    for line in asked:
+        words = shlex.split(line)
+        words = [word for word in words if word not in ("--jobs", "8")] if words[0] == "run" else words
+        fewer = ["--trials", "4"] if "--trials 32" not in line and "--trials 0" not in line else []
+        code, _, said = call(*words, *([*BRIEF[words[0]], *fewer] if words[0] in BRIEF else []))
+        assert code == (5 if words[0] == "compare" else 0), f"{line}: {said}"
+        if words[0] == "tune":
+            (found,) = tmp_path.glob("results/*/hyperparameters.toml")
+            found.rename(tmp_path / found.name)
 
 
 def test_the_commands_for_a_ci_as_printed(tmp_path: Path) -> None:
