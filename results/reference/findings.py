@@ -26,6 +26,7 @@ from bench.registry import get_game, get_metric
 from bench.runner import Run
 from bench.sensitivity import tuning
 from bench.statistics import (
+    Band,
     Interval,
     bootstrap_rules,
     factor_shares,
@@ -92,6 +93,17 @@ class Measured:
         """Games that are solved in closed form, and GANs."""
         return [game for game in self.scores if game not in self.gans], self.gans
 
+    @cached_property
+    def ranks(self) -> Band:
+        """Mean ranks of the rules over the GANs."""
+        return mean_ranks([self.scores[game].to_numpy(float) for game in self.gans], resamples=RESAMPLES)
+
+    @cached_property
+    def nowhere(self) -> set[tuple[str, str]]:
+        """(rule, game) where half of the seeds or more ended no better than they began."""
+        parts = dict(iter(self.records.groupby(["optimizer", "game"], observed=True)))
+        return {(rule, game) for game in self.scores for rule in self.rules if gets_nowhere(game, parts[rule, game])}
+
     def better(self, a: str, b: str, games: Sequence[str]) -> Interval:
         """How often a training by rule a ends better than one by b, mean over games."""
         sides = [np.stack([self.scores[game].loc[rule].to_numpy(float) for game in games]) for rule in (a, b)]
@@ -129,7 +141,7 @@ def recommended(study: Measured) -> Lines:
     if not games:
         yield "No GAN is finished."
         return
-    ranks = mean_ranks([study.scores[game].to_numpy(float) for game in games], resamples=RESAMPLES)
+    ranks = study.ranks
     trained = len(games) * len(study.run.study["seeds"])
     yield f"Rules in the order of their mean rank over {', '.join(games)} (1 of {len(study.rules)} is best; the"
     yield "interval is over seeds drawn anew), how often they end better than simultaneous Adam, how many of"
@@ -183,12 +195,14 @@ def factors(study: Measured) -> Lines:
     yield "is chance, that is starts and minibatches:"
     yield ""
     rows = []
-    parts = [(game, [game]) for game in study.scores]
-    parts += [*zip(("closed-form games", "GANs"), study.kinds, strict=True), ("all", list(study.scores))]
-    for name, games in parts:
+    parts = [(game, [game], DIRECTIONS) for game in study.scores]
+    groups = {"closed-form games": study.kinds[0], "GANs": study.kinds[1], "all": list(study.scores)}
+    parts += [(name, games, DIRECTIONS) for name, games in groups.items()]
+    parts += [(f"{name}, momentum left out", games, ("plain", "rmsprop", "adam")) for name, games in groups.items()]
+    for name, games, directions in parts:
         if not games:
             continue
-        x = [[[study.scores[game].loc[combined(s, d)] for d in DIRECTIONS] for s in SCHEMES] for game in games]
+        x = [[[study.scores[game].loc[combined(s, d)] for d in directions] for s in SCHEMES] for game in games]
         rows.append([name, *map(percent, factor_shares(np.array(x, float), RESAMPLES))])
     yield from grid(["game", "scheme", "direction", "the two together"], rows)
 
@@ -205,13 +219,17 @@ def second_knob(study: Measured) -> Lines:
 
 def robust(study: Measured) -> Lines:
     """Which rules are robust to their step size?"""
-    yield "Width of the good band in decades: step sizes whose score is near the best of the rule on the game."
+    yield "Width of the good band in decades: step sizes whose score is near the best of the rule on the game. A rule"
+    yield "that is bad at every step size may have a wide one, so those that are best on the GANs come first;"
+    yield '"-" where a rule gets nowhere, or has more than one step size:'
     yield ""
     wide = study.tuning.reindex(columns=["optimizer", "game", "good_band"])
     wide = wide.pivot(index="optimizer", columns="game", values="good_band")
     wide = wide.reindex(index=study.rules, columns=list(study.scores))
-    order = wide.mean(axis=1).sort_values(ascending=False, kind="stable").index
-    rows = [[f"`{rule}`", *(_band(value) for value in wide.loc[rule])] for rule in order]
+    for rule, game in study.nowhere:
+        wide.loc[rule, game] = np.nan
+    order = np.argsort(study.ranks.value, kind="stable") if study.gans else range(len(study.rules))
+    rows = [[f"`{study.rules[i]}`", *(_band(value) for value in wide.iloc[i])] for i in order]
     yield from grid(["rule", *wide.columns], rows)
 
 
@@ -280,8 +298,7 @@ def nowhere(study: Measured) -> Lines:
     yield "Rules of which half of the seeds or more came through and ended no better than they began, at the best step"
     yield "size that tuning found, which may then be one at which they stand still:"
     yield ""
-    parts = dict(iter(study.records.groupby(["optimizer", "game"], observed=True)))
-    found = [(game, [f"`{r}`" for r in study.rules if gets_nowhere(game, parts[r, game])]) for game in study.scores]
+    found = [(game, [f"`{rule}`" for rule in study.rules if (rule, game) in study.nowhere]) for game in study.scores]
     yield from grid(["game", "rules"], [[game, ", ".join(rules) or "none"] for game, rules in found])
 
 
