@@ -151,5 +151,7 @@ def test_the_readmes_table_is_of_the_findings():
 @pytest.mark.skipif(matplotlib.__version__ != DRAWN_WITH, reason=f"it was drawn with matplotlib {DRAWN_WITH}")
 def test_the_published_report_is_rebuilt_byte_for_byte(published):
     published.report()
-    for name in ("report.html", "table.csv", "tuning.csv"):
+    drawn = {file.name for file in (FOLDER / "figures").glob("*.svg")}
+    assert drawn == {file.name for file in (published.path / "figures").glob("*.svg")}
+    for name in ("report.html", "table.csv", "tuning.csv", *(f"figures/{file}" for file in sorted(drawn))):
         assert (published.path / name).read_bytes() == (FOLDER / name).read_bytes(), name
