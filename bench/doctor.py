@@ -21,11 +21,11 @@ from bench import __version__
 from bench.contracts import Game
 from bench.data import find, missing
 from bench.execute import hold_memory, stacked
-from bench.gan import Points
 from bench.imagesets import SETS
 from bench.networks import MLP
 from bench.oracle import Oracle
 from bench.plan import PROTOCOL
+from bench.points import Points
 from bench.provenance import cores, processor
 from bench.randomness import BLOCK
 from bench.registry import get_game, get_rule

@@ -263,7 +263,8 @@ def _all(spelled: str, registry: Registry[Any]) -> list[str]:
 def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]:
     """Games with these features written in, and a line for each that has no use for them."""
     from bench.extractors import refusal
-    from bench.gan import Images, Points
+    from bench.gan import Images
+    from bench.points import Points
     from bench.registry import get_game
 
     found, mistakes = [], []

@@ -23,7 +23,7 @@ FLOORS = [
     {"backward"},
     {"registry", "stacks"},
     {"gan"},
-    {"images", "modules"},
+    {"images", "modules", "points"},
     {"plan", "pruning", "search", "spec"},
     {"execute", "vetting"},
     {"laws", "records"},

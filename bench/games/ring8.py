@@ -9,7 +9,7 @@ from math import tau
 import torch
 from torch import Tensor
 
-from bench.gan import Mixture
+from bench.points import Mixture
 from bench.registry import game
 
 

@@ -8,7 +8,7 @@ from math import pi
 import torch
 from torch import Tensor
 
-from bench.gan import Points
+from bench.points import Points
 from bench.randomness import normal, uniform
 from bench.registry import game
 

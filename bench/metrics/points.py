@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from bench.distances import ModeStatistics, mode_statistics, sliced_wasserstein
-from bench.gan import Mixture, Points
 from bench.oracle import Oracle
+from bench.points import Mixture, Points
 from bench.registry import metric
 
 

@@ -11,7 +11,8 @@ from bench.contracts import Generative
 from bench.figures import films, pictures
 from bench.figures.films import Reels
 from bench.figures.panels import Array
-from bench.gan import Images, Mixture
+from bench.gan import Images
+from bench.points import Mixture
 from bench.sections.scene import Drawing, Scene
 
 STRIP = 4  # moments of the figure for a paper

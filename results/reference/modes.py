@@ -29,10 +29,10 @@ from bench.distances import mode_statistics
 from bench.execute import execute
 from bench.games.grid25 import Grid25
 from bench.games.ring8 import Ring8
-from bench.gan import Mixture
 from bench.layers import Activation, BatchNorm, Layer, Linear
 from bench.networks import Network
 from bench.plan import Contest, report_rows
+from bench.points import Mixture
 from bench.randomness import uniform
 from bench.registry import game, spell
 
