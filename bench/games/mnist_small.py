@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.images import FashionImages, FileImages, MnistImages
 from bench.networks import MLP, Network
 from bench.registry import game
+from bench.spelling import SpecError
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Small(FileImages):
     judged = 2048  # 31 ms a replica, 3 % of so short a training at 21 evaluations; 5,120 would be 9 %
     stack = 20
     tried = "width=16,batch_size=16"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.budget < 1:
+            raise SpecError(f"{self.name}: budget is {self.budget:g}; at least 1 is allowed")
 
     @cached_property
     def generator(self) -> Network:
