@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from findings import Measured, grid, measured, percent
+from findings import Measured, grid, measured, percent, plain
 
 from bench.registry import get_game, get_metric
 from bench.statistics import Interval, wilson
@@ -45,7 +45,7 @@ def better(a: str, b: str, *games: str) -> Test:
 
     def test(study: Measured) -> Found:
         found = study.better(a, b, games or study.gans)
-        said = f"better than `{b}` on {', '.join(games or study.gans)} in {percent(found)} of pairs"
+        said = f"better than `{b}` on {', '.join(map(plain, games or study.gans))} in {percent(found)} of pairs"
         return CONFIRMED if found.low > 0.5 else f"{NOT}, rather the reverse" if found.high < 0.5 else NOT, said
 
     return _with(games, test)

@@ -50,6 +50,11 @@ def combined(scheme: str, direction: str) -> str:
     return scheme if direction == "plain" else f"{scheme}[direction={direction}]"
 
 
+def plain(game: str) -> str:
+    """A game's name without its settings, which the first lines tell."""
+    return game.partition("[")[0]
+
+
 @dataclass(frozen=True)
 class Measured:
     """A run's final scores and what is asked of them."""
@@ -143,10 +148,10 @@ def recommended(study: Measured) -> Lines:
         return
     ranks = study.ranks
     trained = len(games) * len(study.run.study["seeds"])
-    yield f"Rules in the order of their mean rank over {', '.join(games)} (1 of {len(study.rules)} is best; the"
-    yield "interval is over seeds drawn anew), how often they end better than simultaneous Adam, how many of"
-    yield f"{trained} trainings with tuned step sizes diverged and how many collapsed, and the span of"
-    yield "the step sizes that tuning chose on the games (lr_g is the generator's, where it has its own):"
+    yield f"Rules in the order of their mean rank over {', '.join(map(plain, games))}: 1 is best of"
+    yield f"{len(study.rules)}, the interval is over seeds drawn anew. Then how often they end better than simultaneous"
+    yield f"Adam, how many of {trained} trainings with tuned step sizes diverged and how many collapsed, and the span of the"
+    yield "step sizes that tuning chose on the games (lr_g is the generator's, where it has its own):"
     yield ""
     rows = []
     for i in np.argsort(ranks.value, kind="stable"):
@@ -195,7 +200,7 @@ def factors(study: Measured) -> Lines:
     yield "is chance, that is starts and minibatches:"
     yield ""
     rows = []
-    parts = [(game, [game], DIRECTIONS) for game in study.scores]
+    parts = [(plain(game), [game], DIRECTIONS) for game in study.scores]
     groups = {"closed-form games": study.kinds[0], "GANs": study.kinds[1], "all": list(study.scores)}
     parts += [(name, games, DIRECTIONS) for name, games in groups.items()]
     parts += [(f"{name}, momentum left out", games, ("plain", "rmsprop", "adam")) for name, games in groups.items()]
@@ -212,7 +217,7 @@ def second_knob(study: Measured) -> Lines:
     yield "TTUR tunes two step sizes with as many trials as Adam tunes one. How often it ends better than Adam:"
     yield ""
     rivals = ["sgd[direction=adam]", "alternating[direction=adam]"]
-    parts = [*((game, [game]) for game in study.scores), ("mean of the GANs", study.gans)]
+    parts = [*((plain(game), [game]) for game in study.scores), ("mean of the GANs", study.gans)]
     rows = [[name, *(study.share("ttur", rival, games) for rival in rivals)] for name, games in parts]
     yield from grid(["game", "than simultaneous Adam", "than alternating Adam"], rows)
 
@@ -230,7 +235,7 @@ def robust(study: Measured) -> Lines:
         wide.loc[rule, game] = np.nan
     order = np.argsort(study.ranks.value, kind="stable") if study.gans else range(len(study.rules))
     rows = [[f"`{study.rules[i]}`", *(_band(value) for value in wide.iloc[i])] for i in order]
-    yield from grid(["rule", *wide.columns], rows)
+    yield from grid(["rule", *map(plain, wide.columns)], rows)
 
 
 def _band(value: float) -> str:
@@ -246,12 +251,12 @@ def predicts(study: Measured) -> Lines:
     rows = []
     for game in games:
         row = [number(_correlation(ranks[game], ranks[other])) if other != game else "1" for other in games]
-        rows.append([game, *row])
+        rows.append([plain(game), *row])
     if closed := study.kinds[0]:
         whole = np.asarray(rankdata(np.mean([ranks[game] for game in closed], axis=0), axis=1))
         own = [number(_correlation(whole, ranks[game])) if game not in closed else "" for game in games]
         rows.append(["all closed-form games, by mean rank", *own])
-    yield from grid(["", *games], rows)
+    yield from grid(["", *map(plain, games)], rows)
 
 
 def _resampled_ranks(x: Array, seed: int) -> Array:
@@ -290,7 +295,7 @@ def fails(study: Measured) -> Lines:
             cells.append(f"{int(row['diverged'])}{fallen}" if row["diverged"] or fallen else "")
         if any(cells):
             rows.append([f"`{rule}`", *cells])
-    yield from grid(["rule", *games], rows)
+    yield from grid(["rule", *map(plain, games)], rows)
 
 
 def nowhere(study: Measured) -> Lines:
@@ -299,7 +304,7 @@ def nowhere(study: Measured) -> Lines:
     yield "size that tuning found, which may then be one at which they stand still:"
     yield ""
     found = [(game, [f"`{rule}`" for rule in study.rules if (rule, game) in study.nowhere]) for game in study.scores]
-    yield from grid(["game", "rules"], [[game, ", ".join(rules) or "none"] for game, rules in found])
+    yield from grid(["game", "rules"], [[plain(game), ", ".join(rules) or "none"] for game, rules in found])
 
 
 def averages(study: Measured) -> Lines:
@@ -312,7 +317,7 @@ def averages(study: Measured) -> Lines:
         "Lookahead, alternating Adam": ("la-gan", "alternating[direction=adam]"),
     }
     rows = [[name, *(study.share(*pair, [game]) for game in study.scores)] for name, pair in pairs.items()]
-    yield from grid(["", *study.scores], rows)
+    yield from grid(["", *map(plain, study.scores)], rows)
 
 
 def stands(study: Measured) -> Lines:
@@ -329,7 +334,7 @@ def stands(study: Measured) -> Lines:
         band = bootstrap_rules(x, resamples=RESAMPLES)
         apart = [band.high[i] < band.low[j] or band.high[j] < band.low[i] for i, j in combinations(range(len(x)), 2)]
         rows.append(
-            [game, f"{agreement:.2f}", f"{100 * np.mean(apart):.0f} %", "" if agreement >= 0.9 else "below 0.9"]
+            [plain(game), f"{agreement:.2f}", f"{100 * np.mean(apart):.0f} %", "" if agreement >= 0.9 else "below 0.9"]
         )
     yield from grid(["game", "correlation of halves", "pairs told apart", ""], rows)
 
@@ -348,7 +353,7 @@ def winners(study: Measured) -> Lines:
             found = study.mean(rule, game)
             ends = sorted((metric.sign * found.low, metric.sign * found.high))
             cells.append(f"`{rule}` {metric.sign * found.value:.3g} [{ends[0]:.3g}, {ends[1]:.3g}]")
-        rows.append([f"{game} ({metric.name})", *cells])
+        rows.append([f"{plain(game)} ({metric.name})", *cells])
     yield from grid(["game", *"12345"], rows)
 
 
