@@ -150,8 +150,8 @@ def recommended(study: Measured) -> Lines:
     trained = len(games) * len(study.run.study["seeds"])
     yield f"Rules in the order of their mean rank over {', '.join(map(plain, games))}: 1 is best of"
     yield f"{len(study.rules)}, the interval is over seeds drawn anew. Then how often they end better than simultaneous"
-    yield f"Adam, how many of {trained} trainings with tuned step sizes diverged and how many collapsed, and the span of the"
-    yield "step sizes that tuning chose on the games (lr_g is the generator's, where it has its own):"
+    yield f"Adam, how many of {trained} trainings with tuned step sizes diverged and how many collapsed, and the span of"
+    yield "the step sizes that tuning chose on the games (lr_g is the generator's, where it has its own):"
     yield ""
     rows = []
     for i in np.argsort(ranks.value, kind="stable"):
@@ -170,14 +170,16 @@ def recommended(study: Measured) -> Lines:
 
 
 def _spans(chosen: Sequence[str]) -> str:
-    """From values as `lr=0.01` or `lr=0.01, lr_g=0.04`: the least and the greatest of each."""
+    """From values as `lr=0.01` or `lr=0.01, lr_g=0.04`: the least and the greatest of each; as said, where none is."""
     found: dict[str, list[float]] = {}
     for name, _, value in (part.partition("=") for one in chosen for part in one.split(", ")):
-        found.setdefault(name, []).append(float(value))
-    return "; ".join(
+        if value:
+            found.setdefault(name, []).append(float(value))
+    spans = (
         f"{name} {min(values):.2g}" + (f" to {max(values):.2g}" if len(values) > 1 else "")
         for name, values in found.items()
     )
+    return "; ".join(spans) or ", ".join(sorted(set(chosen)))
 
 
 def pays(study: Measured) -> Lines:
