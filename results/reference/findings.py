@@ -150,8 +150,8 @@ def recommended(study: Measured) -> Lines:
     trained = len(games) * len(study.run.study["seeds"])
     yield f"Rules in the order of their mean rank over {', '.join(map(plain, games))}: 1 is best of"
     yield f"{len(study.rules)}, the interval is over seeds drawn anew. Then how often they end better than simultaneous"
-    yield f"Adam, how many of {trained} trainings with tuned step sizes diverged and how many collapsed, and the span of"
-    yield "the step sizes that tuning chose on the games (lr_g is the generator's, where it has its own):"
+    yield f"Adam, how many of {trained} trainings with tuned step sizes diverged and how many collapsed, and the"
+    yield "span of the step sizes that tuning chose on the games (lr_g is the generator's, where it has its own):"
     yield ""
     rows = []
     for i in np.argsort(ranks.value, kind="stable"):
