@@ -260,7 +260,9 @@ where no side of theirs is thin; a step is more than they are. What stands betwe
 activations, sums over a batch, an optimiser's memory and random numbers, goes through memory operation by operation
 in eager torch, while JAX compiles it into few loops. So the share of products is about the most that this engine can
 reach of the roofline; a compiled core would be needed for more, and is not part of it. On bilinear games the limit is
-the fixed cost of a dozen calls a step, which JAX's compiled scan does not have."""
+the fixed cost of a dozen calls a step, which JAX's compiled scan does not have. Convolutions gather what they see by
+slices, and the derivative of each slice fills an array as large as what it was cut from: that is most of a step
+there."""
 HEAD = """\
 # How fast is the stacked engine?
 
