@@ -20,12 +20,12 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import filelock
 import pandas as pd
@@ -42,7 +42,6 @@ from bench.vetting import vet_chunk, vet_manifest
 SCHEMA = 1
 SEAL = "sha256"
 NAME = re.compile("[0-9a-f]{20}")  # of a chunk
-T = TypeVar("T")
 PLAN_PAUSE = 20  # times as long as the plan took to write, before it is written again
 
 
@@ -323,11 +322,14 @@ class Folder:
         if found is None:
             raise Damaged(f"chunk {name} in {str(self.path)!r} is damaged; run its study again, and it is done anew")
         chunk, files = found
-        return self._taken(name, lambda: records_of(chunk, files["parquet"]))
+        with self._ours(name):
+            return records_of(chunk, files["parquet"])
 
-    def _taken(self, name: str, take: Callable[[], T]) -> T:
+    @contextmanager
+    def _ours(self, name: str) -> Iterator[None]:
+        """Damaged, with what is wrong, where a chunk's content is none that was written here."""
         try:
-            return take()
+            yield
         except ValueError as error:
             raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {error}") from None
 
@@ -337,10 +339,11 @@ class Folder:
             found = self._read(name)
             if found is None:
                 continue
-            files = found[1]
-            tensors = self._taken(name, lambda files=files: tensors_of(files["safetensors"]))  # type: ignore[misc]
+            chunk, files = found
+            with self._ours(name):
+                tensors = tensors_of(files["safetensors"])
             if tensors:
-                yield found[0], tensors
+                yield chunk, tensors
 
 
 def files_of(name: str) -> list[str]:
