@@ -7,6 +7,7 @@ which networks play and where the real data come from.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -17,7 +18,7 @@ from bench.backward import closed, forward, gradient, piecewise_linear, slope_gr
 from bench.contracts import Batch, Game
 from bench.extractors import Extractor, extractor
 from bench.losses import LOSSES, Loss, Slopes
-from bench.networks import MLP, Network
+from bench.networks import Network
 from bench.randomness import GRAIN, normal, uniform
 from bench.regularisers import REGULARISERS, Regulariser
 from bench.spelling import SpecError, nearest
@@ -139,35 +140,34 @@ class GAN(Game):
         return self._loss.generator(logits, logits)
 
     @cached_property
-    def _closed(self) -> tuple[MLP, MLP, Slopes] | None:
-        """What the field is known of in closed form: two perceptrons and a loss, used as they are here."""
-        players, slopes = [net for net in (self.generator, self.discriminator) if closed(net)], self._loss.slopes
+    def _closed(self) -> Slopes | None:
+        """The loss's derivatives, where the field is known in closed form: networks and loss used as they are here."""
         own = all(getattr(type(self), name) is getattr(GAN, name) for name in OWN)
-        if len(players) < 2 or slopes is None or not own:
+        if not (own and closed(self.generator) and closed(self.discriminator)):
             return None
-        if self._regulariser[0] is not None and not piecewise_linear(players[DISCRIMINATOR]):
+        if self._regulariser[0] is not None and not piecewise_linear(self.discriminator):
             return None
-        return players[GENERATOR], players[DISCRIMINATOR], slopes
+        return self._loss.slopes
 
     def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
         """Both players' gradients by one backward pass of the discriminator's logits."""
-        if self._closed is None:
+        by_logits_of = self._closed
+        if by_logits_of is None:
             return None
         assert batch is not None
-        generator, discriminator, by_logits_of = self._closed
         players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
-        made = forward(generator, players[GENERATOR], self._told(batch["latent"], batch))
+        made = forward(self.generator, players[GENERATOR], self._told(batch["latent"], batch))
         halves = [self._told(self._noisy(made.out, "fake", batch), batch)]
         if player != GENERATOR:
             halves.insert(0, self._told(self._noisy(batch["real"], "real", batch), batch))
-        judged = forward(discriminator, players[DISCRIMINATOR], torch.cat(halves, 2))
+        judged = forward(self.discriminator, players[DISCRIMINATOR], torch.cat(halves, -1))
         logits = judged.out.chunk(len(halves), 2)
         *by_logits, gain = by_logits_of(logits[0], logits[-1])
         found = judged.backward(torch.ones_like(judged.out))
         blocks = [torch.zeros_like(part) for part in players[:DISCRIMINATOR]]
         if player != DISCRIMINATOR:
-            along = judged.by_input(found[0][..., -self.batch_size :])[:, : made.out.shape[1]]
-            blocks = gradient(made, made.backward(along * (gain / self.batch_size)))
+            along = judged.by_input(found[0], self.batch_size)[:, : made.out.shape[1]]
+            blocks = gradient(made, made.backward(along * (_beside(gain, along) / self.batch_size)))
         if player == GENERATOR:
             return torch.cat([*blocks, torch.zeros_like(players[DISCRIMINATOR])], 1)
         own = weighed(judged, found, torch.cat(by_logits, 2) / self.batch_size)
@@ -175,14 +175,27 @@ class GAN(Game):
         if regulariser is not None:
             fake = halves[-1][:, : made.out.shape[1]]
             at = self._told(regulariser.points(batch["real"], fake, batch.get("mix", fake)), batch)
-            slopes = forward(discriminator, players[DISCRIMINATOR], at)
-            penalty = gamma / self.batch_size * slope_gradient(slopes, regulariser.by_slope, fake.shape[1])
+            slopes = forward(self.discriminator, players[DISCRIMINATOR], at)
+            penalty = gamma / self.batch_size * slope_gradient(slopes, self._seen_by(regulariser, fake))
             own = [torch.cat(own, 1) + penalty]
         return torch.cat([*blocks, *own], 1)
 
+    def _seen_by(self, regulariser: Regulariser, samples: Tensor) -> Callable[[Tensor], Tensor]:
+        """The derivative of a penalty by a slope [R, ..., batch] of which the told classes are no part."""
+
+        def by_slope(slope: Tensor) -> Tensor:
+            own = slope[:, : samples.shape[1]]
+            found = regulariser.by_slope(own.flatten(1, -2)).view(own.shape)
+            return torch.cat([found, torch.zeros_like(slope[:, samples.shape[1] :])], 1) if self.conditional else found
+
+        return by_slope
+
     def _told(self, samples: Tensor, batch: Batch) -> Tensor:
-        """Points, or latents, with their classes beside them: [R, features, batch]."""
-        return torch.cat([samples, batch["class"]], 1) if self.conditional else samples
+        """Samples, or latents, with their classes beside their channels: [R, features, ..., batch]."""
+        if not self.conditional:
+            return samples
+        told = _beside(batch["class"], samples)
+        return torch.cat([samples, told.expand(-1, -1, *samples.shape[2:])], 1)
 
     def _fake(self, players: tuple[Tensor, ...], batch: Batch) -> Tensor:
         return self._noisy(self.generator(players[GENERATOR], self._told(batch["latent"], batch)), "fake", batch)
@@ -191,12 +204,8 @@ class GAN(Game):
         return samples + batch[f"{side} noise"] if self.noise else samples
 
     def _logits(self, players: tuple[Tensor, ...], batch: Batch, samples: Tensor) -> Tensor:
-        """The discriminator's [R, batch] on samples [R, ..., batch], with the classes beside their channels."""
-        if self.conditional:
-            told = batch["class"]
-            told = told.view(*told.shape[:2], *[1] * (samples.ndim - 3), -1).expand(-1, -1, *samples.shape[2:])
-            samples = torch.cat([samples, told], 1)
-        return self.discriminator(players[DISCRIMINATOR], samples).squeeze(1)
+        """The discriminator's [R, batch] on samples [R, ..., batch]."""
+        return self.discriminator(players[DISCRIMINATOR], self._told(samples, batch)).squeeze(1)
 
     def _penalty(self, players: tuple[Tensor, ...], batch: Batch, fake: Tensor) -> Tensor:
         """What is added to the discriminator's loss, [R]; the generator is no part of it."""
@@ -226,6 +235,11 @@ class GAN(Game):
             return latents
         told = torch.nn.functional.one_hot(torch.arange(count) % self.classes, self.classes).T.to(latents)
         return torch.cat([latents, told.expand(len(latents), -1, -1)], 1)
+
+
+def _beside(each: Tensor, samples: Tensor) -> Tensor:
+    """[R, k, batch] for every sample of [R, ..., batch], so that the two can be multiplied."""
+    return each if samples.ndim == 3 else each.view(*each.shape[:2], *[1] * (samples.ndim - 3), -1)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 Weights have torch's shapes with a leading R; activations are features first, ``[R, features, batch]`` or
 ``[R, channels, height, width, batch]``: the innermost axis is then long wherever a replica is small. A convolution is a
-product of its weights with the patches that it sees, gathered by slices, so that every derivative of it is made of
-slices and products too, and a replica's bits do not depend on its neighbours. Batch normalisation always normalises by
-the statistics of the batch at hand (Ioffe and Szegedy 2015, arXiv:1502.03167), each replica by its own: there are no
-running averages, so nothing is kept outside w, and generated samples are normalised by the batch they are drawn in.
+product of its weights with the patches that it sees. Batch normalisation always normalises by the statistics of the
+batch at hand (Ioffe and Szegedy 2015, arXiv:1502.03167), each replica by its own: there are no running averages, so
+nothing is kept outside w, and generated samples are normalised by the batch they are drawn in.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ from math import prod
 
 import torch
 from torch import Tensor
-from torch.nn.functional import elu, leaky_relu, pad, relu, silu, softplus
+from torch.nn.functional import elu, leaky_relu, relu, silu, softplus
+
+from bench.convolution import Sliding, gather, scatter, sliding
 
 Shape = tuple[int, ...]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -50,8 +51,37 @@ class Layer(ABC):
         """parameters [R, *shape] each, activations [R, ..., batch] -> [R, ..., batch]."""
 
 
+class Affine(Layer):
+    """z = M(W) s(h) + b: the product of a matrix that is the weight with what the layer sees of h."""
+
+    @abstractmethod
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The weight [R, ...] as M(W), [R, fan_out, K]."""
+
+    @abstractmethod
+    def weight(self, matrix: Tensor) -> Tensor:
+        """M's inverse: [R, fan_out, K] -> the weight's shape."""
+
+    @abstractmethod
+    def seen(self, h: Tensor) -> Tensor:
+        """s(h): [R, ..., batch] -> [R, K, places batch]."""
+
+    @abstractmethod
+    def unseen(self, seen: Tensor, shape: Shape) -> Tensor:
+        """s's transpose: [R, K, places batch] -> h's shape."""
+
+    @abstractmethod
+    def sized(self, z: Tensor, shape: Shape) -> Tensor:
+        """[R, fan_out, places batch] as activations [R, fan_out, ..., batch], for an h of this shape."""
+
+    def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
+        weight, bias = parameters
+        z = torch.baddbmm(bias.unsqueeze(2), self.matrix(weight), self.seen(h))
+        return self.sized(z, tuple(h.shape))
+
+
 @dataclass(frozen=True)
-class Linear(Layer):
+class Linear(Affine):
     """h <- W h + b: [R, fan_in, batch] -> [R, fan_out, batch]."""
 
     fan_in: int
@@ -65,13 +95,24 @@ class Linear(Layer):
     def start(self) -> tuple[tuple[float, float], ...]:
         return (-(self.fan_in**-0.5), self.fan_in**-0.5), (-(self.fan_in**-0.5), self.fan_in**-0.5)
 
-    def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
-        weight, bias = parameters
-        return torch.baddbmm(bias.unsqueeze(2), weight, h)
+    def matrix(self, weight: Tensor) -> Tensor:
+        return weight
+
+    def weight(self, matrix: Tensor) -> Tensor:
+        return matrix
+
+    def seen(self, h: Tensor) -> Tensor:
+        return h
+
+    def unseen(self, seen: Tensor, shape: Shape) -> Tensor:
+        return seen
+
+    def sized(self, z: Tensor, shape: Shape) -> Tensor:
+        return z
 
 
 @dataclass(frozen=True)
-class Conv2d(Layer):
+class Conv2d(Affine):
     """Cross-correlation: [R, fan_in, H, W, batch] -> [R, fan_out, H', W', batch], H' = (H + 2 p - k) // s + 1."""
 
     fan_in: int
@@ -89,20 +130,29 @@ class Conv2d(Layer):
         bound = (self.fan_in * self.kernel**2) ** -0.5
         return (-bound, bound), (-bound, bound)
 
-    def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
-        weight, bias = parameters
-        taps = [(i, j) for i in range(self.kernel) for j in range(self.kernel)]
-        seen = pad(h, (0, 0, *[self.padding] * 4)) if self.padding else h
-        size = [(length - self.kernel) // self.stride + 1 for length in seen.shape[2:4]]
-        return _correlate(seen, weight.flatten(3).transpose(2, 3), bias, taps, size, self.stride)
+    def matrix(self, weight: Tensor) -> Tensor:
+        return _by_taps(weight)
+
+    def weight(self, matrix: Tensor) -> Tensor:
+        return matrix.view(*matrix.shape[:2], self.kernel, self.kernel, self.fan_in).movedim(4, 2)
+
+    def seen(self, h: Tensor) -> Tensor:
+        return gather(h, self._how(tuple(h.shape))).flatten(1, 2).flatten(2)
+
+    def unseen(self, seen: Tensor, shape: Shape) -> Tensor:
+        how = self._how(shape)
+        return scatter(seen.view(len(seen), len(how.taps), -1, *how.out, shape[-1]), how)
+
+    def sized(self, z: Tensor, shape: Shape) -> Tensor:
+        return z.view(*z.shape[:2], *self._how(shape).out, shape[-1])
+
+    def _how(self, shape: Shape) -> Sliding:
+        return sliding(self.kernel, self.stride, self.padding, (shape[2], shape[3]))
 
 
 @dataclass(frozen=True)
 class ConvTranspose2d(Layer):
-    """Conv2d's transpose: [R, fan_in, H, W, batch] -> [R, fan_out, H', W', batch], H' = (H - 1) s - 2 p + k.
-
-    Each of the s x s phases of the output is a correlation of its own with the taps that reach it.
-    """
+    """Conv2d's transpose: [R, fan_in, H, W, batch] -> [R, fan_out, H', W', batch], H' = (H - 1) s - 2 p + k."""
 
     fan_in: int
     fan_out: int
@@ -121,50 +171,16 @@ class ConvTranspose2d(Layer):
 
     def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
         weight, bias = parameters
-        k, s, p = self.kernel, self.stride, self.padding
-        reach = -(-k // s)  # inputs on either side that may be met
-        seen = pad(h, (0, 0, *[reach] * 4))
-        size = [(length - 1) * s - 2 * p + k for length in h.shape[2:4]]
-        rows = []
-        for a in range(s):
-            phases = [self._phase(seen, weight, bias, (a, b), size, reach) for b in range(s)]
-            rows.append(_interleave(phases, 3, size[1]))
-        return _interleave(rows, 2, size[0])
-
-    def _phase(
-        self, seen: Tensor, weight: Tensor, bias: Tensor, phase: tuple[int, int], size: list[int], reach: int
-    ) -> Tensor:
-        """Outputs y = phase, phase + s, ...: tap i meets input (y + p - i) / s where that is whole."""
-        k, s, p = self.kernel, self.stride, self.padding
-        offsets = [[(i, (a + p - i) // s + reach) for i in range(k) if (a + p - i) % s == 0] for a in phase]
-        taps = [(y, x) for _, y in offsets[0] for _, x in offsets[1]]
-        if not taps:
-            count = [-(-(length - a) // s) for length, a in zip(size, phase, strict=True)]
-            return bias[:, :, None, None, None].expand(-1, -1, *count, seen.shape[-1])
-        chosen = torch.stack([weight[..., i, j] for i, _ in offsets[0] for j, _ in offsets[1]], dim=3)
-        count = [-(-(length - a) // s) for length, a in zip(size, phase, strict=True)]
-        return _correlate(seen, chosen.transpose(1, 2).transpose(2, 3), bias, taps, count, 1)
+        height, width = ((length - 1) * self.stride - 2 * self.padding + self.kernel for length in h.shape[2:4])
+        patches = torch.bmm(_by_taps(weight).transpose(1, 2), h.flatten(2))
+        how = sliding(self.kernel, self.stride, self.padding, (height, width))
+        out = scatter(patches.view(len(h), len(how.taps), -1, *h.shape[2:]), how)
+        return out + bias.view(*bias.shape, 1, 1, 1)
 
 
-def _correlate(
-    seen: Tensor, weight: Tensor, bias: Tensor, taps: list[tuple[int, int]], size: Sequence[int], stride: int
-) -> Tensor:
-    """Sum over taps (y, x) of weight [R, out, taps, in] with what stands at that offset: [R, out, *size, batch]."""
-    height, width = ((count - 1) * stride + 1 for count in size)
-    patches = torch.stack([seen[:, :, y : y + height : stride, x : x + width : stride] for y, x in taps], dim=1)
-    out = torch.baddbmm(bias.unsqueeze(2), weight.flatten(2), patches.flatten(1, 2).flatten(2))
-    return out.view(*out.shape[:2], *size, seen.shape[-1])
-
-
-def _interleave(parts: list[Tensor], axis: int, length: int) -> Tensor:
-    """Parts one place apart along an axis: part a holds the places a, a + s, ..."""
-    if len(parts) == 1:
-        return parts[0]
-    longest = max(part.shape[axis] for part in parts)
-    even = [
-        part if part.shape[axis] == longest else torch.cat([part, part.narrow(axis, 0, 1)], dim=axis) for part in parts
-    ]
-    return torch.stack(even, dim=axis + 1).flatten(axis, axis + 1).narrow(axis, 0, length)
+def _by_taps(weight: Tensor) -> Tensor:
+    """[R, A, B, k, k] -> [R, A, taps B], a tap after another."""
+    return weight.flatten(3).transpose(2, 3).flatten(2)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from torch import Tensor
 from bench.backward import SLOPES, closed
 from bench.contracts import Explicit
 from bench.games.ring8 import Ring8
-from bench.gan import DISCRIMINATOR, GENERATOR
-from bench.layers import ACTIVATIONS
+from bench.gan import DISCRIMINATOR, GAN, GENERATOR
+from bench.images import DigitsImages
+from bench.layers import ACTIVATIONS, Activation, BatchNorm, Conv2d, Linear, Reshape
 from bench.losses import LOSSES
 from bench.networks import MLP, Network
 from bench.oracle import Oracle
@@ -23,7 +24,7 @@ R = 4
 CLOSED = [name for name, loss in LOSSES.items() if loss.slopes is not None]
 
 
-def oracle(game: Ring8) -> tuple[Oracle, Tensor]:
+def oracle(game: GAN) -> tuple[Oracle, Tensor]:
     """An oracle on a minibatch of float64, and where the players start."""
     seeds = torch.arange(R)
     F, batch = Oracle(game, seeds), game.batch(seeds, 3)
@@ -94,6 +95,36 @@ def test_penalties_on_slopes(regulariser: str, noise: float, player: int | None)
     torch.testing.assert_close(found, F._gradients(w, player, cross=False), rtol=1e-11, atol=1e-14)
 
 
+@dataclass(frozen=True)
+class Convolved(DigitsImages):
+    """Digits against convolutions: overlapping and not, with a border and without."""
+
+    name = "convolved"
+
+    @property
+    def generator(self) -> Network:
+        return Network((*MLP((self.latent + self.told, 12, 64), "relu", "tanh").layers, Reshape((1, 8, 8))))
+
+    @property
+    def discriminator(self) -> Network:
+        leaky, first = Activation("leaky-relu"), Conv2d(1 + self.told, 12, 3, stride=2, padding=1)
+        rest = (Conv2d(12, 6, 2), leaky, Conv2d(6, 4, 3, padding=1), leaky, Reshape((36,)), Linear(36, 1))
+        return Network((first, leaky, *rest), spectral=self.spectral)
+
+    def real(self, seeds: Tensor, draw: int) -> Tensor:
+        return super().real(seeds, draw).unflatten(1, (1, 8, 8))
+
+
+@pytest.mark.parametrize("player", [None, GENERATOR, DISCRIMINATOR])
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("regulariser", REGULARISERS)
+def test_convolutions(regulariser: str, conditional: bool, player: int | None) -> None:
+    game = Convolved(regulariser=regulariser, gamma=3.0, noise=0.1, conditional=conditional, batch_size=16)
+    F, w = oracle(game)
+    found = game.field(w, F.batch(w), player)
+    torch.testing.assert_close(found, F._gradients(w, player, cross=False), rtol=1e-11, atol=1e-14)
+
+
 def test_a_penalty_on_a_bent_network_is_left_to_autograd() -> None:
     game = Bent(between="tanh", regulariser="r1")
     F, w = oracle(game)
@@ -126,7 +157,12 @@ def test_it_counts_as_autograd_does() -> None:
     assert F.cost == 2
 
 
-def test_only_perceptrons_are_closed() -> None:
+def test_what_is_closed() -> None:
+    assert closed(Convolved().discriminator)
+    assert not closed(Convolved(spectral=True).discriminator)
+    assert not closed(Network((Linear(2, 3), BatchNorm(3))))
+    assert not closed(Network((Linear(2, 3), Activation("tanh"), Activation("tanh"))))
+    assert not closed(Network((Activation("tanh"), Linear(2, 3))))
     assert closed(MLP((2, 3, 1)))
     assert not closed(MLP((2, 3, 1), spectral=True))
     assert not closed(MLP((2, 3, 1), "silu"))

@@ -16,7 +16,7 @@ FLOORS = [
     {"collapse", "spelling"},
     {"contracts", "imagesets", "extras", "places", "plugins"},
     {"archive"},
-    {"data", "randomness", "elementwise", "krylov", "life", "losses", "regularisers"},
+    {"convolution", "data", "randomness", "elementwise", "krylov", "life", "losses", "regularisers"},
     {"distances", "stability", "statistics"},
     {"fetch", "foreign", "fused", "layers", "features", "inception", "oracle", "spectrum"},
     {"extractors", "networks", "translate"},
