@@ -65,6 +65,8 @@ def test_a_stacked_layer_is_torchs_values_and_gradients(
 def test_parameters_are_torchs_and_start_as_torchs_do(layer: Layer, module: nn.Module, shape: tuple[int, ...]) -> None:
     assert layer.shapes == tuple(tuple(p.shape) for p in module.parameters())
     assert count(layer) == sum(p.numel() for p in module.parameters())
+    torch.manual_seed(0)
+    module.reset_parameters()  # type: ignore[operator]
     for (low, high), parameter in zip(layer.start, module.parameters(), strict=True):
         assert low - 1e-6 <= parameter.min()
         assert parameter.max() <= high + 1e-6
