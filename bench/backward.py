@@ -23,14 +23,14 @@ aten = torch.ops.aten
 
 Slope = Callable[[Tensor, Tensor], Tensor]
 SLOPES: dict[str, Slope] = {
-    "relu": lambda g, h: aten.threshold_backward(g, h, 0),
-    "leaky-relu": lambda g, h: aten.leaky_relu_backward(g, h, 0.2, True),
-    "elu": lambda g, h: aten.elu_backward(g, 1.0, 1.0, 1.0, True, h),
-    "tanh": lambda g, h: aten.tanh_backward(g, h),
-    "sigmoid": lambda g, h: aten.sigmoid_backward(g, h),
+    "relu": lambda g, h: aten.threshold_backward.grad_input(g, h, 0, grad_input=g),
+    "leaky-relu": lambda g, h: aten.leaky_relu_backward.grad_input(g, h, 0.2, True, grad_input=g),
+    "elu": lambda g, h: aten.elu_backward.grad_input(g, 1.0, 1.0, 1.0, True, h, grad_input=g),
+    "tanh": lambda g, h: aten.tanh_backward.grad_input(g, h, grad_input=g),
+    "sigmoid": lambda g, h: aten.sigmoid_backward.grad_input(g, h, grad_input=g),
     "none": lambda g, h: g,
 }
-"""g a'(z) of those of ACTIVATIONS that can be told by h = a(z)."""
+"""g a'(z) of those of ACTIVATIONS that can be told by h = a(z); it takes the place of g."""
 IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_,
     "leaky-relu": lambda h: aten.leaky_relu_(h, 0.2),
@@ -77,7 +77,7 @@ class Trace:
     out: Tensor
 
     def backward(self, along: Tensor) -> list[Tensor]:
-        """d <along, out> / dz of every step, [R, fan_out, n]; along has out's shape."""
+        """d <along, out> / dz of every step, [R, fan_out, n]; along has out's shape and may be overwritten."""
         found, g = [along] * len(self.steps), along
         for i in reversed(range(len(found))):
             step = self.steps[i]
