@@ -29,6 +29,7 @@ from bench.oracle import Judge, Oracle
 from bench.plan import Chunk, Row, plugin_code, with_values
 from bench.pruning import PATIENCE, given_up
 from bench.registry import NamedMetric, get_game, get_rule, metrics
+from bench.replay import Stepper, cuda_graph
 from bench.spectrum import Ritz, ritz
 from bench.spelling import SpecError
 from bench.stability import PATH, path_angle
@@ -158,6 +159,7 @@ class _Training:
         seeds = torch.tensor([row.seed for row in self.rows])
         self.w = self.start = self.game.init(seeds).to(chunk.device)
         self.s: State = self.rule.init(self.w)
+        self.step = Stepper(cuda_graph if self.w.is_cuda else None)
         self.F, self.judge = Oracle(self.game, seeds), Judge(self.game, seeds)
         self.steps = int(chunk.budget / base.cost + 1e-9)  # never above the budget
         self.alive = torch.ones(len(seeds), dtype=torch.bool, device=chunk.device)
@@ -205,7 +207,7 @@ class _Training:
             self.beat()
             self.due = start + BEAT
         self.before = self.w
-        w, self.s = self.rule.step(self.F, self.w, self.s)
+        w, self.s = self.step(self.rule, self.F, self.w, self.s)
         if self.project is not None:
             w = self.project(w)
         self.F.new_batch()

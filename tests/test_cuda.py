@@ -8,7 +8,12 @@ import pytest
 import torch
 
 import bench
+from bench.execute import stacked
+from bench.oracle import Oracle
+from bench.registry import get_game, get_rule, rules
+from bench.replay import Stepper, cuda_graph
 
+REPLAYED = ("sgd", "adam", "ttur", "alternating", "extragrad", "extraadam")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
 
@@ -16,6 +21,23 @@ def test_a_study_on_cuda_agrees_with_the_cpu(tmp_path: Path) -> None:
     study = bench.Study(optimizers=["sgd", "adam"], games=["bilinear[dim=3]", "ring8[width=16]"], trials=0, budget=10)
     tables = {device: bench.run(study, out=tmp_path / device, device=device).table() for device in ("cpu", "cuda")}
     assert tables["cuda"]["iqm"].tolist() == pytest.approx(tables["cpu"]["iqm"].tolist(), rel=1e-2)
+
+
+@pytest.mark.parametrize("name", rules.names())
+def test_steps_are_replayed_on_cuda(name: str) -> None:
+    game, seeds = get_game("ring8[width=16]"), torch.arange(4)
+    rule = stacked(get_rule(name), [{}] * 4, game, "cuda")
+    found = []
+    for step in (Stepper(cuda_graph), Stepper(None)):
+        F, w = Oracle(game, seeds), game.init(seeds).cuda()
+        s = rule.init(w)
+        for _ in range(4):
+            w, s = step(rule, F, w, s)
+            F.new_batch()
+        found.append(w)
+        if name in REPLAYED and step.record:
+            assert step.recorded is not None
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 @pytest.mark.parametrize("game", ["dirac", "digits"])

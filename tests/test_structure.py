@@ -24,7 +24,7 @@ FLOORS = [
     {"registry", "stacks"},
     {"gan"},
     {"images", "modules", "points"},
-    {"plan", "pruning", "search", "spec"},
+    {"plan", "pruning", "replay", "search", "spec"},
     {"execute", "vetting"},
     {"laws", "records"},
     {"store"},

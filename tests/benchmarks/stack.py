@@ -14,9 +14,9 @@ from bench.plan import Contest, report_rows
 class Stack:
     """R replicas of a rule on a game: chunks as they are planned, each advanced as it is in training."""
 
-    def __init__(self, game: str, rule: str, replicas: int) -> None:
+    def __init__(self, game: str, rule: str, replicas: int, device: str = "cpu") -> None:
         hold_memory()
-        contest = Contest(rule, game, budget=1e9, marks=1, device="cpu")
+        contest = Contest(rule, game, budget=1e9, marks=1, device=device)
         chunks = contest.chunks(report_rows(range(replicas), {}), "report")
         self.trainings = [_Training(chunk, _unheard, _silent) for chunk in chunks]
         self.replicas = replicas
