@@ -221,8 +221,9 @@ class _Training:
 
     def _within(self, w: Tensor) -> Tensor:
         """[R]: still in the range in which the game means something; false for NaN."""
-        near = w.abs().amax(dim=1) <= LIMIT
-        return near if self.solution is None else near & (self._distance(w) <= self.game.escape)
+        if self.solution is not None and self.game.escape <= LIMIT:  # the nearer bound
+            return self._distance(w) <= self.game.escape
+        return w.abs().amax(dim=1) <= LIMIT
 
     def _distance(self, w: Tensor) -> Tensor:
         """[R]: how far the replicas are from the solution."""

@@ -99,7 +99,7 @@ class Oracle:
         """One value a player -> [R, n]; each is a number, [R, 1], or [R, n], of which the player's block counts."""
         parts = []
         for value, block in zip(values, self.blocks, strict=True):
-            given = torch.as_tensor(value, dtype=w.dtype, device=w.device)
+            given = value.to(w) if isinstance(value, Tensor) else w.new_full((), cast("float", value))
             own = given[:, block] if given.ndim == 2 and given.shape[1] > 1 else given
             parts.append(own.expand(len(w), block.stop - block.start))
         return torch.cat(parts, dim=1)

@@ -168,7 +168,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         name = func._schema.name
         chosen = name.startswith("aten::index") and any(tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors)
-        elsewhere = any(tensor.device != self.device and tensor.ndim for tensor in tensors)
+        brought = "copy" in name  # or else a single number goes along with the launch
+        elsewhere = any(tensor.device != self.device and (tensor.ndim or brought) for tensor in tensors)
         self.waits |= name in READS or chosen or elsewhere
         return func(*args, **(kwargs or {}))
 

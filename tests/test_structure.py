@@ -17,7 +17,7 @@ FLOORS = [
     {"contracts", "imagesets", "extras", "places", "plugins"},
     {"archive"},
     {"convolution", "data", "randomness", "elementwise", "krylov", "life", "losses", "regularisers"},
-    {"distances", "stability", "statistics"},
+    {"distances", "quadratics", "stability", "statistics"},
     {"fetch", "foreign", "fused", "layers", "features", "inception", "oracle", "spectrum"},
     {"extractors", "networks", "translate"},
     {"backward"},

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import pi, sin, sqrt
+from math import pi, sin
 
 import torch
 from torch import Tensor
 
-from bench.contracts import Batch, Game
+from bench.contracts import Batch
+from bench.quadratics import LinearField, form
 from bench.randomness import normal
 from bench.registry import game
 from bench.spelling import SpecError
@@ -17,7 +18,7 @@ from bench.spelling import SpecError
 
 @game("quadratic")
 @dataclass(frozen=True)
-class Quadratic(Game):
+class Quadratic(LinearField):
     """F(w) = J w,   J = mu I + cos(a) [[U S U', 0], [0, V S V']] + sin(a) [[0, U S V'], [-V S U', 0]]
 
     a = rotation pi/2; the solution is 0. With ``rotation=0`` J is symmetric and the game has a potential: each player
@@ -36,7 +37,6 @@ class Quadratic(Game):
     mu: float = 0.01
     instance: int = 0
 
-    dtype = torch.float64
     budget = 2000.0
     score = "distance"
 
@@ -49,15 +49,6 @@ class Quadratic(Game):
             raise SpecError(f"quadratic: rotation is {self.rotation:g}; a number in [0, 1] is allowed")
         if self.mu < 0:
             raise SpecError(f"quadratic: mu is {self.mu:g}; at least 0 is allowed")
-
-    @property
-    def sizes(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.dim, self.dim
-
-    @property
-    def escape(self) -> float:  # type: ignore[override]
-        """Five times a typical start: the orbits of rules that stay bounded do not reach it."""
-        return 5 * sqrt(2 * self.dim)
 
     @cached_property
     def _bases(self) -> Tensor:
@@ -81,26 +72,14 @@ class Quadratic(Game):
         whole[first, second], whole[second, first] = coupling, -coupling.T
         return whole
 
-    def init(self, seeds: Tensor) -> Tensor:
-        return normal(seeds, "start", 0, (2 * self.dim,), torch.float64, block=1)
-
     def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
         x, y = players
         J, d = self.jacobian.to(x.device), self.dim
-        coupling = _form(x, J[:d, d:], y)
-        return _form(x, J[:d, :d], x) / 2 + coupling, _form(y, J[d:, d:], y) / 2 - coupling
-
-    def solution(self) -> Tensor:
-        return torch.zeros(2 * self.dim, dtype=self.dtype)
+        coupling = form(x, J[:d, d:], y)
+        return form(x, J[:d, :d], x) / 2 + coupling, form(y, J[d:, d:], y) / 2 - coupling
 
     def plane(self) -> Tensor:
         """The two directions [2, n] in which the game turns fastest, one a player."""
         u, v = self._bases
         zeros = torch.zeros(self.dim, dtype=self.dtype)
         return torch.stack([torch.cat([u[:, 0], zeros]), torch.cat([zeros, v[:, 0]])])
-
-
-def _form(x: Tensor, matrix: Tensor, y: Tensor) -> Tensor:
-    """x'My of every replica, [R]: by products and sums, so that a row's bits do not depend on the rows beside it."""
-    form: Tensor = (x.unsqueeze(2) * matrix * y.unsqueeze(1)).sum((1, 2))
-    return form

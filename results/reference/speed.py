@@ -259,10 +259,11 @@ The shares are of the engine's time by operation. Products of matrices (`bmm`, `
 where no side of theirs is thin; a step is more than they are. What stands between them, the derivatives of
 activations, sums over a batch, an optimiser's memory and random numbers, goes through memory operation by operation
 in eager torch, while JAX compiles it into few loops. So the share of products is about the most that this engine can
-reach of the roofline; a compiled core would be needed for more, and is not part of it. On bilinear games the limit is
-the fixed cost of a dozen calls a step, which JAX's compiled scan does not have. Convolutions gather what they see by
-slices, and the derivative of each slice fills an array as large as what it was cut from: that is most of a step
-there."""
+reach of the roofline; a compiled core would be needed for more, and is not part of it. Where minibatches are small, as
+on digits, a step passes over the parameters, Adam's memory and the gradient some twenty times, which JAX does in one.
+The Jacobian product of consensus is autograd's: the field and the product take 30 products of 128 x 128 matrices with
+a minibatch, 28 if derived by hand, so a closed form would save only part of what stands between them. On bilinear
+games the limit is the fixed cost of a dozen calls a step, which JAX's compiled scan does not have."""
 HEAD = """\
 # How fast is the stacked engine?
 
@@ -287,7 +288,9 @@ NOTES = """\
   numbers, the check for divergence, the clock.
 - Roofline: the multiply-adds that a step cannot do without (`tests/benchmarks/workloads.py` says which) a second, as a
   share of those of a product of two 1024 x 1024 float32 matrices by torch, measured before and after in each round.
-- Replicas of the table are packed as a run packs them, at most the game's `stack` together."""
+- Replicas of the table are packed as a run packs them, at most the game's `stack` together.
+- On a GPU a step is replayed as a CUDA graph; `python results/reference/gpu.py` measures it there. It has not been run
+  yet: no GPU was at hand."""
 
 
 def machine() -> str:
