@@ -20,7 +20,7 @@ import torch
 from bench import __version__
 from bench.contracts import Game
 from bench.data import find, missing
-from bench.execute import hold_memory, stacked
+from bench.execute import hold_memory, one_thread, stacked
 from bench.imagesets import SETS
 from bench.networks import MLP
 from bench.oracle import Oracle
@@ -117,15 +117,11 @@ def least(game: Points) -> float:
     return float(game.batch_size * ((3 * sum(g) - g[0]) + 2 * (3 * sum(d) - d[0]) + d[0]))
 
 
+@one_thread()
 def measure(sizes: tuple[int, ...] = SIZES, spelled: str = GAME, rounds: int = ROUNDS) -> Speed:
     """In turn, on one thread, so that a noisy neighbour hits all."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     hold_memory()
-    try:
-        return _measured(sizes, get_game(spelled), rounds)
-    finally:
-        torch.set_num_threads(threads)
+    return _measured(sizes, get_game(spelled), rounds)
 
 
 def _measured(sizes: tuple[int, ...], game: Game, rounds: int) -> Speed:

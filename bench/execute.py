@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from math import isfinite
@@ -70,6 +70,17 @@ def hold_memory() -> None:
         allocator.mallopt(M_MMAP_THRESHOLD, 1 << 30) or allocator.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # older: at most
         allocator.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
         allocator.mallopt(M_TOP_PAD, 256 << 20)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums split over threads would have other last bits from machine to machine, and other times."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Keeper(Protocol):

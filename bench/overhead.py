@@ -10,7 +10,7 @@ from time import perf_counter
 
 import torch
 
-from bench.execute import hold_memory, stacked
+from bench.execute import hold_memory, one_thread, stacked
 from bench.oracle import Oracle
 from bench.registry import get_game, get_rule, rules
 from bench.spelling import parse
@@ -40,17 +40,13 @@ class Stepping:
         return (perf_counter() - start) / (self.F.cost - before)
 
 
+@one_thread()
 def overhead(spelled: str, rounds: int = ROUNDS) -> float:
     """How many times as long as ``sgd`` a rule takes for a unit of cost."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     hold_memory()
-    try:
-        plain, own = Stepping(PLAIN), Stepping(spelled)
-        plain.seconds(), own.seconds()  # to warm up
-        return median(own.seconds() / plain.seconds() for _ in range(rounds))
-    finally:
-        torch.set_num_threads(threads)
+    plain, own = Stepping(PLAIN), Stepping(spelled)
+    plain.seconds(), own.seconds()  # to warm up
+    return median(own.seconds() / plain.seconds() for _ in range(rounds))
 
 
 def pace(spelled: str) -> str:

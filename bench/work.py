@@ -105,21 +105,16 @@ def work(
     checkpoints: Path | None = None,
 ) -> Done:
     """Execute one chunk; what it raises is a result, not a crash, be it ``sys.exit``: but not Ctrl-C."""
-    import torch
-
     from bench.checkpoints import Checkpoints
-    from bench.execute import execute
+    from bench.execute import execute, one_thread
     from bench.records import pack
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums split over threads would change last bits from machine to machine
     try:
         keeper = Checkpoints(checkpoints, chunk) if checkpoints is not None else None
-        result = execute(chunk, progress, beat, keeper)
+        with one_thread():
+            result = execute(chunk, progress, beat, keeper)
         return Done(pack(chunk, result), "\n".join(result.errors.values()))
     except KeyboardInterrupt:
         raise
     except BaseException:
         return Done({}, traceback.format_exc())
-    finally:
-        torch.set_num_threads(threads)

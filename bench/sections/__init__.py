@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from bench.contracts import Attainable, Game
+from bench.execute import one_thread
 from bench.figures.panels import Axis, Look
 from bench.oracle import NoNetworks, Perfect
 from bench.registry import NamedMetric, get_game, get_metric
@@ -90,6 +91,7 @@ class Sections:
         return Section(label, about, metric, drawings, metrics, others, attainable, tuned)
 
 
+@one_thread()
 def ceilings(game: Game, metrics: list[NamedMetric]) -> list[float]:
     """What a perfect generator would have in these metrics: interquartile means over ten seeds, NaN for no answer."""
     if not isinstance(game, Attainable):

@@ -70,12 +70,13 @@ def performance_profile_band(
     within("resamples", resamples, 0, math.inf)
     costs = costs[:, None] if costs.ndim == 2 else costs
     costs = costs[..., None] if costs.ndim == 3 else costs
-    rules, strata, n, _ = costs.shape
-    done = _done(costs, at).mean(axis=3).reshape(rules, strata * n, len(at))
-    often = counts(draw(strata, n, resamples, np.random.default_rng(seed))) / (strata * n)
-    shares = [np.clip(own.T @ often, 0, 1) for own in done]
-    ends = [percentiles(share, confidence) for share in shares]
-    return Band(done.mean(axis=1), np.stack([low for low, _ in ends]), np.stack([high for _, high in ends]))
+    rules, strata, n, targets = costs.shape
+    met = _done(costs, at).sum(axis=3).reshape(rules, strata * n, len(at))
+    often = counts(draw(strata, n, resamples, np.random.default_rng(seed)))
+    # Whole numbers until the end: no order of summation, so no number of threads, changes a bit.
+    ends = [percentiles(own.T @ often / (strata * n * targets), confidence) for own in met]
+    shares = met.sum(axis=1) / (strata * n * targets)
+    return Band(shares, np.stack([low for low, _ in ends]), np.stack([high for _, high in ends]))
 
 
 def _done(costs: Array, at: Array) -> Array:
