@@ -2,8 +2,8 @@
 
 A backward pass goes from the output to the input and gives, at every affine layer, the derivative by ``W h + b``; the
 parameters' gradients are products of these with what the layer saw (Rumelhart, Hinton and Williams 1986, Nature
-323:533). Where the output is one number a sample, the derivative of any
-loss at a layer is that of the output itself times the loss's slope by the output: one pass serves every loss.
+323:533). Where the output is one number a sample, the derivative of any loss at a layer is that of the output itself
+times the loss's slope by the output: one pass serves every loss.
 """
 
 from __future__ import annotations

@@ -30,8 +30,9 @@ ROUNDS, STEPS, GOAL = 5, 64, 50
 def engine(game: str, rule: str, replicas: int, device: str, replayed: bool) -> Callable[[int], None]:
     """Steps of a stack, by replay or as the rule is written."""
     stack = Stack(game, rule, replicas, device)
-    for training in stack.trainings:
-        training.step = training.step if replayed else Stepper(None)
+    if not replayed:
+        for training in stack.trainings:
+            training.step = Stepper(None)
     return stack.run
 
 
