@@ -14,39 +14,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.comparison import compare
-    from bench.contracts import Game, UpdateRule
-    from bench.modules import gan_game
-    from bench.oracle import Oracle
-    from bench.registry import game, get_game, get_metric, get_rule, metric, rule
-    from bench.runner import Run, run
-    from bench.spec import Study
-    from bench.verdicts import check
+    from bench.analysis.comparison import compare
+    from bench.api import Run, run
+    from bench.checks.check import check
+    from bench.contracts import Direction, Game, Oracle, State, StepSize, UpdateRule
+    from bench.games.harness.modules import gan_game
+    from bench.registry import game, get_game, get_metric, get_rule, metric, preset, rule
+    from bench.studies.study import Study
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Direction": "bench.contracts",
     "Game": "bench.contracts",
-    "Oracle": "bench.oracle",
+    "Oracle": "bench.contracts",
+    "State": "bench.contracts",
+    "StepSize": "bench.contracts",
     "UpdateRule": "bench.contracts",
     "rule": "bench.registry",
     "game": "bench.registry",
     "metric": "bench.registry",
+    "preset": "bench.registry",
     "get_rule": "bench.registry",
     "get_game": "bench.registry",
     "get_metric": "bench.registry",
-    "gan_game": "bench.modules",
-    "Study": "bench.spec",
-    "Run": "bench.runner",
-    "run": "bench.runner",
-    "check": "bench.verdicts",
-    "compare": "bench.comparison",
+    "gan_game": "bench.games.harness.modules",
+    "Study": "bench.studies.study",
+    "Run": "bench.api",
+    "run": "bench.api",
+    "check": "bench.checks.check",
+    "compare": "bench.analysis.comparison",
 }
 
 __all__ = [
+    "Direction",
     "Game",
     "Oracle",
     "Run",
+    "State",
+    "StepSize",
     "Study",
     "UpdateRule",
     "check",
@@ -57,6 +63,7 @@ __all__ = [
     "get_metric",
     "get_rule",
     "metric",
+    "preset",
     "rule",
     "run",
 ]

@@ -5,9 +5,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from bench.contracts import Count, Decay, Epsilon, Hyperparameter, State, UpdateRule
-from bench.elementwise import power
-from bench.oracle import Oracle
+from bench.contracts import Count, Decay, Epsilon, Hyperparameter, Oracle, State, UpdateRule
+from bench.numerics.elementwise import power
 from bench.registry import rule
 from optimizers.cgd import competitive_step
 

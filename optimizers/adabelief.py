@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Decay, Direction, Epsilon, State
-from bench.elementwise import power
+from bench.numerics.elementwise import power
 from bench.registry import direction, preset
 
 

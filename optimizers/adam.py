@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Decay, Direction, Epsilon, State
-from bench.elementwise import power
-from bench.fused import adam_pass
+from bench.numerics.elementwise import power
+from bench.numerics.fused_adam import adam_pass
 from bench.registry import direction, preset
 
 

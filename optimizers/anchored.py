@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Direction, Fraction, State, StepSize, UpdateRule
-from bench.oracle import Oracle
+from bench.contracts import Direction, Fraction, Oracle, State, StepSize, UpdateRule
 from bench.registry import rule
 from optimizers.plain import Plain
 

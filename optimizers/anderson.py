@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Count, State, UpdateRule
-from bench.oracle import Oracle
+from bench.contracts import Count, Oracle, State, UpdateRule
 from bench.registry import preset, rule
 from optimizers.sgd import Simultaneous
 

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import State, UpdateRule
-from bench.oracle import Oracle
+from bench.contracts import Oracle, State, UpdateRule
 from bench.registry import rule
 from optimizers.alternating import Alternating
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Count, State, StepSize, UpdateRule
-from bench.krylov import solve
-from bench.oracle import Oracle, Product
+from bench.contracts import Count, Oracle, State, StepSize, UpdateRule
+from bench.contracts.oracle import Product
+from bench.numerics.krylov import solve
 from bench.registry import rule
 
 

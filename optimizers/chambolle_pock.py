@@ -2,8 +2,7 @@
 
 from torch import Tensor
 
-from bench.contracts import Coefficient, Direction, State, StepSize, UpdateRule
-from bench.oracle import Oracle
+from bench.contracts import Coefficient, Direction, Oracle, State, StepSize, UpdateRule
 from bench.registry import rule
 from optimizers.plain import Plain
 

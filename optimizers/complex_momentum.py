@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Decay, Direction, Hyperparameter, State
-from bench.elementwise import evenly
+from bench.numerics.elementwise import evenly
 from bench.registry import direction, preset
 
 Angle = Annotated[float, Hyperparameter("angle", 0.0, pi, least=-pi, most=pi)]

@@ -2,8 +2,7 @@
 
 from torch import Tensor
 
-from bench.contracts import Decay, State, UpdateRule
-from bench.oracle import Oracle
+from bench.contracts import Decay, Oracle, State, UpdateRule
 from bench.registry import rule
 from optimizers.alternating import Alternating
 

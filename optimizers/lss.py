@@ -2,9 +2,8 @@
 
 from torch import Tensor
 
-from bench.contracts import Count, Direction, State, StepSize, UpdateRule
-from bench.krylov import solve
-from bench.oracle import Oracle
+from bench.contracts import Count, Direction, Oracle, State, StepSize, UpdateRule
+from bench.numerics.krylov import solve
 from bench.registry import rule
 from optimizers.plain import Plain
 

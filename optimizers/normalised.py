@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from bench.contracts import Direction, Epsilon, State
-from bench.krylov import dot
+from bench.numerics.krylov import dot
 from bench.registry import direction, preset
 
 

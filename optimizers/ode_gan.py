@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Coefficient, Direction, State, StepSize, UpdateRule
-from bench.oracle import Oracle
+from bench.contracts import Coefficient, Direction, Oracle, State, StepSize, UpdateRule
+from bench.errors import SpecError
 from bench.registry import preset, rule
-from bench.spelling import SpecError
 from optimizers.plain import Plain
 
 TABLEAUS: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {  # how far ahead each slope is taken; weights

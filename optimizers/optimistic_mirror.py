@@ -5,11 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.contracts import Coefficient, Direction, State, StepSize, UpdateRule
-from bench.elementwise import evenly
-from bench.oracle import Oracle
+from bench.contracts import Coefficient, Direction, Oracle, State, StepSize, UpdateRule
+from bench.errors import SpecError, nearest
+from bench.numerics.elementwise import evenly
 from bench.registry import rule
-from bench.spelling import SpecError, nearest
 from optimizers.plain import Plain
 
 

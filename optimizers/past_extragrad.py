@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Direction, State, StepSize, UpdateRule
-from bench.oracle import Oracle
+from bench.contracts import Direction, Oracle, State, StepSize, UpdateRule
 from bench.registry import preset, rule
 from optimizers.plain import Plain
 

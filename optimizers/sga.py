@@ -2,9 +2,8 @@
 
 from torch import Tensor
 
-from bench.contracts import Coefficient, Count, Direction, State, StepSize, UpdateRule
-from bench.krylov import dot
-from bench.oracle import Oracle
+from bench.contracts import Coefficient, Count, Direction, Oracle, State, StepSize, UpdateRule
+from bench.numerics.krylov import dot
 from bench.registry import preset, rule
 from optimizers.plain import Plain
 

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Direction, Fraction, State, StepSize, UpdateRule
-from bench.krylov import dot
-from bench.oracle import Oracle
+from bench.contracts import Direction, Fraction, Oracle, State, StepSize, UpdateRule
+from bench.numerics.krylov import dot
 from bench.registry import rule
 from optimizers.plain import Plain
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from bench.contracts import Direction, Options, State
-from bench.foreign import Foreign, foreign
 from bench.registry import direction, preset
+from bench.registry.torch_optimizers import Foreign, foreign
 
 
 @direction("torch")

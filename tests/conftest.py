@@ -9,7 +9,7 @@ from pages import STUDY
 
 import bench
 from bench.cli import main
-from bench.report import write_report
+from bench.report.page import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
 

@@ -190,11 +190,12 @@ def install(disk: Disk) -> None:
 def command(out: Path) -> None:
     """What ``bench run`` does, and then ``bench pack``."""
     import bench
+    from bench.storage.writer import RunWriter
 
     finished = bench.run(bench.Study(**STUDY), out=out)
     if not finished.reported:
         finished.report()
-    finished.folder.pack()
+    RunWriter(finished).pack()
 
 
 def keep_what_takes_long(whole: Path) -> None:
@@ -202,7 +203,10 @@ def keep_what_takes_long(whole: Path) -> None:
     import pandas as pd
 
     import bench
-    from bench import gallery, report, slots, table
+    from bench.analysis import table
+    from bench.execution import process_pool as slots
+    from bench.report import gallery
+    from bench.report import page as report
 
     trained: dict[str, Any] = {}
     work, draw, judge = slots.work, report.render, table.table
@@ -336,9 +340,9 @@ def crashes(folder: Path) -> dict[str, dict[str, Any]]:
 
 def saved(path: Path) -> int:
     """How many chunks stand in a run's folder whole."""
-    from bench.store import Folder
+    from bench.storage.run_folder import RunFolder
 
-    folder = Folder(path)
+    folder = RunFolder(path)
     return sum(map(folder.whole, folder.names()))
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import bench
-from bench import runner
-from bench.table import to_csv
+from bench.analysis.table import to_csv
+from bench.execution import coordinator as runner
 
 STUDY = {
     "optimizers": "sgd,adam,extragrad", "games": "dirac,bilinear", "seeds": "0-2", "trials": 4, "tuning_seeds": 2,

@@ -6,7 +6,7 @@ import copy
 from html.parser import HTMLParser
 
 import bench
-from bench.report import render
+from bench.report.page import render
 
 RING = "ring8[width=16,batch_size=16]"
 STUDY = bench.Study(

@@ -21,20 +21,23 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from bench.baseline import Baseline
-from bench.comparison import FAILS_ON, compare
-from bench.contracts import Game, State, UpdateRule, hyperparameters
-from bench.execute import Result, execute, stacked
-from bench.laws import leaves, restored, small
-from bench.oracle import Oracle
-from bench.plan import Chunk, Contest, report_rows, with_values
-from bench.plugins import origin
-from bench.provenance import manifest
-from bench.records import pack
-from bench.registry import games, get_game, get_rule, metrics, rules, spell
-from bench.runner import failed
-from bench.spec import Study, make_order, read_toml
-from bench.spelling import parse
+from bench.analysis.comparison import FAILS_ON, compare
+from bench.checks.laws import leaves, restored, small
+from bench.contracts import Game, Oracle, State, UpdateRule, hyperparameters
+from bench.contracts.introspection import stacked, with_values
+from bench.execution.coordinator import failed
+from bench.execution.training import execute
+from bench.registry import games, get_game, get_rule, metrics, rules
+from bench.registry.build import spell
+from bench.registry.discovery import origin
+from bench.registry.spelling import parse
+from bench.storage.baseline import Baseline
+from bench.storage.manifest import manifest
+from bench.storage.records import Result, pack
+from bench.studies.order import make_order
+from bench.studies.plan import Chunk, Contest, report_rows
+from bench.studies.study import Study
+from bench.studies.toml import read_toml
 
 FOLDER = Path(__file__).parent.parent / "results" / "reference" / "ci"
 STUDY = FOLDER.with_suffix(".toml")
@@ -75,9 +78,9 @@ def records(spelled: str, rule: UpdateRule, game: str) -> pd.DataFrame:
     (chunk,) = contest.chunks(report_rows(asked.seeds, {}), "untuned")  # which draws no pictures
     score = [metrics[get_game(game).score]]
     with (
-        patch("bench.execute.get_rule", lambda _: rule),
-        patch("bench.execute.plugin_code", lambda *_: chunk.code),
-        patch("bench.execute._Training._metrics", lambda *_: score),
+        patch("bench.execution.training.get_rule", lambda _: rule),
+        patch("bench.execution.training.plugin_code", lambda *_: chunk.code),
+        patch("bench.execution.training._Training._metrics", lambda *_: score),
     ):
         packed = pack(chunk, _trained(chunk))
     found: pd.DataFrame = pq.read_table(io.BytesIO(packed["parquet"])).to_pandas()

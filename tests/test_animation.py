@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 import bench
-from bench import animation
-from bench.animation import animate
-from bench.spelling import SpecError
+from bench.errors import SpecError
+from bench.report import animation
+from bench.report.animation import animate
 
 RING = "ring8[width=16,batch_size=16]"
 STUDY = bench.Study(

@@ -8,17 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.backward import SLOPES, closed
-from bench.contracts import Explicit
+from bench.contracts import Explicit, Oracle
+from bench.games.harness.gan import DISCRIMINATOR, GAN, GENERATOR
+from bench.games.harness.images import DigitsImages
+from bench.games.harness.losses import LOSSES
+from bench.games.harness.regularisers import REGULARISERS
+from bench.games.networks.backward import SLOPES, closed
+from bench.games.networks.layers import ACTIVATIONS, Activation, BatchNorm, Conv2d, Linear, Reshape
+from bench.games.networks.networks import MLP, Network
 from bench.games.ring8 import Ring8
-from bench.gan import DISCRIMINATOR, GAN, GENERATOR
-from bench.images import DigitsImages
-from bench.layers import ACTIVATIONS, Activation, BatchNorm, Conv2d, Linear, Reshape
-from bench.losses import LOSSES
-from bench.networks import MLP, Network
-from bench.oracle import Oracle
 from bench.registry import games, get_game
-from bench.regularisers import REGULARISERS
 
 R = 4
 CLOSED = [name for name, loss in LOSSES.items() if loss.slopes is not None]

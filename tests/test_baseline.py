@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import bench
-from bench.baseline import DIGEST, RECORDS, Baseline, write_baseline
-from bench.records import TYPES
-from bench.spelling import SpecError
-from bench.store import SEAL, seal
+from bench.errors import SpecError
+from bench.storage.baseline import DIGEST, RECORDS, Baseline, write_baseline
+from bench.storage.manifest import SEAL, seal
+from bench.storage.records import TYPES
 
 Call = Callable[..., tuple[int, str, str]]
 

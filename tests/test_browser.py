@@ -8,7 +8,7 @@ import pytest
 from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
 
 import bench
-from bench.table import number
+from bench.analysis.formatting import number
 
 LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,alpha=0.5]"
 
@@ -216,7 +216,7 @@ def test_a_hostile_report_does_nothing(opened, reported, tmp_path):
     page.locator(".filters summary").click()
     page.locator("input[name=rule]").first.uncheck()
     page.locator("select[name=metric]").select_option(index=1)
-    assert page.locator("script").count() == len(list(Path(bench.__file__).parent.glob("templates/*.js")))
+    assert page.locator("script").count() == len(list(Path(bench.__file__).parent.glob("report/templates/*.js")))
     assert page.locator("input[name=rule]").first.get_attribute("value") == HOSTILE
     assert shown(page, "#scores tbody th") == ["ttur"]
     assert number(float("nan")) in shown(page, "#scores td[data-rule=ttur]")  # nothing is known of the ring

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.checkpoints import Checkpoints, forget
-from bench.execute import Result, execute
-from bench.plan import Chunk, Contest, Row
-from bench.slots import Slots
-from bench.work import work
+from bench.execution.checkpoints import Checkpoints, forget
+from bench.execution.engine import work
+from bench.execution.process_pool import Slots
+from bench.execution.training import execute
+from bench.storage.records import Result
+from bench.studies.plan import Chunk, Contest, Row
 
 RING = "ring8[width=16,batch_size=16]"
 

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 import bench
-from bench import progress
+from bench.cli import progress
+from bench.execution.coordinator import Status
 from bench.registry import directions, games, metrics, rules
-from bench.runner import Status
 
 RING = "ring8[width=16,batch_size=16]"
 STUDY = {"optimizers": "sgd,adam", "games": f"dirac,{RING}", "seeds": "0-2", "trials": "4", "budget": "300"}
@@ -78,7 +78,7 @@ def test_again_prints_the_table_at_once(done, call, monkeypatch):
     def fail(*_):
         raise AssertionError("it trains")
 
-    monkeypatch.setattr("bench.slots.Here.advance", fail)
+    monkeypatch.setattr("bench.execution.process_pool.Here.advance", fail)
     before = {path: path.stat().st_mtime_ns for path in (done.path / "records").iterdir()}
     csv = (done.path / "table.csv").read_bytes()
     os.chdir(done.folder)
@@ -314,7 +314,7 @@ def test_a_reader_that_leaves(tmp_path):
 def test_a_terminal_without_arrows(call, monkeypatch):
     plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", plain)
-    monkeypatch.setattr("bench.catalogue.listing", lambda what: f"{what} ↓")
+    monkeypatch.setattr("bench.registry.listing.listing", lambda what: f"{what} ↓")
     code, _, err = call("list", "dirac")
     assert (code, err) == (0, "")
     assert plain.buffer.getvalue() == b"dirac ?\n"

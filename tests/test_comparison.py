@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 import bench
-from bench import comparison
-from bench.baseline import write_baseline
-from bench.spelling import SpecError
+from bench.analysis import comparison
+from bench.errors import SpecError
+from bench.storage.baseline import write_baseline
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import bench
-from bench.execute import stacked
-from bench.oracle import Oracle
+from bench.contracts import Oracle
+from bench.contracts.introspection import stacked
+from bench.execution.cuda_graph import Stepper, cuda_graph
 from bench.registry import get_game, get_rule, rules
-from bench.replay import Stepper, cuda_graph
 
 REPLAYED = ("sgd", "adam", "ttur", "alternating", "extragrad", "extraadam")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scripts import script
 
-from bench.distances import debiased_frechet, frechet, gaussian, kernel_distance
-from bench.features import load
+from bench.games.data.classifiers import load
+from bench.numerics.distances import debiased_frechet, frechet, gaussian, kernel_distance
 
 COUNT = 600
 

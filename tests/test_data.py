@@ -20,10 +20,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import data, fetch
-from bench.data import PACKAGED, check, load, missing
-from bench.imagesets import SETS, File, ImageSet, idx, image_set
-from bench.spelling import SpecError
+from bench.errors import SpecError
+from bench.games.data import download as fetch
+from bench.games.data import loading as data
+from bench.games.data.formats import SETS, File, ImageSet, idx, image_set
+from bench.games.data.loading import PACKAGED, check, load, missing
 
 Contents = dict[str, bytes]
 COUNT = 3  # images a file

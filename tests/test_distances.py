@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import distances
-from bench.distances import (
+from bench.numerics import distances
+from bench.numerics.distances import (
     class_statistics,
     debiased_frechet,
     directions,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import doctor
+from bench.checks import machine as doctor
 from bench.registry import get_game
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))

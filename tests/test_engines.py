@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 import bench
-from bench.engines import check, engines
-from bench.spelling import SpecError
-from bench.table import to_csv
-from bench.work import EngineLost
+from bench.analysis.table import to_csv
+from bench.errors import SpecError
+from bench.execution.engine import EngineLost
+from bench.execution.engines import check, engines
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 pytestmark = pytest.mark.filterwarnings("default")  # what dask warns of is its own
@@ -113,7 +113,7 @@ def test_a_worker_killed_half_way_changes_no_byte(cluster: Cluster, tmp_path: Pa
 def test_a_lost_scheduler_ends_the_run_and_the_same_command_goes_on(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.engines.dask.REACHED", 2.0)  # nobody brings this one back
+    monkeypatch.setattr("bench.execution.engines.dask.REACHED", 2.0)  # nobody brings this one back
     cluster.add_worker()
 
     def watch(status: Any) -> None:
@@ -140,7 +140,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path: Path, monkeypatc
         with pytest.raises(SpecError, match=said):
             bench.run(STUDY, out=tmp_path / "run", engine=name, scheduler=scheduler)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.delitem(sys.modules, "bench.engines.dask", raising=False)
+    monkeypatch.delitem(sys.modules, "bench.execution.engines.dask", raising=False)
     with pytest.raises(SpecError, match=r"engine dask needs distributed, .* pip install 'gan-optimizer-bench\[dask\]'"):
         check("dask")
 

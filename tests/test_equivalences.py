@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.contracts import Game
-from bench.execute import stacked
-from bench.oracle import Oracle
+from bench.contracts import Game, Oracle
+from bench.contracts.introspection import stacked
 from bench.registry import get_game, get_rule, rules
 from optimizers.lookahead import Lookahead
 

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.execute import Result, execute, stacked
-from bench.plan import Chunk, Contest, Row
+from bench.contracts.introspection import stacked
+from bench.execution.training import execute
 from bench.registry import get_game, get_rule
+from bench.storage.records import Result
+from bench.studies.plan import Chunk, Contest, Row
 
 
 def chunk(optimizer: str, game: str, budget: float, rows: list[Row], phase: str = "report") -> Chunk:

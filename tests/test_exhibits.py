@@ -10,22 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import targets
-from bench.figures import dynamics, outcomes, scores, tuning
-from bench.figures import targets as target_figures
-from bench.figures.panels import COLOURS, Axis, Range, looks
-from bench.figures.scores import Curve, Scores
-from bench.figures.svg import svg
+from bench.analysis import targets
+from bench.analysis.outcomes import outcomes as counted
+from bench.analysis.scores import curves
+from bench.analysis.statistics import Band, Interval, interquartile_mean
+from bench.analysis.table import table
 from bench.registry import get_game, get_metric
-from bench.sections import outcomes as outcome_section
-from bench.sections import scores as score_section
-from bench.sections import targets as target_section
-from bench.sections.across import across
-from bench.sections.scene import Scene
-from bench.spec import Study
-from bench.statistics import Band, Interval, interquartile_mean
-from bench.table import curves, table
-from bench.table import outcomes as counted
+from bench.report.figures import dynamics, outcomes, scores, tuning
+from bench.report.figures import targets as target_figures
+from bench.report.figures.panels import COLOURS, Axis, Range, looks
+from bench.report.figures.scores import Curve, Scores
+from bench.report.figures.svg import svg
+from bench.report.sections import outcomes as outcome_section
+from bench.report.sections import scores as score_section
+from bench.report.sections import targets as target_section
+from bench.report.sections.across import across
+from bench.report.sections.scene import Scene
+from bench.studies.study import Study
 
 INF = math.inf
 COSTS = (0.0, 25.0, 50.0, 75.0, 100.0)

@@ -22,13 +22,13 @@ import pytest
 from optuna.trial import TrialState
 
 import bench
+from bench.api import Run
 from bench.contracts import hyperparameters
-from bench.export import export
-from bench.export import optuna as module
-from bench.plan import PROTOCOL, TUNING_SEED
+from bench.errors import SpecError
 from bench.registry import get_rule
-from bench.runner import Run
-from bench.spelling import SpecError
+from bench.report.export import export
+from bench.report.export import optuna as module
+from bench.studies.plan import PROTOCOL, TUNING_SEED
 
 RULES = ["sgd", "ttur", "extragrad"]
 STUDY = {"games": "dirac", "seeds": "0-1", "tuning_seeds": 3, "budget": 60, "evaluations": 3}

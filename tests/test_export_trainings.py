@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.export import targets
-from bench.places import NOTE
-from bench.spelling import SpecError
-from bench.trainings import trainings
+from bench.errors import SpecError
+from bench.report.export import targets
+from bench.report.export.trainings import trainings
+from bench.storage.files import NOTE
 
 RULES = ["sgd[lr=0.1]", "sgd[lr=3]", "extragrad[lr=0.3]"]  # the second diverges on both games
 GAMES = ["dirac", "quadratic"]
@@ -196,7 +196,7 @@ def wandb_records(content: bytes) -> Iterator[object]:
 def test_the_same_records_give_tensorboard_the_same_bytes(
     run: bench.Run, exported: dict[str, Path], tmp_path: Path
 ) -> None:
-    from bench.export import export
+    from bench.report.export import export
 
     first = at(exported, "tensorboard")
     second = export(run, "tensorboard", tmp_path / "again")
@@ -211,7 +211,7 @@ def test_the_same_records_give_tensorboard_the_same_bytes(
 
 def test_nothing_of_somebody_elses_is_replaced(run: bench.Run, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
-    from bench.export import export
+    from bench.report.export import export
 
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "notes.txt").write_text("mine")
@@ -226,7 +226,7 @@ def test_nothing_of_somebody_elses_is_replaced(run: bench.Run, tmp_path: Path) -
 def test_without_the_package_the_extra_is_named(
     run: bench.Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: str
 ) -> None:
-    from bench.export import export
+    from bench.report.export import export
 
     for name in [name for name in sys.modules if name.partition(".")[0] == EXTRA[target]]:
         monkeypatch.delitem(sys.modules, name)

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from bench import Study, get_game, get_metric
-from bench.distances import debiased_frechet, gaussian
-from bench.features import RECIPES, load
-from bench.oracle import Judge
+from bench.errors import SpecError
+from bench.games.data.classifiers import RECIPES, load
+from bench.metrics.evaluation import Judge
+from bench.numerics.distances import debiased_frechet, gaussian
 from bench.registry import metrics
-from bench.spelling import SpecError
 
 
 def test_a_study_writes_the_features_into_its_games_of_images() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import factor_shares
+from bench.analysis.statistics import factor_shares
 
 
 def planted(rng, a=0.0, b=0.0, ab=0.0, levels=(4, 4), n=10, games=None):

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import bench
-from bench import places, store
-from bench.places import write_file
-from bench.records import SUFFIXES
-from bench.spelling import SpecError
-from bench.store import SEAL, seal
-from bench.table import to_csv
+from bench.analysis.table import to_csv
+from bench.errors import SpecError
+from bench.storage import files as places
+from bench.storage import run_folder as store
+from bench.storage.files import write_file
+from bench.storage.manifest import SEAL, seal
+from bench.storage.records import SUFFIXES
 
 STUDY = bench.Study(optimizers="sgd,adam", games="dirac", seeds="0-1", trials=0, budget=12, evaluations=2)
 
@@ -56,17 +57,17 @@ def test_what_is_saved_outlives_a_loss_of_power(tmp_path: Path, monkeypatch: pyt
     run = bench.run(STUDY, out=tmp_path / "new" / "run")
     for path in (tmp_path, tmp_path / "new", run.path):
         assert path in said
-    for name in run.folder.names():
-        moved = said.index(run.folder.records_path / f"{name}.json")
-        assert said[moved + 1] == run.folder.records_path
-        assert all(said.index(run.folder.records_path / f"{name}.{suffix}") < moved for suffix in SUFFIXES)
+    for name in run.names():
+        moved = said.index(run.records_path / f"{name}.json")
+        assert said[moved + 1] == run.records_path
+        assert all(said.index(run.records_path / f"{name}.{suffix}") < moved for suffix in SUFFIXES)
 
 
 def test_what_a_gone_process_had_begun_is_swept_away(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     run = bench.run(STUDY, out=tmp_path / "run")
-    left = [run.path / f".plan.json.{gone.pid}.tmp", run.folder.records_path / f".x.json.{os.getpid()}.tmp"]
+    left = [run.path / f".plan.json.{gone.pid}.tmp", run.records_path / f".x.json.{os.getpid()}.tmp"]
     others = [run.path / f".table.csv.{os.getppid()}.tmp", run.path / ".mine.tmp"]
     for path in left + others:
         path.write_text("half")
@@ -122,7 +123,7 @@ def test_any_damage_is_noticed_and_mended_and_never_used(
     flipped = content[:at] + bytes([content[at] ^ 1 << max(bit, 0)]) + content[at + 1 :]
     before = {path: path.read_bytes() for path in files}
     file.write_bytes(content[:at] if bit < 0 else flipped)
-    derived = file.parent not in (whole.path, whole.folder.records_path) or file.suffix in (".csv", ".html")
+    derived = file.parent not in (whole.path, whole.records_path) or file.suffix in (".csv", ".html")
     try:
         if file.name == ".reported" or derived:
             assert not bench.Run(whole.path).reported
@@ -136,7 +137,7 @@ def test_any_damage_is_noticed_and_mended_and_never_used(
         assert (again.path / "study.json").exists()
         if derived or file.name == ".reported":
             assert not again.reported
-        assert again.folder.names() == whole.folder.names()
+        assert again.names() == whole.names()
         same = [again.records.drop(columns="seconds"), whole.records.drop(columns="seconds")]
         assert same[0].astype(str).equals(same[1].astype(str))
     finally:
@@ -149,7 +150,7 @@ def test_older_folders_without_hashes_are_read(whole: bench.Run, tmp_path: Path)
     manifest = json.loads((old / "study.json").read_text())
     assert manifest.pop(SEAL) == seal(manifest)
     (old / "study.json").write_text(json.dumps(manifest))
-    (old / "plan.json").write_text(json.dumps(whole.folder.names()))
+    (old / "plan.json").write_text(json.dumps(whole.names()))
     assert bench.Run(old).table().equals(whole.table())
     (old / "plan.json").unlink()
     assert bench.Run(old).table().equals(whole.table())

@@ -18,8 +18,8 @@ import pytest
 from scripts import script
 
 import bench
-from bench import runner
-from bench.table import to_csv
+from bench.analysis.table import to_csv
+from bench.execution import coordinator as runner
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are killed in another way there")
 
@@ -162,7 +162,7 @@ THREADS = """
 import json, sys, torch, bench
 study = bench.Study(optimizers="adam,extragrad", games="ring8[width=16,batch_size=16]", seeds="0-2", trials=0,
                     budget=20, evaluations=2)
-print(json.dumps(bench.run(study, out=sys.argv[1]).folder.records().drop(columns="seconds").astype(str).to_csv()))
+print(json.dumps(bench.run(study, out=sys.argv[1]).records.drop(columns="seconds").astype(str).to_csv()))
 """
 
 
@@ -180,7 +180,7 @@ def test_threads_decide_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("odd", ["", "many", "-1", "1e9"])
 def test_odd_threads_are_not_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
     """Workers have theirs pinned whatever the environment says, and the environment is left as it was."""
-    from bench.life import PINNED, new_context
+    from bench.execution.watchdog import PINNED, new_context
 
     for key in PINNED:
         monkeypatch.setenv(key, odd)

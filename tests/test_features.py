@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench import data, features
-from bench.distances import frechet
-from bench.features import RECIPES, accuracy, damage, digits, load, train
+from bench.games.data import classifiers as features
+from bench.games.data import loading as data
+from bench.games.data.classifiers import RECIPES, accuracy, damage, digits, load, train
+from bench.numerics.distances import frechet
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -87,7 +88,7 @@ def test_what_ships_as_the_datas_gaussian_is_of_the_images_for_training(name):
 
 @pytest.mark.parametrize(("name", "most"), [("digits", 100_000), ("mnist", 300_000), ("fashion", 300_000)])
 def test_what_ships_is_small(name, most):
-    assert len((files("bench") / "weights" / f"{name}.safetensors").read_bytes()) < most
+    assert len((files("bench.games.data") / "weights" / f"{name}.safetensors").read_bytes()) < most
 
 
 def test_images_from_files_are_scaled_and_those_held_out_shuffled(monkeypatch):
@@ -102,7 +103,7 @@ def test_images_from_files_are_scaled_and_those_held_out_shuffled(monkeypatch):
 
 
 def test_other_weights_are_refused(monkeypatch):
-    raw = (files("bench") / "weights" / "digits.safetensors").read_bytes()
+    raw = (files("bench.games.data") / "weights" / "digits.safetensors").read_bytes()
     flipped = raw[:-1] + bytes([raw[-1] ^ 1])
     with pytest.raises(ValueError, match=f"weights of digits: expected SHA-256 {RECIPES['digits'].digest}, found "):
         features._decode("digits", flipped)

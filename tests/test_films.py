@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.figures import films, motion, pictures, spectra
-from bench.figures.panels import looks
-from bench.figures.svg import svg
-from bench.sections.spectrum import eigenvalues
+from bench.report.figures import films, motion, pictures, spectra
+from bench.report.figures.panels import looks
+from bench.report.figures.svg import svg
+from bench.report.sections.spectrum import eigenvalues
 
 NAMES = [f"{'a-rule-with-a-name-of-sixty-letters' * 2}"[:57] + f"-{k:02}" for k in range(20)]
 HOSTILE = "x<script>alert(1)</script>$\\frac$\"'&"

@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 
-from bench.findings import Finding, findings
-from bench.table import table
+from bench.analysis.findings import Finding, findings
+from bench.analysis.table import table
 
 
 def records(**curves: list[float]) -> pd.DataFrame:

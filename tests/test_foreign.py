@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.contracts import notices
-from bench.laws import RULE_LAWS
-from bench.oracle import Oracle
-from bench.registry import get_game, get_rule, spell
-from bench.spelling import SpecError
+from bench.checks.laws import RULE_LAWS
+from bench.contracts import Oracle
+from bench.contracts.introspection import notices
+from bench.errors import SpecError
+from bench.registry import get_game, get_rule
+from bench.registry.build import spell
 
 SHIPPED = [
     name

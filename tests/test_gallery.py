@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench
-from bench.figures.letters import FONT
-from bench.places import LONGEST, filename
+from bench.report.figures.letters import FONT
+from bench.storage.names import LONGEST, filename
 
 STUDY = {"trials": 0, "seeds": "0-2", "evaluations": 4, "budget": 40}
 GAME = "ring8[width=16,batch_size=16]"

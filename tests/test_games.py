@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.contracts import Game
-from bench.execute import execute
-from bench.laws import GAME_LAWS
-from bench.oracle import Oracle
-from bench.plan import Contest, Row
-from bench.registry import get_game, get_metric, get_rule, spell
-from bench.spelling import SpecError
+from bench.checks.game_laws import GAME_LAWS
+from bench.contracts import Game, Oracle
+from bench.errors import SpecError
+from bench.execution.training import execute
+from bench.registry import get_game, get_metric, get_rule
+from bench.registry.build import spell
+from bench.studies.plan import Contest, Row
 
 VARIANTS = [
     "quadratic[rotation=0]", "quadratic[rotation=1,mu=0]", "quadratic[dim=1]", "bilinear[dim=1]",

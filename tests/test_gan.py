@@ -6,16 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.execute import execute
-from bench.gan import GAN
-from bench.laws import GAME_LAWS, cost_is_declared, replicas_do_not_touch, step_is_pure
-from bench.losses import LOSSES
-from bench.networks import MLP
-from bench.oracle import Oracle
-from bench.plan import Contest, Row
+from bench.checks.game_laws import GAME_LAWS
+from bench.checks.laws import cost_is_declared, replicas_do_not_touch, step_is_pure
+from bench.contracts import Oracle
+from bench.errors import SpecError
+from bench.execution.training import execute
+from bench.games.harness.gan import GAN
+from bench.games.harness.losses import LOSSES
+from bench.games.harness.regularisers import REGULARISERS
+from bench.games.networks.networks import MLP
 from bench.registry import get_game, get_rule
-from bench.regularisers import REGULARISERS
-from bench.spelling import SpecError
+from bench.studies.plan import Contest, Row
 
 TINY = "ring8[width=16,batch_size=16,latent=4,"
 VARIANTS = [

@@ -11,9 +11,11 @@ import torch
 from scripts import FOLDER, script
 
 import bench
-from bench.baseline import RECORDS, Baseline
 from bench.registry import directions, get_game, rules
-from bench.spec import Study, make_order, read_toml
+from bench.storage.baseline import RECORDS, Baseline
+from bench.studies.order import make_order
+from bench.studies.study import Study
+from bench.studies.toml import read_toml
 
 SMALL = """
 optimizers = ["sgd", "extragrad"]
@@ -107,7 +109,7 @@ def test_every_direction_is_a_spelling(call: Callable[..., tuple[int, str, str]]
 
 
 def test_many_rows_that_agree_are_counted(tmp_path: Path) -> None:
-    from bench.show import SHOWN, compared, compared_markdown
+    from bench.report.terminal import SHOWN, compared, compared_markdown
 
     games = ",".join(f"bilinear[dim={dim}]" for dim in range(1, SHOWN + 3))
     asked = bench.Study(optimizers="sgd", games=games, trials=0, budget=4, seeds="0-1", evaluations=1)

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data
-from bench.contracts import Game
-from bench.distances import debiased_frechet
-from bench.features import RECIPES, load
-from bench.gan import GAN, SAMPLES, Images
-from bench.images import CifarImages, Classified, FileImages, stacked_modes
-from bench.laws import GAME_LAWS, replicas_do_not_touch
-from bench.networks import Network
-from bench.oracle import Oracle
-from bench.randomness import normal
+from bench.checks.game_laws import GAME_LAWS
+from bench.checks.laws import replicas_do_not_touch
+from bench.contracts import Game, Oracle
+from bench.errors import SpecError
+from bench.games.data import loading as data
+from bench.games.data.classifiers import RECIPES, load
+from bench.games.harness.gan import GAN, SAMPLES
+from bench.games.harness.images import CifarImages, Classified, FileImages, Images, stacked_modes
+from bench.games.networks.networks import Network
+from bench.numerics.distances import debiased_frechet
+from bench.numerics.randomness import normal
 from bench.registry import games, get_game, get_rule
-from bench.spelling import SpecError
 
 # Players' numbers by hand from the layers of each game, blocks padded to multiples of 16.
 SIZES = {

@@ -16,9 +16,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from bench import inception
-from bench.inception import FID, TORCHVISION, Inception, load
-from bench.spelling import SpecError
+from bench.errors import SpecError
+from bench.games.data import inception
+from bench.games.data.inception import FID, TORCHVISION, Inception, load
 
 Shape = tuple[int, ...]
 State = dict[str, Tensor]

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.contracts import Game, UpdateRule
-from bench.laws import (
-    GAME_LAWS,
-    METRIC_LAWS,
+from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS
+from bench.checks.laws import (
     RULE_LAWS,
     TRIED_ON,
     Broken,
@@ -23,8 +21,9 @@ from bench.laws import (
     small,
     step_is_pure,
 )
+from bench.contracts import Game, UpdateRule
 from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
-from bench.spelling import write
+from bench.registry.spelling import write
 
 
 def turned(thing: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.layers import BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape, count
+from bench.games.networks.layers import BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape, count
 
 REPLICAS, BATCH = 3, 5
 KERNELS = [(1, 1, 0), (2, 2, 0), (3, 1, 1), (3, 2, 1), (4, 2, 1), (4, 1, 0), (5, 2, 2), (5, 3, 1), (2, 3, 0)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.life import MEMORY, Life, new_context
+from bench.execution.watchdog import MEMORY, Life, new_context
 from bench.registry import rules
 
 PLUGIN = """

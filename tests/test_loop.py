@@ -10,9 +10,9 @@ import torch
 from scripts import script
 from torch import Tensor
 
-from bench.contracts import Batch, UpdateRule
-from bench.execute import stacked
-from bench.oracle import Judge, Oracle
+from bench.contracts import Batch, Oracle, UpdateRule
+from bench.contracts.introspection import stacked
+from bench.metrics.evaluation import Judge
 from bench.registry import get_game, get_rule
 
 MISSING = get_game("mnist-small").missing

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.merging import merge
-from bench.provenance import mixed
-from bench.spelling import SpecError
-from bench.store import SEAL
-from bench.table import to_csv
+from bench.analysis.table import to_csv
+from bench.errors import SpecError
+from bench.storage.manifest import SEAL, mixed
+from bench.storage.merge import merge
 
 SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
 RULES = ["sgd", "adam", "extragrad"]
@@ -38,13 +37,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
 def test_rules_merged_are_what_one_run_of_all_gives(parts: list[bench.Run], whole: bench.Run, tmp_path: Path) -> None:
     merged = merge(parts, tmp_path / "merged")
     assert to_csv(merged.table()) == to_csv(whole.table())
-    assert merged.folder.names() == whole.folder.names()
+    assert merged.names() == whole.names()
     assert merged.hyperparameters() == whole.hyperparameters()
     assert merged.study == whole.study
     assert merged.report().exists()
     assert (merged.path / "table.csv").read_bytes() == to_csv(whole.table()).encode()
-    copied = {path.name: path.read_bytes() for path in merged.folder.records_path.iterdir()}
-    assert copied == {path.name: path.read_bytes() for part in parts for path in part.folder.records_path.iterdir()}
+    copied = {path.name: path.read_bytes() for path in merged.records_path.iterdir()}
+    assert copied == {path.name: path.read_bytes() for part in parts for path in part.records_path.iterdir()}
 
 
 def test_the_same_study_goes_on_in_a_merged_folder(
@@ -55,8 +54,8 @@ def test_the_same_study_goes_on_in_a_merged_folder(
     def fail(*_: object) -> None:
         raise AssertionError("it trains what is there")
 
-    monkeypatch.setattr("bench.slots.Here.advance", fail)
-    assert bench.run(bench.Study(**merged.study), out=merged.path).folder.names() == merged.folder.names()
+    monkeypatch.setattr("bench.execution.process_pool.Here.advance", fail)
+    assert bench.run(bench.Study(**merged.study), out=merged.path).names() == merged.names()
 
 
 def test_seeds_merged_are_what_one_run_of_all_gives(whole: bench.Run, tmp_path: Path) -> None:
@@ -139,7 +138,7 @@ def test_two_trainings_of_one_seed_are_refused(parts: list[bench.Run], tmp_path:
 
 def test_damage_and_places(parts: list[bench.Run], tmp_path: Path) -> None:
     broken = bench.Run(shutil.copytree(parts[1].path, tmp_path / "broken"))
-    victim = broken.folder.records_path / f"{broken.folder.names()[0]}.parquet"
+    victim = broken.records_path / f"{broken.names()[0]}.parquet"
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(SpecError, match="is damaged; run its study again"):
         merge([parts[0], broken], tmp_path / "merged")

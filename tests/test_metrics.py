@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from bench.contracts import Game
-from bench.laws import small
-from bench.oracle import Judge, Oracle
+from bench.checks.laws import small
+from bench.contracts import Game, Oracle
+from bench.metrics.evaluation import Judge
 from bench.registry import games, get_game, get_metric, metrics
 
 SMALL = {name: get_game(small(name)) for name in games.names()}
@@ -89,7 +89,7 @@ def test_a_collapsed_sampler_of_ring8() -> None:
 
 
 def test_real_digits_score_well_and_noise_does_not() -> None:
-    from bench.features import digits
+    from bench.games.data.classifiers import digits
 
     game = get_game("digits")
     stand_in = Perfect()

@@ -14,19 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from bench.laws import (
-    GAME_LAWS,
-    continues_bit_for_bit,
-    cost_is_declared,
-    replicas_do_not_touch,
-    shapes_stay,
-    step_is_pure,
-)
-from bench.modules import ModuleGAN, gan_game, speed
-from bench.oracle import Oracle
+from bench.checks.game_laws import GAME_LAWS
+from bench.checks.laws import continues_bit_for_bit, cost_is_declared, replicas_do_not_touch, shapes_stay, step_is_pure
+from bench.contracts import Oracle
+from bench.errors import SpecError
+from bench.games.harness.modules import ModuleGAN, gan_game, speed
+from bench.games.networks.stacking import Stacked
 from bench.registry import get_rule
-from bench.spelling import SpecError
-from bench.stacks import Stacked
 
 POINTS = torch.randn(200, 2, generator=torch.Generator().manual_seed(5))
 IMAGES = torch.rand(100, 1, 8, 8, generator=torch.Generator().manual_seed(6))

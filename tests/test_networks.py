@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.losses import LOSSES
-from bench.networks import MLP
-from bench.oracle import Oracle
+from bench.contracts import Oracle
+from bench.games.harness.losses import LOSSES
+from bench.games.networks.networks import MLP
 from bench.registry import get_game, get_rule
 
 ACTIVATION = {"relu": nn.ReLU, "leaky-relu": lambda: nn.LeakyReLU(0.2), "tanh": nn.Tanh, "none": nn.Identity}

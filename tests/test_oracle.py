@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.oracle import JUDGED_DRAW, PRODUCT_COST, Judge, Oracle
+from bench.contracts import Oracle
+from bench.contracts.oracle import PRODUCT_COST
+from bench.metrics.evaluation import JUDGED_DRAW, Judge
 from bench.registry import get_game
 
 SEEDS = [5, 2, 9]

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.caveats import Caveat, caveats, concerning, gets_nowhere
-from bench.figures.panels import lines, looks
-from bench.figures.ranks import critical_difference as drawn
-from bench.figures.svg import svg
-from bench.findings import Finding, Rival, winners
-from bench.overview import _groups, places, standing
+from bench.analysis.findings import Finding, Rival, winners
+from bench.analysis.ranking import _groups, places, standing
+from bench.analysis.statistics import Interval, friedman_nemenyi
 from bench.registry import get_metric
-from bench.statistics import Interval, friedman_nemenyi
+from bench.report.caveats import Caveat, caveats, concerning, gets_nowhere
+from bench.report.figures.panels import lines, looks
+from bench.report.figures.ranks import critical_difference as drawn
+from bench.report.figures.svg import svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,a]"

@@ -7,10 +7,11 @@ import shutil
 import pytest
 
 import bench
-from bench.archive import Archive, archived
-from bench.runner import Run, run
-from bench.spec import Study
-from bench.table import table
+from bench.analysis.table import table
+from bench.api import Run, run
+from bench.storage.archive import Archive, archived
+from bench.storage.writer import RunWriter
+from bench.studies.study import Study
 
 STUDY = {"optimizers": ["sgd", "extragrad"], "games": ["bilinear"], "seeds": [0, 1, 2], "trials": 8, "budget": 40}
 
@@ -24,7 +25,7 @@ def loose(tmp_path_factory):
 def packed(loose, tmp_path):
     """A copy of the run, packed."""
     there = shutil.copytree(loose, tmp_path / "packed")
-    Run(there).folder.pack()
+    RunWriter(Run(there)).pack()
     return there
 
 
@@ -38,8 +39,8 @@ def test_a_packed_run_has_the_records_tensors_and_table_of_the_loose_one(loose, 
     one, other = Run(loose), Run(packed)
     assert one.records.equals(other.records)
     assert table(one.records, one.study).equals(table(other.records, other.study))
-    assert one.folder.digest() == other.folder.digest()
-    names = [[chunk["rule"] for chunk, _ in made.folder.tensors()] for made in (one, other)]
+    assert one.digest() == other.digest()
+    names = [[chunk["rule"] for chunk, _ in made.tensors()] for made in (one, other)]
     assert names[0]
     assert names[0] == names[1]
 
@@ -48,7 +49,7 @@ def test_the_archive_is_the_same_wherever_it_is_made(loose, packed, tmp_path):
     again = shutil.copytree(loose, tmp_path / "again")
     for file in sorted((again / "records").iterdir(), reverse=True):
         file.touch()
-    Run(again).folder.pack()
+    RunWriter(Run(again)).pack()
     assert (again / "records.zip").read_bytes() == (packed / "records.zip").read_bytes()
 
 
@@ -59,16 +60,16 @@ def test_a_packed_run_goes_on_and_may_be_packed_again(loose, packed, tmp_path):
     trained = {file.name for file in (packed / "records").iterdir()}
     assert trained
     assert not trained & set(Archive(packed / "records.zip")), "what was packed was trained again"
-    went_on.folder.pack()
+    RunWriter(went_on).pack()
     assert measured(Run(packed)).equals(measured(whole))
 
 
 def test_what_failed_is_left_to_be_tried_again(loose, tmp_path):
     there = shutil.copytree(loose, tmp_path / "there")
-    name = Run(there).folder.names()[0]
+    name = Run(there).names()[0]
     (there / "errors").mkdir()
     (there / "errors" / f"{name}.txt").write_text("Error: no reason")
-    Run(there).folder.pack()
+    RunWriter(Run(there)).pack()
     assert sorted(file.stem for file in (there / "records").iterdir()) == [name] * 3
 
 
@@ -99,7 +100,7 @@ def test_by_command(loose, call, tmp_path):
 
 def test_an_archive_that_claims_too_much_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "a.zip").write_bytes(archived({"one": b"x" * 100, "two": b"y"}))
-    monkeypatch.setattr("bench.archive.LARGEST", 10)
+    monkeypatch.setattr("bench.storage.archive.LARGEST", 10)
     archive = Archive(tmp_path / "a.zip")
     assert archive["two"] == b"y"
     assert archive.get("one") is None

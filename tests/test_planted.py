@@ -25,12 +25,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.baseline import Baseline
-from bench.comparison import FAILS_ON, PLATFORM
+from bench.analysis.comparison import FAILS_ON, PLATFORM
 from bench.contracts import State, UpdateRule, nested
-from bench.provenance import cores, manifest
+from bench.numerics.runtime import cores
 from bench.registry import get_rule
-from bench.spec import Study
+from bench.storage.baseline import Baseline
+from bench.storage.manifest import manifest
+from bench.studies.study import Study
 from optimizers.adam import Adam
 from optimizers.alternating import DISCRIMINATOR, GENERATOR, Alternating
 from optimizers.average import Average

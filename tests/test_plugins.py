@@ -15,13 +15,14 @@ from commands import told
 from environments import fresh, install
 
 import bench
-from bench import life, plugins
 from bench.contracts import StepSize
-from bench.life import Life
+from bench.errors import SpecError
+from bench.execution import watchdog as life
+from bench.execution.process_pool import Slots
+from bench.execution.watchdog import Life
 from bench.registry import directions, games, get_rule, metrics, rules
-from bench.slots import Slots
-from bench.spec import make_order
-from bench.spelling import SpecError
+from bench.registry import discovery as plugins
+from bench.studies.order import make_order
 
 BAD = """
 import ctypes
@@ -220,7 +221,7 @@ def test_a_rule_of_the_program_itself_may_exit_too(folder, monkeypatch):
         def step(self, F, w, s):
             sys.exit("gone")
 
-    monkeypatch.setattr("bench.slots.Slots", None)
+    monkeypatch.setattr("bench.execution.process_pool.Slots", None)
     run = bench.run(bench.Study(optimizers="own,sgd", **TINY), out="run")
     assert (outcomes(run, "sgd"), outcomes(run, "own")) == ({"ok"}, {"error"})
     assert run.errors[0].read_text().endswith("SystemExit: gone\n")
@@ -237,7 +238,7 @@ def test_a_script_without_a_guard_is_not_run_again(folder):
 
 
 def test_threads_that_go_on_do_not_hold_the_run(folder, monkeypatch):
-    monkeypatch.setattr("bench.slots.GRACE", 0.2)
+    monkeypatch.setattr("bench.execution.process_pool.GRACE", 0.2)
     run = bench.run(bench.Study(optimizers="./bad.py:Lingers", **TINY), out="run")
     assert outcomes(run, "./bad.py:Lingers") == {"ok"}
 

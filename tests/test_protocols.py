@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.baseline import write_baseline
-from bench.plan import PROTOCOL, chunk_id
+from bench.storage.baseline import write_baseline
+from bench.studies.plan import PROTOCOL, chunk_id
 
 Call = Callable[..., tuple[int, str, str]]
 STUDY = bench.Study(optimizers="sgd,extragrad", games="dirac", trials=0, budget=20, seeds="0-3", evaluations=2)
@@ -40,7 +40,7 @@ def test_every_run_and_what_is_kept_of_it_says_its_protocol(now: bench.Run, old:
 def test_one_of_another_protocol_is_whole(old: bench.Run, now: bench.Run) -> None:
     opened = bench.Run(old.path)
     assert opened.table()["iqm"].tolist() == now.table()["iqm"].tolist()
-    assert set(opened.folder.names()).isdisjoint(now.folder.names())  # no chunk is taken for one of the other
+    assert set(opened.names()).isdisjoint(now.names())  # no chunk is taken for one of the other
 
 
 def test_they_are_not_compared(old: bench.Run, now: bench.Run, call: Call, tmp_path: Path) -> None:
@@ -60,6 +60,6 @@ def test_they_are_not_merged(old: bench.Run, now: bench.Run, call: Call, tmp_pat
 
 def test_one_does_not_go_on_from_the_other(old: bench.Run) -> None:
     before = {path: path.read_bytes() for path in (old.path / "records").iterdir()}
-    with pytest.raises(bench.spelling.SpecError, match=f'protocol: "{OLD}" there, "{PROTOCOL}" asked for'):
+    with pytest.raises(bench.errors.SpecError, match=f'protocol: "{OLD}" there, "{PROTOCOL}" asked for'):
         bench.run(STUDY, out=old.path)
     assert {path: path.read_bytes() for path in (old.path / "records").iterdir()} == before

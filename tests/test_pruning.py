@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bench.execute import execute
-from bench.plan import TUNING_SEED, Contest, Curves, Row, tunable
-from bench.pruning import KEPT, PATIENCE, given_up, made, paired
+from bench.errors import SpecError
+from bench.execution.training import execute
 from bench.registry import get_game, get_metric, get_rule
-from bench.spelling import SpecError
+from bench.studies.plan import TUNING_SEED, Contest, Curves, Row, tunable
+from bench.studies.tuning.optuna_adapters import make_pruner
+from bench.studies.tuning.pruning import KEPT, PATIENCE, given_up, paired
 
 Array = NDArray[np.float64]
 
@@ -177,7 +178,7 @@ def test_a_pruner_inside_a_pruner() -> None:
 )
 def test_what_is_no_pruner_is_told_at_once(spelled: str, said: str) -> None:
     with pytest.raises(SpecError, match=said):
-        made(spelled)
+        make_pruner(spelled)
 
 
 # --- what the engine makes of it -------------------------------------------------------------------------------------

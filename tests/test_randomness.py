@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from scipy import stats
 
-from bench.randomness import BLOCK, integers, normal, uniform
+from bench.numerics.randomness import BLOCK, integers, normal, uniform
 
 
 def test_numbers_do_not_depend_on_their_neighbours() -> None:

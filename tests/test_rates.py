@@ -21,11 +21,11 @@ from numpy.linalg import inv, matrix_power, norm, pinv
 from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor
 
+from bench.checks.laws import go_on, trace
 from bench.contracts import Game
-from bench.laws import go_on, trace
-from bench.randomness import normal
+from bench.numerics.randomness import normal
 from bench.registry import get_game, get_rule
-from bench.spelling import Spelling, parse, split
+from bench.registry.spelling import Spelling, parse, split
 
 Matrix = np.ndarray
 

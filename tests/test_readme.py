@@ -60,7 +60,7 @@ def test_every_game_in_the_readme_is_one() -> None:
 
 def test_every_spelling_in_the_readme_is_one() -> None:
     from bench.registry import get_rule
-    from bench.spelling import expand, split
+    from bench.registry.spelling import expand, split
 
     quoted = re.findall(r"--optimizers '?([^'\s]+)'?", README) + re.findall(
         r"`((?:extragrad|lookahead)\[[^`]+\])`", README

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scripts import FOLDER, script
 
+from bench.api import Run, run
 from bench.registry import get_game, get_rule
-from bench.runner import Run, run
-from bench.spec import Study
+from bench.studies.study import Study
 
 STUDY = tomllib.loads((FOLDER / "study.toml").read_text())
 README = FOLDER.parents[1] / "README.md"
@@ -100,7 +100,7 @@ def test_a_game_that_is_not_whole_is_left_out(tmp_path, scripts):
     findings, claims = scripts
     asked = Study(**STUDY | SHORT | {"optimizers": ["sgd", "extragrad"], "games": ["bilinear", "dirac"]})
     part = run(asked, out=tmp_path / "run")
-    left = part.folder.names()[0]
+    left = part.names()[0]
     for suffix in ("json", "parquet", "safetensors"):
         (part.path / "records" / f"{left}.{suffix}").unlink()
     study = findings.Measured(Run(part.path))
@@ -127,7 +127,7 @@ def test_the_published_run_is_the_studys(published):
     assert published.study["games"] == asked.games
     assert published.study["seeds"] == asked.seeds
     assert not published.errors
-    assert all(map(published.folder.whole, published.folder.names()))
+    assert all(map(published.whole, published.names()))
 
 
 def test_the_published_run_is_whole(published, scripts):

@@ -14,11 +14,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.contracts import State, UpdateRule
-from bench.execute import stacked
-from bench.oracle import Oracle
+from bench.contracts import Oracle, State, UpdateRule
+from bench.contracts.introspection import stacked
+from bench.execution.cuda_graph import Recording, Step, Stepper
 from bench.registry import get_game, get_rule, rules
-from bench.replay import Recording, Step, Stepper
 
 R, STEPS = 4, 6
 

@@ -21,22 +21,24 @@ from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
 from scipy.stats import trim_mean, wilcoxon
 
 import bench
-from bench.collapse import Collapse
-from bench.figures import pictures
-from bench.figures import scores as figures
-from bench.figures import tuning as tuning_figures
-from bench.figures.panels import Axis, looks
-from bench.figures.scores import Curve, Scores
-from bench.figures.strokes import line, walk
-from bench.figures.svg import shared, svg
-from bench.overview import places, standing
-from bench.provenance import study_file
+from bench.analysis.formatting import number
+from bench.analysis.outcomes import survivals
+from bench.analysis.ranking import places, standing
+from bench.analysis.statistics import Band, Interval
+from bench.analysis.table import best, to_csv
+from bench.contracts import Collapse
 from bench.registry import get_metric
-from bench.sensitivity import Effort, Trials, trials_of, tuning
-from bench.spec import make_order, read_toml
-from bench.statistics import Band, Interval
-from bench.table import best, number, survivals, to_csv
-from bench.tune import replicas
+from bench.report.figures import pictures
+from bench.report.figures import scores as figures
+from bench.report.figures import tuning as tuning_figures
+from bench.report.figures.panels import Axis, looks
+from bench.report.figures.scores import Curve, Scores
+from bench.report.figures.strokes import line, walk
+from bench.report.figures.svg import shared, svg
+from bench.studies.order import make_order
+from bench.studies.toml import read_toml, study_file
+from bench.studies.tuning.sensitivity import Effort, Trials, trials_of, tuning
+from bench.studies.tuning.tuner import replicas
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -609,7 +611,7 @@ def test_hostile_names_are_inert(run, html, hostile):
 
 
 def test_the_same_records_give_the_same_bytes(run, html, tmp_path):
-    command = f"import bench; from bench.report import write_report; write_report(bench.Run({str(run.path)!r}))"
+    command = f"import bench; from bench.report.page import write_report; write_report(bench.Run({str(run.path)!r}))"
     environment = os.environ | {
         "PYTHONHASHSEED": "7",
         "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),

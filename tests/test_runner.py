@@ -15,13 +15,13 @@ import torch
 from scipy.stats import trim_mean
 
 import bench
-from bench.execute import execute
+from bench.analysis.table import best, table
+from bench.execution.process_pool import Slots
+from bench.execution.training import execute
 from bench.games.ring8 import Ring8
-from bench.plan import TUNING_SEED, Contest, Row
 from bench.registry import get_metric, get_rule, rules
-from bench.runner import planned_cost
-from bench.slots import Slots
-from bench.table import best, table
+from bench.studies.cost import planned_cost
+from bench.studies.plan import TUNING_SEED, Contest, Row
 
 RING = "ring8[width=16,batch_size=16]"
 SMALL = {"seeds": "0-2", "trials": 4, "tuning_seeds": 2, "budget": 24, "evaluations": 4}
@@ -90,7 +90,7 @@ def test_import_alone_loads_nothing_heavy():
 
 
 def test_every_public_name_is_there():
-    assert len(bench.__all__) <= 15
+    assert len(bench.__all__) <= 19
     for name in bench.__all__:
         assert getattr(bench, name) is getattr(importlib.import_module(bench._HOME[name]), name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -154,7 +154,7 @@ def test_again_executes_nothing(whole, monkeypatch):
         raise KeyboardInterrupt
 
     before = whole.records
-    monkeypatch.setattr("bench.execute.execute", fail)
+    monkeypatch.setattr("bench.execution.training.execute", fail)
     statuses = []
     same(bench.run(STUDY, out=whole.path, watch=statuses.append).records, before)
     assert statuses == []

@@ -15,7 +15,7 @@ import yaml
 from commands import told
 from environments import fresh, install
 
-from bench.scaffold import start
+from bench.checks.scaffold import start
 
 Call = Callable[..., tuple[int, str, str]]
 FILES = [".github/workflows/ci.yml", ".gitignore", "README.md", "pyproject.toml", "study.toml", "swift_step.py"]

@@ -17,11 +17,12 @@ import optuna
 import pytest
 from numpy.typing import NDArray
 
-from bench import search
+from bench.analysis.statistics import interquartile_mean
 from bench.contracts import Coefficient, Decay, Epsilon, Fraction, Hyperparameter, Momentum, StepSize
-from bench.search import Point, Space, Trial, best, propose, rounds, sampled, stages
-from bench.spelling import SpecError
-from bench.statistics import interquartile_mean
+from bench.errors import SpecError
+from bench.studies.tuning import search
+from bench.studies.tuning.optuna_adapters import sampled
+from bench.studies.tuning.search import Point, Space, Trial, best, propose, rounds, stages
 
 Array = NDArray[np.float64]
 Score = Callable[[Point], float]
@@ -42,7 +43,7 @@ def places(space: Space, point: Point) -> Array:
 
 
 def proposed(space: Space, trials: int, score: Score) -> list[Trial]:
-    """A whole tuning as `bench.tune` asks for it."""
+    """A whole tuning as `bench.studies.tuning.tuner` asks for it."""
     tried: list[Trial] = []
     spread = 0
     for beside in rounds(trials, len(space)):
@@ -264,7 +265,7 @@ def test_what_is_no_sampler_is_told_at_once(spelled: str, said: str) -> None:
 
 WORST = 3.0  # log score of an untrained or failed player over the best there is, at most
 REPEATS = 3  # of the noise
-SEEDS, RERANKED, MORE = 3, 3, 3  # as `bench.tune` has them; trials whose cost is that of the re-ranking
+SEEDS, RERANKED, MORE = 3, 3, 3  # as `bench.studies.tuning.tuner` has them; trials whose cost is that of the re-ranking
 BOX: dict[int, Space] = {1: {"a": STEP}, 2: {"a": STEP, "b": STEP}}
 
 

@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 import bench
-from bench.places import filename, read_plain, write_file
-from bench.plan import chunk_id
-from bench.records import Damaged
-from bench.show import latex, markdown
-from bench.spelling import SpecError
-from bench.store import SEAL
-from bench.table import to_csv
+from bench.analysis.table import to_csv
+from bench.errors import SpecError
+from bench.report.tables import latex, markdown
+from bench.storage.files import read_plain, write_file
+from bench.storage.manifest import SEAL
+from bench.storage.names import filename
+from bench.storage.records import Damaged
+from bench.studies.plan import chunk_id
 
 STUDY = bench.Study(optimizers="sgd,adam", games="dirac", seeds="0-1", trials=0, budget=12, evaluations=2)
 BOMBS = {"deep": "[" * 100_000, "deep object": '{"a":' * 100_000, "number": "1" * 10_000, "nothing": "", "nul": "\0"}
@@ -43,12 +44,12 @@ def strange(sound: bench.Run, tmp_path: Path) -> bench.Run:
 
 def rewrite(run: bench.Run, suffix: str, content: bytes) -> str:
     """Put other content in a chunk, with the hash that it has: a stranger can."""
-    name = run.folder.names()[0]
-    stub = run.folder.records_path / f"{name}.json"
+    name = run.names()[0]
+    stub = run.records_path / f"{name}.json"
     found = json.loads(stub.read_text())
     found["sha256"][suffix] = hashlib.sha256(content).hexdigest()
     stub.write_text(json.dumps(found))
-    (run.folder.records_path / f"{name}.{suffix}").write_bytes(content)
+    (run.records_path / f"{name}.{suffix}").write_bytes(content)
     return name
 
 
@@ -75,7 +76,7 @@ def test_no_pickle_is_read(sound: bench.Run, call, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 @pytest.mark.parametrize("file", ["study.json", "plan.json", "stub"])
 def test_json_that_bites(strange: bench.Run, call, file: str, bomb: str) -> None:  # type: ignore[no-untyped-def]
-    name = f"records/{strange.folder.names()[0]}.json" if file == "stub" else file
+    name = f"records/{strange.names()[0]}.json" if file == "stub" else file
     (strange.path / name).write_text(bomb)
     assert "damaged" in one_line(call, "report", strange.path)
 
@@ -129,7 +130,7 @@ def other_tables(table: pa.Table) -> dict[str, pa.Table]:
 def test_records_that_are_none(strange: bench.Run, call, what: str) -> None:  # type: ignore[no-untyped-def]
     content = b"PAR1 not really PAR1"
     if what != "none":
-        file = strange.folder.records_path / f"{strange.folder.names()[0]}.parquet"
+        file = strange.records_path / f"{strange.names()[0]}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(other_tables(pq.read_table(file))[what], sink)
         content = sink.getvalue().to_pybytes()
@@ -141,7 +142,7 @@ def test_records_that_are_none(strange: bench.Run, call, what: str) -> None:  # 
 @given(st.integers(0, 10**6), st.binary(min_size=1, max_size=8), st.sampled_from(["parquet", "safetensors"]))
 def test_mangled_bytes_with_the_right_hash(sound: bench.Run, at: int, put: bytes, suffix: str) -> None:
     """They are read as numbers of some kind, or refused: nothing else is raised."""
-    files = [path for path in sound.folder.records_path.iterdir() if path.stem == sound.folder.names()[0]]
+    files = [path for path in sound.records_path.iterdir() if path.stem == sound.names()[0]]
     kept = {path: path.read_bytes() for path in files}
     (own,) = (content for path, content in kept.items() if path.suffix == f".{suffix}")
     at %= len(own)
@@ -168,7 +169,7 @@ def test_tensors_that_are_none(strange: bench.Run, call, held: dict) -> None:  #
 @pytest.mark.parametrize("change", [{"rows": 3}, {"marks": "4"}, {"phase": "x"}, {"label": None}, {"more": 1}])
 def test_a_chunk_that_is_none(strange: bench.Run, change: dict) -> None:
     """Under the name that it has by its content."""
-    old = strange.folder.records_path / f"{strange.folder.names()[0]}.json"
+    old = strange.records_path / f"{strange.names()[0]}.json"
     stub = json.loads(old.read_text())
     stub["chunk"] |= change
     name = chunk_id(stub["chunk"])
@@ -203,7 +204,7 @@ def test_a_link_leads_nowhere(strange: bench.Run, call, tmp_path: Path, file: st
 def test_folders_that_are_links_lose_nothing(strange: bench.Run, call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     mine = tmp_path / "mine"
     mine.mkdir()
-    (mine / f"{strange.folder.names()[0]}.txt").write_text("note")
+    (mine / f"{strange.names()[0]}.txt").write_text("note")
     shutil.rmtree(strange.path / "figures", ignore_errors=True)
     for name in ("errors", "figures"):
         (strange.path / name).symlink_to(mine)
@@ -214,7 +215,7 @@ def test_folders_that_are_links_lose_nothing(strange: bench.Run, call, tmp_path:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes by name here")
 def test_a_pipe_does_not_hang(strange: bench.Run) -> None:
-    path = strange.folder.records_path / f"{strange.folder.names()[0]}.parquet"
+    path = strange.records_path / f"{strange.names()[0]}.parquet"
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(Damaged):
@@ -225,8 +226,8 @@ def test_a_pipe_does_not_hang(strange: bench.Run) -> None:
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/b", "..", "x" * 300, "\0"])
 def test_a_plan_that_climbs(strange: bench.Run, name: str) -> None:
-    (strange.path / "plan.json").write_text(json.dumps([name, *strange.folder.names()]))
-    assert name not in strange.folder.names()
+    (strange.path / "plan.json").write_text(json.dumps([name, *strange.names()]))
+    assert name not in strange.names()
     assert len(strange.records)
 
 

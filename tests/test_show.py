@@ -10,7 +10,7 @@ import filelock
 import pytest
 
 import bench
-from bench.state import state
+from bench.report.status import state
 
 STUDY = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
 RULES = ["sgd", "extragrad"]
@@ -28,7 +28,7 @@ def copy(whole, tmp_path):
 
 def chunks(run, **wanted):
     """The names of the chunks of which this is true."""
-    stubs = {path.stem: json.loads(path.read_text())["chunk"] for path in run.folder.records_path.glob("*.json")}
+    stubs = {path.stem: json.loads(path.read_text())["chunk"] for path in run.records_path.glob("*.json")}
     return [name for name, chunk in stubs.items() if wanted.items() <= chunk.items()]
 
 
@@ -36,7 +36,7 @@ def lose(run, **wanted):
     lost = chunks(run, **wanted)
     assert lost
     for name in lost:
-        (run.folder.records_path / f"{name}.json").unlink()
+        (run.records_path / f"{name}.json").unlink()
 
 
 def test_a_finished_run(whole, call):
@@ -74,7 +74,7 @@ def test_what_was_not_done_is_named_by_every_command(copy, whole, call, tmp_path
 
 
 def test_nothing_done_yet(copy, call):
-    for path in copy.folder.records_path.iterdir():
+    for path in copy.records_path.iterdir():
         path.unlink()
     code, out, _ = call("show", copy.path)
     assert code == 0
@@ -92,7 +92,7 @@ def test_nothing_done_yet(copy, call):
 
 def test_a_damaged_chunk_is_named_and_what_is_sound_is_shown(copy, whole, call):
     (name,) = chunks(copy, optimizer="sgd", label="dirac", phase="report")
-    file = copy.folder.records_path / f"{name}.parquet"
+    file = copy.records_path / f"{name}.parquet"
     file.write_bytes(file.read_bytes()[:100])
     code, out, _ = call("show", copy.path)
     assert code == 0

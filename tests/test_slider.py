@@ -7,7 +7,7 @@ import re
 import pytest
 
 import bench
-from bench.report import render, write_report
+from bench.report.page import render, write_report
 
 RING = "ring8[width=16,batch_size=16]"
 STUDY = bench.Study(

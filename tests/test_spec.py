@@ -4,8 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 import bench
-from bench.spec import DEFAULT_GAMES, make_order, read_toml
-from bench.spelling import SpecError
+from bench.errors import SpecError
+from bench.studies.order import make_order
+from bench.studies.study import DEFAULT_GAMES
+from bench.studies.toml import read_toml
 
 
 def study(**settings):

@@ -10,10 +10,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from bench.contracts import Game
-from bench.oracle import Oracle
+from bench.contracts import Game, Oracle
+from bench.numerics.spectrum import Extremes, extremes, ritz
 from bench.registry import get_game
-from bench.spectrum import Extremes, extremes, ritz
 
 Push = Callable[[Tensor], Tensor]
 

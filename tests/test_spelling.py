@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench
-from bench import plugins
-from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules, spell
-from bench.spelling import SpecError, Spelling, expand, parse, read, split, write
+from bench.errors import SpecError
+from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
+from bench.registry import discovery as plugins
+from bench.registry.build import spell
+from bench.registry.spelling import Spelling, expand, parse, read, split, write
 
 RULE = '''"""A normalised step."""
 from bench import UpdateRule

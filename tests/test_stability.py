@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.collapse import Collapse, collapses, of_classes, of_modes, pair_radius, support
-from bench.oracle import Judge, Oracle
-from bench.registry import get_game
-from bench.stability import (
+from bench.analysis.collapse import collapses
+from bench.analysis.statistics import survival, wilson
+from bench.contracts import Collapse, Oracle
+from bench.contracts.collapse import of_classes, of_modes
+from bench.metrics.evaluation import Judge
+from bench.metrics.stability import (
     MOST,
     PATH,
     averaging_gain,
@@ -24,7 +26,8 @@ from bench.stability import (
     running_average,
     tail_oscillation,
 )
-from bench.statistics import survival, wilson
+from bench.numerics.support import pair_radius, support
+from bench.registry import get_game
 
 NAN, INF = math.nan, math.inf
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench import statistics
+from bench.analysis import statistics
 
 INF = math.inf
 NAN = math.nan

@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import store
-from bench.execute import Result
-from bench.places import write_file
-from bench.plan import PROTOCOL, Contest, Row, chunk_id
-from bench.records import COLUMNS, pack
+from bench.analysis.formatting import values_of
+from bench.analysis.scores import final_scores
+from bench.errors import SpecError
 from bench.registry import get_metric
-from bench.spelling import SpecError
-from bench.store import SCHEMA, Folder, InUse
-from bench.table import final_scores, values_of
+from bench.storage.files import write_file
+from bench.storage.manifest import SCHEMA
+from bench.storage.records import COLUMNS, Result, pack
+from bench.storage.run_folder import RunFolder
+from bench.storage.writer import InUse, RunWriter
+from bench.studies.plan import PROTOCOL, Contest, Row, chunk_id
 
 SUFFIXES = ["parquet", "safetensors", "json"]
 ROWS = [Row(3, (("lr", 0.1),)), Row(4, (("lr", (0.1, 0.2)),), trial=7)]
@@ -35,18 +36,27 @@ LOOK = {"path": torch.arange(6.0).reshape(3, 1, 2), "path_cost": torch.arange(3.
 RESULT = Result([record(*value) for value in VALUES], LOOK)
 
 
+def writing(path):
+    return RunWriter(RunFolder(path))
+
+
 @pytest.fixture
-def folder(tmp_path):
-    found = Folder(tmp_path / "run")
+def writer(tmp_path):
+    found = writing(tmp_path / "run")
     found.open(MANIFEST)
     yield found
     found.close()
 
 
 @pytest.fixture
-def saved(folder):
-    folder.save(CHUNK, pack(CHUNK, RESULT))
-    return folder
+def folder(writer):
+    return writer.folder
+
+
+@pytest.fixture
+def saved(writer):
+    writer.save(CHUNK, pack(CHUNK, RESULT))
+    return writer.folder
 
 
 def file_of(folder, suffix):
@@ -63,15 +73,15 @@ def test_a_chunk_is_loaded_as_it_was_saved(saved):
     assert list(loaded["hyperparameters"].map(values_of)) == ["lr=0.1"] * 2 + ["lr=0.1:0.2"] * 2
     for column, value in {"optimizer": "sgd[lr=0.5]", "game": "dirac", "phase": "report"}.items():
         assert set(loaded[column]) == {value}
-    pd.testing.assert_frame_equal(saved.records(), loaded)
+    pd.testing.assert_frame_equal(saved.read_records(), loaded)
     ((chunk, tensors),) = saved.tensors()
     assert (chunk["game"], chunk["rows"][1]["seed"]) == (CHUNK.game, 4)
     assert torch.equal(tensors["path"], RESULT.tensors["path"])
 
 
 def test_no_records_have_the_same_columns(folder):
-    assert list(folder.records()) == list(COLUMNS)
-    assert folder.records().empty
+    assert list(folder.read_records()) == list(COLUMNS)
+    assert folder.read_records().empty
 
 
 def test_a_chunk_is_named_by_all_that_is_in_it():
@@ -82,13 +92,13 @@ def test_a_chunk_is_named_by_all_that_is_in_it():
     assert replace(CHUNK, device="cuda:0").id == replace(CHUNK, device="cuda:1").id
 
 
-def test_a_chunk_left_behind_is_no_part_of_the_run(saved):
+def test_a_chunk_left_behind_is_no_part_of_the_run(writer, saved):
     other = replace(CHUNK, code="edited")
-    saved.save(other, pack(other, RESULT))
-    assert len(saved.records()) == 2 * len(RESULT.records)
-    saved.plan([other.id, "one still to come"])
+    writer.save(other, pack(other, RESULT))
+    assert len(saved.read_records()) == 2 * len(RESULT.records)
+    writer.plan([other.id, "one still to come"])
     assert saved.names() == [other.id]
-    assert len(saved.records()) == len(RESULT.records)
+    assert len(saved.read_records()) == len(RESULT.records)
     assert saved.has(CHUNK)  # it is not thrown away
 
 
@@ -137,12 +147,12 @@ def test_any_other_json_is_no_chunk(saved, stub):
     assert not saved.has(CHUNK)
 
 
-def test_damaged_records_are_never_left_out_silently(saved):
+def test_damaged_records_are_never_left_out_silently(writer, saved):
     file_of(saved, "parquet").write_bytes(b"")
     with pytest.raises(SpecError, match="is damaged; run its study again"):
-        saved.records()
-    saved.save(CHUNK, pack(CHUNK, RESULT))
-    assert len(saved.records()) == len(RESULT.records)
+        saved.read_records()
+    writer.save(CHUNK, pack(CHUNK, RESULT))
+    assert len(saved.read_records()) == len(RESULT.records)
 
 
 # Crashes
@@ -164,7 +174,7 @@ def test_a_write_that_fails_midway_leaves_the_old_file(tmp_path, monkeypatch, fa
 
 
 @pytest.mark.parametrize("written", [0, 1, 2])
-def test_a_chunk_half_saved_does_not_exist(folder, monkeypatch, written):
+def test_a_chunk_half_saved_does_not_exist(writer, folder, monkeypatch, written):
     done = []
 
     def killed(path, content, last=True):
@@ -173,22 +183,22 @@ def test_a_chunk_half_saved_does_not_exist(folder, monkeypatch, written):
         done.append(path)
         write_file(path, content, last)
 
-    monkeypatch.setattr(store, "write_file", killed)
+    monkeypatch.setattr("bench.storage.writer.write_file", killed)
     with pytest.raises(KeyboardInterrupt):
-        folder.save(CHUNK, pack(CHUNK, RESULT))
+        writer.save(CHUNK, pack(CHUNK, RESULT))
     assert not folder.has(CHUNK)
-    assert folder.records().empty
+    assert folder.read_records().empty
 
 
 # Folders
 
 
-def test_the_same_study_goes_on(saved):
-    saved.close()
-    again = Folder(saved.path)
+def test_the_same_study_goes_on(writer, saved):
+    writer.close()
+    again = writing(saved.path)
     again.open(MANIFEST | {"environment": "another"})
-    assert again.has(CHUNK)
-    assert "environment" not in again.manifest()  # provenance is that of the first
+    assert again.folder.has(CHUNK)
+    assert "environment" not in again.folder.read_manifest()  # provenance is that of the first
     again.close()
 
 
@@ -201,20 +211,20 @@ def test_the_same_study_goes_on(saved):
         ({"protocol": "0.9"}, rf"\(protocol: \"{PROTOCOL}\" there, \"0.9\" asked for\)"),
     ],
 )
-def test_another_study_is_refused(folder, changed, says):
+def test_another_study_is_refused(writer, folder, changed, says):
     before = (folder.path / "study.json").read_bytes()
-    folder.close()
+    writer.close()
     with pytest.raises(SpecError, match=says):
-        Folder(folder.path).open(MANIFEST | changed)
+        writing(folder.path).open(MANIFEST | changed)
     assert (folder.path / "study.json").read_bytes() == before
 
 
-def test_one_writes_at_a_time(folder):
+def test_one_writes_at_a_time(writer, folder):
     with pytest.raises(InUse, match=f"in use by process {os.getpid()}"):
-        Folder(folder.path).open(MANIFEST)
+        writing(folder.path).open(MANIFEST)
     assert (folder.path / ".holder").exists()  # who was refused leaves the holder's mark alone
-    folder.close()
-    Folder(folder.path).open(MANIFEST)
+    writer.close()
+    writing(folder.path).open(MANIFEST)
 
 
 @pytest.mark.parametrize(
@@ -228,36 +238,36 @@ def test_one_writes_at_a_time(folder):
         (json.dumps({"schema": SCHEMA + 1}).encode(), f"has schema {SCHEMA + 1}; up to {SCHEMA} is known"),
     ],
 )
-def test_an_unreadable_manifest_is_one_line(folder, content, says):
-    folder.close()
+def test_an_unreadable_manifest_is_one_line(writer, folder, content, says):
+    writer.close()
     (folder.path / "study.json").write_bytes(content)
     with pytest.raises(SpecError, match=says) as error:
-        folder.manifest()
+        folder.read_manifest()
     assert "\n" not in str(error.value)
     if "schema" in says:
         with pytest.raises(SpecError, match=says):
-            folder.open(MANIFEST)
+            writer.open(MANIFEST)
         assert (folder.path / "study.json").read_bytes() == content
         return
-    folder.open(MANIFEST)  # the chunks that are here are named by what is in them: they go on
-    assert folder.manifest() == MANIFEST
+    writer.open(MANIFEST)  # the chunks that are here are named by what is in them: they go on
+    assert folder.read_manifest() == MANIFEST
 
 
 def test_a_file_that_only_has_the_manifests_name_is_left_alone(tmp_path):
     (tmp_path / "study.json").write_text("[1]")
     with pytest.raises(SpecError, match="is damaged: it is no study's manifest"):
-        Folder(tmp_path).open(MANIFEST)
+        writing(tmp_path).open(MANIFEST)
     assert [path.name for path in tmp_path.iterdir()] == ["study.json"]
 
 
 def test_no_folder_of_a_run(tmp_path):
     with pytest.raises(SpecError, match="is no run's folder"):
-        Folder(tmp_path).manifest()
+        RunFolder(tmp_path).read_manifest()
 
 
 @pytest.mark.parametrize("below", ["file", "file/run", f"{'x' * 300}/run"])
 def test_a_folder_that_cannot_be_written(tmp_path, below):
     (tmp_path / "file").write_text("")
     with pytest.raises(SpecError, match="cannot be written"):
-        Folder(tmp_path / below).open(MANIFEST)
+        writing(tmp_path / below).open(MANIFEST)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -17,9 +17,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.contracts import Game
-from bench.execute import stacked
-from bench.oracle import Oracle
+from bench.contracts import Game, Oracle
+from bench.contracts.introspection import stacked
 from bench.registry import get_rule
 
 FOLDER = Path(os.environ.get("BENCH_TRAJECTORIES", "no such folder"))

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.plan import TUNING_SEED, Contest, tunable
+from bench.errors import SpecError
 from bench.registry import get_rule, rules
-from bench.spec import make_order, read_toml
-from bench.spelling import SpecError
-from bench.tune import MARKS, RERANKED, _Tuning, declared
+from bench.studies.order import make_order
+from bench.studies.plan import TUNING_SEED, Contest, tunable
+from bench.studies.toml import read_toml
+from bench.studies.tuning.tuner import MARKS, RERANKED, _Tuning, declared
 
 RING = "ring8[width=16,batch_size=16]"
 TINY: dict[str, Any] = {"games": "dirac", "seeds": "0-1", "tuning_seeds": 2, "budget": 40, "evaluations": 2}
@@ -37,7 +38,7 @@ def frozen(run: bench.Run, optimizer: str, phase: str = "report") -> dict[str, f
 
 
 def files(run: bench.Run) -> dict[str, tuple[int, bytes]]:
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.folder.records_path.iterdir()}
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.records_path.iterdir()}
 
 
 @pytest.mark.parametrize(("optimizer", "fewer"), [("sgd", 8), ("ttur", 16)])
@@ -45,13 +46,13 @@ def test_twice_as_many_trials_go_on_from_what_is_there(tmp_path: Path, optimizer
     """A total and no addition; and the same as if they had been asked for at once."""
     first = bench.run(bench.Study(optimizers=optimizer, trials=fewer, **TINY), out=tmp_path / "run")
     before = files(first)
-    tuned = {name for name in first.folder.names() if '"phase": "tune"' in before[f"{name}.json"][1].decode()}
+    tuned = {name for name in first.names() if '"phase": "tune"' in before[f"{name}.json"][1].decode()}
     more = bench.Study(optimizers=optimizer, trials=2 * fewer, **TINY)
     second = bench.run(more, out=tmp_path / "run")
     after = files(second)
     assert tuned
     assert all(after[name] == before[name] for name in before), "what was there was done again"
-    assert tuned <= set(second.folder.names()), "what was there is no part of the greater study"
+    assert tuned <= set(second.names()), "what was there is no part of the greater study"
     assert sorted(tried(second, optimizer)["trial"].unique()) == list(range(2 * fewer))
     straight = bench.run(more, out=tmp_path / "straight")
     timeless = [run.records.drop(columns="seconds") for run in (second, straight)]
@@ -84,7 +85,7 @@ def test_every_rule_is_granted_the_same_and_finalists_meet_seeds_of_their_own(tm
 
 def test_tuning_alone_is_gone_on_from(tmp_path: Path) -> None:
     study = bench.Study(optimizers="sgd", trials=4, **TINY)
-    alone = bench.runner.run(study, out=tmp_path, only_tune=True)  # type: ignore[attr-defined]
+    alone = bench.api.run(study, out=tmp_path, only_tune=True)  # type: ignore[attr-defined]
     assert "report" not in set(alone.records["phase"])
     before = files(alone)
     values = alone.hyperparameters()

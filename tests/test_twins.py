@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from bench.contracts import Game
-from bench.execute import stacked
-from bench.oracle import Oracle
-from bench.randomness import normal
+from bench.contracts import Game, Oracle
+from bench.contracts.introspection import stacked
+from bench.numerics.randomness import normal
 from bench.registry import get_rule
 
 STEPS, NX, NY = 200, 3, 2

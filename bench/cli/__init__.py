@@ -54,7 +54,7 @@ def _terminated(*_: Any) -> None:
 
 def _expected(error: Exception) -> int | None:
     """The exit code of an error that is the user's; None for one that is ours."""
-    from bench.spelling import SpecError
+    from bench.errors import SpecError
 
     if hasattr(error, "format_message"):  # the command line parser's own
         return say(error.format_message(), WRONG_USE)
@@ -62,8 +62,8 @@ def _expected(error: Exception) -> int | None:
         return say(str(error), WRONG_USE)
     if isinstance(error, OSError) and error.errno in REFUSED:
         return say(f"{error.filename or 'the disk'}: {error.strerror}; what was finished is kept", WRONG_USE)
-    from bench.store import InUse  # heavy, and needed only where a run was under way
-    from bench.work import EngineLost
+    from bench.execution.engine import EngineLost
+    from bench.storage.writer import InUse  # heavy, and needed only where a run was under way
 
     if isinstance(error, EngineLost):
         return say(f"{error}; what was finished is kept, the same command goes on from there", FAILED)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bench.comparison import Recorded
-    from bench.runner import Run
+    from bench.analysis.comparison import Recorded
+    from bench.api import Run
 
 DONE, FAILED, WRONG_USE, IN_USE, WORSE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
@@ -40,7 +40,7 @@ def answer(text: str) -> None:
 
 def run_at(path: Path) -> Run:
     """The run in a folder; SpecError where there is none."""
-    from bench.runner import Run
+    from bench.api import Run
 
     opened = Run(path)
     _refuse_code(opened.study, path)
@@ -49,7 +49,7 @@ def run_at(path: Path) -> Run:
 
 def recorded_at(path: Path) -> Recorded:
     """The run in a folder, or what was kept of one there; SpecError where there is neither."""
-    from bench.baseline import Baseline, holds
+    from bench.storage.baseline import Baseline, holds
 
     if not holds(path):
         return run_at(path)
@@ -59,7 +59,7 @@ def recorded_at(path: Path) -> Recorded:
 
 
 def _refuse_code(study: dict[str, Any], path: Path) -> None:
-    from bench.spelling import SpecError
+    from bench.errors import SpecError
 
     for spelled in (*study["optimizers"], *study["games"]):
         for file in re.findall(r"[^\[\],={}|]+\.py(?=:)", spelled):  # a run may come from a stranger, a plug-in is code

@@ -12,7 +12,7 @@ from bench.cli.application import DONE, FAILED, answer, app
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, games, metrics, or a name.")] = "") -> int:
     """What there is: name, equation, source, hyperparameters with ranges."""
-    from bench.catalogue import listing
+    from bench.registry.listing import listing
 
     answer(listing(what))
     return DONE
@@ -24,8 +24,8 @@ def check(
     speed: Annotated[bool, typer.Option("--speed", help="Also a rule's time for a gradient beside sgd's.")] = False,
 ) -> int:
     """Run the laws that every plug-in obeys: one line a law, exit code 1 where one is broken."""
-    from bench.overhead import pace
-    from bench.verdicts import check, remark
+    from bench.checks.check import check, remark
+    from bench.checks.overhead import pace
 
     verdicts = [verdict for name in names for verdict in check(name)]
     for subject in dict.fromkeys(verdict.subject for verdict in verdicts):

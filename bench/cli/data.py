@@ -22,8 +22,8 @@ def fetch_data(
     mirror: Annotated[str | None, typer.Option(help="Address of a folder to download from.")] = None,
 ) -> int:
     """Download image sets; what is there and whole stays."""
-    from bench.fetch import fetch
-    from bench.spelling import SpecError
+    from bench.errors import SpecError
+    from bench.games.data.download import fetch
 
     folder = data or os.environ.get("BENCH_DATA")
     if not folder:
@@ -37,7 +37,7 @@ def fetch_data(
 @data_app.command("check")
 def check_data(data: Folder = None) -> int:
     """Say of every image set where it is, and verify its files; exit code 1 where one is damaged."""
-    from bench.data import check
+    from bench.games.data.loading import check
 
     rows = check(data)
     answer("\n".join(map(str, rows)))

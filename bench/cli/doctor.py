@@ -14,7 +14,7 @@ def doctor(
     speed: Annotated[bool, typer.Option("--speed", help="Measure a core and the engine on it: half a minute.")] = False,
 ) -> int:
     """What this machine is to the suite: versions, threads, memory, devices, data; with --speed, how fast."""
-    from bench.doctor import examine, listing, measure, table
+    from bench.checks.machine import examine, listing, measure, table
 
     answer(listing(examine()))
     if speed:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.application import DONE, RunFolder, answer, app, run_at, say
-from bench.export import targets
+from bench.report.export import targets
 
 
 @app.command()
@@ -18,7 +18,7 @@ def export(
     to: Annotated[Path | None, typer.Option(help="The file or folder to write; default: one in RUN.")] = None,
 ) -> int:
     """Write a run's records for another tool, offline; print where."""
-    from bench.export import export
+    from bench.report.export import export
 
     answer(str(export(run_at(run), target, to)))
     return DONE
@@ -31,8 +31,8 @@ def figures(
     format: Annotated[str, typer.Option(help="svg, pdf or both.")] = "svg,pdf",
 ) -> int:
     """Write every figure of a run's report as files for papers and talks; print the folder."""
-    from bench.gallery import FOLDER, write_figures
-    from bench.report import gallery_of
+    from bench.report.gallery import FOLDER, write_figures
+    from bench.report.page import gallery_of
 
     opened = run_at(run)
     formats = list(dict.fromkeys(part.strip() for part in format.split(",")))
@@ -48,8 +48,8 @@ def animate(
     to: Annotated[Path | None, typer.Option(help="FILE.gif, .png or .mp4; default: RUN/<game>.gif.")] = None,
 ) -> int:
     """Make a moving picture of a game's trainings, rule beside rule, for a talk or a README; print its path."""
-    from bench.animation import animate
-    from bench.spelling import split
+    from bench.registry.spelling import split
+    from bench.report.animation import animate
 
     answer(str(animate(run_at(run), game, None if optimizers is None else split(optimizers), to, say)))
     return DONE
@@ -61,8 +61,8 @@ def merge(
     out: Annotated[Path, typer.Option(help="The folder to write.")],
 ) -> int:
     """Write runs as one, with the rules, games and seeds of all; print its folder."""
-    from bench.merging import merge
-    from bench.provenance import mixed
+    from bench.api import merge
+    from bench.storage.manifest import mixed
 
     merged = merge([run_at(path) for path in runs], out)
     for difference in mixed(merged.manifest):
@@ -74,5 +74,7 @@ def merge(
 @app.command()
 def pack(run: RunFolder) -> int:
     """Put a run's records into one file, for keeping or publishing; every command reads it as before. Prints it."""
-    answer(str(run_at(run).folder.pack()))
+    from bench.storage.writer import RunWriter
+
+    answer(str(RunWriter(run_at(run)).pack()))
     return DONE

@@ -16,7 +16,7 @@ def init(
     to: Annotated[Path | None, typer.Option(help="The folder to write; default: NAME.")] = None,
 ) -> int:
     """Write a package with an update rule of your own: rule, tests, study, CI; print its folder."""
-    from bench.scaffold import start
+    from bench.checks.scaffold import start
 
     folder = start(name, to)
     answer(str(folder))

@@ -14,7 +14,7 @@ from bench.cli.application import DONE, NOTHING, WORSE, RunFolder, answer, app, 
 @app.command("show")
 def show(run: RunFolder) -> int:
     """A run on the terminal: how far it is, what is missing, what failed, its table, what to beware of."""
-    from bench.show import overview
+    from bench.report.terminal import overview
 
     answer(overview(run_at(run)))
     return DONE
@@ -37,10 +37,10 @@ def table(
     ] = None,
 ) -> int:
     """Print a run's table, of all its games and of each one's own score unless others are named."""
-    from bench.show import FORMATS
-    from bench.spelling import SpecError, nearest
-    from bench.state import missing
-    from bench.table import table
+    from bench.analysis.table import table
+    from bench.errors import SpecError, nearest
+    from bench.report.status import missing
+    from bench.report.tables import FORMATS
 
     if format not in FORMATS:
         raise SpecError(f"--format is {format!r}; {nearest(format, FORMATS)}")
@@ -60,7 +60,8 @@ def table(
 
 def _named(option: str, given: list[str] | None, known: Sequence[str]) -> list[str]:
     """The names of a list that may be given in parts; SpecError for one that is not known."""
-    from bench.spelling import SpecError, nearest, split
+    from bench.errors import SpecError, nearest
+    from bench.registry.spelling import split
 
     names = list(dict.fromkeys(name for part in given or [] for name in split(part)))
     for name in names:
@@ -79,9 +80,9 @@ def compare(
     ] = "never",
 ) -> int:
     """The same rules in two runs, paired by seed: better, worse, the same; exit code 5 if they share nothing."""
-    from bench.comparison import FAILS_ON, apart, compare
-    from bench.show import COMPARED
-    from bench.spelling import SpecError, nearest
+    from bench.analysis.comparison import FAILS_ON, apart, compare
+    from bench.errors import SpecError, nearest
+    from bench.report.terminal import COMPARED
 
     if fail_on not in FAILS_ON:
         raise SpecError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAILS_ON)}")

@@ -49,11 +49,11 @@ def run(
     flags |= {"device": device, "out": out, "data": data}
     order = _order(study_file, flags | {"tune": tune, "hyperparameters": hyperparameters}, option or [])
     if dry_run:
-        from bench.provenance import cores
+        from bench.numerics.runtime import cores
 
         return _dry_run(order.study, order.jobs or cores(), order.device)
     finished = _trained(order)
-    from bench.show import terminal
+    from bench.report.terminal import terminal
 
     answer(terminal(finished))
     answer(str(finished.path / "report.html" if finished.reported else finished.report()))
@@ -92,9 +92,9 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
     if order.data is not None:
         os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
     _notice(order.optimizers)
-    from bench.progress import watching
-    from bench.provenance import cores
-    from bench.runner import run
+    from bench.api import run
+    from bench.cli.progress import watching
+    from bench.numerics.runtime import cores
 
     with watching() as watch:
         how = {"jobs": order.jobs or cores(), "device": order.device}
@@ -112,7 +112,7 @@ def _failures(finished: Any) -> int:
 
 def _notice(optimizers: list[str]) -> None:
     """Say before a long run what is special about its rules."""
-    from bench.contracts import notices
+    from bench.contracts.introspection import notices
     from bench.registry import get_rule
 
     for text in dict.fromkeys(text for name in optimizers for text in notices(get_rule(name))):
@@ -121,8 +121,9 @@ def _notice(optimizers: list[str]) -> None:
 
 def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) -> Any:
     """What a file, flags and options ask for; flags win over the file, options over both."""
-    from bench.spec import make_order, read_toml
-    from bench.spelling import SpecError
+    from bench.errors import SpecError
+    from bench.studies.order import make_order
+    from bench.studies.toml import read_toml
 
     settings: dict[str, Any] = read_toml(path) if path is not None else {}
     settings |= {key: value for key, value in flags.items() if value is not None}
@@ -136,8 +137,8 @@ def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) 
 
 def _dry_run(study: Any, jobs: int, device: str) -> int:
     """Print the cells, their cost, and how long they would take by a short trial of each game."""
-    from bench.provenance import cores
-    from bench.runner import estimate
+    from bench.execution.estimate import estimate
+    from bench.numerics.runtime import cores
 
     cells, cost, seconds = estimate(study, device)
     eta = _time(seconds / min(jobs, cores()))  # more jobs than cores are no faster

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch
-from bench.quadratics import LinearField, form
-from bench.randomness import normal
+from bench.errors import SpecError
+from bench.games.harness.linear_field import LinearField, form
+from bench.numerics.randomness import normal
 from bench.registry import game
-from bench.spelling import SpecError
 
 
 @game("bilinear")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from bench.images import CifarImages, FashionImages, FileImages, MnistImages
-from bench.layers import Activation, BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape
-from bench.networks import Network
+from bench.games.harness.images import CifarImages, FashionImages, FileImages, MnistImages
+from bench.games.networks.layers import Activation, BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape
+from bench.games.networks.networks import Network
 from bench.registry import game
 
 SD = 0.02  # of the weights at the start

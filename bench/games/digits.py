@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.images import DigitsImages
-from bench.networks import MLP
+from bench.games.harness.images import DigitsImages
+from bench.games.networks.networks import MLP
 from bench.registry import game
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from bench.contracts import Batch, Game
-from bench.elementwise import WHOLE
-from bench.randomness import normal
+from bench.errors import SpecError, nearest
+from bench.numerics.elementwise import WHOLE
+from bench.numerics.randomness import normal
 from bench.registry import game
-from bench.spelling import SpecError, nearest
 
 LOSSES = ("minimax", "non-saturating", "wgan")
 REGULARISERS = ("none", "r1", "r2", "gradient-penalty", "instance-noise")

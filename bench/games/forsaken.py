@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch, Game
-from bench.randomness import uniform
+from bench.numerics.randomness import uniform
 from bench.registry import game
 
 SOLUTION = (0.078026668738460073, 0.41193385136581985)

@@ -8,11 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from bench.contracts import Batch, Game
-from bench.oracle import Oracle
-from bench.randomness import normal
+from bench.contracts import Batch, Game, Oracle
+from bench.errors import SpecError
+from bench.numerics.randomness import normal
 from bench.registry import game, metric
-from bench.spelling import SpecError
 
 
 @game("gaussian-covariance")

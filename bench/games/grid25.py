@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from bench.points import Mixture
+from bench.games.harness.points import Mixture
 from bench.registry import game
 
 

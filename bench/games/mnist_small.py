@@ -7,10 +7,10 @@ from functools import cached_property
 
 from torch import Tensor
 
-from bench.images import FashionImages, FileImages, MnistImages
-from bench.networks import MLP, Network
+from bench.errors import SpecError
+from bench.games.harness.images import FashionImages, FileImages, MnistImages
+from bench.games.networks.networks import MLP, Network
 from bench.registry import game
-from bench.spelling import SpecError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from math import tau
 import torch
 from torch import Tensor
 
-from bench.points import Mixture
+from bench.games.harness.points import Mixture
 from bench.registry import game
 
 

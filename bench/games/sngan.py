@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.games.dcgan import SD
-from bench.images import CifarImages
-from bench.layers import Activation, BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape
-from bench.networks import Network
+from bench.games.harness.images import CifarImages
+from bench.games.networks.layers import Activation, BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape
+from bench.games.networks.networks import Network
 from bench.registry import game
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.games.dcgan import DCGAN
-from bench.images import StackedMnistImages
+from bench.games.harness.images import StackedMnistImages
 from bench.registry import game
 
 

@@ -8,8 +8,8 @@ from math import pi
 import torch
 from torch import Tensor
 
-from bench.points import Points
-from bench.randomness import normal, uniform
+from bench.games.harness.points import Points
+from bench.numerics.randomness import normal, uniform
 from bench.registry import game
 
 SCALE = 7.5  # the deviation plus a little, as the authors' code divides

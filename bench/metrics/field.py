@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from bench.contracts import Game, Solvable
-from bench.oracle import Judge, Oracle
+from bench.contracts import Game, Oracle, Solvable
+from bench.metrics.evaluation import Judge
+from bench.metrics.stability import averaging_gain as gain
+from bench.metrics.stability import field_cosine, relative_generator_gradient
+from bench.numerics.spectrum import PRODUCTS, Extremes, extremes, ritz
 from bench.registry import get_metric, metric
-from bench.spectrum import PRODUCTS, Extremes, extremes, ritz
-from bench.stability import averaging_gain as gain
-from bench.stability import field_cosine, relative_generator_gradient
 
 ROOM = 4e8  # numbers that the basis of a Krylov space may hold, over all replicas: 1.6 GB
 

@@ -8,8 +8,19 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from bench.collapse import pair_radius, support
-from bench.distances import (
+from bench.contracts import Oracle
+from bench.games.data.classifiers import load
+from bench.games.harness.images import (
+    CifarImages,
+    Classified,
+    DigitsImages,
+    FashionImages,
+    Images,
+    MnistImages,
+    StackedMnistImages,
+    stacked_modes,
+)
+from bench.numerics.distances import (
     PRDC,
     Gaussian,
     class_statistics,
@@ -19,18 +30,7 @@ from bench.distances import (
     prdc,
     sliced_wasserstein,
 )
-from bench.features import load
-from bench.gan import Images
-from bench.images import (
-    CifarImages,
-    Classified,
-    DigitsImages,
-    FashionImages,
-    MnistImages,
-    StackedMnistImages,
-    stacked_modes,
-)
-from bench.oracle import Oracle
+from bench.numerics.support import pair_radius, support
 from bench.registry import metric
 
 COMPARED = 1000  # real images that samples are compared with one by one

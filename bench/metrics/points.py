@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.distances import ModeStatistics, mode_statistics, sliced_wasserstein
-from bench.oracle import Oracle
-from bench.points import Mixture, Points
+from bench.contracts import Oracle
+from bench.games.harness.points import Mixture, Points
+from bench.numerics.distances import ModeStatistics, mode_statistics, sliced_wasserstein
 from bench.registry import metric
 
 

@@ -15,10 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.baseline import write_baseline
-from bench.provenance import cores
-from bench.runner import Run, run
-from bench.spec import make_order, read_toml
+from bench.api import Run, run
+from bench.numerics.runtime import cores
+from bench.storage.baseline import write_baseline
+from bench.studies.order import make_order
+from bench.studies.toml import read_toml
 
 HERE = Path(__file__).parent
 STUDY, BASELINE = HERE / "ci.toml", HERE / "ci"

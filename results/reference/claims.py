@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from findings import Measured, grid, measured, percent, plain
 
+from bench.analysis.statistics import Interval, wilson
 from bench.registry import get_game, get_metric
-from bench.statistics import Interval, wilson
 
 CONFIRMED, NOT = "confirmed", "not confirmed"
 UNTESTED = "not testable here"

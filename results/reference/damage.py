@@ -27,8 +27,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional
 
-from bench.distances import class_statistics, debiased_frechet, frechet, gaussian, kernel_distance, prdc
-from bench.features import RECIPES, Features, load
+from bench.games.data.classifiers import RECIPES, Features, load
+from bench.numerics.distances import class_statistics, debiased_frechet, frechet, gaussian, kernel_distance, prdc
 
 SEEN = 4.0
 DRAWS = 5  # undamaged draws, for the measure's own noise

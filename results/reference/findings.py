@@ -20,12 +20,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from bench.caveats import gets_nowhere
-from bench.gan import GAN
-from bench.registry import get_game, get_metric
-from bench.runner import Run
-from bench.sensitivity import tuning
-from bench.statistics import (
+from bench.analysis.scores import scores
+from bench.analysis.statistics import (
     Band,
     Interval,
     bootstrap_rules,
@@ -35,7 +31,12 @@ from bench.statistics import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from bench.table import scores, table
+from bench.analysis.table import table
+from bench.api import Run
+from bench.games.harness.gan import GAN
+from bench.registry import get_game, get_metric
+from bench.report.caveats import gets_nowhere
+from bench.studies.tuning.sensitivity import tuning
 
 SCHEMES = ("sgd", "alternating", "extragrad", "optimistic")
 DIRECTIONS = ("plain", "momentum", "rmsprop", "adam")

@@ -20,9 +20,9 @@ import torch
 from loops import loop
 from stack import Stack, seconds
 
-from bench.provenance import processor
+from bench.execution.cuda_graph import Stepper
+from bench.numerics.runtime import processor
 from bench.registry import get_game, get_rule
-from bench.replay import Stepper
 
 ROUNDS, STEPS, GOAL = 5, 64, 50
 

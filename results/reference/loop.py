@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from bench import get_game, get_metric
-from bench.execute import execute, hold_memory
+from bench.analysis.statistics import Interval, probability_of_improvement, stratified_bootstrap
+from bench.execution.training import execute
 from bench.games.mnist_small import MnistSmall
-from bench.networks import Network
-from bench.oracle import Judge
-from bench.plan import Contest, report_rows
-from bench.randomness import GRAIN
-from bench.statistics import Interval, probability_of_improvement, stratified_bootstrap
+from bench.games.networks.networks import Network
+from bench.metrics.evaluation import Judge
+from bench.numerics.randomness import GRAIN
+from bench.numerics.runtime import hold_memory
+from bench.studies.plan import Contest, report_rows
 
 GAME, SEEDS, METRICS = "mnist-small", 10, ("fd_mnist", "classes_missing")
 LR, BETAS, EPS = 0.001, (0.5, 0.999), 1e-8

@@ -25,16 +25,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from bench.distances import mode_statistics
-from bench.execute import execute
+from bench.execution.training import execute
 from bench.games.grid25 import Grid25
+from bench.games.harness.points import Mixture
+from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear
+from bench.games.networks.networks import Network
 from bench.games.ring8 import Ring8
-from bench.layers import Activation, BatchNorm, Layer, Linear
-from bench.networks import Network
-from bench.plan import Contest, report_rows
-from bench.points import Mixture
-from bench.randomness import uniform
-from bench.registry import game, spell
+from bench.numerics.distances import mode_statistics
+from bench.numerics.randomness import uniform
+from bench.registry import game
+from bench.registry.build import spell
+from bench.studies.plan import Contest, report_rows
 
 SEEDS = range(10)
 COST, MARKS = 7_000, 20

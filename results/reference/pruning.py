@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from bench.execute import execute
-from bench.plan import Contest, Values, report_rows
+from bench.analysis.scores import final_scores
+from bench.api import run
+from bench.execution.training import execute
 from bench.registry import get_game, get_metric
-from bench.runner import run
-from bench.spec import Study
-from bench.table import final_scores
+from bench.studies.plan import Contest, Values, report_rows
+from bench.studies.study import Study
 
 GAMES = {"ring8": 1500.0, "gaussian-covariance": 1500.0, "digits": 600.0}
 RULES = ("sgd", "adam", "extraadam", "optimistic-adam", "alternating")

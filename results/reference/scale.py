@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 
-from bench.execute import Result
-from bench.plan import PROTOCOL, Contest, Row
-from bench.provenance import _processor
-from bench.records import SUFFIXES, pack
-from bench.store import SCHEMA, Folder
+from bench.storage.manifest import SCHEMA, _processor
+from bench.storage.records import SUFFIXES, Result, pack
+from bench.storage.run_folder import RunFolder
+from bench.storage.writer import RunWriter
+from bench.studies.plan import PROTOCOL, Contest, Row
 
 CELLS, NODES = 1_000_000, 1000
 STACK, MARKS, METRICS = 10, 20, 10  # cells a chunk, evaluations, metrics a cell
@@ -50,25 +50,26 @@ def result() -> Result:
 
 def measure(folder: Path) -> dict[str, float]:
     """Seconds a chunk for each act, bytes a chunk, seconds to list many files."""
-    run = Folder(folder / "run")
-    run.open({"schema": SCHEMA, "protocol": PROTOCOL, "device": "cpu", "study": {}})
+    run = RunFolder(folder / "run")
+    writer = RunWriter(run)
+    writer.open({"schema": SCHEMA, "protocol": PROTOCOL, "device": "cpu", "study": {}})
     (first,) = Contest("sgd", "dirac", 20.0, MARKS, "cpu").chunks([Row(seed, ()) for seed in range(STACK)], "report")
     chunks = [replace(first, budget=20.0 + i) for i in range(SAVED)]
     made = result()
     found = {"pack": timed(lambda: [pack(chunk, made) for chunk in chunks]) / SAVED}
     packed = [pack(chunk, made) for chunk in chunks]
-    found["save"] = timed(lambda: [run.save(*one) for one in zip(chunks, packed, strict=True)]) / SAVED
+    found["save"] = timed(lambda: [writer.save(*one) for one in zip(chunks, packed, strict=True)]) / SAVED
     found["scan"] = timed(lambda: [run.has(chunk) for chunk in chunks]) / SAVED
     found["load"] = timed(lambda: [run.load(chunk) for chunk in chunks]) / SAVED
-    run.plan([chunk.id for chunk in chunks])
-    frame = run.records()
+    writer.plan([chunk.id for chunk in chunks])
+    frame = run.read_records()
     found["memory"] = float(frame.memory_usage(deep=True).sum()) / SAVED
     found["bytes"] = sum(path.stat().st_size for path in run.records_path.iterdir()) / SAVED
     found["blocks"] = sum(512 * path.stat().st_blocks for path in run.records_path.iterdir()) / SAVED
     names = [f"{i:020x}" for i in range(CELLS // STACK)]
-    run._next_plan = 0.0
-    found["plan"] = timed(lambda: run.plan(names))
-    run.close()
+    writer._next_plan = 0.0
+    found["plan"] = timed(lambda: writer.plan(names))
+    writer.close()
     many = folder / "many"
     many.mkdir()
     for i in range(NAMED):

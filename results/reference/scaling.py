@@ -26,10 +26,10 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from bench.execute import _Training, execute, hold_memory
-from bench.figures.svg import styled
-from bench.plan import Chunk, Contest, report_rows
-from bench.provenance import processor
+from bench.execution.training import _Training, execute
+from bench.numerics.runtime import hold_memory, processor
+from bench.report.figures.svg import styled
+from bench.studies.plan import Chunk, Contest, report_rows
 
 RING, SMALL = "ring8[width=32,batch_size=64]", "bilinear"
 REPLICAS = tuple(2**k for k in range(9))

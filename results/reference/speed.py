@@ -37,9 +37,9 @@ from stack import Product, Stack, seconds  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from workloads import WORKLOADS, Workload, minibatches  # noqa: E402
 
-from bench.execute import stacked  # noqa: E402
-from bench.oracle import Oracle  # noqa: E402
-from bench.provenance import processor  # noqa: E402
+from bench.contracts import Oracle  # noqa: E402
+from bench.contracts.introspection import stacked  # noqa: E402
+from bench.numerics.runtime import processor  # noqa: E402
 from bench.registry import get_rule  # noqa: E402
 
 ROUNDS, SPAN, CHECKED, TOLERANCE = 5, 0.25, 3, 0.005

@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.imagesets import SETS
-from bench.plugins import Registry, origin
+from bench.games.data.formats import SETS
 from bench.registry import games, get_game, rules
+from bench.registry.discovery import Registry, origin
 
 FILE = Path(__file__).with_name("counts.json")
 WARM, STEPS, REPLICAS = 2, 5, 2  # all within a block of random numbers, which is drawn at the first step
@@ -72,7 +72,7 @@ def of_rule(name: str) -> Counts:
 def of_game(name: str) -> Counts:
     """On made-up images, where the game is of images: what they show costs nothing."""
     tried = get_game(name).tried
-    with patch("bench.data.load", made_up):
+    with patch("bench.games.data.loading.load", made_up):
         return counted(Stack(f"{name}[{tried}]" if tried else name, RULE, REPLICAS))
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.images import DigitsImages
-from bench.layers import Activation, Conv2d, Linear, Reshape
-from bench.networks import MLP, Network
+from bench.games.harness.images import DigitsImages
+from bench.games.networks.layers import Activation, Conv2d, Linear, Reshape
+from bench.games.networks.networks import MLP, Network
 from bench.registry import game
 
 

@@ -23,8 +23,8 @@ import optax  # noqa: E402
 from jax import lax  # noqa: E402
 
 from bench.contracts import UpdateRule  # noqa: E402
-from bench.layers import Activation, Conv2d, Linear, Reshape  # noqa: E402
-from bench.networks import Network  # noqa: E402
+from bench.games.networks.layers import Activation, Conv2d, Linear, Reshape  # noqa: E402
+from bench.games.networks.networks import Network  # noqa: E402
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_default_prng_impl", "unsafe_rbg")  # the quickest that there is

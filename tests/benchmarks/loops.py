@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from bench.contracts import UpdateRule
-from bench.layers import Activation, Conv2d, Layer, Linear, Reshape
-from bench.networks import Network
-from bench.randomness import GRAIN
+from bench.games.networks.layers import Activation, Conv2d, Layer, Linear, Reshape
+from bench.games.networks.networks import Network
+from bench.numerics.randomness import GRAIN
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from bench.execute import _Training, hold_memory
-from bench.plan import Contest, report_rows
+from bench.execution.training import _Training
+from bench.numerics.runtime import hold_memory
+from bench.studies.plan import Contest, report_rows
 
 
 class Stack:

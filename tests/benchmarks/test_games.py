@@ -16,11 +16,13 @@ import pytest
 import torch
 from stack import seconds
 
-from bench.execute import hold_memory, stacked
-from bench.layers import Conv2d, ConvTranspose2d
-from bench.oracle import Judge, Oracle
+from bench.contracts import Oracle
+from bench.contracts.introspection import stacked
+from bench.games.networks.layers import Conv2d, ConvTranspose2d
+from bench.metrics.evaluation import Judge
+from bench.numerics.runtime import hold_memory
 from bench.registry import games, get_game, get_rule, metrics
-from bench.spec import Study
+from bench.studies.study import Study
 
 R, ROUNDS, STEPS = 4, 5, 4
 LIMIT = 0.2

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 import bench
-import bench.statistics
+import bench.analysis.statistics
 from bench.registry import get_game, rules
-from bench.report import render
+from bench.report.page import render
 
 GAMES = ["bilinear", "dirac", "ring8", "digits", "grid25", "quadratic"]
 METRICS = {game: ["field_norm", "averaging_gain"] for game in GAMES} | {
@@ -79,14 +79,16 @@ def manifest(asked: bench.Study) -> dict[str, Any]:
 
 
 class Clock:
-    """Seconds spent in `bench.statistics`, called from anywhere; calls within calls count once."""
+    """Seconds spent in `bench.analysis.statistics`, called from anywhere; calls within calls count once."""
 
     def __init__(self, monkeypatch: Any) -> None:
         self.seconds, self.depth = 0.0, 0
         import sys
 
-        public = {thing for name, thing in vars(bench.statistics).items() if callable(thing) and name[0].islower()}
-        mine = {thing for thing in public if getattr(thing, "__module__", "").startswith("bench.statistics")}
+        public = {
+            thing for name, thing in vars(bench.analysis.statistics).items() if callable(thing) and name[0].islower()
+        }
+        mine = {thing for thing in public if getattr(thing, "__module__", "").startswith("bench.analysis.statistics")}
         for module in [part for name, part in sys.modules.items() if name.startswith("bench.")]:
             for name, thing in list(vars(module).items()):
                 if callable(thing) and getattr(thing, "__hash__", None) and thing in mine:

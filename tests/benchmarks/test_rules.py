@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from bench.execute import hold_memory
-from bench.overhead import REPLICAS as R
-from bench.overhead import ROUNDS, Stepping
+from bench.checks.overhead import REPLICAS as R
+from bench.checks.overhead import ROUNDS, Stepping
+from bench.numerics.runtime import hold_memory
 from bench.registry import rules
 
 GOAL = 1.3

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import statistics
-from bench.statistics import bootstrap_rules
+from bench.analysis import statistics
+from bench.analysis.statistics import bootstrap_rules
 
 RULES, SEEDS, RESAMPLES, ROUNDS = 20, 10, 10_000, 7
 

@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import search
-from bench.execute import execute
-from bench.plan import TUNING_SEED, Chunk, Contest, Row
-from bench.spec import Study
-from bench.tune import MARKS, tune
+from bench.execution.training import execute
+from bench.studies.plan import TUNING_SEED, Chunk, Contest, Row
+from bench.studies.study import Study
+from bench.studies.tuning import search
+from bench.studies.tuning.tuner import MARKS, tune
 
 TRIALS, SEEDS, BUDGET, ROUNDS = 16, 3, 600.0, 5
 

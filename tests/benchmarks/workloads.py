@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from bench.contracts import Game, UpdateRule
-from bench.layers import Conv2d, Layer, Linear
-from bench.networks import Network
+from bench.games.networks.layers import Conv2d, Layer, Linear
+from bench.games.networks.networks import Network
 from bench.registry import get_game, get_rule
 
 DIGITS_CONV = f"{Path(__file__).parent / 'digits_conv.py'}:DigitsConv"

@@ -1,0 +1,58 @@
+"""Which replicas collapsed, and when, from the curves of a metric.
+
+A game declares a metric and a threshold (`bench.contracts.Collapse`). The definition, one for all games:
+
+    A replica has collapsed if at its last evaluation it is beyond the threshold and has been so, without a break, for
+    at least a tenth of the budget. The onset is the first evaluation of that last run beyond it; a replica that was
+    never within has its onset at half of the budget, the time that it had to learn.
+
+So a replica that has learned nothing yet is not collapsed (it has until half of the budget), a dip from which it comes
+back is not, and a dip in the last tenth, of which nobody knows whether it would have come back, is not either. A
+replica that diverged is judged by the part that was measured: collapsed if it had been for a tenth of the budget when
+it diverged, else censored there. `fell` tells the loss of modes that had been there from never having had them; the
+second is also what a rule looks like that learned nothing: it must be read beside the game's primary metric.
+
+The numbers go to `statistics.wilson` (the rate) and `statistics.survival` (onsets, inf for never, censored at the cost
+at which the replica ended).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.contracts import Collapse
+
+LASTING = 0.1
+"""The share of the budget for which a collapse must have lasted."""
+GRACE = 0.5
+"""The share of the budget that a replica has to come within the threshold for the first time."""
+
+
+class Collapsed(NamedTuple):
+    """Of every replica, [R]: whether it collapsed, at what cost (inf: it did not), whether it had been within before.
+
+    `fell` is false where `collapsed` is.
+    """
+
+    collapsed: NDArray[np.bool_]
+    onset: NDArray[np.float64]
+    fell: NDArray[np.bool_]
+
+
+def collapses(what: Collapse, costs: ArrayLike, values: ArrayLike, budget: float) -> Collapsed:
+    """Which replicas collapsed, from curves of the metric: costs [T] rising, values [R, T], NaN after divergence."""
+    at, x = np.asarray(costs, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1:] != at.shape or not at.size or (np.diff(at) <= 0).any():
+        raise ValueError(f"curves: found costs {at.shape}, values {x.shape}; allowed: [T >= 1], rising, and [R, T]")
+    beyond, steps = what.beyond(x), np.arange(len(at))
+    ends = np.where(~np.isnan(x), steps, -1).max(axis=1)  # the last that was measured; -1: none was
+    within = np.where(beyond, -1, steps).max(axis=1)  # the last within; -1: none was
+    fell = within >= 0
+    onset = np.where(fell, at[np.minimum(within + 1, len(at) - 1)], GRACE * budget)
+    lasted = at[np.maximum(ends, 0)] - onset
+    collapsed = (within < ends) & (lasted >= LASTING * budget * (1 - 1e-9))
+    return Collapsed(collapsed, np.where(collapsed, onset, math.inf), fell & collapsed)

@@ -1,0 +1,259 @@
+"""Two runs side by side: did a rule become better or worse? Differences are paired by seed, failures are kept.
+
+A replica of the second run that failed where the same seed of the first did not is worse, whatever the scores say.
+Otherwise Wilcoxon's signed-rank test on the common seeds decides (exact, two-sided), Holm-corrected over the pairs of a
+comparison that differ at all; what it cannot tell apart is ``same``, what agrees bit for bit ``identical``. Pairs that
+agree are no part of the family: under the test's hypothesis, a random sign for each difference, there is nothing that
+could come out otherwise.
+
+What no chance is part of is compared as it is, and is ``changed`` where no test makes it better or worse: the curve of
+the score on a game without minibatches, the counted cost, the chosen step sizes. Bits must agree where device,
+processor, system and torch are the same. Elsewhere kernels round otherwise, so that values may differ by ``EARLY``
+and ``ROUNDING`` of the largest on the replica's curve: on a game without minibatches that is all that may differ, on
+another what is less at the end is no difference.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+
+from bench.analysis.findings import LEVEL
+from bench.analysis.formatting import values_of
+from bench.analysis.scores import last_evaluations
+from bench.analysis.statistics import bootstrap_rules, holm, interquartile_mean, paired_test, probability_of_improvement
+from bench.contracts import Game
+from bench.errors import SpecError
+from bench.registry import NamedMetric, get_game, get_metric
+
+COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "difference", "difference_low"]
+COLUMNS += ["difference_high", "better_share", "low", "high", "failed_first", "failed_second", "p", "verdict", "change"]
+VERDICTS = ("worse", "changed", "better", "new", "same", "identical")
+"""What changed first."""
+FAILS_ON = {"never": (), "worse": ("worse", "changed"), "changed": ("worse", "changed", "better")}
+"""What a comparison is to fail on -> the verdicts that it fails on."""
+EARLY, ROUNDING = 1e-6, 1e-3
+"""Of the largest value on a replica's curve: what another processor or version of torch may make of it, in the first
+half and after, for it grows with the steps. Measured on the quality gate's study between AVX2 and no vector kernels at
+all: 1e-10, and 7e-5 at the end for a rule that mixes ten memories in two dimensions."""
+END = 0.1  # of the cost at which a replica failed: by so much it may be another elsewhere
+PLATFORM = ("torch", "system", "processor")
+IDENTICAL = {"better_share": 0.5, "low": 0.5, "high": 0.5, "p": 1.0, "verdict": "identical", "change": ""}
+NAMED = 5  # of what a run lacks
+ALIKE = ("budget", "evaluations", "tune", "trials", "tuning_seeds")
+"""What studies should have in common for their rows to be of the same thing."""
+
+
+class Recorded(Protocol):
+    """What is compared: a run, or what was kept of one."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> dict[str, Any]: ...
+
+    @property
+    def study(self) -> dict[str, Any]: ...
+
+    @property
+    def records(self) -> pd.DataFrame: ...
+
+
+def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
+    """The rules and games of the second run beside those of the first, a row each.
+
+    Columns: game, optimizer, metric; seeds in common; first, second (interquartile means on those); difference,
+    difference_low, difference_high (interquartile mean of second minus first, seed by seed, with its 95 % interval);
+    better_share, low, high (how often a replica of the second is better than one of the first, with its 95 %
+    interval); failed_first, failed_second; p (Holm); verdict: worse, changed, better, same, identical, or new for what
+    the first does not know; change: what differs of what no chance is part of, in words.
+
+    Raises SpecError where the runs' protocols differ: their numbers do not mean the same.
+    """
+    protocols = [str(run.manifest.get("protocol")) for run in (first, second)]
+    if protocols[0] != protocols[1]:
+        raise SpecError(f"{first.path} has protocol {protocols[0]}, {second.path} {protocols[1]}: not comparable")
+    alike = same_platform(first, second)
+    rows = [row for game in second.study["games"] for row in _rows(game, first, second, alike)]
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    differ = found["p"] < 1
+    if differ.any():
+        found.loc[differ, "p"] = holm(found.loc[differ, "p"])
+    found["verdict"] = [_verdict(row) for row in found.to_dict("records")]
+    return found
+
+
+def same_platform(first: Recorded, second: Recorded) -> bool:
+    """Whether the same arithmetic gives the same bits in both; never where a run was merged of several platforms."""
+    sides = [
+        [run.manifest.get("device"), *(run.manifest.get("environment", {}).get(key) for key in PLATFORM)]
+        for run in (first, second)
+    ]
+    return sides[0] == sides[1] and not any(" | " in str(part) for part in sides[0])
+
+
+def apart(first: Recorded, second: Recorded) -> list[str]:
+    """What the two were not made alike in, and what the second lacks, in words."""
+    said = [
+        f"{key}: {first.study.get(key)} and {second.study.get(key)}"
+        for key in ALIKE
+        if first.study.get(key) != second.study.get(key)
+    ]
+    for what in ("optimizers", "games"):
+        gone = [name for name in first.study[what] if name not in second.study[what]]
+        named = ", ".join(gone[:NAMED]) + ", ..." * (len(gone) > NAMED)
+        said += [f"{what} of the first that are not in the second: {len(gone)} ({named})"] * bool(gone)
+    return said
+
+
+def _rows(game: str, first: Recorded, second: Recorded, alike: bool) -> list[dict[str, Any]]:
+    made = get_game(game)
+    metric = get_metric(made.score)
+    sides = [run.records[(run.records["game"] == game) & (run.records["phase"] == "report")] for run in (first, second)]
+    ends = [last_evaluations(side, metric, ["optimizer", "seed"]) for side in sides]
+    wides = [end["value"].fillna(metric.worst).unstack("seed") for end in ends]
+    rows = []
+    for rule in wides[1].index:
+        here = {"game": game, "optimizer": str(rule), "metric": metric.name}
+        if rule not in wides[0].index:
+            rows.append(here | _new(wides[1].loc[rule], ends[1].loc[rule]))
+            continue
+        common = pd.concat([wide.loc[rule].dropna() for wide in wides], axis=1, join="inner")
+        if not common.empty:
+            lost = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
+            own = [side[(side["optimizer"] == rule) & side["seed"].isin(common.index)] for side in sides]
+            rows.append(here | _row(common.to_numpy(float), lost, metric, Change(own, made, metric, alike)))
+    return rows
+
+
+def _new(own: pd.Series, ends: pd.DataFrame) -> dict[str, Any]:
+    values = own.dropna().to_numpy(float)
+    shown = {"seeds": len(values), "second": float(interquartile_mean(values)), "p": 1.0, "verdict": "new"}
+    return shown | {"failed_first": 0, "failed_second": int((ends["outcome"] != "ok").sum()), "change": ""}
+
+
+def _row(both: np.ndarray, lost: np.ndarray, metric: NamedMetric, change: Change) -> dict[str, Any]:
+    """Scores [seeds, 2] and failures [seeds, 2] of one rule on one game."""
+    means = interquartile_mean(both, axis=0)
+    shared: dict[str, Any] = {"seeds": len(both), "first": float(means[0]), "second": float(means[1])}
+    shared |= {"failed_first": int(lost[:, 0].sum()), "failed_second": int(lost[:, 1].sum())}
+    if change.none:
+        return shared | _difference(both[:1]) | IDENTICAL
+    shared["change"] = change.words
+    before, after = change.judged(both)
+    share = probability_of_improvement(both[:, 1], both[:, 0], higher=metric.better == "higher", resamples=2000)
+    wins = int((metric.sign * after < metric.sign * before).sum() - (metric.sign * after > metric.sign * before).sum())
+    worse = bool((lost[:, 1] & ~lost[:, 0]).any())
+    return (
+        shared
+        | _difference(both)
+        | {"better_share": share.value, "low": share.low, "high": share.high, "p": paired_test(before, after)}
+        | {"verdict": "worse" if worse else "better?" if wins > 0 else "worse?"}
+    )
+
+
+def _difference(both: np.ndarray) -> dict[str, float]:
+    """Second minus first of scores [seeds, 2]; where both failed there is none, where one did it is infinite.
+
+    Where some failed in the one run and some in the other there is no number for it.
+    """
+    with np.errstate(invalid="ignore"):
+        change = np.where(both[:, 0] == both[:, 1], 0.0, both[:, 1] - both[:, 0])
+    if {-np.inf, np.inf} <= set(change):
+        return dict.fromkeys(("difference", "difference_low", "difference_high"), float("nan"))
+    band = bootstrap_rules(change[None])
+    found = (float(band.value[0]), float(band.low[0]), float(band.high[0]))
+    return dict(zip(("difference", "difference_low", "difference_high"), found, strict=True))
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    """The verdict of a row whose p is corrected; until then it was fixed, or one to be tested."""
+    if not row["verdict"].endswith("?"):
+        return str(row["verdict"])
+    if row["p"] <= LEVEL:
+        return str(row["verdict"]).rstrip("?")
+    return "changed" if row["change"] else "same"
+
+
+class Change:
+    """What differs between two runs of one rule on one game, on the seeds in common, of what no chance is part of.
+
+    Args:
+        sides: the report records of either run.
+        game: the game.
+        metric: its score.
+        alike: whether both come from the same platform.
+    """
+
+    def __init__(self, sides: list[pd.DataFrame], game: Game, metric: NamedMetric, alike: bool) -> None:
+        curves = [side[side["metric"] == metric.name].set_index(["seed", "cost"])["value"] for side in sides]
+        self.curves = pd.concat(curves, axis=1, keys=["first", "second"]).sort_index()  # NaN where one has no record
+        ends = [side.drop_duplicates("seed").set_index("seed")[["outcome", "ended"]].sort_index() for side in sides]
+        self.ends = [end.astype({"outcome": object}) for end in ends]  # words: two runs' categories differ
+        self.chosen = [json.loads(side["hyperparameters"].iloc[0]) for side in sides]
+        self.alike = alike
+        self.bound = 0.0 if alike else ROUNDING
+        draws = game.batch(torch.tensor(self.ends[0].index.to_numpy()[:2]), 0) is not None
+        self.exact = not draws and (alike or game.dtype == torch.float64)  # in float32 rounding may grow without bound
+
+    @property
+    def none(self) -> bool:
+        """Whether all agrees bit for bit."""
+        same = self.chosen[0] == self.chosen[1] and self.ends[0].equals(self.ends[1])
+        return same and bool(self.curves["first"].equals(self.curves["second"]))
+
+    @property
+    def words(self) -> str:
+        """What differs by more than it may; "" for nothing."""
+        return "; ".join(filter(None, [self._values(), self._cost(), self._curve() if self.exact else ""]))
+
+    def judged(self, both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the first and the second run [seeds] of [seeds, 2], equal where rounding may be all there is."""
+        with np.errstate(invalid="ignore"):
+            near = np.abs(both[:, 1] - both[:, 0]) <= self.bound * self._scale().to_numpy()
+        return both[:, 0], np.where(near, both[:, 0], both[:, 1])
+
+    def _scale(self) -> pd.Series:
+        """The largest value on each replica's curve in the first run, by seed in order."""
+        largest: pd.Series = self.curves["first"].abs().groupby("seed").max()
+        return largest
+
+    def _values(self) -> str:
+        """The chosen step sizes: what tuning chose on a game with minibatches may differ elsewhere."""
+        before, after = self.chosen
+        if before == after or not (self.alike or self.exact):
+            return ""
+        if before.keys() == after.keys() and all(np.allclose(before[k], after[k], self.bound, 0) for k in before):
+            return ""
+        return f"{values_of(json.dumps(before)) or 'defaults'} -> {values_of(json.dumps(after)) or 'defaults'}"
+
+    def _cost(self) -> str:
+        """The counted cost, of replicas that went through in both."""
+        through = [set(end.index[end["outcome"] == "ok"]) for end in self.ends]
+        there = self.curves[self.curves.index.get_level_values("seed").isin(through[0] & through[1])].notna()
+        if bool((there["first"] == there["second"]).all()):
+            return ""
+        last = [there.index[there[side]].get_level_values("cost").max() for side in ("first", "second")]
+        return f"cost {last[0]:g} -> {last[1]:g}" if last[0] != last[1] else "judged at other costs"
+
+    def _curve(self) -> str:
+        """The score on the way, where both have it; then where replicas end."""
+        scale = self._scale().reindex(self.curves.index, level="seed")
+        both = self.curves.dropna()
+        gaps = (both["second"] - both["first"]).abs() / scale[both.index].where(scale > 0, 1.0)
+        costs = both.index.get_level_values("cost")
+        bounds = np.where(costs <= costs.max() / 2, min(self.bound, EARLY), self.bound)
+        beyond = gaps[(gaps > bounds) & (both["first"] != both["second"])]
+        if beyond.empty:
+            before, after = (end["ended"] for end in self.ends)
+            moved = (after - before).abs() > (0.0 if self.alike else END * before)
+            return (
+                f"replicas end elsewhere: {before[moved].iloc[0]:g} -> {after[moved].iloc[0]:g}" if moved.any() else ""
+            )
+        cost, allowed = beyond.index.get_level_values("cost").min(), bounds[gaps.index.get_loc(beyond.idxmax())]
+        return f"values differ by {beyond.max():.1g} of the largest, from cost {cost:g} on; {allowed:g} is allowed"

@@ -1,0 +1,152 @@
+"""What a study found: on each game the best rule, who cannot be told apart from it, by how much, at what cost.
+
+The best is the one with the best interquartile mean. Every other rule is compared with it on the seeds that both were
+trained with (Wilcoxon's signed-rank test, exact, two-sided; a failure is worse than any number), the p values of a game
+corrected together (Holm 1979). That the best was picked by the same scores makes the others' p values a little too
+small where many are nearly as good.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import pandas as pd
+
+from bench.analysis.scores import scores
+from bench.analysis.statistics import Interval, holm, paired_test, probability_of_improvement
+from bench.analysis.table import games_of
+from bench.registry import NamedMetric, get_metric
+
+LEVEL = 0.05
+
+
+class Rival(NamedTuple):
+    """A rule beside the best one: its score, Holm's p of the difference, how often a run of the best is better."""
+
+    rule: str
+    score: Interval
+    p: float
+    improvement: Interval
+
+    @property
+    def tied(self) -> bool:
+        """Whether it cannot be told apart from the best."""
+        return self.p > LEVEL
+
+
+class Failure(NamedTuple):
+    """How many of a rule's ``n`` replicas on a game diverged, stopped with an error, collapsed; at least one did."""
+
+    rule: str
+    n: int
+    diverged: int
+    errors: int
+    collapsed: int
+
+    @property
+    def words(self) -> str:
+        """What happened how often: ``3 of 10 diverged``."""
+        named = {"diverged": self.diverged, "stopped with an error": self.errors, "collapsed": self.collapsed}
+        return ", ".join(f"{count} of {self.n} {what}" for what, count in named.items() if count)
+
+
+class Finding(NamedTuple):
+    """A game's verdict; ``best`` is "" where no rule came through. Costs are those of the best rule."""
+
+    game: str
+    metric: NamedMetric
+    best: str
+    score: Interval
+    cost: float
+    seconds: float
+    tuning_cost: float
+    seeds: int
+    rivals: list[Rival]
+    failures: list[Failure]
+
+    @property
+    def smallest(self) -> float:
+        """The smallest p that so many seeds and rivals allow: every seed for the same rule, times Holm's factor."""
+        return min(1.0, max(1, len(self.rivals)) * 2.0 ** (1 - self.seeds))
+
+    @property
+    def needed(self) -> int:
+        """How many seeds it takes for any difference to be told."""
+        return 1 + math.ceil(math.log2(max(1, len(self.rivals)) / LEVEL))
+
+    @property
+    def decidable(self) -> bool:
+        """Whether the seeds are enough for any difference to be told."""
+        return self.smallest <= LEVEL
+
+    @property
+    def tied(self) -> list[Rival]:
+        """Who cannot be told apart from the best."""
+        return [rival for rival in self.rivals if rival.tied]
+
+    @property
+    def worse(self) -> list[Rival]:
+        """Who is worse, the nearest first."""
+        return [rival for rival in self.rivals if not rival.tied]
+
+    def behind(self, rival: Rival) -> str:
+        """How a rule's score stands to the best one's: a factor where both are positive, else a difference."""
+        own, other = self.score.value, rival.score.value
+        if math.isinf(other):
+            return "most replicas failed"
+        if own > 0 and other > 0 and 0.995 < other / own < 1.005:
+            return "equal to two digits"
+        if own > 0 and other > 0:
+            return f"{other / own:.3g} times its score"
+        return f"{abs(other - own):.3g} behind"
+
+
+def findings(found: pd.DataFrame, records: pd.DataFrame) -> list[Finding]:
+    """The verdict of every game of a table (`bench.analysis.table.table`), from the records that it was made of."""
+    return [_finding(str(game), rows, records[records["game"] == game]) for game, rows in games_of(found)]
+
+
+def winners(verdicts: list[Finding]) -> dict[str, list[Finding]]:
+    """rule -> the verdicts of the games on which it is best, the rule with the most games first."""
+    found: dict[str, list[Finding]] = {}
+    for finding in verdicts:
+        if finding.best:
+            found.setdefault(finding.best, []).append(finding)
+    return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
+
+
+def _finding(game: str, rows: pd.DataFrame, here: pd.DataFrame) -> Finding:
+    metric, by_rule = get_metric(rows["metric"].iloc[0]), rows.set_index("optimizer")
+    failures = [failure for rule, row in by_rule.iterrows() if (failure := _failure(str(rule), row)).words]
+    failures.sort(key=lambda failure: (-failure.diverged - failure.errors, -failure.collapsed))
+    higher = metric.better == "higher"
+    order = by_rule.sort_values("iqm", ascending=not higher, kind="stable")
+    wide, best = scores(here, metric), str(order.index[0])
+    if order["iqm"].iloc[0] == metric.worst:
+        none = math.nan
+        return Finding(game, metric, "", _score(order.iloc[0]), none, none, none, wide.shape[1], [], failures)
+    others = [str(rule) for rule in order.index[1:]]
+    own = wide.loc[best].to_numpy()
+    p_values = holm([paired_test(own, wide.loc[rule].to_numpy()) for rule in others]) if others else ()
+    rivals = [
+        Rival(
+            rule,
+            _score(order.loc[rule]),
+            float(p),
+            probability_of_improvement(own, wide.loc[rule].to_numpy(), higher=higher, resamples=2000),
+        )
+        for rule, p in zip(others, p_values, strict=True)
+    ]
+    row = order.iloc[0]
+    cost, seconds, tuning = (float(row[name]) for name in ("cost", "seconds", "tuning_cost"))
+    return Finding(game, metric, best, _score(row), cost, seconds, tuning, int(row["n"]), rivals, failures)
+
+
+def _failure(rule: str, row: pd.Series) -> Failure:
+    collapsed = 0 if pd.isna(row["collapsed"]) else int(row["collapsed"])
+    return Failure(rule, int(row["n"]), int(row["diverged"]), int(row["errors"]), collapsed)
+
+
+def _score(row: pd.Series) -> Interval:
+    return Interval(float(row["iqm"]), float(row["low"]), float(row["high"]))

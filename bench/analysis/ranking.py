@@ -1,0 +1,121 @@
+"""Where every rule stands on every game, and over all games together.
+
+A rule's rank on a game is its place by interquartile mean: 1 is the best, equal scores share their mean place, and a
+rule that mostly failed stands last. Beside it are the places that it may hold as well: a rule is ahead of another for
+sure only where their 95 % intervals do not overlap. Over the games ranks are averaged and compared by Friedman's test
+with Nemenyi's critical difference (Demsar 2006, JMLR 7:1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bench.analysis.findings import LEVEL
+from bench.analysis.statistics import Array, critical_difference, friedman_nemenyi
+from bench.analysis.table import games_of
+from bench.registry import get_metric
+
+
+class Place(NamedTuple):
+    """A rule's rank among ``rules`` on a game, the best and the worst that it may have; ``failed``: no finite score."""
+
+    rank: float
+    first: int
+    last: int
+    rules: int
+    failed: bool
+
+    @property
+    def heat(self) -> float:
+        """1 for the best rule, 0 for the last."""
+        return (self.rules - self.rank) / (self.rules - 1) if self.rules > 1 else 1.0
+
+    @property
+    def words(self) -> str:
+        """The rank, and in brackets those that it may have where its interval overlaps others."""
+        return f"{self.rank:g}" + (f" ({self.first}–{self.last})" if self.first != self.last else "")
+
+
+class Standing(NamedTuple):
+    """Rules over games: mean ranks, best first, the critical difference, the groups [first, last] not told apart.
+
+    Where no diagram can be given ``why`` says so, and the difference is NaN; where there is no test, p is NaN.
+    """
+
+    games: list[str]
+    ranks: dict[str, float]
+    statistic: float = math.nan
+    p: float = math.nan
+    difference: float = math.nan
+    groups: tuple[tuple[int, int], ...] = ()
+    why: str = ""
+
+
+def places(found: pd.DataFrame) -> dict[tuple[str, str], Place]:
+    """(rule, game) -> its place, of a table (`bench.analysis.table.table`)."""
+    return {
+        (str(rule), str(game)): place
+        for game, rows in games_of(found)
+        for rule, place in zip(rows["optimizer"], _places(rows), strict=True)
+    }
+
+
+def _ordered(rows: pd.DataFrame) -> tuple[Array, Array, Array]:
+    """Score and interval of a game's rows such that lower is better."""
+    score, low, high = (rows[name].to_numpy(float) for name in ("iqm", "low", "high"))
+    return (-score, -high, -low) if get_metric(rows["metric"].iloc[0]).better == "higher" else (score, low, high)
+
+
+def _places(rows: pd.DataFrame) -> list[Place]:
+    (score, low, high), worst = _ordered(rows), get_metric(rows["metric"].iloc[0]).worst
+    ahead = high[:, None] < low  # [i, j]: all of i's interval is better than j's
+    first, last = 1 + ahead.sum(axis=0), len(rows) - ahead.sum(axis=1)
+    failed = rows["iqm"].to_numpy(float) == worst
+    parts = zip(stats.rankdata(score), first, last, failed, strict=True)
+    return [Place(float(rank), int(low), int(high), len(rows), bool(lost)) for rank, low, high, lost in parts]
+
+
+def standing(found: pd.DataFrame, rules: Sequence[str]) -> Standing:
+    """The rules of a study over the games on which all of them are finished."""
+    blocks = [
+        (str(game), rows.set_index("optimizer").loc[list(rules)]) for game, rows in games_of(_whole(found, rules))
+    ]
+    games = [game for game, _ in blocks]
+    if not games:
+        return Standing([], {}, why="there is no game yet on which every rule is finished")
+    tested = friedman_nemenyi(np.array([_ordered(rows)[0] for _, rows in blocks]))
+    order = np.argsort(tested.ranks, kind="stable")
+    ranks = {rules[i]: float(tested.ranks[i]) for i in order}
+    if tested.statistic is None or tested.p is None:
+        return Standing(games, ranks, why=tested.reason)
+    difference = critical_difference(len(rules), len(games), 1 - LEVEL)
+    numbers = Standing(games, ranks, tested.statistic, tested.p)
+    if difference >= len(rules) - 1:
+        most = len(rules) - 1
+        enough = next(n for n in range(len(games), 100) if critical_difference(len(rules), n, 1 - LEVEL) < most)
+        return numbers._replace(
+            why=f"mean ranks of {len(rules)} rules over {len(games)} games would have to be {difference:.3g} apart to "
+            f"differ, and {len(rules) - 1} is the most that they can be; at least {enough} games are needed"
+        )
+    groups = _groups(list(ranks.values()), difference if tested.p <= LEVEL else math.inf)
+    return numbers._replace(difference=difference, groups=groups)
+
+
+def _whole(found: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
+    """The rows of the games on which every rule is finished."""
+    if found.empty:
+        return found
+    return found[found.groupby("game", observed=True)["optimizer"].transform("nunique") == len(rules)]
+
+
+def _groups(ranks: Sequence[float], difference: float) -> tuple[tuple[int, int], ...]:
+    """The longest runs of at least two ranks, in rising order, of which none is further apart than the difference."""
+    ends = [max(j for j in range(i, len(ranks)) if ranks[j] - ranks[i] <= difference) for i in range(len(ranks))]
+    runs = [(i, end) for i, end in enumerate(ends) if end > i]
+    return tuple(run for run in runs if not any(other[0] < run[0] and run[1] <= other[1] for other in runs))

@@ -1,0 +1,68 @@
+"""Queries on records: the scores of replicas, their curves, how and at what cost they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from bench.registry import NamedMetric
+
+
+def last_evaluations(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.DataFrame:
+    """Every replica's last record of a metric, indexed by ``by``; the value of a failed one is NaN."""
+    own = records[records["metric"] == metric.name].sort_values("cost", kind="stable")
+    last = own.drop_duplicates(by, keep="last").set_index(by)  # not groupby().last(), which skips a final NaN
+    return last.assign(value=last["value"].where(last["outcome"] == "ok"))
+
+
+def final_scores(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.Series:
+    """The last value of a metric of every replica, indexed by ``by``; failed replicas have the metric's worst."""
+    return last_evaluations(records, metric, by)["value"].fillna(metric.worst)
+
+
+def scores(
+    records: pd.DataFrame,
+    metric: NamedMetric,
+    phase: str = "report",
+    order: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """The last value of a metric for every replica of a phase, failed ones at the worst: [optimizers, seeds].
+
+    Of rules and seeds that are named, one without a value is at the worst too: a replica that stopped with an error has
+    the primary metric alone.
+    """
+    report = records[records["phase"] == phase]
+    found = final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
+    return found if order is None else found.reindex(index=order, columns=seeds).fillna(metric.worst)
+
+
+def curves(records: pd.DataFrame, metric: str, column: str = "value") -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each rule: costs [T] and values [seeds, T] of a metric, NaN after a replica's divergence.
+
+    A replica of which the metric was never measured, for it stopped with an error, is NaN throughout. Another column
+    is ``seconds``, at which it was measured.
+    """
+    report = records[records["phase"] == "report"]
+    own, found = report[report["metric"] == metric], {}
+    seeds = report.groupby("optimizer", observed=True)["seed"].unique()
+    for optimizer, part in own.groupby("optimizer", observed=True):
+        costs, at = np.unique(part["cost"].to_numpy(float), return_inverse=True)
+        there = np.sort(seeds[optimizer])
+        values = np.full((len(there), len(costs)), np.nan)
+        values[np.searchsorted(there, part["seed"].to_numpy()), at] = part[column].to_numpy(float)
+        found[str(optimizer)] = (costs, values)
+    return found
+
+
+def ended(records: pd.DataFrame) -> pd.DataFrame:
+    """A record of each report replica of a game, which says how it ended, by optimizer and seed, seeds rising."""
+    first = records[records["phase"] == "report"].drop_duplicates(["optimizer", "seed"])
+    return first.set_index(["optimizer", "seed"]).sort_index()
+
+
+def study_budget(records: pd.DataFrame) -> float:
+    """The cost that a replica of these records was given: the most that any spent."""
+    return float(records.loc[records["phase"] == "report", "cost"].max())

@@ -1,0 +1,117 @@
+"""``bench check``: the laws on one rule, direction, game or metric, from here or from anywhere."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS
+from bench.checks.laws import RULE_LAWS, TRIED_ON, Broken, small
+from bench.contracts import Game, UpdateRule
+from bench.errors import SpecError, nearest
+from bench.games.harness.modules import ModuleGAN, speed
+from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
+from bench.registry.discovery import Registry
+from bench.registry.spelling import parse
+
+Law = Callable[..., None]
+Cases = list[tuple[str, tuple[Any, ...]]]  # where, and what the laws are given
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one law says of one thing: ``broken`` is empty, or says where and how it does not hold."""
+
+    subject: str
+    law: str
+    broken: str = ""
+
+    def __str__(self) -> str:
+        return f"{'BROKEN' if self.broken else 'ok    '}  {self.law}{': ' * bool(self.broken)}{self.broken}"
+
+
+def check(spelling: str) -> list[Verdict]:
+    """The laws of plug-ins on what a spelling names, e.g. ``extragrad``, ``./my_rule.py:MyRule``; SpecError for none.
+
+    A name that several kinds share, such as the rule and the direction ``adam``, is checked as each of them. Rules are
+    tried on small games: bilinear, Dirac-GAN, a ring of Gaussians.
+    """
+    return [verdict for subject, laws, cases in _subjects(spelling) for verdict in _verdicts(subject, laws, cases)]
+
+
+def remark(spelling: str) -> str:
+    """How a game of torch modules runs, and how fast; "" for all else."""
+    try:
+        game = get_game(spelling)
+    except SpecError:
+        return ""
+    return speed(game) if isinstance(game, ModuleGAN) else ""
+
+
+def _verdicts(subject: str, laws: Sequence[Law], cases: Cases) -> Iterator[Verdict]:
+    for law in laws:
+        broken = {where: said for where, arguments in cases if (said := _broken(law, arguments))}
+        first, *others = broken or [""]
+        also = f" (and on {', '.join(others)})" if others else ""
+        yield Verdict(subject, law.__name__.replace("_", " "), f"on {first}: {broken[first]}{also}" if broken else "")
+
+
+def _broken(law: Law, arguments: tuple[Any, ...]) -> str:
+    try:
+        law(*arguments)
+    except Broken as error:
+        return str(error)
+    except Exception as error:  # a plug-in that raises breaks the law under which it does
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        text = " ".join(str(error).split())
+        return f"{type(error).__name__}: {text} ({last.filename}:{last.lineno})"
+    return ""
+
+
+def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
+    """What the spelling names: (kind and name, its laws, the cases they are tried on)."""
+    makers: dict[str, Callable[[], tuple[Sequence[Law], Cases]]] = {
+        "optimizer": lambda: (RULE_LAWS, _tried(get_rule(spelling))),
+        "direction": lambda: (RULE_LAWS, _tried(get_rule(f"sgd[direction={spelling}]"))),
+        "game": lambda: (GAME_LAWS, [(spelling, (_playable(spelling),))]),
+        "metric": lambda: (METRIC_LAWS, list(_measured(spelling))),
+    }
+    registries: tuple[Registry[Any], ...] = (rules, directions, games, metrics)
+    name, found, refused = parse(spelling).name, [], []
+    for (kind, make), registry in zip(makers.items(), registries, strict=True):
+        if ".py:" not in name and name not in registry.names():
+            continue
+        try:
+            found.append((f"{kind} {spelling}", *make()))
+        except SpecError as error:
+            refused.append(str(error))
+    if found:
+        return found
+    if refused:
+        of_another_kind = [text for text in refused if "is no " in text]
+        told = [text for text in refused if text not in of_another_kind]
+        raise SpecError(told[0] if told else f"{spelling!r} is no optimizer, direction, game or metric")
+    known = {one for registry in registries for one in registry.names()}
+    raise SpecError(f"there is nothing called {name!r} to check; {nearest(name, known)}")
+
+
+def _tried(rule: UpdateRule) -> Cases:
+    return [(name, (rule, get_game(name))) for name in TRIED_ON]
+
+
+def _playable(spelling: str) -> Game:
+    """The game, if it has all that it needs; SpecError with what is missing."""
+    game = get_game(spelling)
+    if game.missing:
+        raise SpecError(game.missing)
+    return game
+
+
+def _measured(spelling: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """A metric with the games that it is for, small ones, and of those that lack data none."""
+    metric = get_metric(spelling)
+    for name in map(small, games.names()):
+        if metric.judges(game := get_game(name)) and not game.missing:
+            yield name, (metric, game)

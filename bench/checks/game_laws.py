@@ -1,0 +1,102 @@
+"""The laws that every game and every metric obeys, each a function that raises Broken where it does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from bench.checks.laws import SEEDS, Broken, check_close, check_same
+from bench.contracts import Game, Generative, Oracle, Solvable
+from bench.metrics.evaluation import Judge
+from bench.registry import NamedMetric
+
+
+def game_is_decided_by_its_seeds(game: Game) -> None:
+    """A replica's start and minibatches depend on its seed and the draw alone, not on its neighbours."""
+    seeds = torch.tensor(SEEDS)
+    some = [4, 1, 1]
+    check_same(game.init(seeds[some]), game.init(seeds)[some], "the start is decided by the seed")
+    for draw in (0, 1, 100, 2**40):
+        whole, part = game.batch(seeds, draw), game.batch(seeds[some], draw)
+        if (whole is None) != (part is None):
+            raise Broken("a game has minibatches for all seeds or for none")
+        for key in whole or {}:
+            assert whole is not None
+            assert part is not None
+            check_same(part[key], whole[key][some], f"minibatch {key} at draw {draw} is decided by (seed, draw)")
+
+
+def losses_are_each_replicas_own(game: Game) -> None:
+    """One loss [R] a player, finite at the start; a NaN row leaves the others' losses and gradients as they were."""
+    F, poisoned = Oracle(game, SEEDS), Oracle(game, SEEDS)
+    w = game.init(F.seeds)
+    if w.shape != (len(SEEDS), sum(game.sizes)) or w.dtype != game.dtype:
+        raise Broken(
+            f"init gives {tuple(w.shape)} {w.dtype}; ({len(SEEDS)}, {sum(game.sizes)}) {game.dtype} is promised"
+        )
+    losses = F.losses(w)
+    if len(losses) != len(game.sizes) or any(loss.shape != (len(SEEDS),) for loss in losses):
+        raise Broken(
+            f"losses give shapes {[tuple(loss.shape) for loss in losses]}; one [{len(SEEDS)}] a player is promised"
+        )
+    if not all(loss.isfinite().all() for loss in losses):
+        raise Broken("the losses are finite at the start")
+    sick = w.clone()
+    sick[2] = float("nan")
+    others = [0, 1, 3, 4]
+    check_same(poisoned(sick)[others], F(w)[others], "a NaN row leaves the other gradients as they were")
+
+
+def generates_by_seed(game: Game) -> None:
+    """Samples are [R, count, ...], the same at every call, each replica's own."""
+    if not isinstance(game, Generative):
+        return
+    seeds = torch.tensor(SEEDS)
+    w = game.init(seeds)
+    samples = game.generate(w, seeds, 32)
+    if samples.shape[:2] != (len(SEEDS), 32):
+        raise Broken(f"generate gives {tuple(samples.shape)}; ({len(SEEDS)}, 32, ...) is promised")
+    check_same(game.generate(w, seeds, 32), samples, "generate is deterministic")
+    check_same(game.generate(w[:2], seeds[:2], 32), samples[:2], "generate leaves replicas apart")
+
+
+def rests_at_its_solution(game: Game) -> None:
+    """F = 0 at the solution of a game that declares one."""
+    if isinstance(game, Solvable):
+        w = game.solution().expand(len(SEEDS), -1)
+        check_close(Oracle(game, SEEDS)(w), torch.zeros_like(w), "F is 0 at the solution", 1e-12)
+
+
+GAME_LAWS: tuple[Callable[[Game], None], ...] = (
+    game_is_decided_by_its_seeds,
+    losses_are_each_replicas_own,
+    generates_by_seed,
+    rests_at_its_solution,
+)
+
+
+def one_value_a_replica(metric: NamedMetric, game: Game) -> None:
+    """[R] numbers, finite at the start of a game."""
+    F = Judge(game, SEEDS)
+    value = metric(game, game.init(F.seeds), F)
+    if value.shape != (len(SEEDS),):
+        raise Broken(f"gives shape {tuple(value.shape)}; ({len(SEEDS)},) is promised")
+    if not value.isfinite().all():
+        raise Broken(f"gives {value.tolist()} at the start; finite numbers are promised")
+
+
+def judged_alone(metric: NamedMetric, game: Game) -> None:
+    """The same value again, and with a NaN row beside it."""
+    w = game.init(torch.tensor(SEEDS))
+    value = metric(game, w, Judge(game, SEEDS))
+    check_same(metric(game, w.clone(), Judge(game, SEEDS)), value, "judged again, the same value")
+    sick = w.clone()
+    sick[2] = float("nan")
+    others = [0, 1, 3, 4]
+    check_same(
+        metric(game, sick, Judge(game, SEEDS))[others], value[others], "a NaN row leaves the other values as they were"
+    )
+
+
+METRIC_LAWS: tuple[Callable[[NamedMetric, Game], None], ...] = (one_value_a_replica, judged_alone)

@@ -1,0 +1,117 @@
+"""The game: players, where they start, their data, and one loss per player.
+
+R = replicas (independent trainings stacked along the first axis), n = all players' parameters side by side. Replicas
+never touch: row r of every result depends on row r of every input alone, even where another row is NaN.
+
+A game may promise more than `Game` asks, each by a protocol: a closed-form field, a known solution, samples, a plane.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from bench.contracts.collapse import Collapse
+
+Batch = Mapping[str, Tensor]
+
+
+class Game(ABC):
+    """Players, where they start, their data, and one loss per player. Subclasses are frozen dataclasses."""
+
+    name: ClassVar[str] = ""
+    sizes: tuple[int, ...]
+    """Columns of each player in w (they may hold padding); n = sum(sizes)."""
+    dtype: torch.dtype = torch.float32
+    budget: float = 1000.0
+    """The default cost of one replica, in gradient evaluations."""
+    score: str = "field_norm"
+    """Name of the primary metric: what tuning optimises and tables show."""
+    escape: float = float("inf")
+    """Distance from the solution, where one is known, beyond which a replica has diverged; where it is finite, so has a
+    replica that was farther from the solution at every evaluation than at the one before."""
+    tried: ClassVar[str] = ""
+    """Keys that make the game small enough to be tried in a moment: what the laws are run on."""
+    collapse: Collapse | None = None
+    """What counts as collapse of a replica, where that means something."""
+    stack: int = 64
+    """Replicas that train together at most; fixed, so that a chunk's composition never depends on the machine."""
+
+    @property
+    def missing(self) -> str:
+        """What the game lacks to be played, in one line: files of data; "" for nothing."""
+        return ""
+
+    @abstractmethod
+    def init(self, seeds: Tensor) -> Tensor:
+        """Starting points of the players: seeds int64[R] -> w [R, n]."""
+
+    def batch(self, seeds: Tensor, draw: int) -> Batch | None:
+        """The minibatch that (seed, draw) alone decides: tensors with leading R; None for a deterministic game."""
+        return None
+
+    @abstractmethod
+    def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
+        """Each player's own loss: players[i] [R, sizes[i]] -> one tensor [R] a player."""
+
+    def own_loss(self, player: int, players: tuple[Tensor, ...], batch: Batch | None) -> Tensor:
+        """One player's loss [R], where nothing else is asked; games that can save work by it say how."""
+        return self.losses(players, batch)[player]
+
+
+@runtime_checkable
+class Constrained(Protocol):
+    """A game whose players live in a set: WGAN's weight clipping."""
+
+    def project(self, w: Tensor) -> Tensor:
+        """The nearest point of the set, taken after every step: [R, n] -> [R, n]."""
+        ...
+
+
+@runtime_checkable
+class Explicit(Protocol):
+    """A game that knows its field in closed form, faster than autograd finds it."""
+
+    def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
+        """(grad_0 L_0, grad_1 L_1, ...) at w [R, n], or one player's block and zeros elsewhere; None: ask autograd."""
+        ...
+
+
+@runtime_checkable
+class Solvable(Protocol):
+    """A game whose equilibrium is known in closed form."""
+
+    def solution(self) -> Tensor:
+        """The equilibrium, [n]."""
+        ...
+
+
+@runtime_checkable
+class Generative(Protocol):
+    """A game whose player 0 generates data."""
+
+    def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
+        """Samples of the generator: w [R, n] -> [R, count, ...], decided by (w, seed) alone."""
+        ...
+
+
+@runtime_checkable
+class Attainable(Protocol):
+    """A game of which it can be said what a perfect generator would score."""
+
+    def perfect(self, seeds: Tensor, count: int) -> Tensor:
+        """Samples of the data as a perfect generator would make them: [R, count, ...], decided by the seed alone."""
+        ...
+
+
+@runtime_checkable
+class Planar(Protocol):
+    """A game whose trajectories are worth drawing in a plane."""
+
+    def plane(self) -> Tensor:
+        """The two directions, one a player, onto which w is projected: [2, n]."""
+        ...

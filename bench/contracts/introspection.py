@@ -1,0 +1,86 @@
+"""What rules say of themselves: their hyperparameters and notices; copies of a rule with other values."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, get_args, get_type_hints
+
+import torch
+from torch import Tensor
+
+from bench.contracts.game import Game
+from bench.contracts.hyperparameter import Hyperparameter
+from bench.contracts.rule import Direction, UpdateRule, nested
+
+
+def notices(owner: UpdateRule | Direction) -> list[str]:
+    """What a user should know of a rule and of all that is nested in it."""
+    own = [owner.notice] if isinstance(owner, Direction) and owner.notice else []
+    return own + [text for inner in nested(owner).values() for text in notices(inner)]
+
+
+def hints(owner: Any) -> dict[str, Any]:
+    """Type hints of a dataclass with their hyperparameter kinds; field name -> annotation."""
+    return get_type_hints(owner, include_extras=True)
+
+
+def hyperparameters(owner: Any, prefix: str = "") -> dict[str, tuple[Hyperparameter, Any]]:
+    """Every hyperparameter of a rule, nested ones by dotted path: path -> (kind, value).
+
+    A step size's kind comes with the range that fits the direction it steps along.
+    """
+    found: dict[str, tuple[Hyperparameter, Any]] = {}
+    inner = nested(owner)
+    scale = getattr(inner.get("direction"), "scale", 1.0)
+    for field in fields(owner):
+        value = getattr(owner, field.name)
+        if field.name in inner:
+            found |= hyperparameters(value, f"{prefix}{field.name}.")
+            continue
+        for kind in get_args(hints(type(owner))[field.name])[1:]:
+            if isinstance(kind, Hyperparameter):
+                found[prefix + field.name] = (_scaled(kind, scale), value)
+    return found
+
+
+def _scaled(kind: Hyperparameter, scale: float) -> Hyperparameter:
+    if not kind.step_size or scale == 1.0:
+        return kind
+    return Hyperparameter(
+        kind.kind, kind.low * scale, kind.high * scale, kind.log, kind.least, kind.most, kind.step_size
+    )
+
+
+def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: str = "cpu") -> UpdateRule:
+    """The rule with every float hyperparameter as [R, 1], or [R, n] where players differ.
+
+    Always as tensors, also where all replicas agree: a replica's bits then never depend on its neighbours' values.
+    """
+    values: dict[str, Tensor] = {}
+    for path, (_, default) in hyperparameters(rule).items():
+        if isinstance(default, int):
+            continue
+        column = [row.get(path, default) for row in rows]
+        if any(isinstance(value, tuple) for value in column):
+            wide = [_each_player(value, game) for value in column]
+            values[path] = torch.stack(wide).to(device)
+        else:
+            values[path] = torch.tensor(column, dtype=game.dtype, device=device).unsqueeze(1)
+    stacked_rule: UpdateRule = with_values(rule, values)
+    return stacked_rule
+
+
+def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:
+    parts = value if isinstance(value, tuple) else (value,) * len(game.sizes)
+    return torch.cat(
+        [torch.full((size,), part, dtype=game.dtype) for part, size in zip(parts, game.sizes, strict=True)]
+    )
+
+
+def with_values(thing: Any, values: dict[str, Any]) -> Any:
+    """A copy of a rule with hyperparameters set by dotted path."""
+    here = {path: value for path, value in values.items() if "." not in path}
+    for head in {path.split(".")[0] for path in values if "." in path}:
+        inner = {path.split(".", 1)[1]: value for path, value in values.items() if path.startswith(f"{head}.")}
+        here[head] = with_values(getattr(thing, head), inner)
+    return replace(thing, **here) if here else thing

@@ -1,0 +1,211 @@
+"""The only window that an update rule has on a game: evaluates F(w), counts what was asked.
+
+F(w) = (grad_0 L_0, grad_1 L_1, ...) is the game's vector field, J its Jacobian. Gradients are taken by plain autograd
+of the losses summed over replicas, which leaves each replica its own gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from bench.contracts.game import Batch, Explicit, Game, Generative
+
+PRODUCT_COST = 2.0
+"""A Jacobian product costs this many gradient evaluations (forward and backward through a gradient)."""
+
+Product = Callable[[Tensor], Tensor]
+T = TypeVar("T")
+
+
+class Oracle:
+    """F(w) of a game for R stacked replicas; counts gradients, products and draws.
+
+    Args:
+        game: the game.
+        seeds: int64[R], one for each replica; they decide the minibatches.
+        draw: the first minibatch.
+    """
+
+    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = 0) -> None:
+        self.game = game
+        self.seeds = torch.as_tensor(seeds, dtype=torch.int64).cpu()
+        ends = [sum(game.sizes[: i + 1]) for i in range(len(game.sizes))]
+        self.blocks = [slice(end - size, end) for end, size in zip(ends, game.sizes, strict=True)]
+        self.draw = draw
+        self.gradients = 0.0
+        self.products = 0.0
+        self.draws = 0
+        self._batch: Batch | None = None
+        self._drawn = False
+        self._field = game.field if isinstance(game, Explicit) else None
+
+    @property
+    def cost(self) -> float:
+        """Gradient evaluations so far: both players on one minibatch = 1, one player = 1/2, a product = 2 (of one
+        player's rows, 1)."""
+        return self.gradients + PRODUCT_COST * self.products
+
+    def of_rows(self, rows: Tensor) -> Oracle:
+        """An oracle of some of the replicas, int64[R'], that has counted what this one has."""
+        part = copy(self)
+        part.seeds, part._batch, part._drawn = self.seeds[rows], None, False
+        return part
+
+    def new_batch(self) -> None:
+        """Turn to the next minibatch. Within a step the minibatch stays, unless the rule asks."""
+        self.draw += 1
+        self._drawn = False
+
+    def batch(self, like: Tensor) -> Batch | None:
+        """The current minibatch, on the device of ``like``."""
+        if not self._drawn:
+            batch = self.game.batch(self.seeds, self.draw)
+            self._batch = None if batch is None else {key: value.to(like.device) for key, value in batch.items()}
+            self._drawn = True
+            self.draws += 1
+        return self._batch
+
+    def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
+        """F(w): [R, n] -> [R, n]; with ``player``, that player's block and zeros elsewhere."""
+        if self._field is not None:
+            with torch.no_grad():
+                field = self._field(w, self.batch(w), player)
+            if field is not None:
+                self.gradients += 1 if player is None else 1 / len(self.blocks)
+                return field
+        return self._gradients(w, player, cross=False)
+
+    def cross(self, w: Tensor) -> Tensor:
+        """(grad_0 L_1, grad_1 L_0): each player's block of the *opponent's* gradient; [R, n] -> [R, n]."""
+        return self._gradients(w, None, cross=True)
+
+    def loss_gradient(self, w: Tensor, player: int) -> Tensor:
+        """The gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]; counted as that player."""
+        self.gradients += 1 / len(self.blocks)
+        with torch.enable_grad():
+            players = self._players(w)
+            loss = self._losses(players, w, player)[player].sum()
+        return torch.cat(_grad([loss], players), dim=1)
+
+    def per_player(self, w: Tensor, *values: object) -> Tensor:
+        """One value a player -> [R, n]; each is a number, [R, 1], or [R, n], of which the player's block counts."""
+        parts = []
+        for value, block in zip(values, self.blocks, strict=True):
+            given = value.to(w) if isinstance(value, Tensor) else w.new_full((), cast("float", value))
+            own = given[:, block] if given.ndim == 2 and given.shape[1] > 1 else given
+            parts.append(own.expand(len(w), block.stop - block.start))
+        return torch.cat(parts, dim=1)
+
+    def within(self, player: int, inside: Tensor, outside: Tensor) -> Tensor:
+        """``inside`` in the player's block, ``outside`` elsewhere; [R, n]."""
+        block = self.blocks[player]
+        return torch.cat([outside[:, : block.start], inside[:, block], outside[:, block.stop :]], dim=1)
+
+    def losses(self, w: Tensor) -> tuple[Tensor, ...]:
+        """Every player's loss on the current minibatch, one [R] a player; not counted: for metrics."""
+        with torch.no_grad():
+            return self.game.losses(tuple(w[:, b] for b in self.blocks), self.batch(w))
+
+    def samples(self, w: Tensor, count: int) -> Tensor:
+        """Generated data, [R, count, ...]; not counted: for metrics."""
+        if not isinstance(self.game, Generative):
+            raise TypeError(f"{self.game.name} generates nothing: samples are for games with generate()")
+        with torch.no_grad():
+            return self.game.generate(w, self.seeds, count)
+
+    def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
+        """The value of ``compute`` for this very w; a judge computes it at most once."""
+        return compute()
+
+    def _gradients(self, w: Tensor, player: int | None, cross: bool) -> Tensor:
+        movers = range(len(self.blocks)) if player is None else (player,)
+        self.gradients += len(movers) / len(self.blocks)
+        with torch.enable_grad():
+            players = tuple(w[:, b].detach().requires_grad_(i in movers) for i, b in enumerate(self.blocks))
+            losses = {i: loss.sum() for i, loss in self._losses(players, w, player).items()}
+        parts = [torch.zeros_like(p) for p in players] if player is not None else list(players)
+        for i in movers:
+            loss = losses[len(losses) - 1 - i if cross else i]
+            (parts[i],) = torch.autograd.grad(
+                loss, players[i], retain_graph=i != movers[-1], allow_unused=True, materialize_grads=True
+            )
+        return torch.cat(parts, dim=1)
+
+    def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
+        """(F(w), push, pull) at w [R, n]: push(v) = J v, pull(u) = J^T u, both [R, n] -> [R, n].
+
+        The graph of F(w) is built once; then each product costs one backward (J^T u) or the backward of a backward
+        that is itself built once (J v). With ``player``, F and the rows of J are that player's alone, and so is what is
+        counted. ``own=False`` leaves the diagonal blocks out, the players' own Hessians: J becomes the H_o of the
+        literature on opponent shaping.
+        """
+        movers = range(len(self.blocks)) if player is None else (player,)
+        share = len(movers) / len(self.blocks)
+        self.gradients += share
+        with torch.enable_grad():
+            players = self._players(w)
+            losses = self._losses(players, w, player)
+            grads = {i: _grad([losses[i].sum()], [players[i]], keep=True)[0] for i in movers}
+        field = torch.cat([grads[i].detach() if i in grads else torch.zeros_like(p) for i, p in enumerate(players)], 1)
+
+        def transposed(along: dict[int, Tensor], keep: bool) -> list[Tensor]:
+            """J^T u as one block a player; ``along`` holds u's blocks."""
+            if own:
+                return _grad(list(grads.values()), players, list(along.values()), keep)
+            total = [torch.zeros_like(p) for p in players]
+            for i, grad in grads.items():
+                others = [j for j in range(len(players)) if j != i]
+                found = _grad([grad], [players[j] for j in others], [along[i]], keep)
+                for j, part in zip(others, found, strict=True):
+                    total[j] = total[j] + part
+            return total
+
+        def pull(u: Tensor) -> Tensor:
+            self.products += share
+            return torch.cat(transposed({i: u[:, self.blocks[i]] for i in grads}, keep=False), dim=1)
+
+        probed: list[tuple[dict[int, Tensor], list[Tensor]]] = []
+
+        def push(v: Tensor) -> Tensor:
+            self.products += share
+            if not probed:  # J^T u is linear in u: its own transpose is J
+                with torch.enable_grad():
+                    probes = {i: torch.zeros_like(grad).requires_grad_(True) for i, grad in grads.items()}
+                    probed.append((probes, transposed(probes, keep=True)))
+            probes, pulled = probed[0]
+            image = _grad(pulled, list(probes.values()), [v[:, block] for block in self.blocks], keep=False)
+            rows = dict(zip(probes, image, strict=True))
+            return torch.cat([rows.get(i, torch.zeros_like(p)) for i, p in enumerate(players)], dim=1)
+
+        return field, push, pull
+
+    def _losses(self, players: tuple[Tensor, ...], w: Tensor, player: int | None) -> dict[int, Tensor]:
+        """Every player's loss [R], or one's alone."""
+        batch = self.batch(w)
+        if player is not None:
+            return {player: self.game.own_loss(player, players, batch)}
+        return dict(enumerate(self.game.losses(players, batch)))
+
+    def _players(self, w: Tensor) -> tuple[Tensor, ...]:
+        """Every player's parameters as a leaf of its own."""
+        return tuple(w[:, block].detach().requires_grad_(True) for block in self.blocks)
+
+
+def _grad(
+    of: Sequence[Tensor], by: Sequence[Tensor], along: Sequence[Tensor] | None = None, keep: bool = False
+) -> list[Tensor]:
+    """d<of, along> / d by, summed over ``of``; zeros where nothing depends. The graph stays; ``keep`` extends it."""
+    chosen = [k for k, tensor in enumerate(of) if tensor.requires_grad]
+    if not chosen:
+        return [torch.zeros_like(tensor) for tensor in by]
+    return list(
+        torch.autograd.grad(
+            [of[k] for k in chosen], by, None if along is None else [along[k] for k in chosen],
+            retain_graph=True, create_graph=keep, allow_unused=True, materialize_grads=True,
+        )
+    )  # fmt: skip

@@ -1,0 +1,33 @@
+"""What goes wrong by the user's hand: one clear line that says what, found, allowed, nearest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class SpecError(ValueError):
+    """Wrong use, in one line: what, found, allowed, nearest."""
+
+
+def nearest(found: str, known: Iterable[str]) -> str:
+    """The end of an error line: the known names nearest to what was found, or all of them where none is near."""
+    known = list(known)
+    close = difflib.get_close_matches(found, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+@contextmanager
+def needed(by: str, extra: str) -> Iterator[None]:
+    """SpecError for a package that is imported within and lacks; one of our own that lacks is our mistake."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name or "bench").partition(".")[0]
+        if package == "bench":
+            raise
+        install = f"pip install 'gan-optimizer-bench[{extra}]'"
+        raise SpecError(f"{by} needs {package}, which is not installed: {install}") from None

@@ -1,0 +1,178 @@
+"""From a study to a finished run: contests tune and report side by side; a chunk is stored once and never redone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from bench.execution.checkpoints import FOLDER, forget
+from bench.execution.engine import RETRIES, Done, Engine, EngineLost
+from bench.registry import get_game
+from bench.storage.files import write_file
+from bench.storage.records import Result, pack
+from bench.storage.writer import RunWriter
+from bench.studies.cost import planned_cost
+from bench.studies.plan import Chunk, Contest, report_rows
+from bench.studies.study import Study
+from bench.studies.tuning.tuner import tune
+
+
+@dataclass
+class Status:
+    """What a progress display shows."""
+
+    planned: float
+    done: float = 0.0
+    skipped: float = 0.0
+    running: list[str] = field(default_factory=list)
+
+
+Watch = Callable[[Status], None]
+Begin = Callable[[Callable[[], None]], Engine]
+
+
+def contest_chunks(
+    contest: Contest, study: Study, only_tune: bool = False
+) -> Generator[list[Chunk], pd.DataFrame, None]:
+    """All rounds of one rule on one game: tuning, then the report seeds at the frozen values, unless tuning is all."""
+    values = yield from tune(contest, study)
+    if only_tune:
+        return
+    chunks = contest.chunks(report_rows(study.seeds, values), "report")
+    if study.untuned:
+        chunks += contest.chunks(report_rows(study.seeds, {}), "untuned")
+    yield chunks
+
+
+class Coordinator:
+    """Feeds the slots from all contests at once; the only one who writes."""
+
+    def __init__(
+        self, study: Study, writer: RunWriter, device: str, watch: Watch | None, begin: Begin, only_tune: bool
+    ) -> None:
+        self.study, self.writer, self.watch, self.begin = study, writer, watch, begin
+        self.folder = writer.folder
+        self.engine: Engine | None = None
+        self.status = Status(sum(planned_cost(study).values()))
+        self.contests = [
+            contest_chunks(Contest(rule, game, study.cost_of(game), study.evaluations, device), study, only_tune)
+            for game in study.games
+            for rule in study.optimizers
+        ]
+        self.queue: list[tuple[int, Chunk]] = []
+        self.rounds: dict[int, list[Chunk]] = {}
+        self.missing: dict[int, set[str]] = {}
+        self.busy: dict[Future[Done], tuple[int, int, Chunk]] = {}
+        self.attempts: dict[str, int] = {}
+        self.planned: list[str] = []
+
+    def run(self) -> None:
+        self.writer.forget_errors()  # the same command again tries what failed
+        try:
+            for index, contest in enumerate(self.contests):
+                self._plan(index, next(contest, None))
+            self.writer.plan(self.planned)
+            while self.queue or self.busy:
+                self._fill()
+                self._collect()
+        except BaseException:
+            self._close(kill=True)
+            raise
+        self._close(kill=False)
+
+    def _close(self, kill: bool) -> None:
+        if self.engine is not None:
+            self.engine.close(kill)
+
+    def _plan(self, index: int, chunks: list[Chunk] | None) -> None:
+        """A contest's next round: what is stored is skipped; a round that is whole leads on to the next."""
+        while chunks is not None:
+            self.rounds[index] = chunks
+            self.planned += [chunk.id for chunk in chunks]
+            missing = [chunk for chunk in chunks if not self.folder.has(chunk)]
+            self.missing[index] = {chunk.id for chunk in missing}
+            self.status.skipped += sum(chunk.cost for chunk in chunks) - sum(chunk.cost for chunk in missing)
+            if missing:
+                self.queue += [(index, chunk) for chunk in missing]
+                # A game at a time, so that what is there early can be compared; the rules of a game side by side.
+                self.queue.sort(key=lambda planned: planned[0] // len(self.study.optimizers))
+                return
+            chunks = self._next(index)
+
+    def _next(self, index: int) -> list[Chunk] | None:
+        records = pd.concat([self.folder.load(chunk) for chunk in self.rounds[index]], ignore_index=True)
+        try:
+            return self.contests[index].send(records)
+        except StopIteration:
+            return None
+
+    def _fill(self) -> None:
+        if self.engine is None:
+            self.engine = self.begin(self._show)
+        taken = {slot for slot, _, _ in self.busy.values()}
+        for slot in range(self.engine.size):
+            if slot not in taken and self.queue:
+                index, chunk = self.queue.pop(0)
+                self.busy[self.engine.submit(slot, chunk)] = (slot, index, chunk)
+
+    def _collect(self) -> None:
+        assert self.engine is not None
+        self._show()
+        self.engine.advance()
+        done, _ = wait(self.busy, timeout=0.2, return_when=FIRST_COMPLETED)
+        for future in done:
+            slot, index, chunk = self.busy.pop(future)
+            outcome = self._outcome(future, slot, chunk)
+            if outcome is None:
+                self.queue.insert(0, (index, chunk))
+                continue
+            self._keep(chunk, outcome)
+            self.missing[index].discard(chunk.id)
+            if not self.missing[index]:
+                self._plan(index, self._next(index))
+                self.writer.plan(self.planned)
+        self._show()
+
+    def _outcome(self, future: Future[Done], slot: int, chunk: Chunk) -> Done | None:
+        """What a chunk gave; None where its process is gone and it is to be tried again."""
+        assert self.engine is not None
+        try:
+            return future.result()
+        except CancelledError:
+            raise EngineLost("the scheduler has dropped what it was sent") from None
+        except self.engine.deaths:
+            death = self.engine.bury(slot)
+            times = self.attempts[chunk.id] = self.attempts.get(chunk.id, 0) + 1
+            if times <= RETRIES and not death.final:
+                return None
+            return Done({}, death.epitaph(times))
+
+    def _keep(self, chunk: Chunk, outcome: Done) -> None:
+        if outcome.error:
+            (self.folder.path / "errors").mkdir(exist_ok=True)
+            text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # it may say anything
+            write_file(self.folder.path / "errors" / f"{chunk.id}.txt", text)
+        self.writer.save(chunk, outcome.files or pack(chunk, failed(chunk)))
+        if outcome.files:  # what was ended before its time goes on from its checkpoint when it is tried again
+            forget(self.folder.path / FOLDER, chunk.id)
+        self.status.done += chunk.cost
+
+    def _show(self) -> None:
+        if self.watch is None or self.engine is None:
+            return
+        self.status.running = [
+            f"{'tuning' if chunk.phase == 'tune' else 'training'} {chunk.optimizer} on {chunk.label}"
+            for _, _, chunk in self.busy.values()
+        ]
+        now = sum(self.engine.running(slot) for slot, _, _ in self.busy.values())
+        self.watch(replace(self.status, done=self.status.done + now))
+
+
+def failed(chunk: Chunk) -> Result:
+    """Records of a chunk that raised: every replica is there, as an error with nothing measured."""
+    nothing = {"outcome": "error", "ended": 0.0, "cost": 0.0, "seconds": 0.0, "value": float("nan")}
+    nothing["metric"] = get_game(chunk.game).score
+    return Result([nothing | {"row": r, "seed": row.seed, "trial": row.trial} for r, row in enumerate(chunk.rows)])

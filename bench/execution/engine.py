@@ -1,0 +1,121 @@
+"""What executes chunks promises: an engine takes chunks and gives futures; what a worker does is the same everywhere.
+
+Every engine executes a chunk by `work` in a process whose threads are pinned to one, and hands the bytes of its files
+to the coordinator, which alone writes records. So the engine decides none of a study's numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bench.studies.plan import Chunk
+
+RETRIES = 2
+"""A chunk that ended its worker more often than this is an error."""
+
+
+class EngineLost(Exception):  # noqa: N818  a state of other machines rather than an error of a cell
+    """What chunks were sent to is gone, or never came; all that was finished is kept."""
+
+
+@dataclass
+class Done:
+    """What became of a chunk: the bytes of its files, none where it failed; the traceback of what was raised."""
+
+    files: dict[str, bytes]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a run's chunks are executed.
+
+    Args:
+        known: where the study's rules, games and metrics come from, as ``bench.execution.process_pool.origins`` tells.
+        jobs: chunks that train side by side.
+        patience: seconds without a sign of life after which a chunk's process is ended.
+        timeout: seconds after which it is ended, however lively.
+        scheduler: an address, or a file that holds it; "" for none.
+        checkpoints: the folder in which long chunks keep their state; none where they keep nothing.
+    """
+
+    known: frozenset[str]
+    jobs: int = 1
+    patience: float = math.inf
+    timeout: float = math.inf
+    scheduler: str = ""
+    checkpoints: Path | None = None
+
+
+class Death(Protocol):
+    """How a chunk's worker ended."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the chunk is not to be tried again."""
+        ...
+
+    def epitaph(self, times: int) -> str:
+        """How it ended, and where it stood, in words."""
+        ...
+
+
+class Engine(Protocol):
+    """Where chunks are executed, in slots 0, 1, ..."""
+
+    deaths: tuple[type[BaseException], ...]
+    """What a future raises whose worker is gone."""
+
+    @property
+    def size(self) -> int:
+        """Chunks that it takes at a time; may change."""
+        ...
+
+    def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
+        """Execute a chunk in a slot that is free."""
+        ...
+
+    def advance(self) -> None:
+        """Called again and again while futures are waited for; raises EngineLost."""
+        ...
+
+    def running(self, slot: int) -> float:
+        """Cost done so far of the chunk in the slot."""
+        ...
+
+    def bury(self, slot: int) -> Death:
+        """How the slot's worker ended; the slot is free again."""
+        ...
+
+    def close(self, kill: bool = False) -> None:
+        """End what was started; with ``kill`` in the midst of chunks."""
+        ...
+
+
+def work(
+    chunk: Chunk,
+    progress: Callable[[float], None],
+    beat: Callable[[], None] = lambda: None,
+    checkpoints: Path | None = None,
+) -> Done:
+    """Execute one chunk; what it raises is a result, not a crash, be it ``sys.exit``: but not Ctrl-C."""
+    from bench.execution.checkpoints import Checkpoints
+    from bench.execution.training import execute
+    from bench.numerics.runtime import one_thread
+    from bench.storage.records import pack
+
+    try:
+        keeper = Checkpoints(checkpoints, chunk) if checkpoints is not None else None
+        with one_thread():
+            result = execute(chunk, progress, beat, keeper)
+        return Done(pack(chunk, result), "\n".join(result.errors.values()))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return Done({}, traceback.format_exc())

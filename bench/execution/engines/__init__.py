@@ -1,0 +1,37 @@
+"""Engines by name: what a run's chunks are sent to, on one machine or on many; none changes a result.
+
+An engine is a module of this package with a function ``engine(terms, beat) -> Engine`` (`bench.execution.engine`); its
+docstring's first line says where chunks train. What it needs to be installed is imported once it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from bench.errors import SpecError, nearest, needed
+from bench.execution.engine import Engine, Terms
+
+
+def engines() -> list[str]:
+    """The names of all engines."""
+    return sorted(module.name for module in iter_modules([str(Path(__file__).parent)]))
+
+
+def check(name: str, scheduler: str = "") -> None:
+    """Refuse an engine that is not known or lacks a package, before anything is written; SpecError."""
+    known = engines()
+    if name not in known:
+        raise SpecError(f"unknown engine {name!r}; {nearest(name, known)}")
+    if scheduler and name != "dask":
+        raise SpecError(f"scheduler is for the engine dask; the engine is {name}")
+    with needed(f"engine {name}", "dask"):
+        import_module(f"bench.execution.engines.{name}")
+
+
+def begin(name: str, terms: Terms, beat: Callable[[], None]) -> Engine:
+    """Start an engine; ``beat`` is called now and then while a chunk trains in this very process."""
+    made: Engine = import_module(f"bench.execution.engines.{name}").engine(terms, beat)
+    return made

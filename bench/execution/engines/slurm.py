@@ -1,0 +1,52 @@
+"""A cluster of Slurm's: dask's workers as its jobs, started here and ended with the run.
+
+Through dask-jobqueue. What a job asks for (queue, memory, walltime, interface) stands in dask's own configuration,
+``~/.config/dask/jobqueue.yaml``; a job's walltime may end in the midst of a chunk, which then goes on elsewhere. Where
+neither it nor ``scheduler-options`` names an interface or a host, the scheduler is bound to loopback: enough for a
+cluster of one node alone.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from bench.errors import SpecError
+from bench.execution.engine import Terms
+from bench.execution.engines.dask import Dask, refuse_own
+
+distributed: Any = import_module("distributed")  # untyped
+jobqueue: Any = import_module("dask_jobqueue")
+
+MEMORY = "4GiB"
+CONFIGURED = "jobqueue.slurm"
+
+
+def engine(terms: Terms, beat: Callable[[], None]) -> Dask:
+    """As many jobs as the run has, each with a worker of one thread."""
+    refuse_own(terms)
+    if shutil.which("sbatch") is None:
+        raise SpecError("engine slurm needs sbatch, which is not found here: is this a node that submits jobs?")
+    cluster = jobqueue.SLURMCluster(**_asked(terms))
+    cluster.scale(jobs=terms.jobs)
+    return Dask(distributed.Client(cluster), terms, alone=math.inf, cluster=cluster)  # a queue may be long
+
+
+def _asked(terms: Terms) -> dict[str, Any]:
+    """What is asked of dask-jobqueue beside what its configuration says."""
+    logs = terms.checkpoints.parent / "slurm" if terms.checkpoints is not None else "."
+    configured = import_module("dask").config.get(CONFIGURED, {})
+    options = dict(configured.get("scheduler-options") or {})
+    if not ({"host", "interface"} & set(options)) and not configured.get("interface"):
+        options["host"] = "127.0.0.1"
+    options.setdefault("dashboard_address", None)
+    return {
+        "cores": configured.get("cores") or 1,
+        "processes": configured.get("processes") or configured.get("cores") or 1,
+        "memory": configured.get("memory") or MEMORY,
+        "scheduler_options": options,
+        "log_directory": configured.get("log-directory") or str(logs),
+    }

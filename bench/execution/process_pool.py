@@ -1,0 +1,221 @@
+"""Where chunks are executed: in this process, or in J slots of one process each.
+
+A slot is a ProcessPoolExecutor of one worker: if it is killed, exactly its chunk is lost. Workers are forked from a
+server that has torch loaded and its threads pinned, so that they start fast and do not fight; a worker whose parent
+dies ends itself, one that hangs is ended. Workers return bytes; the coordinator alone writes.
+
+A plug-in that any process finds trains in a slot of its own even where there is one job: it may end its process or
+hang. What the caller's own program defines may be known to no other process; with one job it trains here.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.contracts import nested
+from bench.execution.engine import Done, Terms, work
+from bench.execution.watchdog import GRACE, Life, hiding_main, kill_all, kill_server, leave_traces, new_context
+from bench.registry import get_game, get_rule, metrics
+from bench.registry.discovery import origin
+from bench.studies.plan import Chunk
+from bench.studies.study import Study
+
+
+def origins(study: Study) -> set[str]:
+    """Where the rules, games and metrics of a study come from: ``bench.registry.discovery.origin`` of each."""
+    games = [get_game(game) for game in study.games]
+    found: set[str] = set(map(origin, games))
+    things: list[Any] = [get_rule(rule) for rule in study.optimizers]
+    while things:
+        found.add(origin(thing := things.pop()))
+        things += nested(thing).values()
+    known = (metrics[name] for name in metrics.names())
+    return found | {origin(one.function) for one in known if any(map(one.judges, games))}
+
+
+class Here:
+    """One slot in this process: the simplest engine, and the one to debug with.
+
+    Args:
+        beat: called now and then while a chunk trains.
+        checkpoints: where long chunks keep their state.
+    """
+
+    size = 1
+    deaths: tuple[type[BaseException], ...] = ()
+
+    def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None) -> None:
+        self.beat, self.checkpoints, self.cost = beat, checkpoints, 0.0
+        self.submitted: tuple[Future[Done], Chunk] | None = None
+
+    def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
+        future: Future[Done] = Future()
+        self.submitted, self.cost = (future, chunk), 0.0
+        return future
+
+    def advance(self) -> None:
+        """Execute what was submitted."""
+        if self.submitted is not None:
+            future, chunk = self.submitted
+            self.submitted = None
+            future.set_result(work(chunk, self._tell, checkpoints=self.checkpoints))
+
+    def _tell(self, cost: float) -> None:
+        self.cost = cost
+        self.beat()
+
+    def running(self, slot: int) -> float:
+        return self.cost
+
+    def bury(self, slot: int) -> Life:
+        raise AssertionError("a process does not see its own end")
+
+    def close(self, kill: bool = False) -> None:
+        pass
+
+
+class Slots:
+    """J slots, each a process of its own."""
+
+    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.patience = self.timeout = math.inf
+        """Seconds after which a chunk's process is ended: without a sign of life, and at all."""
+        self.checkpoints: Path | None = None
+        """The folder in which long chunks keep their state."""
+        self.home: Path | None = None
+        """The folder that relative paths of plug-ins start at; where none is given, the current one."""
+        self.runs_main = True
+        """Whether workers import the caller's script, to know what it defines."""
+        self.context = new_context()
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        self.lives = [Life(self.context, self.folder / str(slot)) for slot in range(size)]
+        self.pools: list[ProcessPoolExecutor | None] = [None] * size
+        self.futures: list[Future[Done] | None] = [None] * size
+
+    def agree(self, terms: Terms) -> None:
+        """Execute what comes from now on as a run asks for."""
+        self.patience, self.timeout, self.checkpoints = terms.patience, terms.timeout, terms.checkpoints
+
+    def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
+        self.lives[slot].begin()
+        try:
+            future = self._start(slot, chunk)
+        except BrokenProcessPool:  # its process was killed: it gets a new one
+            self.pools[slot] = None
+            future = self._start(slot, chunk)
+        self.futures[slot] = future
+        return future
+
+    def _start(self, slot: int, chunk: Chunk) -> Future[Done]:
+        if chunk.device == "cuda" and (count := torch.cuda.device_count()) > 1:  # the devices in turn
+            chunk = replace(chunk, device=f"cuda:{slot % count}")
+        pool, life = self.pools[slot], self.lives[slot]
+        if pool is None:
+            life.trace.unlink(missing_ok=True)
+            begin = (life.pulse, life.signs, life.trace, self.home)
+            pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
+            self.pools[slot] = pool
+        with hiding_main(not self.runs_main):
+            future = pool.submit(_work_here, chunk, self.checkpoints)
+        (life.process,) = pool._processes.values()
+        return future
+
+    def advance(self) -> None:
+        """The slots advance by themselves; one that hangs is ended."""
+        for future, life in zip(self.futures, self.lives, strict=True):
+            if future is not None and not future.done():
+                life.look(self.patience, self.timeout)
+
+    def bury(self, slot: int) -> Life:
+        """The life of a slot's process that is gone; the next chunk gets a new one."""
+        pool, self.pools[slot] = self.pools[slot], None
+        if pool is not None:
+            pool.shutdown(wait=True)  # it alone may ask how its process ended
+        return self.lives[slot]
+
+    def running(self, slot: int) -> float:
+        """Cost done so far of the chunk that is training in the slot."""
+        return float(self.lives[slot].pulse.value)
+
+    def close(self, kill: bool = False) -> None:
+        """End the processes; one that does not end by itself, for a plug-in's threads go on, is killed."""
+        if kill:
+            kill_server()
+        pools = [pool for pool in self.pools if pool is not None]
+        processes = [process for pool in pools for process in (pool._processes or {}).values()]
+        late = threading.Timer(0 if kill else GRACE, kill_all, [processes])
+        late.start()
+        for pool in pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+        late.cancel()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def engine(terms: Terms, beat: Callable[[], None]) -> Here | Slots:
+    """Where a study's chunks train on this machine."""
+    alone = terms.jobs == 1 and math.isinf(terms.timeout)  # nobody ends a chunk that trains here
+    if alone and ("own" in terms.known or "outside" not in terms.known):
+        return Here(beat, terms.checkpoints)
+    slots = Slots(terms.jobs)
+    slots.agree(terms)
+    slots.runs_main = "own" in terms.known
+    return slots
+
+
+_pulse: Any = None
+_signs: Any = None
+
+
+def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
+    """A worker's first act: leave Ctrl-C to the coordinator, and end when the coordinator has died."""
+    global _pulse, _signs
+    _pulse, _signs = pulse, signs
+    if home is not None and home.is_dir():
+        os.chdir(home)
+    with suppress(OSError):  # where memory runs out, the system is to end this process and no other
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_traces(trace)
+    threading.Thread(target=_watch, daemon=True).start()
+
+
+def _watch() -> None:
+    coordinator = multiprocessing.parent_process()
+    assert coordinator is not None
+    coordinator.join()  # it counts as there for as long as nobody has asked how it ended: its pipe tells more
+    os._exit(1)
+
+
+def _tell(cost: float) -> None:
+    _pulse.value = cost
+
+
+def _beat() -> None:
+    _signs.value += 1
+
+
+def _work_here(chunk: Chunk, checkpoints: Path | None) -> Done:
+    _beat()
+    try:
+        return work(chunk, _tell, _beat, checkpoints)
+    except KeyboardInterrupt:  # the plug-in's own: Ctrl-C is the coordinator's
+        return Done({}, traceback.format_exc())

@@ -1,0 +1,241 @@
+"""The GAN harness: a generator and a discriminator for each replica, a loss by name, a source of real data.
+
+Goodfellow et al. 2014 (arXiv:1406.2661). Player 0 is the generator, player 1 the discriminator. A game here says only
+which networks play and where the real data come from.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Batch, Game
+from bench.errors import SpecError, nearest
+from bench.games.harness.losses import LOSSES, Loss, Slopes
+from bench.games.harness.regularisers import REGULARISERS, Regulariser
+from bench.games.networks.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
+from bench.games.networks.networks import Network
+from bench.numerics.randomness import GRAIN, normal, uniform
+
+SAMPLES = "samples"  # the stream that judged samples come from: training never sees it
+GENERATOR, DISCRIMINATOR = 0, 1
+OWN = ("losses", "own_loss", "_fake", "_logits")  # a game that has others has another field
+
+
+@dataclass(frozen=True)
+class GAN(Game):
+    """A two-player game between networks; subclasses give the networks and the real data.
+
+    ``loss`` is one of LOSSES. ``regulariser`` (none, r1, r2, gradient-penalty), weighed by ``gamma``, is added to the
+    discriminator's loss; "default" is what the loss is published with. ``noise`` is the deviation of instance noise on
+    real and generated samples (Soenderby et al. 2017, arXiv:1610.04490). ``spectral`` normalises the discriminator's
+    weights (Miyato et al. 2018, arXiv:1802.05957). ``conditional`` tells both players the class of every sample (Mirza
+    and Osindero 2014, arXiv:1411.1784), where the data have classes.
+    """
+
+    loss: str = "non-saturating"
+    batch_size: int = 64
+    latent: int = 16
+    regulariser: str = "default"
+    gamma: float = -1.0
+    noise: float = 0.0
+    spectral: bool = False
+    conditional: bool = False
+
+    judged = 1000
+    """Samples that metrics look at."""
+    classes = 0
+    """Classes of the real data; 0 where it has none."""
+
+    def __post_init__(self) -> None:
+        for key, value, known in (
+            ("loss", self.loss, LOSSES),
+            ("regulariser", self.regulariser, {"default", *REGULARISERS}),
+        ):
+            if value not in known:
+                raise SpecError(f"{self.name}: {key} is {value!r}; {nearest(value, known)}")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+                raise SpecError(f"{self.name}: {item.name} is {value}; a positive number is allowed")
+        if self.batch_size % GRAIN:  # vector kernels would have tails, and a replica's bits depend on its neighbours
+            raise SpecError(f"{self.name}: batch_size is {self.batch_size}; a multiple of {GRAIN} is allowed")
+        if self.noise < 0:
+            raise SpecError(f"{self.name}: noise is {self.noise:g}; a deviation of at least 0 is allowed")
+        if self.conditional and not self.classes:
+            raise SpecError(f"{self.name}: conditional is true; its data have no classes")
+
+    @property
+    @abstractmethod
+    def generator(self) -> Network: ...
+
+    @property
+    @abstractmethod
+    def discriminator(self) -> Network: ...
+
+    @abstractmethod
+    def real(self, seeds: Tensor, draw: int) -> Tensor:
+        """A minibatch of real data, features first: [R, ..., batch]."""
+
+    def labels(self, seeds: Tensor, draw: int) -> Tensor:
+        """The classes of ``real``'s minibatch, int64 [R, batch]."""
+        raise NotImplementedError(f"{self.name} has no classes")
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.generator.size, self.discriminator.size
+
+    @property
+    def told(self) -> int:
+        """Features that tell a network the class."""
+        return self.classes if self.conditional else 0
+
+    @property
+    def _loss(self) -> Loss:
+        return LOSSES[self.loss]
+
+    def init(self, seeds: Tensor) -> Tensor:
+        return torch.cat([self.generator.init(seeds, "generator"), self.discriminator.init(seeds, "discriminator")], 1)
+
+    def batch(self, seeds: Tensor, draw: int) -> Batch:
+        real = self.real(seeds, draw)
+        found = {"real": real, "latent": normal(seeds, "latent", draw, (self.latent, self.batch_size))}
+        if self.conditional:
+            labels = self.labels(seeds, draw)
+            found["class"] = torch.nn.functional.one_hot(labels, self.classes).transpose(1, 2).to(real)
+        if self.noise:
+            for side in ("real", "fake"):
+                found[f"{side} noise"] = self.noise * normal(seeds, f"{side} noise", draw, tuple(real.shape[1:]))
+        if self._regulariser[0] is not None and self._regulariser[0].mixes:
+            found["mix"] = uniform(seeds, "mix", draw, (self.batch_size,))
+        return found
+
+    @cached_property
+    def _regulariser(self) -> tuple[Regulariser | None, float]:
+        name = self._loss.regulariser if self.regulariser == "default" else self.regulariser
+        gamma = (self._loss.gamma if name == self._loss.regulariser else 1.0) if self.gamma < 0 else self.gamma
+        return REGULARISERS[name], gamma
+
+    def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
+        assert batch is not None
+        fake = self._fake(players, batch)
+        # Two calls rather than one on both halves: the generator's backward then runs through the fake half alone.
+        real_logits = self._logits(players, batch, self._noisy(batch["real"], "real", batch))
+        fake_logits = self._logits(players, batch, fake)
+        discriminator = self._loss.discriminator(real_logits, fake_logits) + self._penalty(players, batch, fake)
+        return self._loss.generator(real_logits, fake_logits), discriminator
+
+    def own_loss(self, player: int, players: tuple[Tensor, ...], batch: Batch | None) -> Tensor:
+        """The generator's loss without the real half and the discriminator's penalty, unless it sees them."""
+        if player == DISCRIMINATOR or self._loss.relative:
+            return self.losses(players, batch)[player]
+        assert batch is not None
+        logits = self._logits(players, batch, self._fake(players, batch))
+        return self._loss.generator(logits, logits)
+
+    @cached_property
+    def _closed(self) -> Slopes | None:
+        """The loss's derivatives, where the field is known in closed form: networks and loss used as they are here."""
+        own = all(getattr(type(self), name) is getattr(GAN, name) for name in OWN)
+        if not (own and closed(self.generator) and closed(self.discriminator)):
+            return None
+        if self._regulariser[0] is not None and not piecewise_linear(self.discriminator):
+            return None
+        return self._loss.slopes
+
+    def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
+        """Both players' gradients by one backward pass of the discriminator's logits."""
+        by_logits_of = self._closed
+        if by_logits_of is None:
+            return None
+        assert batch is not None
+        players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
+        made = forward(self.generator, players[GENERATOR], self._told(batch["latent"], batch))
+        halves = [self._told(self._noisy(made.out, "fake", batch), batch)]
+        if player != GENERATOR:
+            halves.insert(0, self._told(self._noisy(batch["real"], "real", batch), batch))
+        judged = forward(self.discriminator, players[DISCRIMINATOR], torch.cat(halves, -1))
+        logits = judged.out.chunk(len(halves), 2)
+        *by_logits, gain = by_logits_of(logits[0], logits[-1])
+        found = judged.backward(torch.ones_like(judged.out))
+        blocks = [torch.zeros_like(part) for part in players[:DISCRIMINATOR]]
+        if player != DISCRIMINATOR:
+            along = judged.by_input(found[0], self.batch_size)[:, : made.out.shape[1]]
+            blocks = gradient(made, made.backward(along * (_beside(gain, along) / self.batch_size)))
+        if player == GENERATOR:
+            return torch.cat([*blocks, torch.zeros_like(players[DISCRIMINATOR])], 1)
+        own = weighed(judged, found, torch.cat(by_logits, 2) / self.batch_size)
+        regulariser, gamma = self._regulariser
+        if regulariser is not None:
+            fake = halves[-1][:, : made.out.shape[1]]
+            at = self._told(regulariser.points(batch["real"], fake, batch.get("mix", fake)), batch)
+            slopes = forward(self.discriminator, players[DISCRIMINATOR], at)
+            penalty = gamma / self.batch_size * slope_gradient(slopes, self._seen_by(regulariser, fake))
+            own = [torch.cat(own, 1) + penalty]
+        return torch.cat([*blocks, *own], 1)
+
+    def _seen_by(self, regulariser: Regulariser, samples: Tensor) -> Callable[[Tensor], Tensor]:
+        """The derivative of a penalty by a slope [R, ..., batch] of which the told classes are no part."""
+
+        def by_slope(slope: Tensor) -> Tensor:
+            own = slope[:, : samples.shape[1]]
+            found = regulariser.by_slope(own.flatten(1, -2)).view(own.shape)
+            return torch.cat([found, torch.zeros_like(slope[:, samples.shape[1] :])], 1) if self.conditional else found
+
+        return by_slope
+
+    def _told(self, samples: Tensor, batch: Batch) -> Tensor:
+        """Samples, or latents, with their classes beside their channels: [R, features, ..., batch]."""
+        if not self.conditional:
+            return samples
+        told = _beside(batch["class"], samples)
+        return torch.cat([samples, told.expand(-1, -1, *samples.shape[2:])], 1)
+
+    def _fake(self, players: tuple[Tensor, ...], batch: Batch) -> Tensor:
+        return self._noisy(self.generator(players[GENERATOR], self._told(batch["latent"], batch)), "fake", batch)
+
+    def _noisy(self, samples: Tensor, side: str, batch: Batch) -> Tensor:
+        return samples + batch[f"{side} noise"] if self.noise else samples
+
+    def _logits(self, players: tuple[Tensor, ...], batch: Batch, samples: Tensor) -> Tensor:
+        """The discriminator's [R, batch] on samples [R, ..., batch]."""
+        return self.discriminator(players[DISCRIMINATOR], self._told(samples, batch)).squeeze(1)
+
+    def _penalty(self, players: tuple[Tensor, ...], batch: Batch, fake: Tensor) -> Tensor:
+        """What is added to the discriminator's loss, [R]; the generator is no part of it."""
+        regulariser, gamma = self._regulariser
+        if regulariser is None:
+            return fake.new_zeros(len(fake))
+        at = regulariser.points(batch["real"], fake.detach(), batch.get("mix", fake))
+        return gamma * regulariser(lambda x: self._logits(players, batch, x), at)
+
+    def project(self, w: Tensor) -> Tensor:
+        """WGAN's weight clipping of the discriminator; others are left as they are."""
+        clip = self._loss.clip
+        if not clip:
+            return w
+        border = self.sizes[0]
+        return torch.cat([w[:, :border], w[:, border:].clamp(-clip, clip)], dim=1)
+
+    def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
+        """Samples [R, count, features]; the same latents at every call, so that curves through training are smooth."""
+        latents = self.judged_latents(seeds, count).to(w.device)
+        return self.generator(w[:, : self.sizes[0]], latents).flatten(1, -2).transpose(1, 2)
+
+    def judged_latents(self, seeds: Tensor, count: int) -> Tensor:
+        """What judged samples are generated from, [R, latent + told, count]; every class in turn where one is told."""
+        latents = normal(seeds, SAMPLES, 0, (self.latent, count), block=1)
+        if not self.conditional:
+            return latents
+        told = torch.nn.functional.one_hot(torch.arange(count) % self.classes, self.classes).T.to(latents)
+        return torch.cat([latents, told.expand(len(latents), -1, -1)], 1)
+
+
+def _beside(each: Tensor, samples: Tensor) -> Tensor:
+    """[R, k, batch] for every sample of [R, ..., batch], so that the two can be multiplied."""
+    return each if samples.ndim == 3 else each.view(*each.shape[:2], *[1] * (samples.ndim - 3), -1)

@@ -1,0 +1,244 @@
+"""Where the images of image games come from, their shape, and what they are judged by.
+
+Sets are read from files (`bench.games.data`) when a minibatch is first asked for, not before: a game of images can be
+listed, spelled and measured without them. They stay in memory as bytes, once in a process; a minibatch alone is scaled
+to [-1, 1]. There is one class for each set, for a metric belongs to those games whose images its classifier knows.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Collapse
+from bench.contracts.collapse import of_classes
+from bench.games.data import classifiers as features
+from bench.games.data import loading as data
+from bench.games.data.features import Extractor, extractor
+from bench.games.harness.gan import GAN
+from bench.numerics.randomness import integers
+
+
+@dataclass(frozen=True)
+class Images(GAN):
+    """A GAN on images; the classes below are those that there are.
+
+    ``features`` names features to judge the samples by beside the shipped ones: a classifier that ships, or
+    ``inception:PATH``.
+    """
+
+    features: str = "shipped"
+
+    planes = 1
+    """Grey, or 3 of colour: a sample has planes x height x width features."""
+
+    @property
+    @abstractmethod
+    def classifier(self) -> str:
+        """Name of the shipped classifier whose features judge the samples; empty where none knows such images."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Height and width of an image."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features != "shipped":
+            _ = self.extractor
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """What ``features`` names."""
+        return extractor(self.features, (self.planes, *self.shape), self.name)
+
+    @property
+    def digest(self) -> str:
+        """What the settings alone do not decide: the weights of ``features``."""
+        return "" if self.features == "shipped" else self.extractor.digest
+
+    @abstractmethod
+    def held_out(self, count: int) -> Tensor:
+        """Real images to compare samples with, in [-1, 1] and a fixed shuffled order: [count, pixels]."""
+
+
+STACKED = 1000  # modes of Stacked MNIST: three digits
+
+
+@dataclass(frozen=True)
+class Classified(Images):
+    """A GAN on images that a shipped classifier knows."""
+
+    @property
+    def collapse(self) -> Collapse | None:  # type: ignore[override]
+        """At least half of the classes are missing from the samples."""
+        return of_classes(self.classes)
+
+
+@dataclass(frozen=True)
+class DigitsImages(Classified):
+    """A GAN on scikit-learn's 1797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998), told as 64 features."""
+
+    batch_size: int = 32
+
+    classifier = "digits"
+    classes = 10
+    shape = (8, 8)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """All images, [1797, 64]."""
+        return features.digits()[0]
+
+    def held_out(self, count: int) -> Tensor:
+        """Real images to compare with, from the end of a shuffled order, [count, 64]: there are too few to hold out."""
+        return self.images[-count:]
+
+    def _which(self, seeds: Tensor, draw: int) -> Tensor:
+        return integers(seeds, "real", draw, (self.batch_size,), len(self.images))
+
+    def real(self, seeds: Tensor, draw: int) -> Tensor:
+        return self.images[self._which(seeds, draw)].transpose(1, 2)
+
+    def labels(self, seeds: Tensor, draw: int) -> Tensor:
+        return features.digits()[1][self._which(seeds, draw)]
+
+
+@dataclass(frozen=True)
+class FileImages(Images):
+    """A GAN on a set of images that stand in files; minibatches are [R, planes, H, W, batch]."""
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Name of the set, as `bench data` knows it."""
+
+    @property
+    def missing(self) -> str:
+        """Nothing if the set's files are there; else a line that says what was looked for, where, and a remedy."""
+        return data.missing(self.source)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The images for training, uint8[N, planes, H, W]; SpecError where there are no files."""
+        return data.load(self.source)[0]
+
+    def held_out(self, count: int) -> Tensor:
+        """Of the set's part for tests, the first of a fixed shuffled order, for its own order may mean something."""
+        images = data.load(self.source, train=False)[0]
+        return scaled(images[shuffled(len(images))[:count]].flatten(1))
+
+    def _which(self, seeds: Tensor, draw: int) -> Tensor:
+        return integers(seeds, "real", draw, (self.batch_size,), len(self.images))
+
+    def real(self, seeds: Tensor, draw: int) -> Tensor:
+        return scaled(self.images[self._which(seeds, draw)].movedim(1, -1))
+
+    def labels(self, seeds: Tensor, draw: int) -> Tensor:
+        return data.load(self.source)[1][self._which(seeds, draw)]
+
+    def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
+        """Samples [R, count, pixels], drawn a training batch at a time.
+
+        Memory stays at that of training, and a batch normalisation sees as many samples as it does there: each is
+        normalised by the batch that it is drawn in.
+        """
+        latents = self.judged_latents(seeds, count).to(w.device)
+        generator = w[:, : self.sizes[0]]
+        drawn = [self.generator(generator, part).flatten(1, -2) for part in torch.split(latents, self.batch_size, 2)]
+        return torch.cat(drawn, 2).transpose(1, 2)
+
+
+def shuffled(count: int, seed: int = 0) -> Tensor:
+    """The numbers below `count` in a fixed order that is as good as random."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """Bytes as numbers in [-1, 1], in an order of memory of their own."""
+    return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
+
+
+@dataclass(frozen=True)
+class MnistImages(FileImages, Classified):
+    """A GAN on the 60,000 handwritten digits of MNIST, 28x28 (LeCun et al. 1998)."""
+
+    source = classifier = "mnist"
+    classes = 10
+    shape = (28, 28)
+    score = "fd_mnist"
+
+
+@dataclass(frozen=True)
+class FashionImages(FileImages, Classified):
+    """A GAN on the 60,000 pieces of clothing of Fashion-MNIST, 28x28 (Xiao et al. 2017, arXiv:1708.07747)."""
+
+    source = classifier = "fashion"
+    classes = 10
+    shape = (28, 28)
+    score = "fd_fashion"
+
+
+@dataclass(frozen=True)
+class CifarImages(FileImages):
+    """A GAN on the 50,000 photographs of CIFAR-10, 32x32 in colour (Krizhevsky 2009); no classifier ships for them."""
+
+    source = "cifar10"
+    classifier = ""
+    classes = 10
+    planes = 3
+    shape = (32, 32)
+    score = "pixel_wasserstein"
+
+
+@dataclass(frozen=True)
+class StackedMnistImages(FileImages):
+    """A GAN on three digits of MNIST, one a colour plane: 1,000 modes (Metz et al. 2017, arXiv:1611.02163)."""
+
+    source = classifier = "mnist"
+    planes = 3
+    shape = (28, 28)
+    score = "stacked_modes"
+
+    def real(self, seeds: Tensor, draw: int) -> Tensor:
+        which = integers(seeds, "real", draw, (self.planes, self.batch_size), len(self.images))
+        return scaled(self.images[which][:, :, :, 0].movedim(2, -1))
+
+    def held_out(self, count: int) -> Tensor:
+        """Of the set's part for tests, each digit once on each plane."""
+        images = data.load(self.source, train=False)[0][:, 0]
+        planes = [images[shuffled(len(images), plane)[:count]] for plane in range(self.planes)]
+        return scaled(torch.stack(planes, dim=1).flatten(1))
+
+
+class StackedModes(NamedTuple):
+    """How the 1,000 modes of Stacked MNIST are covered, each float64[R]; see `stacked_modes`."""
+
+    captured: Tensor
+    reverse_kl: Tensor
+
+
+def stacked_modes(samples: Tensor) -> StackedModes:
+    """Samples [R, N, 3 * 784] by the shipped classifier's digit of each plane.
+
+    captured: modes that at least one sample is of; reverse_kl: KL(their histogram || uniform) in nats, whose floor at
+    26,000 perfect samples is 0.019. A row that is not finite has captured none, at log 1000. Protocol: PacGAN (Lin et
+    al. 2018, arXiv:1712.04086, section 4.2), with a classifier of this project's.
+    """
+    replicas, count = samples.shape[:2]
+    captured = torch.zeros(replicas, dtype=torch.float64, device=samples.device)
+    reverse_kl = torch.full_like(captured, math.log(STACKED))
+    places = torch.tensor([100, 10, 1], device=samples.device)
+    for r, row in enumerate(samples):
+        if row.isfinite().all():
+            digits = features.load("mnist").embed(row.reshape(1, 3 * count, -1))[1][0].argmax(dim=1)
+            counts = torch.bincount((digits.view(count, 3) * places).sum(dim=1), minlength=STACKED)
+            captured[r] = (counts > 0).sum()
+            reverse_kl[r] = math.log(STACKED) - torch.special.entr(counts.double() / count).sum()
+    return StackedModes(captured, reverse_kl)

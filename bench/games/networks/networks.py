@@ -1,0 +1,117 @@
+"""Networks for stacked replicas: all parameters of a replica in one row of w, ``[R, size]``.
+
+Features come first because matrix products are many times slower where the last dimension is 1 or 2. Parameter blocks
+are padded to 16 columns: vector kernels then have no tails, and a replica's bits do not depend on its packing for two
+replicas or more. Parameters start as torch's layers do (He et al. 2015, arXiv:1502.01852), or normal as DCGAN's
+(Radford et al. 2015, arXiv:1511.06434).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from math import prod
+
+import torch
+from torch import Tensor
+
+from bench.games.networks.layers import Activation, Layer, Linear
+from bench.numerics.randomness import GRAIN, normal, uniform
+
+POWER_ITERATIONS = 8
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers, one after another, for each replica.
+
+    Args:
+        layers: from input to output.
+        sd: where positive, weights start normal with this standard deviation, and biases at 0.
+        spectral: divide every weight matrix by its largest singular value (Miyato et al. 2018, arXiv:1802.05957). It is
+            found by power iterations from a fixed vector at every call, so that nothing is kept outside w.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    sd: float = 0.0
+    spectral: bool = False
+
+    @cached_property
+    def layout(self) -> list[int]:
+        """Columns of every parameter in turn, each followed by its padding."""
+        columns = []
+        for shape in (shape for layer in self.layers for shape in layer.shapes):
+            columns += [prod(shape), -prod(shape) % GRAIN]
+        return columns
+
+    @cached_property
+    def size(self) -> int:
+        """Columns of all parameters, padding included."""
+        return sum(self.layout)
+
+    def init(self, seeds: Tensor, stream: str) -> Tensor:
+        """Where the parameters start, zeros in the padding: [R, size]."""
+        centres, reaches = [], []
+        for layer in self.layers:
+            for shape, (low, high) in zip(layer.shapes, layer.start, strict=True):
+                own = prod(shape)
+                reach = (high - low) / 2 if self.sd == 0 else self.sd * (len(shape) > 1 or low == 1.0)
+                centres += [torch.full((own,), (low + high) / 2), torch.zeros(-own % GRAIN)]
+                reaches += [torch.full((own,), reach), torch.zeros(-own % GRAIN)]
+        if self.sd:
+            return torch.cat(centres) + normal(seeds, stream, 0, (self.size,), block=1) * torch.cat(reaches)
+        return torch.cat(centres) + (2 * uniform(seeds, stream, 0, (self.size,), block=1) - 1) * torch.cat(reaches)
+
+    def __call__(self, parameters: Tensor, h: Tensor) -> Tensor:
+        """parameters [R, size], h [R, ..., batch] -> [R, ..., batch]."""
+        parts = iter(torch.split(parameters, self.layout, dim=1)[::2])
+        for layer in self.layers:
+            own = [next(parts).view(-1, *shape) for shape in layer.shapes]
+            if self.spectral and own and own[0].ndim > 2:
+                own[0] = own[0] / _largest_singular_value(own[0].flatten(2)).view(-1, *[1] * (own[0].ndim - 1))
+            h = layer(own, h)
+        return h
+
+
+def _largest_singular_value(matrix: Tensor) -> Tensor:
+    """Of each [R, out, in], differentiable with its vectors held fixed, as the paper does: [R]."""
+    with torch.no_grad():
+        v = torch.ones_like(matrix[:, :1])  # [R, 1, in]; sums rather than products of width 1, which are slow
+        for _ in range(POWER_ITERATIONS):
+            u = (matrix * v).sum(dim=2, keepdim=True)
+            u = u / u.norm(dim=1, keepdim=True).clamp(min=1e-12)
+            v = (matrix * u).sum(dim=1, keepdim=True)
+            v = v / v.norm(dim=2, keepdim=True).clamp(min=1e-12)
+    return (u * matrix * v).sum(dim=(1, 2)).clamp(min=1e-12)
+
+
+@dataclass(frozen=True)
+class MLP(Network):
+    """A multilayer perceptron for each replica: h <- a(W h + b), the last layer with its own activation.
+
+    Args:
+        widths: features from input to output.
+        activation: between the layers; one of ACTIVATIONS.
+        output: after the last layer.
+    """
+
+    widths: tuple[int, ...] = ()
+    activation: str = "relu"
+    output: str = "none"
+
+    def __init__(
+        self, widths: tuple[int, ...], activation: str = "relu", output: str = "none", spectral: bool = False
+    ) -> None:
+        layers: list[Layer] = []
+        for fan_in, fan_out in pairwise(widths):
+            layers += [Linear(fan_in, fan_out), Activation(activation)]
+        layers[-1] = Activation(output)
+        given = {"layers": tuple(layers), "spectral": spectral, "widths": widths, "activation": activation}
+        for name, value in (given | {"output": output, "sd": 0.0}).items():
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, int]]:
+        """(fan in, fan out) of every layer."""
+        return list(pairwise(self.widths))

@@ -1,0 +1,82 @@
+"""The oracle that metrics ask: minibatches of its own, and nothing computed twice for the same point.
+
+Training never sees the minibatches that a metric sees. A perfect generator has an oracle too: what a metric gives on it
+is what can be attained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from bench.contracts import Attainable, Game, Oracle
+from bench.contracts.oracle import Product, T
+from bench.metrics.stability import running_average
+
+JUDGED_DRAW = 2**40
+"""Draws from here on are for judging: training never sees them."""
+
+
+class Judge(Oracle):
+    """An oracle for metrics: draws of its own, and nothing computed twice for the same w."""
+
+    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = JUDGED_DRAW) -> None:
+        super().__init__(game, seeds, draw)
+        self._known: dict[object, object] = {}
+        self._at: Tensor | None = None
+        self.before: Tensor | None = None
+        """Where the replicas were a step ago, [R, n]; None where nobody said."""
+        self.mean: Tensor | None = None
+        """The average of all points that were judged so far, [R, n]."""
+        self._visits = 0
+
+    def visit(self, w: Tensor, before: Tensor) -> None:
+        """Tell which point [R, n] is judged next, and where the replicas were a step ago."""
+        self.before = before
+        self.mean = running_average(w if self.mean is None else self.mean, w, self._visits)
+        self._visits += 1
+
+    def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
+        if self._at is not w:
+            self._known, self._at = {}, w
+        if key not in self._known:
+            self._known[key] = compute()
+        return cast("T", self._known[key])
+
+    def known(self, key: object) -> object:
+        """What was computed under this key at the point that was judged last; None for nothing."""
+        return self._known.get(key)
+
+    def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
+        whole = self.once(w, "field", lambda: super(Judge, self).__call__(w))
+        return whole if player is None else self.within(player, whole, torch.zeros_like(whole))
+
+    def losses(self, w: Tensor) -> tuple[Tensor, ...]:
+        return self.once(w, "losses", lambda: super(Judge, self).losses(w))
+
+    def samples(self, w: Tensor, count: int) -> Tensor:
+        return self.once(w, ("samples", count), lambda: super(Judge, self).samples(w, count))
+
+
+class NoNetworks(TypeError):  # noqa: N818  (it is an answer, not a mistake)
+    """A metric asked a perfect generator for what only networks have."""
+
+
+class Perfect(Judge):
+    """A judge of a perfect generator: its samples are the data's, and it has neither losses nor a field."""
+
+    def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
+        raise NoNetworks("a perfect generator has no field")
+
+    def losses(self, w: Tensor) -> tuple[Tensor, ...]:
+        raise NoNetworks("a perfect generator has no losses")
+
+    def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
+        raise NoNetworks("a perfect generator has no Jacobian")
+
+    def samples(self, w: Tensor, count: int) -> Tensor:
+        assert isinstance(self.game, Attainable)
+        return self.game.perfect(self.seeds, count)

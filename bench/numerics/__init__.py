@@ -1,0 +1,12 @@
+"""Tensor arithmetic whose bits do not depend on how replicas are packed.
+
+Every function takes stacked replicas, [R, ...], and row r of the result depends on row r of the input alone. The same
+row gives the same bits whatever its neighbours are, so that a result can be compared bit for bit after a change.
+
+    from bench.numerics.randomness import normal
+
+    normal(seeds, "latent", draw, (16, 64))  # [R, 16, 64]: decided by (seed, stream, draw) alone
+
+Beside the arithmetic stands `runtime`: the threads, the memory and the processor of the process that computes. This
+package imports nothing of `bench`.
+"""

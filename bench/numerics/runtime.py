@@ -1,0 +1,63 @@
+"""The process that computes: its version of this package, its threads, its memory, its processor."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
+
+
+@cache
+def hold_memory() -> None:
+    """Tell the allocator to keep what autograd frees at every step: page faults cost up to a third of a step."""
+    with suppress(OSError, AttributeError, TypeError):  # an allocator other than glibc's goes on as it is
+        allocator = ctypes.CDLL(None)
+        allocator.mallopt(M_MMAP_THRESHOLD, 1 << 30) or allocator.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # older: at most
+        allocator.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+        allocator.mallopt(M_TOP_PAD, 256 << 20)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums split over threads would have other last bits from machine to machine, and other times."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def version() -> str:
+    """Of this package as it is installed."""
+    try:
+        return metadata.version("gan-optimizer-bench")
+    except metadata.PackageNotFoundError:  # run from its sources
+        return "unknown"
+
+
+def processor(device: str) -> str:
+    """What computes on a device: its name, and of a CPU what decides which kernels it runs, for a name may be vague."""
+    if device.startswith("cuda") and torch.cuda.is_available():
+        return torch.cuda.get_device_name(device)
+    kernels = torch.backends.cpu.get_cpu_capability()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+        return f"{said['model name']} (family {said['cpu family']}, model {said['model']}, {kernels})"
+    except (OSError, KeyError):
+        return f"{platform.processor() or 'unknown'} ({kernels})"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,86 @@
+"""What there is, for the terminal: every rule, direction, game and metric with its equation, source and settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from bench.contracts import Game, Options, UpdateRule, hyperparameters, nested
+from bench.errors import SpecError, nearest
+from bench.registry.build import get_rule
+from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
+from bench.registry.spelling import write
+
+
+def listing(what: str) -> str:
+    """What there is of a kind (optimizers, directions, games, metrics; all where none is named), or of one name."""
+    kinds: dict[str, Callable[[str], str]] = {
+        "optimizers": _optimizer, "directions": _direction, "games": _game, "metrics": _metric,
+    }  # fmt: skip
+    registries = {"optimizers": rules, "directions": directions, "games": games, "metrics": metrics}
+    if what in kinds or not what:
+        asked = [what] if what else list(kinds)
+        return "\n".join(
+            f"{kind.upper()} ({len(registries[kind].names())})\n\n"  # type: ignore[attr-defined]
+            + "\n".join(kinds[kind](name) for name in registries[kind].names())  # type: ignore[attr-defined]
+            for kind in asked
+        )
+    found = [kinds[kind](what) for kind, registry in registries.items() if what in registry.names()]  # type: ignore[attr-defined]
+    if not found:
+        known = [*kinds, *(name for registry in registries.values() for name in registry.names())]  # type: ignore[attr-defined]
+        raise SpecError(f"there is nothing called {what!r} to list; {nearest(what, known)}")
+    return "\n".join(found)
+
+
+def _entry(name: str, doc: str, fields: list[str]) -> str:
+    text = inspect.cleandoc(doc or "").splitlines()
+    lines = [name] + [f"    {line}" if line else "" for line in text]
+    return "\n".join(lines + [f"    - {field}" for field in fields]) + "\n"
+
+
+def _fields(thing: Any) -> list[str]:
+    """Hyperparameters with their kind and range, nested ones too; then the settings."""
+    kinds = hyperparameters(thing)
+    found = [
+        f"{path} = {write(value)}   {kind.kind}, searched in [{kind.low:g}, {kind.high:g}]{' (log)' * kind.log}"
+        for path, (kind, value) in kinds.items()
+    ]
+    inside = nested(thing)
+    for field in fields(thing):
+        if field.name in inside:
+            found.append(f"{field.name} = {inside[field.name].name}")
+        elif field.name not in kinds and not isinstance(value := getattr(thing, field.name), Options):
+            found.append(f"{field.name} = {write(value)}")
+    return found
+
+
+def _optimizer(name: str) -> str:
+    thing = rules[name]
+    rule: UpdateRule = get_rule(name)
+    doc = thing.doc if isinstance(thing, Preset) else inspect.getdoc(type(rule)) or ""
+    alias = [f"is {thing.spelling}"] if isinstance(thing, Preset) else []
+    return _entry(name, doc, [*alias, f"cost {rule.cost:g} gradient evaluations a step", *_fields(rule)])
+
+
+def _direction(name: str) -> str:
+    thing = directions[name]
+    return _entry(name, inspect.getdoc(thing) or "", _fields(thing()))
+
+
+def _game(name: str) -> str:
+    game: Game = games[name]()
+    sizes = " + ".join(str(size) for size in game.sizes)
+    dtype = str(game.dtype).removeprefix("torch.")
+    facts = f"players {sizes} parameters, {dtype}, budget {game.budget:g}, judged by {game.score}"
+    settings = [f"{key} = {write(value)}" for key, value in vars(game).items() if key in game.__dataclass_fields__]  # type: ignore[attr-defined]
+    return _entry(name, inspect.getdoc(type(game)) or "", [facts, *settings])
+
+
+def _metric(name: str) -> str:
+    metric: NamedMetric = metrics[name]
+    on = "any game" if metric.on is Game else f"{metric.on.__name__} games"
+    better = f"; {metric.better} is better" if metric.better else ""
+    fact = f"for {on}{better} {metric.unit}".rstrip()
+    return _entry(name, inspect.getdoc(metric.function) or "", [fact])

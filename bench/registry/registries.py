@@ -1,0 +1,117 @@
+"""Rules, directions, games and metrics by name, and the decorators that register them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, dataclass_transform
+
+from bench.contracts import Direction, Game, Metric, UpdateRule
+from bench.registry.discovery import Registry, named, place
+
+Class = TypeVar("Class", bound=type)
+M = TypeVar("M", bound=Callable[..., Any])  # a Metric; its game may be any class of games
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A well-known combination under its well-known name: a spelling whose keys may still be set."""
+
+    name: str
+    spelling: str
+    doc: str
+    first: str = ""
+    """The key that a value alone stands for, where it is not the spelled rule's first."""
+
+
+@dataclass(frozen=True)
+class NamedMetric:
+    """A metric with what statistics must know of it: which games it is for, which way is better, its worst value."""
+
+    name: str
+    function: Metric
+    on: type
+    better: str
+    worst: float
+    unit: str
+    at_end: bool = False
+    """Whether it is judged at the end alone: it costs too much for a curve."""
+    where: Callable[[Any], bool] = lambda game: True
+    """Of the games that it is for, those that have what it needs."""
+
+    @property
+    def sign(self) -> float:
+        """What makes a lower score the better one."""
+        return -1.0 if self.better == "higher" else 1.0
+
+    def judges(self, game: Game) -> bool:
+        """Whether it is for this game."""
+        return isinstance(game, self.on) and self.where(game)
+
+    def __call__(self, game: Game, w: Any, F: Any) -> Any:
+        return self.function(game, w, F)
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        return inspect.getdoc(self.function) or ""
+
+
+rules: Registry[type[UpdateRule] | Preset] = Registry("optimizer", "optimizers", "bench.rules", UpdateRule)
+directions: Registry[type[Direction]] = Registry("direction", "optimizers", "bench.rules", Direction)
+games: Registry[type[Game]] = Registry("game", "bench.games", "bench.games", Game)
+metrics: Registry[NamedMetric] = Registry("metric", "bench.metrics", "bench.metrics", NamedMetric, ("bench.games",))
+
+
+def _registering(registry: Registry[Any], name: str) -> Callable[[Class], Class]:
+    def register(cls: Class) -> Class:
+        frozen: Class = named(cls, name)
+        registry.add(name, frozen, place(frozen))
+        return frozen
+
+    return register
+
+
+@dataclass_transform(frozen_default=True)
+def rule(name: str) -> Callable[[Class], Class]:
+    """Register an UpdateRule under a name; its annotated fields become its hyperparameters."""
+    return _registering(rules, name)
+
+
+@dataclass_transform(frozen_default=True)
+def direction(name: str) -> Callable[[Class], Class]:
+    """Register a Direction under a name."""
+    return _registering(directions, name)
+
+
+@dataclass_transform(frozen_default=True)
+def game(name: str) -> Callable[[Class], Class]:
+    """Register a Game under a name; its annotated fields become its settings."""
+    return _registering(games, name)
+
+
+def preset(name: str, spelling: str, doc: str, first: str = "") -> None:
+    """Register a well-known combination; ``doc`` gives its equation first, then its source."""
+    rules.add(name, Preset(name, spelling, inspect.cleandoc(doc), first), f"preset {spelling}")
+
+
+def metric(
+    name: str,
+    on: type = Game,
+    better: str = "lower",
+    worst: float = float("inf"),
+    unit: str = "",
+    at_end: bool = False,
+    where: Callable[[Any], bool] = lambda game: True,
+) -> Callable[[M], M]:
+    """Register a metric for the games that are an ``on``, of those for the ones ``where`` it can be judged.
+
+    ``better`` is lower, higher, or "" for what is only watched; ``worst`` is what a failed replica counts as;
+    ``at_end`` is for one that costs too much to be judged through training.
+    """
+
+    def register(function: M) -> M:
+        metrics.add(name, NamedMetric(name, function, on, better, worst, unit, at_end, where), place(function))
+        return function
+
+    return register

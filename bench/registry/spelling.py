@@ -1,0 +1,154 @@
+"""How a rule, a game or a direction is written: ``name[key=value,key=value]``, nested, with sweeps ``{a|b|c}``.
+
+    spelling := name [ '[' item (',' item)* ']' ]
+    item     := key '=' value | value              (a value alone is the first field's)
+    value    := number | true | false | number ':' number | spelling | '{' value ('|' value)* '}'
+
+``a:b`` gives the two players a value each. A name may be a path, ``./my_rule.py:MyRule``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import product
+
+from bench.errors import SpecError
+
+BRACKETS = {"[": "]", "{": "}", "(": ")"}
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A parsed spelling: a name and the values of its keys; ``""`` keys the value that stands alone."""
+
+    name: str
+    keys: dict[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.keys:
+            return self.name
+        return f"{self.name}[{','.join(f'{k}={write(v)}' if k else write(v) for k, v in self.keys.items())}]"
+
+
+def write(value: object) -> str:
+    """A value as it is spelled; numbers by the shortest digits that give them back."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0") if abs(value) < 1e16 else repr(value)
+    if isinstance(value, tuple):
+        return ":".join(write(v) for v in value)
+    return str(value)
+
+
+def split(text: str, separator: str = ",") -> list[str]:
+    """The parts of ``text`` between separators that stand outside all brackets, stripped; none for an empty text."""
+    parts, start, awaited = [], 0, ""
+    for i, letter in enumerate(text):
+        awaited = _awaited(awaited, letter, text)
+        if letter == separator and not awaited:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    if awaited:
+        raise SpecError(f"{text!r}: a bracket is not closed")
+    if text.strip():
+        parts.append(text[start:].strip())
+    return parts
+
+
+def _awaited(awaited: str, letter: str, text: str) -> str:
+    """The closing brackets still awaited after a letter, the innermost last."""
+    if letter in BRACKETS:
+        return awaited + BRACKETS[letter]
+    if letter not in BRACKETS.values():
+        return awaited
+    if not awaited.endswith(letter):
+        raise SpecError(f"{text!r}: a closing {letter!r} without its opening bracket")
+    return awaited[:-1]
+
+
+def expand(text: str) -> list[str]:
+    """The spellings that a text with sweeps stands for: ``adam[lr={0.1|0.01}]`` -> two."""
+    start = text.find("{")
+    if start < 0:
+        return [text]
+    end = _matching(text, start)
+    choices = split(text[start + 1 : end], "|") or [""]
+    if not all(choices):
+        raise SpecError(f"{text!r}: a sweep has an empty choice; write {{a|b|c}}")
+    heads = [text[:start] + inner for choice in choices for inner in expand(choice)]
+    return [head + tail for head, tail in product(heads, expand(text[end + 1 :]))]
+
+
+def _matching(text: str, start: int) -> int:
+    awaited = ""
+    for i in range(start, len(text)):
+        awaited = _awaited(awaited, text[i], text)
+        if not awaited:
+            return i
+    raise SpecError(f"{text!r}: a bracket is not closed")
+
+
+def parse(text: str) -> Spelling:
+    """Read one spelling (without sweeps); raises SpecError where it is none."""
+    text = text.strip()
+    name, bracket, rest = text.partition("[")
+    if not name.strip():
+        raise SpecError(f"{text!r}: a name is missing; write name[key=value,...]")
+    if not bracket:
+        split(text)  # refuses a stray closing bracket
+        return Spelling(name.strip())
+    if _matching(text, len(name)) != len(text) - 1:
+        raise SpecError(f"{text!r}: nothing may follow the closing bracket")
+    keys: dict[str, object] = {}
+    for item in split(rest[:-1]):
+        key, value = _item(item, text)
+        if key in keys:
+            raise SpecError(f"{text!r}: {repr(key) if key else 'a value without a key'} stands twice")
+        keys[key] = value
+    return Spelling(name.strip(), keys)
+
+
+def _item(item: str, text: str) -> tuple[str, object]:
+    equals, bracket = item.find("="), item.find("[")
+    if equals < 0 or 0 <= bracket < equals:
+        key, value = "", item
+    else:
+        key, value = item[:equals].strip().replace("-", "_"), item[equals + 1 :]
+    if not value.strip():
+        raise SpecError(f"{text!r}: {repr(key) if key else 'an item'} has no value")
+    try:
+        return key, read(value.strip())
+    except NotFiniteError as error:
+        raise SpecError(f"{text!r}: {key or 'a value'} is {error}; a finite number is allowed") from None
+
+
+def read(text: str) -> object:
+    """One value: a number, a truth, a number a player (``a:b``), or a nested spelling."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    number = _number(text)
+    if number is not None:
+        return number
+    pair = [_number(part) for part in text.split(":")]
+    if len(pair) == 2 and all(part is not None for part in pair):
+        return tuple(float(part) for part in pair if part is not None)
+    return parse(text)
+
+
+class NotFiniteError(SpecError):
+    """A number that no hyperparameter may be."""
+
+
+def _number(text: str) -> float | int | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        raise NotFiniteError(text)
+    try:
+        return int(text)
+    except ValueError:
+        return number

@@ -1,0 +1,181 @@
+"""A training as a moving picture, for a talk or a README: GIF, animated PNG, or MP4 where ffmpeg is there.
+
+What stands still (panels, titles, the field, the real modes) is drawn once; a frame adds what moves (matplotlib's
+blitting). Between two stored moments samples go in a straight line, latent by latent; paths grow with the root of time,
+for most happens early. The same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.errors import SpecError, nearest
+from bench.registry import get_game, get_metric
+from bench.report.figures import motion
+from bench.report.figures.panels import Axis, looks
+from bench.report.sections.plane import plane
+from bench.report.sections.samples import notes, samples
+from bench.report.sections.scene import Scene
+from bench.storage.files import write_file
+from bench.storage.names import filename
+from bench.studies.study import Study
+
+if TYPE_CHECKING:
+    from bench.storage.run_folder import RunFolder
+
+MOST = 2_000_000  # bytes
+COLOURS = 160  # where the pictures have some of their own
+FEWEST, POOREST = 12, 8  # frames and colours, before frames are left out after all
+HOLD = 1600  # milliseconds that the last frame stands
+Frames = list[NDArray[np.uint8]]
+Palette = list[tuple[int, ...]]
+Encoder = Callable[[Frames, int, int], bytes]
+"""Of frames, how many milliseconds each stands, and at most how many colours."""
+
+
+def animate(
+    run: RunFolder,
+    game: str,
+    optimizers: list[str] | None = None,
+    to: Path | None = None,
+    tell: Callable[[str], object] = lambda line: None,
+) -> Path:
+    """Write a game's trainings, rule beside rule, as a moving picture; returns its path.
+
+    Args:
+        run: the run.
+        game: one of its games, as spelled there.
+        optimizers: some of its rules, in this order; None for all.
+        to: the file, whose suffix says of what kind; default: ``<game>.gif`` in the run's folder.
+        tell: is told in a line where the film has fewer frames or colours than there are, to be small enough.
+    """
+    path = to if to is not None else run.path / f"{filename(game)}.gif"
+    if path.suffix.lower() not in KINDS:
+        raise SpecError(f"--to is {str(path)!r}; its suffix: {nearest(path.suffix.lower() or path.name, KINDS)}")
+    if not path.parent.is_dir():
+        raise SpecError(f"--to is {str(path)!r}; {str(path.parent)!r} is not a folder that is there")
+    film = _film(_scene(run, game, optimizers))
+    encode = KINDS[path.suffix.lower()](None if film.coloured else film.palette)
+    content, less = _small(
+        encode, list(film.frames()), film.pace, COLOURS if path.suffix.lower() == ".mp4" else POOREST
+    )
+    write_file(path, content)
+    if less:
+        tell(f"{path.name} would be larger than {MOST / 1e6:g} MB: it has {less}")
+    return path
+
+
+def _scene(run: RunFolder, game: str, optimizers: list[str] | None) -> Scene:
+    """What is there of the game and of the rules."""
+    study = run.study
+    if game not in study["games"]:
+        raise SpecError(f"--game is {game!r}; {nearest(game, study['games'])}")
+    for rule in optimizers or []:
+        if rule not in study["optimizers"]:
+            raise SpecError(f"--optimizers has {rule!r}; {nearest(rule, study['optimizers'])}")
+    tensors = [(chunk, held) for chunk, held in run.tensors() if chunk["label"] == game]
+    there = {chunk["optimizer"] for chunk, held in tensors if held}
+    wanted = study["optimizers"] if optimizers is None else list(dict.fromkeys(optimizers))
+    rules = [rule for rule in wanted if rule in there]
+    if not rules or (optimizers is not None and len(rules) < len(wanted)):
+        lacking = ", ".join(rule for rule in wanted if rule not in there)
+        raise SpecError(f"{game}: {str(run.path)!r} holds nothing to animate yet of {lacking}")
+    known, records = get_game(game), run.records
+    metric = get_metric(known.score)
+    own = records[(records["game"] == game) & records["optimizer"].isin(rules)]
+    axis, rows, look = Axis(metric.name, metric.better), pd.DataFrame(index=rules), looks(study["optimizers"])
+    return Scene(game, known, metric, axis, own, {}, rows, tensors, look, Study.model_construct(**study))
+
+
+def _film(scene: Scene) -> motion.Motion:
+    """What moves on a game: samples where it generates some that can be drawn, else paths in the plane."""
+    found, failed = samples(scene), notes(scene)
+    if found is not None and found.images:
+        return motion.Sheets(found.reels, scene.look, failed, found.real)
+    if found is not None:
+        return motion.Clouds(found.reels, scene.look, failed, found.real)
+    drawn = plane(scene)
+    if drawn is None:
+        raise SpecError(f"{scene.label}: it has neither samples nor a plane to draw; there is nothing to animate")
+    costs = {rule: held["path_cost"].numpy() for rule, held in scene.held("path").items()}
+    return motion.Paths(drawn.paths, costs, scene.look, failed, drawn.solution, drawn.field)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _small(encode: Encoder, frames: Frames, pace: int, poorest: int) -> tuple[bytes, str]:
+    """The file, small enough, and what it has fewer of: every other frame is left out, then colours, then frames.
+
+    SpecError where even two frames of few colours are too large.
+    """
+    whole, colours = len(frames), COLOURS
+    while len(content := encode(frames, pace, colours)) > MOST:
+        if len(frames) > FEWEST or (colours == poorest and len(frames) > 2):
+            frames, pace = [*frames[:-1:2], frames[-1]], 2 * pace
+        elif colours > poorest:
+            colours = max(colours // 2, poorest)
+        else:
+            raise SpecError(f"--optimizers: the film is larger than {MOST / 1e6:g} MB at its poorest; name fewer rules")
+    less = [f"{len(frames)} of {whole} frames"] * (len(frames) < whole) + [f"{colours} colours"] * (colours < COLOURS)
+    return content, " and ".join(less)
+
+
+def _images(kind: str, colours: Palette | None) -> Encoder:
+    """Of an image format that moves, through Pillow: all frames in one palette, so that only what changes is stored."""
+
+    def encode(frames: Frames, pace: int, most: int) -> bytes:
+        if colours is None or most < COLOURS:
+            chosen = frames[:: max(1, len(frames) // 6)] + frames[-1:]
+            palette = Image.fromarray(np.concatenate(chosen)).quantize(most, method=Image.Quantize.MEDIANCUT)
+        else:
+            palette = Image.new("P", (1, 1))
+            palette.putpalette([part for colour in colours for part in colour])
+        few = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+        times, sink = [pace] * (len(few) - 1) + [HOLD], io.BytesIO()
+        how = {"save_all": True, "append_images": few[1:], "duration": times, "loop": 0, "optimize": True}
+        few[0].save(sink, format=kind, **how)
+        return sink.getvalue()
+
+    return encode
+
+
+def _mp4(_: Palette | None) -> Encoder:
+    """MP4 (H.264) through ffmpeg; SpecError where it is not there."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise SpecError("--to: an .mp4 needs the program ffmpeg, which is not there; allowed without it: .gif, .png")
+
+    def encode(frames: Frames, pace: int, _: int) -> bytes:
+        frames = [*frames, *[frames[-1]] * (HOLD // pace)]
+        height, width = (side // 2 * 2 for side in frames[0].shape[:2])  # the format wants even sides
+        given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"1000/{pace}", "-i", "-"]
+        taken = ["-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "1"]
+        same = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
+        out = ["-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "-"]  # fragments need no file that can be rewound
+        raw = b"".join(frame[:height, :width].tobytes() for frame in frames)
+        command = [program, "-v", "error", *given, *taken, *same, *out]
+        done = subprocess.run(command, input=raw, capture_output=True, check=False)
+        if done.returncode:
+            raise SpecError(f"--to: ffmpeg could not make an .mp4: {done.stderr.decode('utf-8', 'replace').strip()}")
+        return done.stdout
+
+    return encode
+
+
+KINDS: dict[str, Callable[[Palette | None], Encoder]] = {
+    ".gif": partial(_images, "gif"),
+    ".png": partial(_images, "png"),
+    ".mp4": _mp4,
+}

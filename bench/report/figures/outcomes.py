@@ -1,0 +1,46 @@
+"""The report's figure of how replicas ended; arrays in, a figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bench.analysis.statistics import Interval
+from bench.report.figures.layout import headed
+from bench.report.figures.panels import WIDTH, Look, in_turn, lines, rows
+from bench.report.figures.svg import styled
+
+COLOURS = {
+    "ok": "#d6e4ec", "collapsed": "#f2cf7c", "diverged": "#b0413a", "interrupted": "#b0b0b0", "error": "#3d3d3d",
+}  # fmt: skip
+DARK = ("diverged", "error")
+
+
+@styled()
+def outcomes(
+    found: Mapping[str, Mapping[str, int]], came_through: Mapping[str, Interval], look: Mapping[str, Look]
+) -> Figure:
+    """A bar a rule: how many replicas ended how, those that came through first; the line is the interval of these."""
+    kinds = [kind for kind in COLOURS if any(counts.get(kind, 0) for counts in found.values())]
+    deepest = max(lines(rule, 27).count("\n") for rule in found)
+    square: dict[str, Any] = {"ls": "", "marker": "s", "ms": 8, "mew": 0}
+    entries = [(kind, square | {"color": COLOURS[kind]}) for kind in kinds]
+    figure = headed(WIDTH, 0.75 + (0.26 + 0.1 * deepest) * max(len(found), 2), entries)
+    axes = figure.subplots()
+    for place, (rule, counts) in enumerate(in_turn(found, look, axes)):
+        total, left = sum(counts.values()), 0.0
+        for kind in [kind for kind in kinds if counts.get(kind, 0)]:
+            width = counts[kind] / total
+            axes.barh(place, width, left=left, height=0.72, color=COLOURS[kind], ec="white", lw=0.8)
+            ink = "white" if kind in DARK else "#1c1c1c"
+            at = (left + width / 2, place - 0.04)
+            axes.text(*at, f"{counts[kind]}", color=ink, fontsize="small", ha="center", va="center")
+            left += width
+        interval = came_through[rule]
+        axes.plot(interval[1:], [place + 0.25] * 2, color="black", lw=1.3, solid_capstyle="butt")
+    axes.set(xlim=(0, 1), ylim=(len(found) - 0.4, -0.6), xlabel="share of replicas")
+    rows(axes, list(found), look)
+    axes.grid(visible=False, axis="y")
+    return figure

@@ -1,0 +1,226 @@
+"""What the report's figures share: arrays in, a figure out.
+
+A rule has one look (colour, dash, marker) in all of them, from a palette that colour-blind readers tell apart (after
+Wong 2011, Nature Methods 8:441). Bands come computed. Failures are drawn as crosses in a strip of their own at the
+worse border: a replica that blew up never vanishes from a picture. The same arrays give the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+from numpy.typing import ArrayLike
+
+from bench.analysis.statistics import Array
+from bench.report.figures.layout import headed
+
+T = TypeVar("T")
+
+COST = "cost (gradient evaluations)"
+WIDTH = 5.4  # inches of a figure that stands beside another
+HEIGHT = 3.1
+LANE = 0.13  # inches of a rule's lane in the strip of failures
+FEW = 3  # decades of an axis that has ticks between them
+DECADES = 16  # as many as float64 has digits
+MARK = 3.6  # points of a marker; one size, so that a figure holds its shape once
+STRIP = "#8080801c"
+COLOURS = [
+    *(seaborn.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 4, 9, 3, 5, 7)),
+    "#000000",
+    "#44358f",
+    "#663311",
+    "#8877ff",
+    "#bbbb55",
+    "#550055",
+    "#666677",
+    "#9900ff",
+    "#aa5544",
+    "#ddaacc",
+    "#554444",
+    "#6611bb",
+]  # the second ten stand as far from all before them as colours can, for colour-blind eyes too
+CEILING: dict[str, Any] = {"color": "#606060", "ls": ":", "lw": 1.2, "zorder": 1}
+
+
+class Look(NamedTuple):
+    """How a rule is drawn."""
+
+    colour: str
+    dash: Any
+    marker: str
+    key: str = ""
+    """What its parts of a figure are called, for a page to hide them."""
+
+
+class Axis(NamedTuple):
+    """What a score is called, which way is better, of what unit it is, what a failed replica did, what could be had."""
+
+    name: str
+    better: str
+    unit: str = ""
+    failed: str = "diverged"
+    ceiling: float = math.nan
+    """What a perfect generator would have; NaN where that cannot be said."""
+
+    @property
+    def words(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        return f"{self.words}{f' ({self.unit})' if self.unit else ''}, {self.better} is better"
+
+
+def looks(rules: Sequence[str]) -> dict[str, Look]:
+    """The look of every rule, by its place in the study; where colours come round again, dash and marker are others."""
+    turn, dashes = len(COLOURS), ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+    return {
+        rule: Look(COLOURS[i % turn], dashes[(i + i // turn) % 4], "os^Dv<P>h"[i % 9], f"r{i}")
+        for i, rule in enumerate(rules)
+    }
+
+
+def in_turn(found: Mapping[str, T], look: Mapping[str, Look], *panels: Axes) -> Iterator[tuple[str, T]]:
+    """Rules one by one; what is drawn in the panels before the next one's turn is called by the rule's key."""
+    for rule, what in found.items():
+        before = {id(artist) for axes in panels for artist in axes.get_children()}
+        yield rule, what
+        for artist in (artist for axes in panels for artist in axes.get_children() if id(artist) not in before):
+            artist.set_gid(look[rule].key if rule in look else None)
+
+
+def _short(name: str, most: int = 44) -> str:
+    """A name that fits, its middle left out where it is long; never read as a formula."""
+    cut = name if len(name) <= most else f"{name[: most - 17]}…{name[-16:]}"
+    return " ".join(cut.split()).replace("$", r"\$")
+
+
+def lines(name: str, width: int) -> str:
+    """A name on several lines, broken after brackets, commas and hyphens, else where it must be."""
+    lines = [""]
+    for part in re.findall(rf"(?:\\\$|[^\[\],…\-]){{1,{width}}}[\[\],…\-]?|[\[\],…\-]", _short(name)):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def rows(axes: Axes, rules: Sequence[str], look: Mapping[str, Look]) -> None:
+    """A row a rule, from the top down, with its name beside it."""
+    names = [lines(rule, 27) for rule in rules]
+    size = "small" if any("\n" in name for name in names) else "medium"
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0, labelsize=size)
+    for label, rule in zip(axes.get_yticklabels(), rules, strict=True):
+        label.set_gid(look[rule].key)
+
+
+class Range(NamedTuple):
+    """Limits of an axis: logarithmic where all is positive and spans more than a decade.
+
+    What lies more than `DECADES` beyond 1 and beyond all else stands at the border: one rule that goes on to 1e-160
+    would leave the others a line.
+    """
+
+    log: bool
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, *parts: ArrayLike) -> Range:
+        values = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
+        values = np.clip(values[np.isfinite(values)], -1e300, 1e300)
+        if not values.size:
+            return cls(False, 0.0, 1.0)
+        positive = np.log10(values[values > 0])
+        if (values >= 0).all() and positive.size and np.ptp(positive) > 1:
+            positive = np.clip(positive, min(0, positive.max()) - DECADES, max(0, positive.min()) + DECADES)
+            margin = 0.05 * np.ptp(positive)
+            return cls(True, float(10 ** (positive.min() - margin)), float(10 ** (positive.max() + margin)))
+        margin = 0.06 * np.ptp(values) or 0.1 * abs(values.max()) or 0.5
+        return cls(False, float(values.min() - margin), float(values.max() + margin))
+
+    def inside(self, values: ArrayLike) -> Array:
+        return np.asarray(np.clip(np.asarray(values, dtype=float), self.low, self.high))
+
+    def cuts(self, *parts: ArrayLike) -> bool:
+        """Whether some finite number lies beyond."""
+        values = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
+        finite = values[np.isfinite(values)]
+        return bool((self.inside(finite) != finite).any())
+
+    def set(self, axes: Axes, which: str) -> None:
+        getattr(axes, f"set_{which}scale")("log" if self.log else "linear")
+        getattr(axes, f"set_{which}lim")(self.low, self.high)
+        if self.log:
+            tick(getattr(axes, f"{which}axis"), self.low, self.high)
+
+
+def power_of_ten(value: float) -> str:
+    """10⁻³, −10², 0."""
+    if value == 0:
+        return "0"
+    raised = str(round(np.log10(abs(value)))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{'−' if value < 0 else ''}10{raised}"
+
+
+def tick(axis: Any, low: float, high: float) -> None:
+    """Labels of a logarithmic axis: plain numbers near 1, else powers of ten; a few between where decades are few."""
+    plain, decades = low >= 1e-4 and high <= 1e5, np.log10(high / low)
+    between = (2, 3, 5) if decades < 1.7 else (2, 5) if decades < 2.4 else ()
+
+    def label(value: float, _: Any) -> str:
+        return f"{value:g}" if plain else power_of_ten(value)
+
+    axis.set_major_formatter(label)
+    if decades > FEW:
+        axis.set_minor_locator(NullLocator())  # too many to be seen, and each takes its time
+        return
+    axis.set_minor_locator(LogLocator(subs=between or (2, 5)))
+    axis.set_minor_formatter(lambda value, at: label(value, at) if plain and between else "")
+
+
+def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float) -> Figure:
+    """A figure of so many inches below the rules' legend."""
+    return headed(WIDTH, height, [(_short(rule), _line(look[rule])) for rule in rules])
+
+
+def _line(look: Look) -> dict[str, Any]:
+    return {"color": look.colour, "ls": look.dash, "marker": look.marker, "ms": MARK, "gid": look.key, "lw": 1.2}
+
+
+def panel(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis) -> tuple[Figure, Axes]:
+    """A figure with its legend; where replicas failed, a strip at the worse border, a lane a rule, a cross for each."""
+    lanes = {rule: lost[rule] for rule in rules if lost[rule].size}
+    height = LANE * len(lanes) + 0.06 if lanes else 0.0
+    tall = max(HEIGHT, 0.36 * len(rules))
+    figure = with_legend(rules, look, tall + height)
+    if not lanes:
+        return figure, figure.subplots()
+    top = axis.better == "lower"
+    heights = (height, tall) if top else (tall, height)
+    pair = figure.subplots(2, 1, sharex=True, height_ratios=heights)
+    strip, axes = (pair[0], pair[1]) if top else (pair[1], pair[0])
+    for lane, (rule, costs) in enumerate(in_turn(lanes, look, strip)):
+        mark = {"marker": "x", "ms": 3.6, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
+        strip.plot(costs, np.full(costs.shape, lane), ls="", clip_on=False, **mark)
+    strip.set(ylim=(len(lanes) - 0.3, -0.7), yticks=[])
+    strip.set_ylabel(axis.failed, rotation=0, ha="right", va="center", fontsize="small")
+    blank(strip)
+    axes.tick_params(labelbottom=True)
+    return figure, axes
+
+
+def blank(strip: Axes) -> None:
+    strip.set_facecolor(STRIP)
+    strip.grid(False)
+    strip.spines[:].set_visible(False)
+    strip.tick_params(which="both", left=False, bottom=False, labelbottom=False)

@@ -1,0 +1,216 @@
+"""The report's pictures of what a rule does: trajectories in the plane, samples; arrays in, a figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.analysis.statistics import Array
+from bench.report.figures.films import Window, sheet
+from bench.report.figures.layout import name_sides
+from bench.report.figures.panels import Look, lines
+from bench.report.figures.svg import styled
+
+FULL = 11.0  # inches of a figure that spans the page
+ACROSS = 6  # images along a side of a sheet
+PIECES = 5  # of a path that grows stronger
+TOLERANCE = 0.006  # of half the side of a panel: less than half the width of a line
+
+
+class Field(NamedTuple):
+    """A vector field on a square grid: points [G, 2], directions [G, 2]."""
+
+    points: Array
+    directions: Array
+
+
+def grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels, as many as asked for, their width such that they fill the page."""
+    columns = min(count, most)
+    rows = -(-count // columns)
+    side = min(largest, FULL / columns)
+    figure = Figure(figsize=(side * columns, (side + height) * rows))
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel())
+    for spare in panels[count:]:
+        spare.remove()
+    return figure, panels[:count]
+
+
+@styled()
+def trajectories(
+    paths: Mapping[str, Array], look: Mapping[str, Look], solution: Array | None, field: Field | None
+) -> Figure:
+    """One panel a rule: paths [T, S, 2], faint at first and strong at last; the solution is a +.
+
+    They go from rings to dots, or to crosses at the border where they leave the picture.
+    """
+    centre, reach = square(paths, solution)
+    figure, panels = grid(len(paths), height=0.2)
+    for axes, (rule, path) in zip(panels, paths.items(), strict=True):
+        if field is not None:
+            draw_field(axes, field)
+        if solution is not None:
+            axes.plot(*solution, marker="+", ms=8, mew=1.4, color="black", zorder=2)
+        colour = look[rule].colour
+        ways = [within(seed, centre, reach) for seed in np.moveaxis(path, 1, 0)]
+        _growing(axes, [simplified(way, TOLERANCE * reach) for way, _ in ways], colour)
+        for marker, size, gone in (("o", 4, False), ("x", 5, True)):
+            if ends := [way[-1] for way, left in ways if left == gone and len(way)]:
+                axes.plot(*np.transpose(ends), ls="", marker=marker, ms=size, mew=1.4, color=colour, zorder=5)
+        axes.plot(*path[0].T, ls="", marker="o", ms=5.5, mfc="white", mec=colour, mew=1.4, zorder=4)
+        axes.set_title(lines(rule, 26), fontsize="small")
+        axes.set(xlim=centre[0] + [-reach, reach], ylim=centre[1] + [-reach, reach], aspect="equal")
+        axes.grid(False)
+        axes.spines[:].set(visible=True, color="#8a8a85")
+        axes.tick_params(color="#8a8a85")
+        axes.locator_params(nbins=5)
+        axes.set_gid(look[rule].key)
+    name_sides(figure, "generator, or x", "discriminator, or y")
+    return figure
+
+
+def square(paths: Mapping[str, Array], solution: Array | None) -> tuple[Array, float]:
+    """Centre [2] and half the side of the square to draw: what was reached, at most 1.7 times as far as the starts."""
+    starts = [np.nan_to_num(path[0]) for path in paths.values()]
+    centre = np.mean([start.mean(axis=0) for start in starts], axis=0) if solution is None else solution
+    far = max(float(np.abs(start - centre).max()) for start in starts) or 1.0
+    reached = max(float(np.abs(np.nan_to_num(path) - centre).max()) for path in paths.values())
+    return np.asarray(centre), 1.05 * min(reached or 1.0, 1.7 * far)
+
+
+def within(path: Array, centre: Array, reach: float) -> tuple[Array, bool]:
+    """A path [T, 2] up to where it is no number or leaves the square for good, and whether it does.
+
+    The last point of one that leaves stands on the border.
+    """
+    sound = np.isfinite(path).all(axis=1)
+    path = path[: len(path) if sound.all() else int(sound.argmin())]
+    off = np.abs(path - centre).max(axis=1) > reach if len(path) else np.zeros(0, dtype=bool)
+    if not len(path) or not off[-1]:
+        return path, not sound.all()
+    if off.all():
+        return path[:0], True
+    last = int(np.flatnonzero(~off)[-1])
+    inside, outside = path[last], path[last + 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = (reach - (inside - centre) * np.sign(outside - inside)) / np.abs(outside - inside)
+    border = inside + (outside - inside) * float(np.nanmin(np.where(steps >= 0, steps, np.inf)))
+    return np.concatenate([path[: last + 1], border[None]]), True
+
+
+def simplified(path: Array, tolerance: float) -> Array:
+    """A path [T, 2] without the points that lie within the tolerance of the line drawn without them.
+
+    Ramer 1972, Douglas and Peucker 1973.
+    """
+    keep = np.zeros(len(path), dtype=bool)
+    keep[[0, -1] if len(path) else []] = True
+    parts = [(0, len(path) - 1)]
+    while parts:
+        first, last = parts.pop()
+        if last - first < 2:
+            continue
+        along, points = path[last] - path[first], path[first + 1 : last] - path[first]
+        square = float(along @ along)
+        share = np.clip(points @ along / square, 0, 1) if square > 0 else np.zeros(len(points))
+        far = np.linalg.norm(points - share[:, None] * along, axis=1)
+        worst = int(far.argmax())
+        if far[worst] > tolerance:
+            keep[first + 1 + worst] = True
+            parts += [(first, first + 1 + worst), (first + 1 + worst, last)]
+    return path[keep]
+
+
+def _growing(axes: Axes, paths: list[Array], colour: str) -> None:
+    """Paths [T, 2], drawn in pieces of growing strength, those of a path each as long as the others."""
+    pieces: list[list[Array]] = [[] for _ in range(PIECES)]
+    for path in paths:
+        if len(path) < 2:
+            continue
+        gone = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+        ends = np.searchsorted(gone, gone[-1] * np.arange(1, PIECES + 1) / PIECES * (1 - 1e-12))
+        for piece, start, end in zip(pieces, [0, *ends], ends, strict=False):
+            piece += [path[start : end + 1], np.full((1, 2), np.nan)]  # a gap between one path and the next
+    for i, piece in enumerate(pieces):
+        if piece:
+            strength = 0.45 + 0.55 * i / (PIECES - 1)
+            axes.plot(*np.concatenate(piece).T, color=colour, lw=1.2, alpha=strength, zorder=3)
+
+
+def draw_field(axes: Axes, field: Field) -> None:
+    """The field as arrows behind all else."""
+    axes.plot(*_arrows(field).T, color="#a9a9a3", lw=0.8, zorder=1)
+
+
+def _arrows(field: Field) -> Array:
+    """All arrows as one line with gaps: [6 G, 2]; an arrow's length goes with the root of the field's."""
+    length = np.linalg.norm(field.directions, axis=1, keepdims=True)
+    spacing = np.ptp(field.points[:, 0]) / (np.sqrt(len(field.points)) - 1)
+    step = 0.8 * spacing * field.directions / np.sqrt(np.where(length > 0, length * length.max(), 1))
+    side = step[:, ::-1] * [-1, 1]
+    tip, gap = field.points + step / 2, np.full_like(step, np.nan)
+    line = [field.points - step / 2, tip, tip - 0.35 * step + 0.2 * side, tip, tip - 0.35 * step - 0.2 * side, gap]
+    return np.stack(line, axis=1).reshape(-1, 2)
+
+
+@styled()
+def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look: Mapping[str, Look]) -> Figure:
+    """Samples in the plane: one row a rule, costs [K] and points [K, N, 2] from start to end over the modes [M, 2]."""
+    columns = max(len(cost) for cost, _ in frames.values())
+    window = Window.of(frames, modes)
+    middle, side = window
+    figure = Figure(figsize=(1.5 * columns + 0.5, 1.62 * len(frames)))
+    grid = figure.subplots(len(frames), columns, sharex=True, sharey=True, squeeze=False)
+    for row, (rule, (cost, points)) in zip(grid, frames.items(), strict=True):
+        for axes, at, cloud in zip(row, cost, points, strict=False):
+            if modes is not None:
+                axes.plot(*modes.T, ls="", marker="o", ms=7, mfc="none", mec="#8a8a85", mew=0.7)
+            seen = cloud[np.isfinite(cloud).all(axis=1)]
+            axes.scatter(*seen.T, s=2.6, lw=0, color=look[rule].colour, rasterized=True)
+            outside = window.outside(cloud)
+            words = f"cost {at:g}" + (f", {outside:.0%} outside" if outside >= 0.005 else "")
+            axes.set_title(words, fontsize="x-small", pad=2)
+            axes.set(xlim=middle[0] + [-side, side], ylim=middle[1] + [-side, side], aspect="equal")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            axes.patch.set(edgecolor="#c9c9c4", linewidth=0.8)
+        row[0].set_ylabel(lines(rule, 18), fontsize="small")
+        for axes in row:
+            axes.set_gid(look[rule].key)
+    return figure
+
+
+@styled()
+def images(real: Array | None, found: Mapping[str, tuple[Array, Array]]) -> Figure:
+    """Sheets of images [N, height, width] in [-1, 1], ink black on white; [..., 3] in colour.
+
+    A row a rule: costs [K] and images [K, N, ...]; above them real ones.
+    """
+    columns = max(len(cost) for cost, _ in found.values())
+    rows = len(found) + (real is not None)
+    figure = Figure(figsize=(2.1 * columns + 0.5, 2.2 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.ravel():
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    if real is not None:
+        _show(grid[0, 0], real)
+        grid[0, 0].set_ylabel("real", fontsize="small")
+        for spare in grid[0, 1:]:
+            spare.remove()
+    for row, (rule, (costs, moments)) in zip(grid[rows - len(found) :], found.items(), strict=True):
+        row[0].set_ylabel(lines(rule, 20), fontsize="small")
+        for axes, cost, pictures in zip(row, costs, moments, strict=False):
+            _show(axes, pictures)
+            axes.set_title(f"cost {cost:g}", fontsize="x-small", pad=2)
+    return figure
+
+
+def _show(axes: Axes, pictures: Array) -> None:
+    light = 0.8 if pictures.ndim == 4 else -0.8
+    page = sheet(pictures, ACROSS, line=light, margin=0)
+    axes.imshow((page + 1) / 2 if page.ndim == 3 else -page, cmap="gray", vmin=-1, vmax=1, interpolation="none")

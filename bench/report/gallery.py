@@ -1,0 +1,67 @@
+"""The report's figures as files of their own, for papers and talks: SVG and PDF, the same bytes for the same records.
+
+An SVG is what the page shows, with the shapes of its letters in it; a PDF is drawn anew, which takes as long again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import SpecError, nearest
+from bench.report.figures.letters import font
+from bench.report.figures.svg import pdf, standalone
+from bench.report.sections.scene import Drawing
+from bench.storage.files import whole_folder
+from bench.storage.names import filename
+
+if TYPE_CHECKING:
+    from bench.storage.run_folder import RunFolder
+
+FOLDER = "figures"
+
+
+def _svg(drawing: Drawing, face: str) -> bytes:
+    return standalone(str(drawing.svg), face)
+
+
+def _pdf(drawing: Drawing, face: str) -> bytes:
+    _ = drawing.svg  # puts everything in its place
+    return pdf(drawing.figure, drawing.caption)
+
+
+FORMATS: dict[str, Callable[[Drawing, str], bytes]] = {"svg": _svg, "pdf": _pdf}
+"""What makes a file of a drawing and of the shapes of all letters that are on any."""
+
+Gallery = dict[str, Drawing]
+"""A file's name without its ending -> what is drawn there."""
+
+
+def hang(gallery: Gallery, of: str, drawings: Iterable[Drawing]) -> None:
+    """Add drawings of a game, or of what else they are of, each under a name of its own."""
+    for drawing in drawings:
+        name = f"{filename(of)}-{drawing.name}"
+        while name in gallery:
+            name += "-2"
+        gallery[name] = drawing
+
+
+def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
+    """Write a folder of figures in place of an earlier one; returns it."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise SpecError(f"--format is {','.join(formats)!r}; {nearest((*unknown, '')[0], FORMATS)}")
+    face = font(drawing.svg for drawing in gallery.values()) if "svg" in formats else ""
+    with whole_folder(to) as folder:
+        for name, drawing in gallery.items():
+            for ending in formats:
+                (folder / f"{name}.{ending}").write_bytes(FORMATS[ending](drawing, face))
+    return to
+
+
+def update_figures(run: RunFolder, gallery: Gallery) -> None:
+    """Write the run's own figures as SVG, and as PDF too where they have been asked for before."""
+    to = run.path / FOLDER
+    if gallery:
+        write_figures(gallery, to, ["svg", *(["pdf"] if any(to.glob("*.pdf")) else [])])

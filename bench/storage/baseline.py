@@ -1,0 +1,104 @@
+"""What a comparison needs of a run, in two small files that a repository can hold.
+
+    study.json         the run's manifest, with the SHA-256 of the records; it holds its own hash
+    records.parquet    the report records of each game's score
+
+The same run gives the same bytes: wall seconds are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.errors import SpecError
+from bench.registry import get_game
+from bench.storage.files import read_plain, write_file
+from bench.storage.manifest import sealed
+from bench.storage.records import TYPES, Damaged
+from bench.storage.run_folder import RunFolder
+from bench.storage.validation import OUTCOMES
+
+if TYPE_CHECKING:
+    from bench.storage.run_folder import RunFolder
+
+RECORDS, DIGEST = "records.parquet", "records_sha256"
+MOST = 10_000_000  # records; a stranger's file may hold any number
+
+
+def holds(path: Path) -> bool:
+    """Whether a baseline stands in a folder."""
+    return (path / RECORDS).is_file()
+
+
+class Baseline:
+    """What was kept of a run.
+
+    Args:
+        path: the folder that `write_baseline` wrote. Raises SpecError where it holds none, or a damaged one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = RunFolder(path).manifest
+        try:
+            content = read_plain(path / RECORDS)
+        except OSError as error:
+            raise SpecError(f"{str(path)!r} holds no baseline: {RECORDS}: {error.strerror}") from None
+        if hashlib.sha256(content).hexdigest() != self.manifest.get(DIGEST):
+            raise Damaged(f"{str(path / RECORDS)!r} is damaged: its hash is another")
+        self.records = _read(content, path / RECORDS)
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """The study as it was asked for."""
+        found: dict[str, Any] = self.manifest["study"]
+        return found
+
+
+def write_baseline(run: RunFolder, to: Path) -> Path:
+    """Keep what a comparison needs of a run; an earlier baseline there is replaced, anything else refused."""
+    if to.exists() and not holds(to) and (not to.is_dir() or any(to.iterdir())):
+        raise SpecError(f"{str(to)!r} is there already and no baseline; choose another --to")
+    scores = {game: get_game(game).score for game in run.study["games"]}
+    records = run.records
+    own = (records["phase"] == "report") & (records["metric"].astype(str) == records["game"].astype(str).map(scores))
+    order = ["game", "optimizer", "seed", "cost"]
+    kept = records[own].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
+    table, sink = pa.Table.from_pandas(kept, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    content = sink.getvalue().to_pybytes()
+    manifest = run.manifest | {DIGEST: hashlib.sha256(content).hexdigest()}
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        write_file(to / RECORDS, content)
+        write_file(to / "study.json", sealed(manifest) + b"\n")
+    except OSError as error:
+        raise SpecError(f"{str(to)!r} cannot be written: {error.strerror}") from None
+    return to
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    return column.astype(str) if isinstance(column.dtype, pd.CategoricalDtype) else column
+
+
+def _read(content: bytes, path: Path) -> pd.DataFrame:
+    """The records, of which all that a comparison uses has the kind that it must have."""
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        table = file.read() if file.metadata.num_rows <= MOST else None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise Damaged(f"{str(path)!r} is none of bench: {' '.join(str(error).split())[:100]}") from None
+    if table is None or table.schema.names != list(TYPES) or table.schema.types != list(TYPES.values()):
+        raise Damaged(f"{str(path)!r} is none of bench: its columns are others")
+    found: pd.DataFrame = table.unify_dictionaries().to_pandas()
+    numbers = found[["seed", "cost", "ended"]].to_numpy(float)
+    if set(found["outcome"].unique()) - OUTCOMES or not np.isfinite(numbers).all() or table["value"].null_count:
+        raise Damaged(f"{str(path)!r} is none of bench: a record in it is none")
+    return found

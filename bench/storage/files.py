@@ -1,0 +1,135 @@
+"""Where files made of a run go: names that every file system takes, and nothing of somebody else's replaced."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.errors import SpecError
+
+MARK = b"GANB"  # SQLite's application id: what bears it was written here, and may be replaced
+NOTE = ".made-by-bench"  # the same for a folder
+O_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def settle(folder: Path) -> None:
+    """Flush what was moved, made or deleted in a folder: else a loss of power may undo it."""
+    if os.name == "nt":  # there it is done with the move
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_file(path: Path, content: bytes, last: bool = True) -> None:
+    """Write whole or not at all: beside its place, flushed, then moved there.
+
+    Args:
+        path: where it is to stand.
+        content: what is to stand there.
+        last: whether the move itself is flushed too; where more files of the folder follow, the last one's is enough.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.unlink(missing_ok=True)  # of a process that had the same number; and never through a link
+        with open(beside, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        if last:
+            settle(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_plain(path: Path) -> bytes:
+    """The bytes of an ordinary file; OSError for a link, a pipe or a device, which may lead anywhere or never end."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | O_BINARY)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(0, "it is no ordinary file", str(path))
+        return file.read()
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Delete what processes that are gone had begun to write in a folder, beside ``name`` or beside anything."""
+    for beside in folder.glob(f".{name}.tmp"):
+        number = re.search(r"\.(\d+)\.tmp$", beside.name)
+        if number is None or _alive(int(number[1])):
+            continue
+        if beside.is_dir() and not beside.is_symlink():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    """Whether another process of this number runs; what bears one's own is of another, for one has not begun."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is somebody else's
+        return True
+    return True
+
+
+def check_database(path: Path) -> None:
+    """SpecError where something stands that was not written here: a slip must not cost a table or a study."""
+    if path.is_dir():
+        raise SpecError(f"{str(path)!r} is a folder; name a file")
+    if not path.exists():
+        return
+    head = b"?"
+    if path.is_file():
+        with open(path, "rb") as file:
+            head = file.read(72)
+    if head and not (head.startswith(b"SQLite format 3\0") and head.endswith(MARK)):
+        raise SpecError(f"{str(path)!r} is there and no export of bench; name another file")
+
+
+def check_folder(path: Path) -> None:
+    """SpecError where a folder holds what was not written here, or where something else stands."""
+    if path.is_symlink():
+        raise SpecError(f"{str(path)!r} is a link; name a folder")
+    if path.exists() and not path.is_dir():
+        raise SpecError(f"{str(path)!r} is a file; name a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / NOTE).exists():
+        raise SpecError(f"{str(path)!r} is there and was not written by bench; name another folder")
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into that stands at ``path`` once all is written, in place of an earlier one; else nothing.
+
+    The earlier one is moved away before it is deleted: a crash leaves the old one, the new one, or none, never a part.
+    """
+    try:
+        check_folder(path)
+        sweep(path.parent, f"{glob.escape(path.name)}.*")
+        beside, old = (path.with_name(f".{path.name}.{what}{os.getpid()}.tmp") for what in ("", "old."))
+        beside.mkdir()
+    except OSError as error:
+        raise SpecError(f"{str(path)!r} cannot be written: {error.strerror}") from None
+    try:
+        yield beside
+        (beside / NOTE).write_text("bench replaces this folder when it is asked to write it again\n")
+        with suppress(FileNotFoundError):
+            os.replace(path, old)
+        os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

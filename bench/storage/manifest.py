@@ -1,0 +1,66 @@
+"""Where a run's numbers come from: study, protocol, versions, machine, the command that reproduces it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from bench.numerics.runtime import processor, version
+from bench.studies.plan import PROTOCOL
+from bench.studies.study import Study
+
+SCHEMA = 1
+SEAL = "sha256"
+
+
+def seal(content: object) -> str:
+    """A hash of what JSON can hold, however it is laid out."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(manifest: dict[str, Any]) -> bytes:
+    """A manifest as it is written, with its own hash."""
+    content = {key: value for key, value in manifest.items() if key != SEAL}
+    return json.dumps(content | {SEAL: seal(content)}, indent=2).encode()
+
+
+def manifest(study: Study, device: str) -> dict[str, Any]:
+    """What stands in a run's ``study.json``."""
+    return {
+        "schema": SCHEMA,
+        "protocol": PROTOCOL,
+        "device": device.split(":")[0],
+        "study": study.model_dump(mode="json"),
+        "environment": {
+            "bench": version(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": processor(device),
+            "cores": os.cpu_count(),
+        },
+        "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),
+    }
+
+
+def _program(started: Path) -> list[str]:
+    return ["python", "-m", "bench"] if started.name == "__main__.py" else [started.name]
+
+
+def mixed(manifest: dict[str, Any]) -> list[str]:
+    """What the parts of a merged run were made with where it is not the same, in words: ``torch: 2.6.0 | 2.13.0``."""
+    parts = [part["environment"] for part in manifest.get("merged", [])]
+    values = {
+        key: dict.fromkeys(str(part.get(key)) for part in parts) for key in dict.fromkeys(k for p in parts for k in p)
+    }
+    return [f"{key}: {' | '.join(found)}" for key, found in values.items() if len(found) > 1]

@@ -1,0 +1,150 @@
+"""Runs of one protocol as one: the union of their rules, games and seeds.
+
+Chunks are copied whole with their hashes, never packed anew; so each row of the merged table is what a single run of
+everything would have. What no run has done is missing there, and is shown as missing. Budget, tuning, evaluations and
+device must agree, for else rows would not be comparable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.errors import SpecError
+from bench.storage.files import write_file
+from bench.storage.run_folder import RunFolder, files_of
+from bench.storage.writer import RunWriter
+from bench.studies.toml import Frozen
+
+UNITED = {"optimizers", "games", "seeds", "hyperparameters"}
+"""What may differ between studies."""
+
+
+def merge(runs: Sequence[RunFolder], out: Path) -> RunFolder:
+    """Write runs as one into a new folder.
+
+    Raises SpecError, and writes nothing, where their protocols, devices or settings differ, where they hold different
+    results of the same training, where one is damaged, or where ``out`` is there already.
+    """
+    if len(runs) < 2:
+        raise SpecError("merge: give at least two runs")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SpecError(f"{str(out)!r} is there already; choose another --out")
+    first = runs[0]
+    for other in runs[1:]:
+        _check_alike(first, other)
+    study = _study(runs)
+    owners = _owners(runs)
+    _check_conflicts(runs, owners)
+    manifest = dict(first.manifest) | {"study": study, "merged": [_origin(run) for run in runs]}
+    manifest["environment"] = _environment(runs)
+    writer = RunWriter(RunFolder(out))
+    writer.open(manifest)
+    try:
+        for name, owner in owners.items():
+            _copy(name, owner, out)
+        writer.plan(list(owners))
+    finally:
+        writer.close()
+    return writer.folder
+
+
+# --- whether they may be one -----------------------------------------------------------------------------------------
+
+
+def _check_alike(first: RunFolder, other: RunFolder) -> None:
+    pair = f"{str(first.path)!r} and {str(other.path)!r}"
+    for part in ("protocol", "device"):
+        if first.manifest.get(part) != other.manifest.get(part):
+            found = f"{first.manifest.get(part)} and {other.manifest.get(part)}"
+            raise SpecError(f"{pair} have another {part} ({found}): they cannot be one")
+    keys = [key for key in {**first.study, **other.study} if key not in UNITED]
+    if differ := [key for key in keys if first.study.get(key) != other.study.get(key)]:
+        found = "; ".join(f"{key}: {first.study.get(key)!r} and {other.study.get(key)!r}" for key in differ)
+        raise SpecError(f"{pair} were not made alike ({found}): their rows are not comparable")
+    if bool(first.study.get("hyperparameters")) != bool(other.study.get("hyperparameters")):
+        raise SpecError(f"one of {pair} was tuned, the other was given its values: their rows are not comparable")
+
+
+def _check_conflicts(runs: Sequence[RunFolder], owners: dict[str, RunFolder]) -> None:
+    """A replica is trained once: the same rule, game, phase, trial and seed must not come from two chunks."""
+    seen: dict[tuple[Any, ...], str] = {}
+    for name, owner in owners.items():
+        stub = json.loads(owner.content(f"{name}.json"))["chunk"]
+        for row in stub["rows"]:
+            key = (stub["optimizer"], stub["label"], stub["phase"], row["trial"], row["seed"])
+            if key in seen and owners[seen[key]] is not owner:
+                rule, game, phase, _, seed = key
+                holders = f"{str(owners[seen[key]].path)!r} and {str(owner.path)!r}"
+                what = f"{rule} on {game}, seed {seed} ({phase})"
+                raise SpecError(
+                    f"{holders} hold different trainings of {what}: merge one of them, or merge other seeds"
+                )
+            seen[key] = name
+
+
+# --- as one ----------------------------------------------------------------------------------------------------------
+
+
+def _study(runs: Sequence[RunFolder]) -> dict[str, Any]:
+    """The union, as a study that may be asked for again; what was frozen from a file is kept for each rule and game."""
+    study = dict(runs[0].study)
+    for key in ("optimizers", "games"):
+        study[key] = _union(run.study[key] for run in runs)
+    study["seeds"] = sorted(_union(run.study["seeds"] for run in runs))
+    frozen: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        given: Frozen = run.study.get("hyperparameters") or {}
+        for game, values in given.items():
+            for rule, value in values.items():
+                if frozen.setdefault(game, {}).setdefault(rule, value) != value:
+                    raise SpecError(
+                        f"{str(run.path)!r} has other frozen values of {rule} on {game}: they cannot be one"
+                    )
+    study["hyperparameters"] = frozen
+    return study
+
+
+def _union(lists: Iterable[Iterable[Any]]) -> list[Any]:
+    """Each once, in the order of their first appearance."""
+    return list(dict.fromkeys(one for part in lists for one in part))
+
+
+def _owners(runs: Sequence[RunFolder]) -> dict[str, RunFolder]:
+    """chunk -> the run that it is taken from; SpecError where a chunk is damaged."""
+    owners: dict[str, RunFolder] = {}
+    for run in runs:
+        for name in run.names():
+            if not run.whole(name):
+                raise SpecError(
+                    f"chunk {name} in {str(run.path)!r} is damaged; run its study again, and it is done anew"
+                )
+            owners.setdefault(name, run)
+    return owners
+
+
+def _origin(run: RunFolder) -> dict[str, Any]:
+    """Where a part came from; no path, for that says nothing elsewhere."""
+    kept = {key: run.manifest.get(key) for key in ("study", "environment", "command")}
+    return {"name": run.path.resolve().name, **kept, "chunks": len(run.names())}
+
+
+def _environment(runs: Sequence[RunFolder]) -> dict[str, Any]:
+    """What all were made with; where they differ, each value once, in words."""
+    environments = [run.manifest.get("environment", {}) for run in runs]
+    keys = _union(environments)
+    values = {key: list(dict.fromkeys(environment.get(key) for environment in environments)) for key in keys}
+    return {key: found[0] if len(found) == 1 else " | ".join(map(str, found)) for key, found in values.items()}
+
+
+def _copy(name: str, owner: RunFolder, out: Path) -> None:
+    """A chunk's files, the one that says it is there last; its traceback, if it failed."""
+    for file in files_of(name):
+        write_file(out / "records" / file, owner.content(file))
+    with suppress(FileNotFoundError):
+        traceback = (owner.path / "errors" / f"{name}.txt").read_bytes()
+        (out / "errors").mkdir(exist_ok=True)
+        write_file(out / "errors" / f"{name}.txt", traceback)

@@ -1,0 +1,99 @@
+"""What a chunk leaves, as bytes and back: long records in Parquet, tensors to look at in safetensors; no pickle.
+
+A row is a replica, evaluation and metric. What was read is vetted before it is used, for a folder may come from anyone.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from bench.errors import SpecError
+from bench.storage.validation import most_rows, vet_records, vet_tensors
+from bench.studies.plan import Chunk
+
+
+@dataclass
+class Result:
+    """What a chunk gave: rows of records, tensors to look at (trajectories, samples), what metrics raised."""
+
+    records: list[dict[str, Any]]
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+SUFFIXES = ("parquet", "safetensors")
+COLUMNS = {
+    "optimizer": "category", "game": "category", "hyperparameters": "category", "seed": "int64", "phase": "category",
+    "trial": "int64", "cost": "float64", "seconds": "float64", "metric": "category", "value": "float64",
+    "outcome": "category", "ended": "float64",
+}  # fmt: skip
+
+TYPES: dict[str, pa.DataType] = {
+    name: pa.dictionary(pa.int32(), pa.string()) if kind == "category" else getattr(pa, kind)()
+    for name, kind in COLUMNS.items()
+}
+"""What the columns of records are stored as."""
+
+
+class Damaged(SpecError):  # noqa: N818  a state of the folder rather than an error
+    """What is here is not what was written: the same command does it again."""
+
+
+def pack(chunk: Chunk, result: Result) -> dict[str, bytes]:
+    """A chunk's result as the bytes of its files: what a worker sends back."""
+    rows = [json.dumps(dict(row.values), sort_keys=True) for row in chunk.rows]
+    shared = {"optimizer": chunk.optimizer, "game": chunk.label, "phase": chunk.phase}
+    columns: dict[str, Any] = {name: [value] * len(result.records) for name, value in shared.items()}
+    columns["hyperparameters"] = [rows[record["row"]] for record in result.records]
+    for name in ("seed", "trial", "cost", "seconds", "metric", "value", "outcome", "ended"):
+        columns[name] = [record[name] for record in result.records]
+    table = pa.table({name: pa.array(columns[name], type=kind) for name, kind in TYPES.items()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_statistics=False)  # an eighth of a file: it is read whole
+    return {"parquet": sink.getvalue().to_pybytes(), "safetensors": save_tensors(result.tensors)}
+
+
+def records_of(chunk: dict[str, Any], content: bytes) -> pa.Table:
+    """A chunk's long records of a Parquet file; ValueError, with what is wrong, where they are none of that chunk."""
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        wrong = "it holds too much" if file.metadata.num_rows > most_rows(chunk) else ""
+        table = None if wrong else file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        wrong = _line(error)
+    if wrong := wrong or vet_records(table, chunk, TYPES):
+        raise ValueError(wrong)
+    return table
+
+
+def tensors_of(content: bytes) -> dict[str, Tensor]:
+    """A chunk's tensors of a safetensors file; ValueError, with what is wrong, where they are none of ours."""
+    try:
+        tensors: dict[str, Tensor] = load_tensors(content)
+        wrong = vet_tensors(tensors)
+    except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        wrong = _line(error)
+    if wrong:
+        raise ValueError(wrong)
+    return tensors
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:100]
+
+
+def as_frame(tables: list[pa.Table]) -> pd.DataFrame:
+    """Records of many chunks as one frame; its columns where there is none."""
+    if not tables:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries().to_pandas()

@@ -1,0 +1,249 @@
+"""A run's folder: append-only, atomic, no pickle.
+
+    study.json                 the manifest: study, protocol, versions, machine
+    plan.json                  the chunks that make up the run so far
+    records/<chunk>.parquet    long records of a chunk
+    records/<chunk>.safetensors  what there is to look at: trajectories, samples
+    records/<chunk>.json       the chunk, with the SHA-256 of both, written last: a chunk without it does not exist
+    records.zip                all that stood in records/ when the run was packed; what stands there is read first
+
+Every file is written beside its place, flushed to disk and moved there, and the move is flushed too: a crash leaves the
+old file or the new one, and what is once saved outlives a loss of power. The manifest and the plan hold their own hash.
+Everything else in the folder (tables, report) is derived from these and may be deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from torch import Tensor
+
+from bench.errors import SpecError
+from bench.storage.archive import Archive
+from bench.storage.files import read_plain
+from bench.storage.manifest import SCHEMA, SEAL, seal
+from bench.storage.records import SUFFIXES, Damaged, as_frame, records_of, tensors_of
+from bench.storage.validation import vet_chunk, vet_manifest
+from bench.studies.plan import PROTOCOL, Chunk, Contest, Values, chunk_id
+from bench.studies.study import Study
+from bench.studies.toml import Frozen
+from bench.studies.tuning.tuner import Rounds, tune
+
+NAME = re.compile("[0-9a-f]{20}")  # of a chunk
+
+
+class RunFolder:
+    """A run on disk, to be read: its manifest, its records, what there is to look at, what failed.
+
+    Nothing is read before it is asked for, and nothing is ever written: that is `RunWriter`'s.
+
+    Args:
+        path: the folder that ``bench run`` wrote.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.records_path = self.path / "records"
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forget what was read: the folder has been written to."""
+        self._archive = Archive(self.path / "records.zip")
+        for known in ("manifest", "records", "_protocol"):
+            self.__dict__.pop(known, None)
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The run's manifest; SpecError where there is none that this version reads."""
+        path = self.path / "study.json"
+        try:
+            found: dict[str, Any] = json.loads(read_plain(path).decode())
+        except OSError as error:
+            raise SpecError(f"{str(self.path)!r} is no run's folder: {path.name}: {error.strerror}") from None
+        except (ValueError, RecursionError):
+            raise Damaged(f"{str(path)!r} is damaged: it is not JSON") from None
+        if isinstance(found, dict) and SEAL in found and found.pop(SEAL) != seal(found):
+            raise Damaged(f"{str(path)!r} is damaged: its hash is another")
+        schema = found.get("schema") if isinstance(found, dict) else None
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise SpecError(f"{str(path)!r} has schema {schema}; up to {SCHEMA} is known here")
+        if type(schema) is not int or not isinstance(found.get("study"), dict):
+            raise Damaged(f"{str(path)!r} is damaged: it is no study's manifest")
+        return found
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The run's manifest, of which all that a report uses has the kind that it must have; SpecError for none."""
+        found = self.read_manifest()
+        if wrong := vet_manifest(found):
+            raise Damaged(f"{str(self.path / 'study.json')!r} is damaged: {wrong}")
+        return found
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """The study as it was asked for."""
+        found: dict[str, Any] = self.manifest["study"]
+        return found
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """Long records: optimizer, game, hyperparameters, seed, phase, cost, seconds, metric, value, outcome, ..."""
+        return self.read_records()
+
+    def has(self, chunk: Chunk) -> bool:
+        """Whether the chunk's result is here whole."""
+        return self.whole(chunk.id)
+
+    def whole(self, name: str) -> bool:
+        """Whether the chunk of this name is here whole: its hashes are checked."""
+        return self._read(name) is not None
+
+    def content(self, file: str) -> bytes:
+        """What a file of the records holds; OSError where it is not there."""
+        try:
+            return read_plain(self.records_path / file)
+        except FileNotFoundError:
+            if file in self._archive:
+                return self._archive[file]
+            raise
+
+    def _read(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]] | None:
+        """A chunk and its files, or None where one is missing or damaged: the chunk is then done again."""
+        try:
+            stub = json.loads(self.content(f"{name}.json").decode())
+            named = chunk_id(stub["chunk"], self._protocol) == name
+            if not 0 < stub["schema"] <= SCHEMA or not named or not vet_chunk(stub["chunk"]):
+                return None
+            files = {suffix: self.content(f"{name}.{suffix}") for suffix in SUFFIXES}
+            whole = all(hashlib.sha256(files[suffix]).hexdigest() == stub["sha256"][suffix] for suffix in SUFFIXES)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        return (stub["chunk"], files) if whole else None
+
+    @cached_property
+    def _protocol(self) -> str:
+        """Of the run that is here: one of another version is whole too, though nothing is to be mixed with it."""
+        with suppress(SpecError):
+            return str(self.read_manifest().get("protocol"))
+        return PROTOCOL
+
+    def load(self, chunk: Chunk) -> pd.DataFrame:
+        """A chunk's long records."""
+        return as_frame([self._table(chunk.id, self._read(chunk.id))])
+
+    def names(self) -> list[str]:
+        """The run's chunks that are here, in a stable order."""
+        files = [*(path.name for path in self.records_path.glob("*.json")), *self._archive]
+        here = {stem for stem, _, suffix in (file.partition(".") for file in files) if suffix == "json"}
+        here = {stem for stem in here if NAME.fullmatch(stem)}
+        path = self.path / "plan.json"
+        try:
+            planned = json.loads(read_plain(path).decode())
+            marks = [name for name in planned if name.startswith(f"{SEAL}:")]
+            planned = [name for name in planned if name not in marks]
+            if marks and marks != [f"{SEAL}:{seal(planned)}"]:
+                raise ValueError
+        except FileNotFoundError:
+            return sorted(here)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            raise Damaged(f"{str(path)!r} is damaged; run its study again, and it is written anew") from None
+        return sorted(here & set(planned))
+
+    def digest(self) -> str:
+        """A hash of the run's records, by the hashes that stand beside them."""
+        stubs = (self.content(f"{name}.json") for name in self.names())
+        return hashlib.sha256(b"".join(stubs)).hexdigest()
+
+    def read_records(self, damaged: list[str] | None = None) -> pd.DataFrame:
+        """All records of the run, long: a row a replica, evaluation and metric.
+
+        A damaged chunk raises SpecError; where a list is given, it is named there and left out.
+        """
+        tables = []
+        for name in self.names():
+            read = self._read(name)
+            if read is None and damaged is not None:
+                damaged.append(name)
+            else:
+                tables.append(self._table(name, read))
+        found = as_frame(tables)
+        study = self.read_manifest()["study"]
+        for column, key in (("optimizer", "optimizers"), ("game", "games")):
+            if key in study and (others := set(found[column].unique()) - set(study[key])):
+                raise Damaged(f"{str(self.path)!r} is damaged: {', '.join(sorted(others))} is no part of its study")
+        return found
+
+    def _table(self, name: str, found: tuple[dict[str, Any], dict[str, bytes]] | None) -> pa.Table:
+        """A chunk's records of what was read; Damaged where it is: a table without them would look whole."""
+        if found is None:
+            raise Damaged(f"chunk {name} in {str(self.path)!r} is damaged; run its study again, and it is done anew")
+        chunk, files = found
+        with self._ours(name):
+            return records_of(chunk, files["parquet"])
+
+    @contextmanager
+    def _ours(self, name: str) -> Iterator[None]:
+        """Damaged, with what is wrong, where a chunk's content is none that was written here."""
+        try:
+            yield
+        except ValueError as error:
+            raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {error}") from None
+
+    def tensors(self) -> list[tuple[dict[str, Any], dict[str, Tensor]]]:
+        """What there is to look at: (chunk, {"path": [T, R, 2], "samples": [T, N, ...], ...})."""
+        return list(self._tensors())
+
+    def _tensors(self) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
+        """Each chunk that left something to look at: (chunk, tensors)."""
+        for name in self.names():
+            found = self._read(name)
+            if found is None:
+                continue
+            chunk, files = found
+            with self._ours(name):
+                tensors = tensors_of(files["safetensors"])
+            if tensors:
+                yield chunk, tensors
+
+    def hyperparameters(self) -> Frozen:
+        """The frozen values, game -> rule -> hyperparameter -> value, of all rules whose tuning is there."""
+        study, found = Study(**self.study), Frozen()
+        for game in study.games:
+            for rule in study.optimizers:
+                contest = Contest(rule, game, study.cost_of(game), study.evaluations, self.manifest["device"])
+                with suppress(SpecError):  # of what is not there yet
+                    found.setdefault(game, {})[rule] = self._found(tune(contest, study))
+        return found
+
+    def _found(self, tuning: Rounds) -> Values:
+        try:
+            chunks = next(tuning)
+            while True:
+                chunks = tuning.send(pd.concat([self.load(chunk) for chunk in chunks], ignore_index=True))
+        except StopIteration as end:
+            values: Values = end.value
+            return values
+
+    @property
+    def errors(self) -> list[Path]:
+        """Tracebacks of the chunks that failed."""
+        found = (self.path / "errors" / f"{name}.txt" for name in self.names())
+        return [path for path in found if path.is_file() and not path.is_symlink()]
+
+    @property
+    def failures(self) -> dict[Path, str]:
+        """The last line of each traceback."""
+        return {path: path.read_text("utf-8", "replace").strip().rpartition("\n")[2] for path in self.errors}
+
+
+def files_of(name: str) -> list[str]:
+    """A chunk's files; the one that says that it is there is the last."""
+    return [f"{name}.{suffix}" for suffix in (*SUFFIXES, "json")]

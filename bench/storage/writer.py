@@ -1,0 +1,186 @@
+"""Writing a run's folder: one process at a time, append-only, each file whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import socket
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from bench.errors import SpecError
+from bench.storage.archive import archived
+from bench.storage.files import read_plain, settle, sweep, write_file
+from bench.storage.manifest import SCHEMA, SEAL, seal, sealed
+from bench.storage.records import Damaged
+from bench.storage.run_folder import NAME, RunFolder, files_of
+from bench.studies.plan import Chunk
+
+PLAN_PAUSE = 20  # times as long as the plan took to write, before it is written again
+
+
+class InUse(Exception):  # noqa: N818  a state of the folder rather than an error
+    """Another process holds the run's folder."""
+
+
+class RunWriter:
+    """The one that writes a run's folder, from `open` to `close`.
+
+    Args:
+        folder: the run's folder; it need not be there yet.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder, self.path = folder, folder.path
+        self._lock: filelock.FileLock | None = None
+        self._planned: list[str] | None = None
+        self._next_plan = 0.0
+
+    def open(self, manifest: dict[str, Any]) -> None:
+        """Make or continue the run: raises InUse, or SpecError for another study's folder or one not to be written."""
+        try:
+            found = self._continued(manifest)
+            self._make()
+            self._acquire()
+            sweep(self.path)
+            sweep(self.folder.records_path)
+            if found is None or found["study"] != manifest["study"]:
+                write_file(self.path / "study.json", sealed(manifest))
+            self.folder.refresh()
+        except OSError as error:
+            self.close()
+            raise SpecError(f"run folder {str(self.path)!r} cannot be written: {error.strerror}") from None
+
+    def _continued(self, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """The manifest that is here, of the study asked for; None where there is none, or a damaged one of a run."""
+        if not os.path.lexists(self.path / "study.json"):
+            return None
+        try:
+            found = self.folder.read_manifest()
+        except Damaged:
+            if not self.folder.records_path.is_dir():  # then it is somebody else's file
+                raise
+            return None
+        self._check_same(found, asked)
+        return found
+
+    def _make(self) -> None:
+        """The folder, and above it those that lack, so that they outlive a loss of power."""
+        made = [path for path in (self.folder.records_path, *self.folder.records_path.parents) if not path.exists()]
+        self.folder.records_path.mkdir(parents=True, exist_ok=True)
+        for path in made:
+            settle(path.parent)
+
+    def _acquire(self) -> None:
+        """Become the one that writes; InUse where another is, or was on another machine, whose locks we may not see."""
+        if self.lock_path.is_symlink():
+            raise SpecError(f"{str(self.lock_path)!r} is a link; delete it")
+        lock = filelock.FileLock(self.lock_path)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InUse(f"{self.path} is in use by {self._holder()}") from None
+        if self._holder_host() not in ("", socket.gethostname()):
+            lock.release()
+            hint = f"if nothing runs there any more, delete {self.path / '.holder'}"
+            raise InUse(f"{self.path} is in use by {self._holder()}; {hint}")
+        self._lock = lock
+        write_file(self.path / ".holder", f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / ".lock"
+
+    def close(self) -> None:
+        """Let others write."""
+        if self._lock is None:
+            return
+        try:
+            self._write_plan()
+        finally:
+            (self.path / ".holder").unlink(missing_ok=True)
+            self._lock.release()
+            self._lock = None
+
+    def _holder(self) -> str:
+        try:
+            return read_plain(self.path / ".holder")[:200].decode(errors="replace") or "another process"
+        except OSError:
+            return "another process"
+
+    def _holder_host(self) -> str:
+        found = re.fullmatch(r"process \d+ on (\S+)", self._holder())
+        return found[1] if found else ""
+
+    def _check_same(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
+        differ = [(part, found.get(part), asked[part]) for part in ("protocol", "device")]
+        # Of tuning trials there may be more or fewer: what is there and is asked for is not done again.
+        keys = [key for key in asked["study"] if key != "trials"]
+        differ += [(key, found["study"].get(key), asked["study"][key]) for key in keys]
+        if changed := [
+            f"{key}: {_short(old)} there, {_short(new)} asked for" for key, old, new in differ if old != new
+        ]:
+            where = f"run folder {str(self.path)!r}"
+            raise SpecError(f"{where} holds another study ({'; '.join(changed)}); choose another --out")
+
+    def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
+        for suffix, content in files.items():
+            write_file(self.folder.records_path / f"{chunk.id}.{suffix}", content, last=False)
+        hashes = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()}
+        stub = {"schema": SCHEMA, "chunk": asdict(chunk), "sha256": hashes}
+        write_file(self.folder.records_path / f"{chunk.id}.json", json.dumps(stub).encode())
+
+    def pack(self) -> Path:
+        """Put the records that are whole into ``records.zip``, for keeping; raises as `open` does.
+
+        What failed stays where it is, to be tried again. The files go once the archive stands.
+        """
+        self.open(self.folder.read_manifest())
+        try:
+            failed = {path.stem for path in (self.path / "errors").glob("*.txt")}
+            names = [name for name in self.folder.names() if name not in failed and self.folder.whole(name)]
+            files = {file: self.folder.content(file) for name in names for file in files_of(name)}
+            path = self.path / "records.zip"
+            write_file(path, archived(files))
+            self.folder.refresh()
+            for file in files:
+                (self.folder.records_path / file).unlink(missing_ok=True)
+            settle(self.folder.records_path)
+            return path
+        finally:
+            self.close()
+
+    def plan(self, chunks: list[str]) -> None:
+        """Say which chunks make up the run so far: one that an edited plug-in left behind is no part of it any more.
+
+        It is written whole, so not at every word: that takes at most a twentieth of the time. `close` writes the last.
+        """
+        self._planned = list(chunks)
+        if time.monotonic() >= self._next_plan:
+            start = time.monotonic()
+            self._write_plan()
+            self._next_plan = time.monotonic() + PLAN_PAUSE * (time.monotonic() - start)
+
+    def _write_plan(self) -> None:
+        if self._planned is not None:
+            planned, self._planned = self._planned, None
+            write_file(self.path / "plan.json", json.dumps([*planned, f"{SEAL}:{seal(planned)}"]).encode())
+
+    def forget_errors(self) -> None:
+        """Drop the chunks that ended in an error, and their tracebacks, so that they are done again."""
+        errors = self.path / "errors"
+        for path in () if errors.is_symlink() else errors.glob("*.txt"):
+            if NAME.fullmatch(path.stem):
+                (self.folder.records_path / f"{path.stem}.json").unlink(missing_ok=True)
+                path.unlink()
+
+
+def _short(value: object, most: int = 60) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[: most - 20]}...{text[-17:]}"

@@ -1,0 +1,77 @@
+"""A study with how it is to be done: what flags and a study file may say."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from bench.errors import SpecError, nearest
+from bench.studies.study import Study
+
+PATIENCE = 600.0
+"""Seconds; one step takes well below a second, the longest evaluation tens of them."""
+
+
+class Order(Study):
+    """A study with how it is to be done, which decides none of its numbers: what flags and a study file may say.
+
+    ``patience`` is in seconds: a plug-in that gives no sign of life for so long hangs, and its chunk is an error;
+    so is one that takes longer than ``timeout``.
+    """
+
+    jobs: Annotated[int, Field(ge=1)] | None = None
+    engine: str = "local"  # before the device, which may be another machine's
+    device: str = "cpu"
+    out: Path | None = None
+    data: Path | None = None
+    patience: Annotated[float, Field(gt=0)] = PATIENCE
+    timeout: Annotated[float, Field(gt=0)] = math.inf
+    scheduler: str = ""
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, device: str, info: Any) -> str:
+        check_device(device, info.data.get("engine", "local"))
+        return device
+
+    @property
+    def study(self) -> Study:
+        return Study(**self.model_dump(include=set(Study.model_fields)))
+
+
+def check_device(device: str, engine: str = "local") -> None:
+    """Refuse a device that is not here, before anything is written; what other machines have they know themselves."""
+    import torch
+
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if not match:
+        raise SpecError(f"found {device!r}; cpu, cuda or cuda:i is allowed")
+    if engine == "local" and device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
+        raise SpecError(f"found {device!r}; this machine has {torch.cuda.device_count()} CUDA devices")
+
+
+def make_order(settings: dict[str, Any]) -> Order:
+    """An order from flags or a file; raises SpecError with a line for every mistake, each with its key."""
+    try:
+        return Order(**settings)
+    except ValidationError as error:
+        raise SpecError("\n".join(_lines(error))) from None
+
+
+def _lines(error: ValidationError) -> Iterable[str]:
+    for mistake in error.errors():
+        key = ".".join(str(part) for part in mistake["loc"]) or "study"
+        if mistake["type"] == "extra_forbidden":
+            yield f"unknown key {key!r}; {nearest(key, Order.model_fields)}"
+        elif mistake["type"] == "missing":
+            yield f"{key}: missing; give at least one, e.g. sgd,adam,extragrad"
+        elif mistake["type"] == "value_error":
+            yield f"{key}: {mistake['ctx']['error']}"
+        else:
+            text = mistake["msg"][0].lower() + mistake["msg"][1:]
+            yield f"{key}: found {mistake['input']!r}; {text.replace('input should be', 'it must be')}"

@@ -1,0 +1,137 @@
+"""From a study to work: cells, grouped into chunks that train as one stack. Nothing here runs.
+
+Of files only the source of plug-ins is read, for it is part of what a chunk is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from operator import attrgetter
+from typing import Any
+
+from bench.contracts import Hyperparameter, UpdateRule, hyperparameters
+from bench.registry import get_game, get_rule
+from bench.registry.build import path_of, spell
+from bench.registry.identity import plugin_code
+from bench.registry.spelling import Spelling, parse
+
+PROTOCOL = "1.1"
+"""MAJOR.MINOR: results are comparable where it is the same."""
+TUNING_SEED = 2**32
+"""Tuning seeds start here; report seeds lie below, so the two never overlap."""
+
+Values = dict[str, "float | tuple[float, ...]"]
+Curves = tuple[tuple[tuple[float, ...], ...], ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One replica of a chunk: its seed, and the hyperparameters in which it differs from its chunk's rule."""
+
+    seed: int
+    values: tuple[tuple[str, float | tuple[float, ...]], ...]
+    trial: int = -1
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Cells that train together as one stack: plain data, so that any worker can do it and any store can name it."""
+
+    optimizer: str  # the spelling as the user wrote it: the label in tables
+    rule: str  # the complete spelling
+    game: str  # the complete spelling
+    label: str  # the game's spelling as the user wrote it
+    phase: str  # "tune" or "report"
+    budget: float
+    marks: int  # evaluations after the start
+    pruner: str  # gives up trials of a tuning chunk early; "none" outside of tuning
+    rivals: Curves  # what it compares them with besides: [marks, rivals, tuning seeds], lower is better
+    device: str
+    code: str  # hash of the source of plug-ins, "" for what is shipped here
+    rows: tuple[Row, ...]
+
+    @property
+    def id(self) -> str:
+        """A hash of what is in the chunk, in order: the name its result is stored under."""
+        return chunk_id(asdict(self))
+
+    @property
+    def cost(self) -> float:
+        """Gradient evaluations planned, over all replicas."""
+        return self.budget * len(self.rows)
+
+
+def chunk_id(content: dict[str, Any], protocol: str = PROTOCOL) -> str:
+    """The id of a chunk by its content; which of several equal devices it ran on does not matter."""
+    return _hash([protocol, content | {"device": content["device"].split(":")[0]}])
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One rule on one game, as a study asks for it."""
+
+    optimizer: str
+    game: str
+    budget: float
+    marks: int
+    device: str
+
+    def chunks(
+        self, rows: Iterable[Row], phase: str, marks: int | None = None, pruner: str = "none", rivals: Curves = ()
+    ) -> list[Chunk]:
+        """The rows as stacks of at most the game's size, in the order given; the rows of a trial stay together."""
+        rule, game = get_rule(self.optimizer), get_game(self.game)
+        rows, written, code = list(rows), (spell(rule), spell(game)), plugin_code(rule, game)
+        together = max((count for trial, count in Counter(row.trial for row in rows).items() if trial >= 0), default=1)
+        size = max(1, game.stack // together) * together
+        return [
+            Chunk(
+                optimizer=self.optimizer,
+                rule=written[0],
+                game=written[1],
+                label=self.game,
+                phase=phase,
+                budget=self.budget,
+                marks=self.marks if marks is None else marks,
+                pruner=pruner,
+                rivals=rivals,
+                device=self.device,
+                code=code,
+                rows=tuple(rows[start : start + size]),
+            )
+            for start in range(0, len(rows), size)
+        ]
+
+
+def report_rows(seeds: Sequence[int], values: Values) -> list[Row]:
+    """A row for each report seed at the frozen values."""
+    return [Row(seed, tuple(sorted(values.items()))) for seed in seeds]
+
+
+def tunable(optimizer: str, track: str = "step") -> dict[str, Hyperparameter]:
+    """What is tuned of a spelled rule, path -> kind: its step sizes, or with the track ``full`` every number.
+
+    What is given stays, and so does a whole number: it is the same for all replicas of a stack.
+    """
+    rule = get_rule(optimizer)
+    given = set(_given(parse(optimizer), rule))
+    kinds = {path: kind for path, (kind, value) in hyperparameters(rule).items() if isinstance(value, float)}
+    return {path: k for path, k in kinds.items() if path not in given and (k.step_size or track == "full")}
+
+
+def _given(spelled: Spelling, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
+    """The dotted paths of all that a spelling of a rule sets; a value without a key is the first field's."""
+    for key, value in spelled.keys.items():
+        path = path_of(rule, key or fields(rule)[0].name) or key  # type: ignore[arg-type]
+        yield prefix + path
+        inner = attrgetter(path)(rule)
+        if isinstance(value, Spelling) and isinstance(inner, UpdateRule):
+            yield from _given(value, inner, f"{prefix}{path}.")

@@ -1,0 +1,227 @@
+"""What a user asks for: a study, checked whole, all mistakes reported at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from bench.errors import SpecError
+from bench.registry.spelling import Spelling, expand, parse, split
+from bench.studies.frozen import frozen_values, mistaken
+from bench.studies.toml import Frozen
+
+if TYPE_CHECKING:
+    from bench.registry.discovery import Registry
+
+DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
+BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
+"""Share of each game's own budget."""
+MOST_SEED = 2**32
+EVERY_DIRECTION = re.compile(r"(?<=[\[,])\s*direction\s*=\s*all\s*(?=[\],])")
+
+
+def _spellings(value: Any) -> Any:
+    """``"sgd,adam[lr=0.1]"`` or a list of spellings or of tables ``{name=..., key=...}`` -> a list of spellings."""
+    if isinstance(value, str):
+        value = split(value)
+    if not isinstance(value, (list, tuple)):
+        return value
+    spelled = [_from_table(item) if isinstance(item, dict) else item for item in value]
+    if not all(isinstance(item, str) for item in spelled):
+        return value
+    return list(dict.fromkeys(one for item in spelled for part in split(item) for one in expand(part)))
+
+
+def _from_table(value: Any) -> str:
+    """A value of a study file as it is spelled: a table is a rule, a list is a sweep."""
+    if isinstance(value, list):
+        return f"{{{'|'.join(map(_from_table, value))}}}"
+    if not isinstance(value, dict):
+        return str(value)
+    keys = ",".join(f"{key}={_from_table(part)}" for key, part in value.items() if key != "name")
+    name = str(value.get("name", ""))
+    return f"{name}[{keys}]" if keys else name
+
+
+def seeds_of(value: Any) -> Any:
+    """``"0-9"``, ``"0-4,7"`` or a list of whole numbers -> a list of seeds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    if not isinstance(value, str):
+        return value
+    found: list[int] = []
+    for part in split(value):
+        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
+        if not match:
+            raise ValueError(f"found {value!r}; whole numbers and ranges are allowed, e.g. 0-9 or 0-4,7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"found {part!r}, which runs backwards; did you mean {last}-{first}?")
+        if last - first >= 100_000:
+            raise ValueError(f"found {part!r}; at most 100000 seeds are allowed")
+        found += range(first, last + 1)
+    return found
+
+
+class Study(BaseModel):
+    """Rules x games x seeds, tuned at equal budget.
+
+    Args:
+        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``; ``all`` is every one,
+            ``sgd[direction=all]`` sgd with every direction.
+        games: spellings of games; ``all`` is every one.
+        seeds: report seeds; a list, or ``"0-9"``.
+        trials: what is tried for every rule on every game; 0 uses the declared defaults.
+        tune: ``step`` tunes step sizes, ``full`` every number that a rule has, ``none`` nothing.
+        tuning_seeds: seeds for each trial; report seeds are never among them.
+        sampler: a sampler of Optuna's that says what to try, e.g. ``TPESampler``; "" for the suite's own strategy.
+        pruner: which trials are given up early: ``paired``, ``none``, or a pruner of Optuna's, e.g. ``MedianPruner``.
+        untuned: whether every rule is trained with its declared defaults as well, to be shown beside.
+        hyperparameters: frozen values, game -> rule -> hyperparameter -> value; where given, nothing is tuned.
+        budget: cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: a share of each
+            game's own.
+        evaluations: how often a replica is judged after its start.
+        features: what games of images are judged by beside what ships: ``mnist``, ``inception:PATH``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    features: str = ""  # before the games, whose spellings it completes
+    optimizers: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)]
+    games: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)] = DEFAULT_GAMES
+    seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(10))
+    tune: Literal["step", "full", "none"] = "step"  # before the trials: none of them if none
+    trials: Annotated[int, Field(ge=0, le=4096, validate_default=True)] = 16
+    tuning_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    budget: float | str = "standard"
+    evaluations: Annotated[int, Field(ge=1, le=10_000)] = 20
+    sampler: str = ""
+    pruner: str = "paired"
+    untuned: bool = False
+    hyperparameters: Annotated[Frozen, BeforeValidator(frozen_values)] = {}
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: list[int]) -> list[int]:
+        bad = [seed for seed in seeds if not 0 <= seed < MOST_SEED]
+        if bad:
+            raise ValueError(f"found {bad[0]}; whole numbers from 0 to {MOST_SEED - 1} are allowed")
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice; each replica needs its own")
+        return seeds
+
+    @field_validator("trials")
+    @classmethod
+    def _check_trials(cls, trials: int, info: Any) -> int:
+        if info.data.get("tune") == "none":
+            return 0
+        if 0 < trials < 4:
+            raise ValueError(f"found {trials}; at least 4 are needed to find a step size, or 0 for the defaults")
+        return trials
+
+    @field_validator("sampler", "pruner")
+    @classmethod
+    def _check_optuna(cls, spelled: str, info: Any) -> str:
+        from bench.studies.tuning.optuna_adapters import make_pruner, make_sampler
+
+        if info.field_name == "sampler" and spelled:
+            make_sampler(spelled, seed=0)
+        if info.field_name == "pruner" and spelled not in ("paired", "none"):
+            make_pruner(spelled)
+        return spelled
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _check_frozen(cls, frozen: Frozen, info: Any) -> Frozen:
+        rules, games = (info.data.get(key) for key in ("optimizers", "games"))
+        mistakes = mistaken(frozen, rules, games) if frozen and rules and games else []
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return frozen
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _check_budget(cls, budget: Any) -> float | str:
+        if isinstance(budget, str) and budget in BUDGETS:
+            return budget
+        try:
+            number = float(budget)
+        except (TypeError, ValueError):
+            raise ValueError(f"found {budget!r}; a number or one of {', '.join(BUDGETS)} is allowed") from None
+        if not (math.isfinite(number) and number > 0):
+            raise ValueError(f"found {number:g}; a positive number of gradient evaluations is allowed")
+        return number
+
+    @field_validator("optimizers", "games")
+    @classmethod
+    def _check_names(cls, spelled: list[str], info: Any) -> list[str]:
+        from bench.registry import games, get_game, get_rule, rules
+
+        of_rules = info.field_name == "optimizers"
+        get: Callable[[str], object] = get_rule if of_rules else get_game
+        spelled = list(dict.fromkeys(one for name in spelled for one in _all(name, (rules if of_rules else games))))
+        mistakes = []
+        for one in spelled:
+            try:
+                get(one)
+            except SpecError as error:
+                mistakes.append(str(error))
+        if not of_rules and not mistakes and (features := info.data.get("features")):
+            spelled, mistakes = _judged_by(features, spelled)
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return spelled
+
+    @property
+    def name(self) -> str:
+        """A run's folder name, decided by the study's content; more trials go on in the same folder."""
+        content = json.dumps(self.model_dump(mode="json", exclude={"trials"}), sort_keys=True)
+        first = re.sub(r"[^a-z0-9-]+", "-", "-".join(self.optimizers[:3]).lower())[:40].strip("-")
+        return f"{first}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+    def cost_of(self, game: str) -> float:
+        """Gradient evaluations of one replica on a game."""
+        from bench.registry import get_game
+
+        if isinstance(self.budget, str):
+            return max(1.0, round(get_game(game).budget * BUDGETS[self.budget]))
+        return self.budget
+
+
+def _all(spelled: str, registry: Registry[Any]) -> list[str]:
+    """``all`` is every name of a kind, ``sgd[direction=all]`` the rule with every direction."""
+    from bench.registry import directions
+
+    if spelled == "all":
+        return registry.names()
+    if not EVERY_DIRECTION.search(spelled):
+        return [spelled]
+    return [EVERY_DIRECTION.sub(f"direction={name}", spelled) for name in directions.names()]
+
+
+def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]:
+    """Games with these features written in, and a line for each that has no use for them."""
+    from bench.games.data.features import refusal
+    from bench.games.harness.images import Images
+    from bench.games.harness.points import Points
+    from bench.registry import get_game
+
+    found, mistakes = [], []
+    for one in spelled:
+        game, parsed = get_game(one), parse(one)
+        if isinstance(game, Images):
+            found.append(str(Spelling(parsed.name, {"features": parse(features), **parsed.keys})))
+            try:
+                get_game(found[-1])
+            except SpecError as error:
+                mistakes.append(str(error))
+        else:
+            makes = f"points of {game.coordinates} coordinates" if isinstance(game, Points) else "none"
+            mistakes.append(refusal(features, one, makes))
+    return found, mistakes

@@ -1,0 +1,108 @@
+"""Samplers and pruners of Optuna's by name, asked as ours are."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.statistics import Array
+from bench.errors import SpecError, nearest
+from bench.registry.spelling import parse
+from bench.studies.tuning.search import Point, Space, Trial
+
+BATCH = 8  # trials that a sampler of Optuna's proposes at once
+
+
+def sampled(sampler: str, space: Space, tried: Sequence[Trial], count: int) -> list[Point]:
+    """The next points of a sampler of Optuna's by name; ``tried`` are those that it gave before, BATCH at a time.
+
+    All of them are asked for again and told as they came out: some samplers remember, and what they remember is lost
+    with their study.
+    """
+    import optuna
+    from optuna.distributions import FloatDistribution
+
+    shapes: dict[str, Any] = {k: FloatDistribution(kind.low, kind.high, log=kind.log) for k, kind in space.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some samplers or their options are experimental
+        study = optuna.create_study(sampler=make_sampler(sampler, seed=0))
+        for first in range(0, len(tried), BATCH):
+            batch = tried[first : first + BATCH]
+            finite = [trial.value for trial in tried[: first + BATCH] if math.isfinite(trial.value)]
+            worst = max(finite, default=0.0)
+            lost = worst + abs(worst) + 1.0  # inf would be no number
+            asked = [study.ask(shapes) for _ in batch]
+            for trial, known in zip(asked, batch, strict=True):
+                study.tell(trial, known.value if math.isfinite(known.value) else lost)
+        asked = [study.ask(shapes) for _ in range(count)]
+    return [{path: float(f"{trial.params[path]:.10g}") for path in space} for trial in asked]
+
+
+def make_sampler(spelled: str, seed: int) -> Any:
+    """A sampler of Optuna's as spelled, e.g. ``TPESampler`` or ``CmaEsSampler[sigma0=0.1]``; SpecError for none."""
+    import optuna
+    from optuna.distributions import FloatDistribution
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    known = [name for name in dir(optuna.samplers) if name.endswith("Sampler") and not name.startswith("Base")]
+    asked = parse(spelled)
+    if asked.name not in known:
+        raise SpecError(f"sampler is {asked.name!r}; {nearest(asked.name, known)}")
+    kind = getattr(optuna.samplers, asked.name)
+    seeded = {"seed": seed} if "seed" in signature(kind).parameters else {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            study = optuna.create_study(sampler=kind(**seeded | asked.keys))
+            for value in (1.0, 0.0):  # what a sampler lacks, a package or a grid, it says when it is first asked
+                study.tell(study.ask({name: FloatDistribution(0.0, 1.0) for name in "ab"}), value)
+            return kind(**seeded | asked.keys)
+    except Exception as error:
+        raise SpecError(f"sampler {spelled}: {error}") from None
+
+
+def pruned(spelled: str, medians: Array) -> NDArray[np.bool_]:
+    """What a pruner of Optuna's says to each trial, [T], by medians [marks, T]."""
+    import optuna
+
+    worst = np.nanmax(np.where(np.isfinite(medians), medians, np.nan), initial=0.0)
+    seen = np.where(np.isfinite(medians), medians, worst + abs(worst) + 1.0)
+    pruner, said = make_pruner(spelled), np.zeros(medians.shape[1], dtype=bool)
+    for own in range(len(said)):
+        # A pruner may draw lots by the study's name; some only know of a trial what they noted when it asked them.
+        study = optuna.create_study(pruner=pruner, study_name=spelled)
+        for other in [*range(own), *range(own + 1, len(said)), own]:
+            trial = study.ask()
+            for mark, value in enumerate(map(float, seen[:, other]), start=1):
+                trial.report(value, mark)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that some pruners are experimental, or lack numbers to go by
+                said[own] = trial.should_prune()
+            study.tell(trial, float(seen[-1, other]))
+    return said
+
+
+def make_pruner(spelled: str) -> Any:
+    """A pruner of Optuna's as spelled; SpecError for none."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    known = [name for name in dir(optuna.pruners) if name.endswith("Pruner") and not name.startswith("Base")]
+    asked = parse(spelled)
+    if asked.name not in known:
+        raise SpecError(f"pruner is {asked.name!r}; {nearest(asked.name, ['paired', 'none', *known])}")
+    try:
+        inner = {key: make_pruner(str(value)) for key, value in asked.keys.items() if key == "wrapped_pruner"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return getattr(optuna.pruners, asked.name)(**asked.keys | inner)
+    except SpecError:
+        raise
+    except Exception as error:
+        raise SpecError(f"pruner {spelled}: {error}") from None

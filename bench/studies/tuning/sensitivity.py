@@ -1,0 +1,262 @@
+"""What tuning tells of a rule: how wide its good step sizes lie, how firm the choice is, what more trials would buy.
+
+Made of the records of tuning alone. A replica that failed counts as the worst. A trial that was given up early counts
+as it stood then, which is mostly worse than it would have become, but as no better than the best of the trials that
+went on to the end: only those can be chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.analysis.formatting import values_of
+from bench.analysis.statistics import (
+    Array,
+    Band,
+    Interval,
+    choice_stability,
+    expected_best_curve,
+    good_band_interval,
+    interquartile_mean,
+    stratified_bootstrap,
+)
+from bench.registry import NamedMetric, get_game, get_metric
+from bench.studies.study import Study
+from bench.studies.tuning.pruning import KEPT as RERANKED
+from bench.studies.tuning.search import rounds
+
+NOWHERE = Interval(np.nan, np.nan, np.nan)
+
+
+class Trials(NamedTuple):
+    """What tuning tried: values [trials, names], scores [trials, seeds], medians over the seeds [trials].
+
+    A score is NaN for a failure; a trial that was given up early has the worst median, and ``stood`` [trials, seeds]
+    is where it then was (NaN for all others). ``costs`` [trials] are gradient evaluations spent, all seeds together;
+    ``numbers`` [trials] are the trials' own.
+    """
+
+    names: tuple[str, ...]
+    steps: Array
+    values: Array
+    medians: Array
+    chosen: tuple[float, ...]
+    stood: Array
+    costs: Array
+    numbers: NDArray[np.int64]
+
+    @property
+    def given_up(self) -> NDArray[np.bool_]:
+        """Which trials were, [trials]."""
+        return np.asarray(~np.isnan(self.stood).all(axis=1))
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Which trials have a failure for their median, [trials]."""
+        return np.asarray((np.isnan(self.values).mean(axis=1) >= 0.5) & ~self.given_up)
+
+    @property
+    def last(self) -> Array:
+        """The median of where a trial stood that was given up early, [trials]; NaN for all others."""
+        found = np.full(len(self.stood), np.nan)
+        found[self.given_up] = np.nanmedian(self.stood[self.given_up], axis=1)
+        return found
+
+    def scores(self, metric: NamedMetric) -> Array:
+        """What every trial counts as on every seed, [trials, seeds]: no NaN, the metric's worst for a failure."""
+        found = np.where(np.isnan(self.values), metric.worst, self.values)
+        ended, given_up = np.flatnonzero(~self.given_up), self.given_up
+        stood = np.where(np.isnan(self.stood[given_up]), metric.worst, self.stood[given_up])
+        best, worse = (np.argmax, np.minimum) if metric.better == "higher" else (np.argmin, np.maximum)
+        leader = found[ended[best(np.median(found[ended], axis=1))]] if len(ended) else metric.worst
+        found[given_up] = worse(stood, leader)
+        return found
+
+
+class Effort(NamedTuple):
+    """What trials buy: the expected best of k = 1.. of those that spread [k]; the best of all ``trials`` as found."""
+
+    curve: Band
+    trials: int
+    found: Interval
+
+
+class Ends(NamedTuple):
+    """How the replicas of a phase ended: of every trial [T] and seed [S] the last value, NaN and "" where none ran."""
+
+    numbers: NDArray[np.int64]
+    texts: list[str]
+    """Each trial's hyperparameters [T]."""
+    value: Array
+    outcome: NDArray[np.object_]
+    ended: Array
+
+    def of(self, outcome: str) -> Array:
+        """The values of those that ended so; NaN for all others."""
+        return np.where(self.outcome == outcome, self.value, np.nan)
+
+
+def ends_of(own: pd.DataFrame, phase: str, metric: NamedMetric) -> Ends:
+    """From one rule's records on a game: by arrays, for pandas takes ten times as long for so few rows."""
+    here = own[(own["phase"] == phase) & (own["metric"] == metric.name)]
+    trial, seed = here["trial"].to_numpy(np.int64), here["seed"].to_numpy(np.int64)
+    order = np.lexsort((here["cost"].to_numpy(float), seed, trial))
+    last = order[np.append((np.diff(trial[order]) != 0) | (np.diff(seed[order]) != 0), True)] if len(order) else order
+    numbers, first, row = np.unique(trial[last], return_index=True, return_inverse=True)
+    seeds, column = np.unique(seed[last], return_inverse=True)
+    value, ended = np.full((2, len(numbers), len(seeds)), np.nan)
+    outcome = np.full(value.shape, "", dtype=object)
+    for table, name in ((value, "value"), (outcome, "outcome"), (ended, "ended")):
+        table[row, column] = here[name].to_numpy()[last]
+    texts = here["hyperparameters"].to_numpy(object)[last[first]]
+    return Ends(numbers, [str(text) for text in texts], value, outcome, ended)
+
+
+def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
+    """What tuning tried for one rule on one game, from its records; None where nothing was tuned."""
+    ends = ends_of(own, "tune", metric)
+    if not len(ends.numbers):
+        return None
+    tried = [json.loads(text) for text in ends.texts]
+    frozen = own.loc[own["phase"] == "report", "hyperparameters"]
+    names, chosen = tuple(tried[0]), json.loads(frozen.iloc[0]) if len(frozen) else {}
+    values = ends.of("ok")
+    return Trials(
+        names,
+        np.array([[trial[name] for name in names] for trial in tried]),
+        values,
+        np.median(np.where(np.isnan(values), metric.worst, values), axis=1),
+        tuple(chosen[name] for name in names if name in chosen),
+        ends.of("interrupted"),
+        np.nansum(ends.ended, axis=1),
+        ends.numbers,
+    )
+
+
+def effort(trials: Trials, metric: NamedMetric, study: Study) -> Effort:
+    """What more trials would buy a rule.
+
+    Half of the trials close in on the best there is, so that the best of k of them says nothing of what k trials find.
+    The expectation is taken over those that spread over the range, which alone are as good as drawn at random, for k
+    up to their number. Beyond stands the best of all trials as it was found, a score on the seeds that it won on; its
+    interval is over these seeds. Where a sampler of Optuna's proposed the trials none of them spread.
+    """
+    higher, scores = metric.better == "higher", trials.scores(metric)
+    spread = np.isin(trials.numbers, _spreading(study, len(trials.names)))
+    nothing = Band(*np.empty((3, 0)))
+    curve = expected_best_curve(scores[spread], higher) if spread.any() else nothing
+    best = trials.medians.argmax() if higher else trials.medians.argmin()
+    return Effort(curve, len(scores), stratified_bootstrap(scores[best], statistic=np.median))
+
+
+def _spreading(study: Study, dimensions: int) -> list[int]:
+    """The numbers of the trials that spread over the range."""
+    if study.sampler:
+        return []
+    stages = [stage for beside in rounds(study.trials, dimensions) for stage in beside]
+    return [number for spread, first, count in stages if spread for number in range(first, first + count)]
+
+
+Tried = dict[tuple[str, str], Trials]
+"""What tuning tried: (game, rule) -> its trials."""
+
+
+def _parts(records: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """(game, rule) -> its records of tuning, and one of those that followed, which says what was frozen."""
+    tuned = records["phase"].isin(["tune", "rerank"])
+    frozen = records[records["phase"] == "report"].drop_duplicates(["game", "optimizer"])
+    return dict(iter(pd.concat([records[tuned], frozen]).groupby(["game", "optimizer"], observed=True)))
+
+
+def tried(records: pd.DataFrame, study: dict[str, Any]) -> Tried:
+    """The trials of every rule that was tuned on a game."""
+    parts, found = _parts(records), dict[tuple[str, str], Trials]()
+    for game, rule in ((game, rule) for game in study["games"] for rule in study["optimizers"]):
+        own = parts.get((game, rule))
+        if own is not None and (trials := trials_of(own, get_metric(get_game(game).score))) is not None:
+            found[game, rule] = trials
+    return found
+
+
+def tuning(records: pd.DataFrame, study: dict[str, Any], trials_by: Tried | None = None) -> pd.DataFrame:
+    """A row for each game and each rule that was tuned on it, once its values are frozen.
+
+    ``choice_changes`` is a share of the resamples of the seeds that decided, the finalists' first and fresh ones;
+    ``best_of_k`` is in `effort`, ``best_of_all`` beside it. ``saved`` is the share of the granted cost that failures
+    and trials given up early left; what does not apply is NaN.
+    """
+    asked, rows = Study.model_construct(**study), []
+    parts = _parts(records)
+    for (game, rule), trials in (tried(records, study) if trials_by is None else trials_by).items():
+        own, metric = parts[game, rule], get_metric(get_game(game).score)
+        frozen = own.loc[own["phase"] == "report", "hyperparameters"]
+        if frozen.empty:
+            continue
+        rows.append(
+            {"game": game, "optimizer": rule, "metric": metric.name, "better": metric.better}
+            | {"hyperparameters": values_of(frozen.iloc[0]), "trials": len(trials.steps)}
+            | {"failed": int(trials.failed.sum()), "given_up": int(trials.given_up.sum())}
+            | _named("good_band", _width(trials, metric))
+            | {"choice_changes": _changes(own, trials, metric)}
+            | _cost(own, metric, (asked.trials + RERANKED) * asked.tuning_seeds * asked.cost_of(game))
+            | _bests(effort(trials, metric, asked))
+        )
+    return pd.DataFrame(rows, columns=None if rows else ["game", "optimizer"])
+
+
+def _named(name: str, interval: Interval) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
+
+
+def _width(trials: Trials, metric: NamedMetric) -> Interval:
+    """Decades that do well, of a single step size; without an interval where a single seed says nothing of others."""
+    steps, first = np.unique(trials.steps[:, 0], return_index=True)
+    if len(trials.names) != 1 or steps[0] <= 0:
+        return NOWHERE
+    scores = trials.scores(metric)[first]
+    found = good_band_interval(steps, scores, higher=metric.better == "higher")
+    return found if scores.shape[1] > 1 else NOWHERE._replace(value=found.value)
+
+
+def _changes(own: pd.DataFrame, trials: Trials, metric: NamedMetric) -> float:
+    """Share of the resamples of the seeds that decided which would choose another trial; NaN where nothing was chosen.
+
+    Those are all seeds of the finalists; where every finalist failed, the first of the other trials, or of all.
+    """
+    first = np.where(np.isnan(trials.values), metric.worst, trials.values)
+    again = ends_of(own, "rerank", metric)
+    fresh = np.where(np.isnan(again.of("ok")), metric.worst, again.of("ok"))
+    places, everyone = np.searchsorted(trials.numbers, again.numbers), np.arange(len(first))
+    others = np.setdiff1d(everyone[~trials.given_up], places)
+    for kept, scores in (
+        (places, np.concatenate([first[places], fresh], axis=1)),
+        (others, first[others]),
+        (everyone, trials.scores(metric)),
+    ):
+        if not len(scores) or not np.isfinite(interquartile_mean(scores)).any():
+            continue
+        chosen = [place for place, step in enumerate(trials.steps[kept]) if tuple(step) == trials.chosen]
+        if chosen and first.shape[1] > 1:
+            return choice_stability(scores, chosen[0], metric.better == "higher")
+        break
+    return float("nan")
+
+
+def _cost(own: pd.DataFrame, metric: NamedMetric, granted: float) -> dict[str, float]:
+    """Gradient evaluations of all trials and seeds, the finalists' second ones among them."""
+    spent = float(sum(np.nansum(ends_of(own, phase, metric).ended) for phase in ("tune", "rerank")))
+    return {"granted": granted, "spent": spent, "saved": 1 - spent / granted}
+
+
+def _bests(found: Effort) -> dict[str, float]:
+    """The best of all trials, and the expected best of 1, 2, 4, ... of those that spread."""
+    bests = _named("best_of_all", found.found)
+    for power in range(len(found.curve.value).bit_length()):
+        k = 2**power
+        bests |= _named(f"best_of_{k}", Interval(*(float(part[k - 1]) for part in found.curve)))
+    return bests

@@ -1,0 +1,156 @@
+"""Tuning: every rule gets the same number of trials, cost a trial and tuning seeds, and what is chosen is frozen.
+
+A trial's value is the median over its tuning seeds of the game's primary metric, a failed replica counting as the
+worst. All trials of a round and all tuning seeds train as one stack. The best RERANKED trials are trained again on
+tuning seeds of their own, and what is best on all their seeds is chosen, so that a lucky draw does not win. Where
+trials go, `bench.studies.tuning.search` says; which are given up early, `bench.studies.tuning.pruning`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.scores import final_scores
+from bench.analysis.statistics import interquartile_mean
+from bench.contracts import hyperparameters
+from bench.registry import get_game, get_metric, get_rule
+from bench.studies.plan import TUNING_SEED, Chunk, Contest, Curves, Row, Values, tunable
+from bench.studies.study import Study
+from bench.studies.tuning.optuna_adapters import BATCH, sampled
+from bench.studies.tuning.pruning import KEPT as RERANKED
+from bench.studies.tuning.search import Point, Space, Trial, best, propose, rounds
+
+MARKS = 5  # evaluations of a tuning replica
+
+Rounds = Generator[list[Chunk], pd.DataFrame, Values]
+
+
+def tune(contest: Contest, study: Study) -> Rounds:
+    """Yields the chunks of each round and is sent their records; returns the values to freeze."""
+    frozen = study.hyperparameters.get(contest.game, {}).get(contest.optimizer)
+    space = tunable(contest.optimizer, study.tune)
+    if frozen is not None or not study.trials or not space:
+        return dict(frozen or {})
+    tuning = _Tuning(contest, study, space)
+    while batch := tuning.ask():
+        tuning.tell((yield batch))
+    chosen = tuning.chosen((yield tuning.rerank()))
+    return declared(contest.optimizer, space) if chosen is None else dict(tuning.tried[chosen].point)
+
+
+def declared(optimizer: str, space: Space) -> Values:
+    """The declared defaults of what is tuned."""
+    return {path: value for path, (_, value) in hyperparameters(get_rule(optimizer)).items() if path in space}
+
+
+def replicas(study: Study, optimizer: str) -> int:
+    """Trainings that tuning a rule on a game is granted: what is not spent, for it failed or was given up, is saved."""
+    frozen = all(optimizer in study.hyperparameters.get(game, {}) for game in study.games)
+    if frozen or not tunable(optimizer, study.tune) or not study.trials:
+        return 0
+    return (study.trials + RERANKED) * study.tuning_seeds
+
+
+class _Tuning:
+    """The trials of one rule on one game."""
+
+    def __init__(self, contest: Contest, study: Study, space: Space) -> None:
+        self.contest, self.study, self.space = contest, study, space
+        self.metric = get_metric(get_game(contest.game).score)
+        self.tried: list[Trial] = []
+        self.curves: list[np.ndarray] = []  # of each trial: [marks, seeds]
+        self.finals: list[np.ndarray] = []  # of each trial: [seeds]
+        self.left, self.spread, self.asked = self._rounds(), 0, list[Point]()
+
+    def _rounds(self) -> list[list[tuple[bool, int, int]]]:
+        if not self.study.sampler:
+            return rounds(self.study.trials, len(self.space))
+        firsts = range(0, self.study.trials, BATCH)
+        return [[(False, first, min(BATCH, self.study.trials - first))] for first in firsts]
+
+    def ask(self) -> list[Chunk]:
+        """The chunks of the next round; none once all is tried."""
+        chunks: list[Chunk] = []
+        self.asked = []
+        for spread, first, count in self.left.pop(0) if self.left else ():
+            if self.study.sampler:
+                points = sampled(self.study.sampler, self.space, self.tried, count)
+            else:
+                points = propose(self.space, spread, self.tried, self.spread, count)
+            self.spread += count if spread else 0
+            rows = list(self._rows(enumerate(points, first), 0))
+            chunks += self.contest.chunks(rows, "tune", MARKS, self.study.pruner, self._rivals())
+            self.asked += points
+        return chunks
+
+    def _rows(self, points: Iterator[tuple[int, Point]] | list[tuple[int, Point]], fresh: int) -> Iterator[Row]:
+        seeds = range(fresh * self.study.tuning_seeds, (fresh + 1) * self.study.tuning_seeds)
+        for number, point in points:
+            for seed in seeds:
+                yield Row(TUNING_SEED + seed, tuple(sorted(point.items())), number)
+
+    def _rivals(self) -> Curves:
+        """Curves of the best trials so far, [marks, rivals, seeds]: what a trial can be clearly beaten by."""
+        leaders = [self.curves[i] for i in best(self.tried, RERANKED)]
+        if not leaders or self.study.pruner == "none":
+            return ()
+        return tuple(tuple(tuple(map(float, row)) for row in mark) for mark in np.stack(leaders, axis=1))
+
+    def tell(self, records: pd.DataFrame) -> None:
+        """What came out of the round, in the order of its trials."""
+        sign = self.metric.sign
+        own = records[records["metric"] == self.metric.name]
+        ended = own.groupby(["trial", "seed"], observed=True)["outcome"].first().unstack("seed") == "interrupted"
+        finals = (sign * final_scores(records, self.metric, ["trial", "seed"])).unstack("seed")
+        for number, point in enumerate(self.asked, len(self.tried)):
+            curve = _curve(own[own["trial"] == number], sign)
+            self.curves.append(curve)
+            stopped = bool(ended.loc[number].any())
+            value = float(np.median(curve[~np.isnan(curve).all(axis=1)][-1] if stopped else finals.loc[number]))
+            self.finals.append(finals.loc[number].to_numpy(float))
+            self.tried.append(Trial(point, value, stopped))
+
+    @property
+    def finalists(self) -> list[int]:
+        """The best trials, filled up with others where too many failed: every rule is granted as many."""
+        order = best(self.tried, RERANKED)
+        return (order + [i for i in range(len(self.tried)) if i not in order])[:RERANKED]
+
+    def rerank(self) -> list[Chunk]:
+        """The finalists on tuning seeds that none of them was found with."""
+        points = [(i, self.tried[i].point) for i in self.finalists]
+        return self.contest.chunks(list(self._rows(points, 1)), "rerank", MARKS)
+
+    def chosen(self, records: pd.DataFrame) -> int | None:
+        """The finalist with the best interquartile mean over all its seeds; None where no trial ever came through.
+
+        On so few seeds it is firmer than a median, and those that a trial was found with tell of it too. Where
+        finalists tie, it is the one that stood better before. Where all of them fail this time, they stood at the edge
+        of a cliff: it is the best of the others that failed on no seed, and only where there is none the first of all.
+        """
+        fresh = (self.metric.sign * final_scores(records, self.metric, ["trial", "seed"])).unstack("seed")
+        others = [i for i in range(len(self.tried)) if i not in self.finalists and not self.tried[i].stopped]
+        for places, scores in (
+            (self.finalists, [[*self.finals[i], *fresh.loc[i]] for i in self.finalists]),
+            (others, [self.finals[i] for i in others]),
+        ):
+            means = [float(interquartile_mean(own)) for own in scores]
+            if means and math.isfinite(min(means)):
+                return places[int(np.argmin(means))]
+        return next(iter(best(self.tried, 1)), None)
+
+
+def _curve(own: pd.DataFrame, sign: float) -> np.ndarray:
+    """Scores of a trial after its start, lower the better, [marks, seeds]: inf after a failure, NaN once given up."""
+    costs, seeds, values, outcomes = (own[name].to_numpy() for name in ("cost", "seed", "value", "outcome"))
+    known, first, column = np.unique(seeds, return_index=True, return_inverse=True)
+    later = costs > 0
+    mark = np.unique(costs[later], return_inverse=True)[1]
+    found = np.full((MARKS, len(known)), np.nan)
+    found[mark, column[later]] = sign * values[later]
+    given_up = outcomes[first] == "interrupted"
+    return np.where(np.isnan(found) & ~given_up, np.inf, found)
