@@ -80,7 +80,7 @@ def records(spelled: str, rule: UpdateRule, game: str) -> pd.DataFrame:
     with (
         patch("bench.execution.training.get_rule", lambda _: rule),
         patch("bench.execution.training.plugin_code", lambda *_: chunk.code),
-        patch("bench.execution.training._Training._metrics", lambda *_: score),
+        patch("bench.execution.recorder.Recorder.metrics", lambda *_: score),
     ):
         packed = pack(chunk, _trained(chunk))
     found: pd.DataFrame = pq.read_table(io.BytesIO(packed["parquet"])).to_pandas()

@@ -13,30 +13,29 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from bench.contracts import State
-from bench.metrics.evaluation import Judge
 from bench.numerics.runtime import version
 from bench.storage.files import write_file
 from bench.studies.plan import Chunk
 
+if TYPE_CHECKING:
+    from bench.execution.training import Training
+
 FOLDER = "checkpoints"
-SCHEMA = 1
+SCHEMA = 2
 EVERY = 60.0
 """Seconds of training between checkpoints."""
 SHARE = 100
 """A checkpoint that takes t seconds is followed by none for this many times t: they cost 1 % at most."""
 KEPT = 2
-COUNTERS = ("draw", "gradients", "products", "draws")  # of the oracle: those of the judge decide nothing
 
 
 class NotATensor(TypeError):  # noqa: N818  (a plug-in's freedom, not a mistake of its chunk)
@@ -57,16 +56,17 @@ class Checkpoints:
         self.due = time.monotonic() + every
         self.made_with = [SCHEMA, version(), torch.__version__, chunk.id]  # other kernels would have other bits
 
-    def resume(self, training: Any) -> int:
+    def resume(self, training: Training) -> int:
         """Set a training that has not begun to the last state that is whole; returns its step, 0 for none."""
         for path in reversed(_steps(self.folder, self.chunk.id)):
             found = self._read(path)
             if found is not None:
-                _restore(training, *found)
-                return int(found[0]["step"])
+                step, state = found
+                training.load_state_dict(state)
+                return step
         return 0
 
-    def look(self, training: Any, step: int) -> None:
+    def look(self, training: Training, step: int) -> None:
         """Keep the state if it is time to; where it cannot be written, the training goes on without."""
         begun = time.monotonic()
         if begun >= self.due:
@@ -75,10 +75,10 @@ class Checkpoints:
             now = time.monotonic()
             self.due = now + max(self.every, SHARE * (now - begun) if self.every else 0.0)
 
-    def save(self, training: Any, step: int) -> None:
+    def save(self, training: Training, step: int) -> None:
         """Write the state before this step, and let go of all but the last two."""
-        numbers, tensors = _captured(training)
-        text = json.dumps({"step": step, **numbers})
+        tensors: dict[str, Tensor] = {}
+        text = json.dumps({"step": step, "state": _flat(training.state_dict(), tensors)})
         content = save_tensors({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
         stub = {"made_with": self.made_with, "state": text, "sha256": _digest(self.made_with, text, content)}
         self.folder.mkdir(exist_ok=True)
@@ -88,7 +88,8 @@ class Checkpoints:
         for path in _steps(self.folder, self.chunk.id)[:-KEPT]:
             _drop(path)
 
-    def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    def _read(self, path: Path) -> tuple[int, dict[str, Any]] | None:
+        """The step and the state that are kept there; None where they are damaged or another version's."""
         try:
             stub = json.loads(path.read_text("utf-8"))
             content = path.with_suffix(".safetensors").read_bytes()
@@ -96,7 +97,8 @@ class Checkpoints:
                 return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return json.loads(stub["state"]), load_tensors(content)
+        kept = json.loads(stub["state"])
+        return int(kept["step"]), _nested(kept["state"], load_tensors(content))
 
 
 def forget(folder: Path, name: str) -> None:
@@ -121,79 +123,29 @@ def _digest(made_with: list[Any], text: str, content: bytes) -> str:
     return hashlib.sha256(json.dumps([made_with, text]).encode() + content).hexdigest()
 
 
-def _captured(training: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A training's state as plain numbers and tensors."""
-    tensors = {name: getattr(training, name) for name in ("w", "before", "alive", "ended", "given_up", "at")}
-    judged = {"mean": training.judge.mean, "before": training.judge.before}
-    tensors |= {f"judge {name}": value for name, value in judged.items() if value is not None}
-    tensors |= {f"distances {i}": value for i, value in enumerate(training.distances)}
-    memory: dict[str, Any] = _skeleton(training.s, tensors)
-    evaluated = []
-    for i, (cost, seconds, places, values) in enumerate(training.evaluated):
-        evaluated.append([cost, seconds, list(places.items()), list(values)])
-        tensors |= {f"evaluated {i} {name}": value for name, value in values.items()}
-    series = {}
-    for name in ("path", "pictures"):
-        points = getattr(training, name)
-        series[name] = [cost for cost, _ in points]
-        if points:
-            tensors[name] = torch.stack([value for _, value in points])
-    numbers = {
-        "memory": memory, "evaluated": evaluated, "series": series, "seconds": training.seconds,
-        "errors": training.errors, "oracle": {name: getattr(training.F, name) for name in COUNTERS},
-        "judge": [training.judge.draw, training.judge._visits], "distances": len(training.distances),
-    }  # fmt: skip
-    return numbers, tensors
+def _flat(part: Any, tensors: dict[str, Tensor]) -> Any:
+    """A state with the names of tensors in place of tensors, which are put with the others: what JSON can hold.
+
+    Every part says what it is, so that no name or value of a plug-in's is taken for another.
+    """
+    if isinstance(part, Tensor):
+        name = str(len(tensors))
+        tensors[name] = part
+        return ["tensor", name]
+    if isinstance(part, dict):
+        return ["dict", {key: _flat(value, tensors) for key, value in part.items()}]
+    if isinstance(part, list):
+        return ["list", [_flat(value, tensors) for value in part]]
+    if part is None or type(part) in (bool, int, float, str):
+        return ["value", part]
+    raise NotATensor(f"a {type(part).__name__}")
 
 
-def _skeleton(state: State, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """A rule's memory with the names of tensors in place of tensors, which are put with the others."""
-    found: dict[str, Any] = {}
-    for key, part in state.items():
-        if isinstance(part, dict):
-            found[key] = _skeleton(part, tensors)
-        elif not isinstance(part, Tensor):
-            raise NotATensor(f"{key} is a {type(part).__name__}")
-        else:
-            found[key] = f"memory {len(tensors)}"
-            tensors[found[key]] = part
-    return found
-
-
-def _restore(training: Any, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Set a training that has not begun to a captured state."""
-    device = training.w.device
-    training.keep_rows(tensors["at"])
-    for name in ("w", "before", "alive"):
-        setattr(training, name, tensors[name].to(device))
-    training.ended, training.given_up = tensors["ended"], tensors["given_up"]
-    training.s = _memory(numbers["memory"], tensors, device)
-    for name, value in numbers["oracle"].items():
-        setattr(training.F, name, value)
-    judge: Judge = training.judge
-    judge.draw, judge._visits = numbers["judge"]
-    judge.mean, judge.before = (_there(tensors.get(f"judge {name}"), device) for name in ("mean", "before"))
-    training.distances = [tensors[f"distances {i}"] for i in range(numbers["distances"])]
-    training.evaluated = list(_evaluations(numbers["evaluated"], tensors))
-    for name, costs in numbers["series"].items():
-        values = tensors[name].to(device if name == "path" else "cpu") if costs else ()
-        setattr(training, name, list(zip(costs, values, strict=True)))
-    training.seconds, training.errors = numbers["seconds"], numbers["errors"]
-
-
-def _there(tensor: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if tensor is None else tensor.to(device)
-
-
-def _memory(skeleton: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> State:
-    return {
-        key: _memory(part, tensors, device) if isinstance(part, dict) else tensors[part].to(device)
-        for key, part in skeleton.items()
-    }
-
-
-def _evaluations(
-    found: list[Any], tensors: dict[str, Tensor]
-) -> Iterator[tuple[float, float, dict[int, int], dict[str, Tensor]]]:
-    for i, (cost, seconds, places, names) in enumerate(found):
-        yield cost, seconds, dict(places), {name: tensors[f"evaluated {i} {name}"] for name in names}
+def _nested(part: Any, tensors: dict[str, Tensor]) -> Any:
+    """The state that `_flat` was given."""
+    kind, content = part
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _nested(value, tensors) for key, value in content.items()}
+    return [_nested(value, tensors) for value in content] if kind == "list" else content

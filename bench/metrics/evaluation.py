@@ -7,7 +7,7 @@ is what can be attained.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -38,6 +38,17 @@ class Judge(Oracle):
         self.before = before
         self.mean = running_average(w if self.mean is None else self.mean, w, self._visits)
         self._visits += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the judging is, so that another judge of the same replicas can go on with it."""
+        averages = {"mean": self.mean, "before": self.before}
+        known = {name: value for name, value in averages.items() if value is not None}
+        return {"draw": self.draw, "visits": self._visits, **known}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on with what `state_dict` gave, its tensors on this device."""
+        self.draw, self._visits = state["draw"], state["visits"]
+        self.mean, self.before = (state[name].to(device) if name in state else None for name in ("mean", "before"))
 
     def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         if self._at is not w:

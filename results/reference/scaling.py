@@ -26,7 +26,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from bench.execution.training import _Training, execute
+from bench.execution.training import Training, execute
 from bench.numerics.runtime import hold_memory, processor
 from bench.report.figures.svg import styled
 from bench.studies.plan import Chunk, Contest, report_rows
@@ -55,7 +55,7 @@ def chunks(rule: str, game: str, replicas: int, budget: float) -> list[Chunk]:
 def by_replicas(sizes: tuple[int, ...]) -> dict[int, float]:
     """Seconds of a step of all replicas on ring8, the least of some rounds in turn."""
     trainings = {
-        size: [_Training(chunk, lambda cost: None, lambda: None) for chunk in chunks("adam", RING, size, 1e9)]
+        size: [Training(chunk, lambda cost: None, lambda: None) for chunk in chunks("adam", RING, size, 1e9)]
         for size in sizes
     }
     found = dict.fromkeys(sizes, float("inf"))
@@ -64,7 +64,7 @@ def by_replicas(sizes: tuple[int, ...]) -> dict[int, float]:
             start = perf_counter()
             for training in parts:
                 for _ in range(BLOCK):
-                    training._advance()
+                    training.advance()
             if number:
                 found[size] = min(found[size], (perf_counter() - start) / BLOCK)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.execution.training import _Training
+from bench.execution.training import Training
 from bench.numerics.runtime import hold_memory
 from bench.studies.plan import Contest, report_rows
 
@@ -19,7 +19,7 @@ class Stack:
         hold_memory()
         contest = Contest(rule, game, budget=1e9, marks=1, device=device)
         chunks = contest.chunks(report_rows(range(replicas), {}), "report")
-        self.trainings = [_Training(chunk, _unheard, _silent) for chunk in chunks]
+        self.trainings = [Training(chunk, _unheard, _silent) for chunk in chunks]
         self.replicas = replicas
 
     @property
@@ -33,7 +33,7 @@ class Stack:
     def run(self, steps: int) -> None:
         for training in self.trainings:
             for _ in range(steps):
-                training._advance()
+                training.advance()
 
 
 def _unheard(cost: float) -> None: ...

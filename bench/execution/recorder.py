@@ -1,0 +1,240 @@
+"""What is written down of a training: metrics at every evaluation, pictures and paths on the way, spectra at its end.
+
+A recorder is told where the replicas stand and changes nothing of that. A training says how each replica ended, and the
+recorder makes the chunk's records of it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.contracts import Game, Generative, Oracle, Planar
+from bench.metrics.evaluation import Judge
+from bench.metrics.stability import PATH, path_angle
+from bench.numerics.spectrum import Ritz, ritz
+from bench.registry import NamedMetric, metrics
+from bench.storage.records import Result
+from bench.studies.plan import Chunk
+
+FRAMES = 25  # sample pictures a training: enough for a film
+FILM = 2**17  # bytes that they may take together: images are many numbers
+POINTS = 600  # points of a trajectory in the plane
+DRAWN = 3  # replicas whose trajectory is kept
+PICTURED = 512  # samples kept a picture
+SHEET = 64  # where a sample has more coordinates than POINT: an image
+POINT = 8
+LIGHT = 20_000  # parameters up to which the spectrum at the start costs little beside the training
+
+Series = list[tuple[float, Tensor]]
+"""What was seen at which cost."""
+
+
+class Recorder:
+    """The records of one chunk's training while it goes on.
+
+    Args:
+        chunk: what trains.
+        game: its game.
+        seeds: int64[R], of the stack's rows.
+        start: where they start, [R, n].
+        beat: called before each metric, which may be slow.
+    """
+
+    def __init__(self, chunk: Chunk, game: Game, seeds: Tensor, start: Tensor, beat: Callable[[], None]) -> None:
+        self.chunk, self.game, self.seeds, self.start, self.beat = chunk, game, seeds, start, beat
+        self.reporting = chunk.phase == "report"
+        self.judge = Judge(game, seeds)
+        self.plane = game.plane().to(start) if self.reporting and isinstance(game, Planar) else None
+        self.filming = self.reporting and isinstance(game, Generative)
+        self.evaluated: list[tuple[float, float, dict[int, int], dict[str, Tensor]]] = []
+        self.distances: list[Tensor] = []
+        self.pictures: Series = []
+        self.path: Series = []
+        self.errors: dict[str, str] = {}
+
+    def keep_rows(self, seeds: Tensor) -> None:
+        """Go on with some of the stack's rows, of which these are the seeds."""
+        self.seeds, self.judge = seeds, Judge(self.game, seeds)
+
+    # --- on the way --------------------------------------------------------------------------------------------------
+
+    def metrics(self, end: bool) -> list[NamedMetric]:
+        """The metrics that are for this game; tuning needs the primary one alone."""
+        if self.chunk.phase == "tune":
+            return [metrics[self.game.score]]
+        own = (metrics[name] for name in metrics.names() if metrics[name].judges(self.game))
+        return [metric for metric in own if end or not metric.at_end]
+
+    def evaluate(
+        self, answer: Tensor, before: Tensor, cost: float, seconds: float, places: dict[int, int], end: bool
+    ) -> None:
+        """Judge the replicas.
+
+        Args:
+            answer: the points that are judged, [R, n].
+            before: where the replicas were a step ago, [R, n].
+            cost: of a replica so far, in gradient evaluations.
+            seconds: that its training took so far.
+            places: row of the chunk -> row of the stack, of those that are in the game.
+            end: whether it is the last time.
+        """
+        self.judge.visit(answer, before)
+        values = {metric.name: self._value(metric, answer) for metric in self.metrics(end)}
+        self.evaluated.append((cost, seconds, places, values))
+
+    def _value(self, metric: NamedMetric, answer: Tensor) -> Tensor:
+        """[R]; NaN where the metric raises, unless it is the one that the game is judged by."""
+        self.beat()
+        try:
+            value: Tensor = metric(self.game, answer, self.judge).detach().double().cpu()
+            if value.shape != (len(answer),):
+                raise ValueError(f"metric {metric.name!r} gave shape {tuple(value.shape)}, not ({len(answer)},)")
+            return value
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            if metric.name == self.game.score:
+                raise
+            self.errors.setdefault(metric.name, f"metric {metric.name!r} has no values\n{traceback.format_exc()}")
+            return torch.full((len(answer),), float("nan"), dtype=torch.float64)
+
+    def keep_distances(self, distances: Tensor) -> None:
+        """How far the chunk's replicas are from the solution, float64 by row; NaN for who is not in the stack."""
+        self.distances.append(distances)
+
+    def scores(self) -> list[NDArray[np.float64]]:
+        """The primary metric of every row of the chunk at each evaluation after the start, lower the better.
+
+        inf where a row was not in the game.
+        """
+        return [self._scores(places, values) for _, _, places, values in self.evaluated[1:]]
+
+    def _scores(self, places: dict[int, int], values: dict[str, Tensor]) -> NDArray[np.float64]:
+        metric, values_of = metrics[self.game.score], values[self.game.score]
+        found = np.full(len(self.chunk.rows), np.inf)
+        for row, place in places.items():
+            if row < len(found):
+                value = float(values_of[place])
+                found[row] = np.inf if value != value else metric.sign * value
+        return found
+
+    def picture(self, cost: float, answer: Tensor) -> None:
+        """Keep samples of the first replica at its answer, of [R, n]."""
+        count = getattr(self.game, "judged", PICTURED)
+        pair = slice(2)  # one replica is shown; two give the bits that the whole stack gives
+        samples = Oracle(self.game, self.seeds[pair]).samples(answer[pair], count)
+        kept = PICTURED if samples.shape[2] <= POINT else SHEET
+        self.pictures.append((cost, samples[0, :kept].half().cpu()))
+
+    def trace(self, cost: float, answer: Tensor) -> None:
+        """Keep where the answers [R, n] stand in the game's plane."""
+        assert self.plane is not None
+        self.path.append((cost, answer @ self.plane.T))
+
+    def departed(self, rows: int) -> Tensor:
+        """[rows]: at every evaluation farther from the solution than at the one before."""
+        if len(self.distances) < 3 or not isfinite(self.game.escape):
+            return torch.zeros(rows, dtype=torch.bool)
+        return (torch.stack(self.distances).diff(dim=0) > 0).all(dim=0)
+
+    # --- at the end --------------------------------------------------------------------------------------------------
+
+    def result(self, ends: Sequence[tuple[str, float]], answer: Tensor) -> Result:
+        """The chunk's records; ``ends`` says how every row ended and at what cost, ``answer`` is judged, [R, n]."""
+        records = []
+        for r, (row, (outcome, ended)) in enumerate(zip(self.chunk.rows, ends, strict=True)):
+            shared = {"row": r, "seed": row.seed, "trial": row.trial, "outcome": outcome, "ended": ended}
+            records += [shared | measured for measured in self._measured(r)]
+        return Result(records, self._tensors(answer), self.errors)
+
+    def _measured(self, r: int) -> Iterator[dict[str, Any]]:
+        """What was measured of one replica, for as long as it was in the game."""
+        for cost, seconds, places, values in self.evaluated:
+            for name, value in values.items() if r in places else ():
+                yield {"cost": cost, "seconds": seconds, "metric": name, "value": float(value[places[r]])}
+
+    def _tensors(self, answer: Tensor) -> dict[str, Tensor]:
+        found = {}
+        for name, series in (("path", self.path), ("samples", _thinned(self.pictures))):
+            if series:
+                found[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
+                found[name] = torch.stack([value for _, value in series])
+        if self.filming:
+            angles = path_angle(Judge(self.game, self.seeds), self.start, answer)
+            found |= {
+                "angle": angles[:, : len(self.chunk.rows)].contiguous(),
+                "angle_at": torch.tensor(PATH, dtype=torch.float64),
+            }
+        if self.reporting:
+            found |= self._spectra()
+        if "path" in found:
+            found["path"] = found["path"][:, : min(DRAWN, len(self.chunk.rows))].float().cpu().contiguous()
+        return found
+
+    def _spectra(self) -> dict[str, Tensor]:
+        """Eigenvalues of the game's Jacobian: at the end, as metrics found them, and at the start where it is light.
+
+        Each float64[DRAWN, m, 3]: real part, imaginary part, residual (0 for an eigenvalue that is exact).
+        """
+        at_end = self.judge.known("ritz")
+        if not isinstance(at_end, Ritz):
+            return {}
+        found = {"spectrum_end": at_end}
+        if self.start.shape[1] <= LIGHT:
+            first = slice(DRAWN + 1)  # two or more replicas give the bits that the whole stack gives
+            judge = Judge(self.game, self.seeds[first])
+            found["spectrum_start"] = ritz(judge.linear(self.start[first])[1], self.start[first])
+        count = min(DRAWN, len(self.chunk.rows))
+        return {name: of.numbers()[:count].contiguous() for name, of in found.items()}
+
+    # --- kept and taken up again -------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that was recorded so far, as nested dicts and lists of tensors, numbers and texts."""
+        return {
+            "judge": self.judge.state_dict(),
+            "distances": list(self.distances),
+            "evaluated": [[cost, seconds, list(map(list, places.items())), values]
+                          for cost, seconds, places, values in self.evaluated],
+            "path": _packed(self.path),
+            "pictures": _packed(self.pictures),
+            "errors": dict(self.errors),
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave; the rows are those of the stack already."""
+        device = self.start.device
+        self.judge.load_state_dict(state["judge"], device)
+        self.distances = list(state["distances"])
+        self.evaluated = [
+            (cost, seconds, dict(places), dict(values)) for cost, seconds, places, values in state["evaluated"]
+        ]
+        self.path = _unpacked(state["path"], device)
+        self.pictures = _unpacked(state["pictures"], torch.device("cpu"))
+        self.errors = dict(state["errors"])
+
+
+def _packed(series: Series) -> dict[str, Any]:
+    values = {"values": torch.stack([value for _, value in series])} if series else {}
+    return {"costs": [cost for cost, _ in series], **values}
+
+
+def _unpacked(packed: dict[str, Any], device: torch.device) -> Series:
+    values = packed["values"].to(device) if packed["costs"] else ()
+    return list(zip(packed["costs"], values, strict=True))
+
+
+def _thinned(film: Series) -> Series:
+    """Pictures evenly through a training, the first and the last among them, that take FILM bytes at most."""
+    most = max(2, FILM // film[0][1].nbytes) if film else 0
+    if len(film) <= most:
+        return film
+    return [film[round(place)] for place in np.linspace(0, len(film) - 1, most)]
