@@ -15,7 +15,7 @@ import pytest
 
 import bench
 from bench.analysis.table import to_csv
-from bench.execution import coordinator as runner
+from bench.execution import coordinator
 
 STUDY = {
     "optimizers": "sgd,adam,extragrad", "games": "dirac,bilinear", "seeds": "0-2", "trials": 4, "tuning_seeds": 2,
@@ -95,7 +95,7 @@ def kill_command(out: Path, count: int, seed: int = 0) -> tuple[int, list[str]]:
 def kill_workers(out: Path, count: int, patch: pytest.MonkeyPatch, seed: int = 0) -> tuple[int, bench.Run]:
     """Kill workers in the midst of chunks, none of them twice at the same one: (times, the run)."""
     draw, killed, coordinators = random.Random(seed), [], []
-    begin: Any = runner._Coordinator.__init__
+    begin: Any = coordinator.Coordinator.__init__
 
     def made(self: Any, *args: Any) -> None:
         begin(self, *args)
@@ -112,7 +112,7 @@ def kill_workers(out: Path, count: int, patch: pytest.MonkeyPatch, seed: int = 0
                     os.kill(process.pid, signal.SIGKILL)
                 killed.append(chunk.id)
 
-    patch.setattr(runner._Coordinator, "__init__", made)
+    patch.setattr(coordinator.Coordinator, "__init__", made)
     run = bench.run(bench.Study(**STUDY | {"budget": 600}), out=out, jobs=2, watch=watch)
     patch.undo()
     return len(killed), run

@@ -38,7 +38,7 @@ def test_both_the_ratio_and_the_ranks_must_say_so() -> None:
 @pytest.mark.slow
 def test_equal_trees_pass_and_a_planted_slowdown_does_not(copied: Path) -> None:
     assert [one.slower for one in ab.compared(ROOT, copied, FEW, ROUNDS, ratio=1.5)] == [False, False]
-    game = copied / "bench" / "gan.py"
+    game = copied / "bench" / "games" / "harness" / "gan.py"
     source = game.read_text()
     planted = source.replace(
         "    def batch(self, seeds: Tensor, draw: int) -> Batch:\n",

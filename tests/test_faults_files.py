@@ -18,9 +18,9 @@ import bench
 from bench.analysis.table import to_csv
 from bench.errors import SpecError
 from bench.storage import files as places
-from bench.storage import run_folder as store
+from bench.storage import writer
 from bench.storage.files import write_file
-from bench.storage.manifest import SEAL, seal
+from bench.storage.manifest import SCHEMA, SEAL, seal
 from bench.storage.records import SUFFIXES
 
 STUDY = bench.Study(optimizers="sgd,adam", games="dirac", seeds="0-1", trials=0, budget=12, evaluations=2)
@@ -52,7 +52,7 @@ def test_what_is_saved_outlives_a_loss_of_power(tmp_path: Path, monkeypatch: pyt
     said = []
     replace, settle = os.replace, places.settle
     monkeypatch.setattr(os, "replace", lambda *paths: (said.append(Path(paths[1])), replace(*paths))[1])
-    for module in (store, places):
+    for module in (writer, places):
         monkeypatch.setattr(module, "settle", lambda path: (said.append(path), settle(path))[1])
     run = bench.run(STUDY, out=tmp_path / "new" / "run")
     for path in (tmp_path, tmp_path / "new", run.path):
@@ -158,11 +158,11 @@ def test_older_folders_without_hashes_are_read(whole: bench.Run, tmp_path: Path)
 
 def test_a_newer_schema_is_refused_though_its_hash_is_right(whole: bench.Run, tmp_path: Path) -> None:
     new = Path(shutil.copytree(whole.path, tmp_path / "new"))
-    manifest = json.loads((new / "study.json").read_text()) | {"schema": store.SCHEMA + 1}
+    manifest = json.loads((new / "study.json").read_text()) | {"schema": SCHEMA + 1}
     manifest[SEAL] = seal({key: manifest[key] for key in manifest if key != SEAL})
     (new / "study.json").write_text(json.dumps(manifest))
     for act in (lambda: bench.Run(new), lambda: bench.run(STUDY, out=new)):
-        with pytest.raises(SpecError, match=rf"schema {store.SCHEMA + 1}; up to {store.SCHEMA} is known"):
+        with pytest.raises(SpecError, match=rf"schema {SCHEMA + 1}; up to {SCHEMA} is known"):
             act()
     assert json.loads((new / "study.json").read_text()) == manifest
 

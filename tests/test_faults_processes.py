@@ -19,7 +19,7 @@ from scripts import script
 
 import bench
 from bench.analysis.table import to_csv
-from bench.execution import coordinator as runner
+from bench.execution import coordinator
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are killed in another way there")
 
@@ -135,7 +135,7 @@ def test_a_clock_set_on_or_back(whole: bench.Run, tmp_path: Path, monkeypatch, s
         calls.append(1)
         return now() + shift * (len(calls) % 2)
 
-    def stop(status: runner.Status) -> None:
+    def stop(status: coordinator.Status) -> None:
         if status.done > status.planned / 3:
             raise KeyboardInterrupt
 
@@ -148,13 +148,13 @@ def test_a_clock_set_on_or_back(whole: bench.Run, tmp_path: Path, monkeypatch, s
 
 
 def test_chunks_in_any_order(whole: bench.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw, fill = random.Random(1), runner._Coordinator._fill
+    draw, fill = random.Random(1), coordinator.Coordinator._fill
 
     def shuffled(self) -> None:  # type: ignore[no-untyped-def]
         draw.shuffle(self.queue)
         fill(self)
 
-    monkeypatch.setattr(runner._Coordinator, "_fill", shuffled)
+    monkeypatch.setattr(coordinator.Coordinator, "_fill", shuffled)
     same(killing.undisturbed(tmp_path / "run"), whole)
 
 

@@ -25,7 +25,7 @@ def now(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
 def old(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
     """What a version of another protocol has written."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("plan", "provenance", "store"):
+        for module in ("studies.plan", "storage.manifest", "storage.run_folder"):
             patch.setattr(f"bench.{module}.PROTOCOL", OLD)
         patch.setattr(chunk_id, "__defaults__", (OLD,))
         return bench.run(STUDY, out=tmp_path_factory.mktemp("old") / "run")

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from bench.analysis.statistics import interquartile_mean
 from bench.contracts import Coefficient, Decay, Epsilon, Fraction, Hyperparameter, Momentum, StepSize
 from bench.errors import SpecError
-from bench.studies.tuning import search
-from bench.studies.tuning.optuna_adapters import sampled
+from bench.studies.tuning.optuna_adapters import BATCH, make_sampler, sampled
 from bench.studies.tuning.search import Point, Space, Trial, best, propose, rounds, stages
 
 Array = NDArray[np.float64]
@@ -225,8 +224,8 @@ def test_samplers_by_name(name: str, dimensions: int) -> None:
     space = {f"step{k}": STEP for k in range(dimensions)}
     tried: list[Trial] = []
     for _ in range(3):
-        points = sampled(name, space, tried, search.BATCH)
-        assert points == sampled(name, space, tried, search.BATCH)
+        points = sampled(name, space, tried, BATCH)
+        assert points == sampled(name, space, tried, BATCH)
         values = [float(np.square(places(space, point) - 0.3).sum()) for point in points]
         tried += [Trial(point, v if v < 0.4 else math.inf) for point, v in zip(points, values, strict=True)]
     assert len({tuple(trial.point.values()) for trial in tried}) == len(tried), "what was known was asked again"
@@ -239,9 +238,9 @@ def test_a_sampler_that_learns_goes_where_it_is_good() -> None:
     for optimum in (0.1, 0.9):
         tried: list[Trial] = []
         for _ in range(4):
-            points = sampled(spelled, space, tried, search.BATCH)
+            points = sampled(spelled, space, tried, BATCH)
             tried += [Trial(point, float(abs(places(space, point)[0] - optimum))) for point in points]
-        found.append(np.median([places(space, trial.point)[0] for trial in tried[-search.BATCH :]]))
+        found.append(np.median([places(space, trial.point)[0] for trial in tried[-BATCH:]]))
         assert abs(found[-1] - optimum) < 0.2
     assert found[0] < 0.5 < found[1]
 
@@ -258,7 +257,7 @@ def test_a_sampler_that_learns_goes_where_it_is_good() -> None:
 )
 def test_what_is_no_sampler_is_told_at_once(spelled: str, said: str) -> None:
     with pytest.raises(SpecError, match=said):
-        search.made(spelled, seed=0)
+        make_sampler(spelled, seed=0)
 
 
 # --- a simulation: is what is chosen better than what simpler strategies choose? --------------------------------------

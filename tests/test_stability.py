@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from bench.analysis.collapse import collapses
 from bench.analysis.statistics import survival, wilson
@@ -18,64 +17,16 @@ from bench.metrics.stability import (
     MOST,
     PATH,
     averaging_gain,
-    best_versus_last,
     cosine,
     field_cosine,
     path_angle,
     relative_generator_gradient,
     running_average,
-    tail_oscillation,
 )
 from bench.numerics.support import pair_radius, support
 from bench.registry import get_game
 
 NAN, INF = math.nan, math.inf
-
-
-def curves(*rows: list[float]) -> Tensor:
-    """[T, R] of one list a replica."""
-    return torch.tensor(rows, dtype=torch.float64).T
-
-
-# --- curves ----------------------------------------------------------------------------------------------------------
-
-
-def test_best_versus_last_by_hand() -> None:
-    values = curves([3, 1, 2], [3, 2, 1], [1, 1, 1], [1, 2, NAN], [NAN, 5, 6], [1, INF, 4], [1, 2, INF], [NAN] * 3)
-    assert best_versus_last(values, "lower").tolist() == [1, 0, 0, INF, 1, 3, INF, INF]
-    assert best_versus_last(-values, "higher").tolist() == [1, 0, 0, INF, 1, 3, INF, INF]
-    assert best_versus_last(values[:0], "lower").tolist() == [INF] * 8
-    with pytest.raises(ValueError, match="allowed 'lower' or 'higher'"):
-        best_versus_last(values, "")
-
-
-def test_tail_oscillation_by_hand() -> None:
-    steady, swing, drift = [2.0] * 16, [1.0, -1.0] * 8, [float(k) for k in range(16)]
-    found = tail_oscillation(curves(steady, swing, drift, [0.0] * 16, [9.0] * 12 + [5.0] * 4))
-    assert found[[0, 3, 4]].tolist() == [0, 0, 0]
-    assert found[2] < 1e-12
-    # 1, -1, 1, -1: mean 0, the line's slope -0.4 takes 0.8 of the 4 squares.
-    assert found[1] == pytest.approx(math.sqrt(3.2 / 4))
-    # a, -a, -a, a about level c has no trend: c = 1 / 3, made bounded.
-    about = tail_oscillation(curves([4.0, 2.0, 2.0, 4.0]))
-    assert about.item() == pytest.approx(1 / math.sqrt(10))
-
-
-@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
-def test_tail_oscillation_has_no_unit(scale: float) -> None:
-    values = torch.rand(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert tail_oscillation(values * scale).tolist() == pytest.approx(tail_oscillation(values).tolist())
-    assert (tail_oscillation(values - values.mean()) <= 1).all()
-    assert torch.equal(tail_oscillation(values), tail_oscillation(values[-10:], tail=1.0))
-
-
-def test_tail_oscillation_of_what_failed_or_is_too_short_is_the_worst() -> None:
-    sound, early = [1.0, 2.0, 1.0, 3.0] * 4, [NAN] + [1.0] * 15
-    values = curves(sound, [*sound[:-1], NAN], [*sound[:-1], INF], early)
-    assert tail_oscillation(values)[1:].tolist() == [INF, INF, 0]
-    assert tail_oscillation(values)[0] == tail_oscillation(values[:, :1])[0]
-    for length in (0, 1, 2):
-        assert tail_oscillation(values[:length]).tolist() == [INF] * 4
 
 
 # --- vectors ---------------------------------------------------------------------------------------------------------
@@ -154,6 +105,8 @@ def test_averaging_gains_where_the_iterate_turns_about_the_solution() -> None:
     raw, averaged = w.norm(dim=1), average.norm(dim=1)
     assert averaging_gain(raw, averaged, "lower").tolist() == pytest.approx(raw.tolist())
     assert torch.equal(averaging_gain(raw, averaged, "higher"), averaged - raw)
+    with pytest.raises(ValueError, match="allowed 'lower' or 'higher'"):
+        averaging_gain(raw, averaged, "")
     failing = averaging_gain(torch.tensor([NAN, 1.0, INF, INF]), torch.tensor([1.0, NAN, INF, 2.0]), "lower")
     assert failing.tolist() == [INF, -INF, -INF, INF]
 

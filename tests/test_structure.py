@@ -1,8 +1,10 @@
-"""The house: what may import what, what stands at the top, and what a public name promises."""
+"""The layout: what may import what, what stands at the top, and what a public name promises."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,85 +13,65 @@ import bench
 
 ROOT = Path(__file__).parent.parent
 
-# From the bottom up; a module imports only from floors below its own. Type hints and `bench` itself stand apart.
-FLOORS = [
-    {"collapse", "spelling"},
-    {"contracts", "imagesets", "extras", "places", "plugins"},
-    {"archive"},
-    {"convolution", "data", "randomness", "elementwise", "krylov", "life", "losses", "regularisers"},
-    {"distances", "quadratics", "stability", "statistics"},
-    {"fetch", "foreign", "fused", "layers", "features", "inception", "oracle", "spectrum"},
-    {"extractors", "networks", "translate"},
-    {"backward"},
-    {"registry", "stacks"},
-    {"gan"},
-    {"images", "modules", "points"},
-    {"plan", "pruning", "replay", "search", "spec"},
-    {"execute", "vetting"},
-    {"laws", "records"},
-    {"store"},
-    {"checkpoints", "overhead", "verdicts"},
-    {"work"},
-    {"slots", "table"},
-    {"engines", "findings", "sensitivity", "targets", "trainings", "tune"},
-    {"caveats", "figures", "overview", "provenance"},
-    {"sections"},
-    {"gallery"},
-    {"animation", "report"},
-    {"runner"},
-    {"baseline"},
-    {"catalogue", "comparison", "doctor", "export", "merging", "progress", "scaffold", "state"},
-    {"show"},
+# From the bottom up; who stands on a line may import from the lines below and from its own package.
+ORDER = [
+    {"errors", "contracts", "numerics"},
+    {"registry"},
+    {"games", "analysis"},
+    {"metrics", "studies"},
+    {"storage", "checks"},
+    {"execution", "report"},
+    {"api"},
     {"cli"},
 ]
-FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
+FLOOR = {name: floor for floor, names in enumerate(ORDER) for name in names}
+FOR_PLUGINS = {"errors", "contracts", "numerics", "registry", "games", "metrics"}
+"""What the rules, games and metrics that ship are made of."""
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "bench").rglob("*.py"))
+}
 
 
-def imports(path: Path) -> set[str]:
-    """Modules of bench that a file imports anywhere, but for type hints."""
-    tree = ast.parse(path.read_text())
-    hints = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for child in ast.walk(node)
-    }
-    found = set()
-    for node in ast.walk(tree):
-        if id(node) in hints:
-            continue
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bench."):
-            found.add(str(node.module).split(".")[1])
+def imports(path: Path) -> Iterator[str]:
+    """The modules of bench that a file imports anywhere, inside functions and for type hints too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "bench":
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else str(node.module)
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("bench.")}
-    return found
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "bench")
 
 
-def room(path: Path) -> str:
-    """The module, or the package that it is part of."""
-    parts = path.relative_to(ROOT / "bench").parts
-    return parts[0] if len(parts) > 1 else path.stem
+def package(module: str) -> str:
+    """What stands at the top of bench; "" for bench itself."""
+    return f"{module}.".split(".")[1]
 
 
-FILES = [path for path in sorted((ROOT / "bench").rglob("*.py")) if room(path) not in ("games", "metrics")]
+def test_every_package_has_its_place() -> None:
+    assert {package(module) for module in MODULES} - {"", "__main__"} == set(FLOOR)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT / "bench")))
-def test_nothing_imports_upward(path: Path) -> None:
-    own = room(path)
-    if own.startswith("__"):
-        return
-    assert own in FLOOR, f"{own} has no floor yet: give it one"
-    upward = {name for name in imports(path) if name != own and FLOOR[name] >= FLOOR[own]}
-    assert not upward, f"{path.name} imports upward: {upward}"
+@pytest.mark.parametrize("module", [name for name in MODULES if package(name) not in ("", "__main__")])
+def test_nothing_imports_upward(module: str) -> None:
+    own = package(module)
+    found = {package(other) for other in imports(MODULES[module])} - {own}
+    assert not {other for other in found if FLOOR.get(other, len(ORDER)) >= FLOOR[own]}, f"{module} imports upward"
 
 
-@pytest.mark.parametrize(
-    "path",
-    sorted(path for room in ("bench/games", "bench/metrics", "optimizers") for path in (ROOT / room).glob("*.py")),
-)
-def test_plugins_shipped_here_use_what_others_may_use(path: Path) -> None:
-    assert not imports(path) & {"execute", "store", "runner", "cli", "report", "tune", "plan"}
+def test_no_modules_import_one_another() -> None:
+    graph = {module: set(imports(path)) - {module} for module, path in MODULES.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "optimizers").glob("*.py")), ids=lambda path: path.stem)
+def test_rules_shipped_here_use_what_others_may_use(path: Path) -> None:
+    assert {package(module) for module in imports(path)} <= FOR_PLUGINS
 
 
 def test_the_top_level_is_what_it_is() -> None:
@@ -97,6 +79,16 @@ def test_the_top_level_is_what_it_is() -> None:
     assert {name for name in shown if not name.endswith(".egg-info")} <= {
         "bench", "optimizers", "results", "tests", "pyproject.toml", "README.md", "LICENSE",
     }  # fmt: skip
+
+
+def test_the_top_of_the_package_can_be_taken_in_at_a_glance() -> None:
+    shown = {path.name for path in (ROOT / "bench").iterdir()} - {"py.typed", "__pycache__"}
+    assert len(shown) <= 16
+
+
+@pytest.mark.parametrize("module", [name for name, path in MODULES.items() if path.name == "__init__.py"])
+def test_every_package_says_what_it_is(module: str) -> None:
+    assert len((ast.get_docstring(ast.parse(MODULES[module].read_text())) or "").splitlines()) > 1
 
 
 def test_public_names() -> None:

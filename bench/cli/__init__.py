@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 some cells failed with an error (divergence is a result, not an error); 2 wrong use; 3 the run's
 folder is in use; 4 a rule became worse and that was asked not to happen; 5 nothing to compare; 130 interrupted. Heavy
-imports stand inside the commands, so that ``--help`` is quick.
+imports stand inside the commands, so that ``--help`` is quick. This package may import everything, and nothing imports
+it.
 """
 
 from __future__ import annotations

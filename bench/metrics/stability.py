@@ -1,12 +1,11 @@
-"""How steadily a training went: functions of curves [T, R] and of stacked vectors [R, n], all replicas at once.
+"""How steadily a training goes: functions of stacked vectors [R, n], all replicas at once.
 
 A value that cannot be measured, for a replica failed or an iterate is not finite, is the worst that there is; nothing
 here raises on what a training gives, and a row's answer depends on that row alone. (Divergence itself is an outcome of
 the training, with the cost at which it came.)
 
 Sources: Berard et al. 2020, arXiv:1906.04848 (path-angle); Yazici et al. 2019, arXiv:1806.04498 (averaged beside raw
-iterates); Arjovsky and Bottou 2017, arXiv:1701.04862 (the generator's gradient vanishes); Pearson 1896 (coefficient of
-variation).
+iterates); Arjovsky and Bottou 2017, arXiv:1701.04862 (the generator's gradient vanishes).
 """
 
 from __future__ import annotations
@@ -21,44 +20,6 @@ PATH = tuple(k / 10 for k in range(14))
 """Where the path-angle is taken, from the start (0) over the end (1) to 0.3 beyond: past it the sign must turn."""
 MOST = 1e6
 """A ratio of gradients beyond it is as good as infinite, and is drawn as this."""
-
-
-def best_versus_last(values: Tensor, better: str) -> Tensor:
-    """How much worse the last evaluation is than the best: values [T, R] -> float64[R] >= 0.
-
-    better: "lower" or "higher". inf where the last is not finite (the replica failed). What early stopping would have
-    gained; the best of T noisy numbers is below their mean, so at rest it is a few standard deviations, not 0.
-    """
-    x = values.to(torch.float64) * _sign(better)
-    if not len(x):
-        return x.new_full(x.shape[1:], math.inf)
-    best = torch.where(x.isfinite(), x, math.inf).amin(dim=0)
-    return torch.where(x[-1].isfinite(), x[-1] - best, math.inf)
-
-
-def tail_oscillation(values: Tensor, tail: float = 0.25) -> Tensor:
-    """Standard deviation about the trend over the root mean square, in the last `tail` of values [T, R]: float64[R].
-
-    Between 0 (at rest, or a steady drift: the least-squares line is taken off) and 1 (a swing about zero); the
-    coefficient of variation c made bounded, c / sqrt(1 + c^2) where there is no trend, so that a level of 0 is no
-    trouble. It has no unit: metrics and games can be compared. It looks at 4 points or more; inf where one of them is
-    not finite or there are fewer than 3.
-    """
-    points = max(math.ceil(tail * len(values)), 4)
-    x = values[-points:].to(torch.float64)
-    if len(x) < 3:
-        return x.new_full(x.shape[1:], math.inf)
-    sound = x.isfinite().all(dim=0)
-    x = torch.where(sound, x, 0)
-    peak = x.abs().amax(dim=0)
-    x = x / torch.where(peak > 0, peak, 1)  # squares can neither overflow nor vanish
-    centred = x - x[:1]  # exactly 0 for a constant
-    centred = centred - centred.mean(dim=0)
-    times = torch.arange(len(x), dtype=torch.float64, device=x.device)[:, None]
-    times = times - times.mean()
-    around = centred - times * ((times * centred).sum(dim=0) / times.square().sum())
-    level = torch.linalg.vector_norm(x, dim=0)
-    return torch.where(sound, torch.linalg.vector_norm(around, dim=0) / torch.where(level > 0, level, 1), math.inf)
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:

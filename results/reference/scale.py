@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from bench.storage.manifest import SCHEMA, _processor
+from bench.numerics.runtime import processor
+from bench.storage.manifest import SCHEMA
 from bench.storage.records import SUFFIXES, Result, pack
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
@@ -120,7 +121,7 @@ def page(found: dict[str, float]) -> str:
         f"  {1e6 * found['open']:.0f} us on this disk. Shared file systems are slower at it, and were not measured.",
         "- On resume what is there is scanned and then loaded: files are read twice.",
         "",
-        f"Command: `python results/reference/scale.py`. {_processor('cpu')}, 1 of {os.cpu_count()} cores.",
+        f"Command: `python results/reference/scale.py`. {processor('cpu')}, 1 of {os.cpu_count()} cores.",
     ]
     return "\n".join(lines)
 

@@ -20,7 +20,7 @@ import torch
 from bench.execution.training import execute
 from bench.studies.plan import TUNING_SEED, Chunk, Contest, Row
 from bench.studies.study import Study
-from bench.studies.tuning import search
+from bench.studies.tuning import tuner
 from bench.studies.tuning.tuner import MARKS, tune
 
 TRIALS, SEEDS, BUDGET, ROUNDS = 16, 3, 600.0, 5
@@ -67,7 +67,7 @@ def seconds(work: Any, *arguments: Any) -> float:
 def test_tuning_against_one_stack(benchmark: Any, optimizer: str, pruner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     asked: list[float] = []
-    propose = search.sampled
+    propose = tuner.sampled
 
     def timed(*arguments: Any) -> Any:
         start = perf_counter()
@@ -76,7 +76,7 @@ def test_tuning_against_one_stack(benchmark: Any, optimizer: str, pruner: str, m
         finally:
             asked.append(perf_counter() - start)
 
-    monkeypatch.setattr(search, "sampled", timed)
+    monkeypatch.setattr(tuner, "sampled", timed)
     pairs = []
 
     def alternate() -> None:

@@ -1,6 +1,4 @@
-"""Averages that a failure does not break: the interquartile mean, the median, the optimality gap."""
-
-import math
+"""Averages that a failure does not break: the interquartile mean and the median."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,11 +18,3 @@ def median(scores: ArrayLike, axis: int = -1) -> Array:
     x = np.sort(np.moveaxis(numbers("scores", scores), axis, -1), axis=-1)
     n = x.shape[-1]
     return mean(x[..., [(n - 1) // 2, n // 2]])
-
-
-def optimality_gap(scores: ArrayLike, target: float, axis: int = -1, higher: bool = False) -> Array:
-    """Mean shortfall from `target`, 0 where better: [..., n] -> [...]. Agarwal et al. 2021, arXiv:2108.13264."""
-    x, sign = np.moveaxis(numbers("scores", scores), axis, -1), -1 if higher else 1
-    if not math.isfinite(target):
-        raise ValueError(f"target: found {target}; allowed: a finite number")
-    return mean(np.maximum(sign * (x - target), 0))

@@ -1,4 +1,4 @@
-"""One rule against another: paired tests, Holm's correction, probability of improvement, effect size."""
+"""One rule against another: a paired test, Holm's correction, probability of improvement."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from bench.analysis.statistics.arrays import ENUMERATED, Array, Interval, numbers, within
+from bench.analysis.statistics.arrays import Array, Interval, numbers, within
 from bench.analysis.statistics.bootstrap import counts, draw, percentiles
 
 
@@ -34,27 +34,6 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> float:
         chance /= 2
     off_centre = np.abs(2 * np.arange(len(chance)) - ranks.sum())
     return min(1.0, float(chance[off_centre >= abs(2 * ranks[gaps > 0].sum() - ranks.sum())].sum()))
-
-
-def permutation_test(a: ArrayLike, b: ArrayLike, resamples: int = 10_000, seed: int = 0) -> float:
-    """Two-sided p of the mean difference of pairs a[n], b[n] under flips of their signs. Fisher 1935; Pitman 1937.
-
-    All 2^n flips where they are at most 10,000, else random ones and the pairs as they are (Phipson and Smyth 2010). A
-    failure against a number outweighs all finite differences together. No difference gives p = 1.
-    """
-    gaps = _gaps(a, b)
-    within("resamples", resamples, 0, math.inf)
-    failed, n = np.isinf(gaps), len(gaps)
-    finite = np.where(failed, 0, gaps)
-    finite = finite / (np.abs(finite).max(initial=0) or 1)
-    weights = np.where(failed, np.sign(gaps) * 4 * n, finite)  # the finite ones sum to n at most
-    if 2**n <= ENUMERATED:
-        flips = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
-    else:
-        drawn = 1 - 2 * np.random.default_rng(seed).integers(2, size=(resamples, n))
-        flips = np.concatenate([np.ones((1, n), dtype=drawn.dtype), drawn])
-    sums = np.abs(flips @ weights)
-    return float((sums >= sums[0] * (1 - 1e-12)).mean())  # equal sums may differ in their last bits
 
 
 def holm(p_values: ArrayLike) -> Array:
@@ -90,9 +69,3 @@ def probability_of_improvement(
         total += ((stratum.T @ rows) * columns).sum(axis=0)
     low, high = percentiles(total / wins.size, confidence)
     return Interval(float(wins.mean()), float(low), float(high))
-
-
-def cliffs_delta(a: ArrayLike, b: ArrayLike) -> float:
-    """Effect size P(a > b) - P(a < b) over all pairs of a[n], b[m], in [-1, 1]. Cliff 1993, Psychol. Bull. 114:494."""
-    x, y = numbers("a", a, dims=(1,))[:, None], numbers("b", b, dims=(1,))
-    return float((x > y).mean() - (x < y).mean())

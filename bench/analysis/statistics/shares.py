@@ -49,12 +49,6 @@ def survival(event_costs: ArrayLike, censored_at: ArrayLike, grid: ArrayLike, co
     return wilson_band(share[since], effective[since], confidence)
 
 
-def performance_profile(costs_to_target: ArrayLike, grid: ArrayLike) -> Array:
-    """Share of runs done by each cost: [rules, n], [G] -> [rules, G]; inf is never done. After Dolan and More 2002."""
-    costs, at = numbers("costs_to_target", costs_to_target, dims=(2,)), numbers("grid", grid, dims=(1,))
-    return np.asarray(_done(costs, at).mean(axis=1))
-
-
 def performance_profile_band(
     costs_to_target: ArrayLike, grid: ArrayLike, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> Band:

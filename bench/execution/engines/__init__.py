@@ -2,6 +2,11 @@
 
 An engine is a module of this package with a function ``engine(terms, beat) -> Engine`` (`bench.execution.engine`); its
 docstring's first line says where chunks train. What it needs to be installed is imported once it is asked for.
+
+    engine = begin("local", terms, beat)
+    engine.submit(0, chunk).result()  # the bytes of the chunk's records
+
+This package may import the rest of `execution` and what is below it; nothing there imports an engine by name.
 """
 
 from __future__ import annotations

@@ -2,6 +2,14 @@
 
 A target is a module of this package with a function ``export(run, to) -> Path``; its docstring's first line says what
 it writes. It stands in the way of nobody: what a tool needs to be installed is imported once it is asked for.
+
+    from bench import Run
+    from bench.report.export import export, targets
+
+    targets()                                     # {"tensorboard": "Event files ...", ...}
+    export(Run("results/my-run"), "tensorboard")  # where it was written
+
+This package may import `storage`, `studies`, `analysis` and what is below them.
 """
 
 from __future__ import annotations

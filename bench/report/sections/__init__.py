@@ -1,6 +1,8 @@
 """A game's section of the report: from its records and tensors to figures and numbers.
 
-What is drawn of a game is a list of modules, each with ``exhibits(scene)``, in the order in which they are read.
+What is drawn of a game is a list of modules, each with ``exhibits(scene)``, in the order in which they are read. A
+`Scene` is all that they may draw from: the game's records, its tensors, its rows of the table. This package may import
+`figures`, `studies`, `analysis` and what is below them.
 """
 
 from __future__ import annotations
