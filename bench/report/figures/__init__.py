@@ -1,6 +1,5 @@
 """The report's figures: arrays in, a matplotlib figure out; nothing here reads a record.
 
-A module for each kind of figure (`scores`, `ranks`, `outcomes`, `tuning`, `targets`, `dynamics`, `spectra`, `pictures`,
-`films`, `motion`). `panels` and `layout` place and style panels; `svg`, `vector`, `strokes` and `letters` write a figure
-as a small SVG. This package may import `analysis.statistics` alone.
+There is a module for each kind of figure. `panels` and `layout` place and style panels; `svg`, `vector`, `strokes` and
+`letters` write a figure as a small SVG. This package may import `analysis.statistics` alone.
 """
