@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
-TESTS = HERE.parents[2] / "tests"
-sys.path[:0] = [str(TESTS), str(HERE.parents[2])]
+HELPERS = HERE.parents[2] / "tests" / "helpers"
+sys.path[:0] = [str(HELPERS), str(HERE.parents[2])]
 
 import killing  # noqa: E402
 
@@ -37,7 +37,7 @@ Row = tuple[str, int, list[str]]
 def tour(folder: Path) -> list[Row]:
     """The faults of a disk, in a process of their own."""
     done = subprocess.run(
-        [sys.executable, str(TESTS / "crashing.py"), str(folder), "8"], capture_output=True, text=True, check=True
+        [sys.executable, str(HELPERS / "crashing.py"), str(folder), "8"], capture_output=True, text=True, check=True
     )
     found = json.loads(done.stdout)
     return [(WORDS[kind], found[kind]["tried"], found[kind]["lost"]) for kind in WORDS]
@@ -65,8 +65,9 @@ def page(rows: list[Row], seconds: float) -> str:
         "faults of the disk in table, report and figures, kills in the table, with every record there once. Nor is a",
         "temporary file left or, after 3 s, a process. After a loss of power every chunk that was finished is there,",
         "but for the one just being saved. Trainings and drawings are done once for all faults of the disk.",
-        "Damage to any stored file, hostile names and folders from strangers are tried in `tests/test_faults_files.py`",
-        "and `tests/test_security.py`, held folders, clocks, signals and memory in `tests/test_faults_processes.py`.",
+        "Damage to any stored file, hostile names and folders from strangers are tried in",
+        "`tests/storage/test_faults_files.py` and `tests/storage/test_security.py`, held folders, clocks, signals and",
+        "memory in `tests/execution/test_faults_processes.py`.",
         "",
         f"Command: `python results/reference/faults.py`. {platform.system()} {platform.machine()}; {seconds:.0f} s.",
     ]

@@ -5,7 +5,8 @@
 The loop is what one writes for a GAN (Goodfellow et al. 2014, arXiv:1406.2661, with the non-saturating loss) and Adam
 (Kingma and Ba 2015, arXiv:1412.6980) in torch.optim: two nn.Modules, torch's own start and random numbers, shuffled
 epochs, one seed after another. It takes from the harness neither layers nor losses, update rule, start or minibatches;
-both are judged by the same metric. That its step is the harness's, number by number, is tested in tests/test_loop.py.
+both are judged by the same metric. That its step is the harness's, number by number, is tested in
+tests/reference/test_loop.py.
 """
 
 from __future__ import annotations
@@ -232,7 +233,7 @@ NOTES = f"""\
 - Seconds are of training all {SEEDS} seeds, without the judging: one run, not a benchmark. Speed is measured in
   `tests/benchmarks/test_engine.py`.
 - That a step of the loop is a step of the harness, from the same start and on the same minibatches, is a test:
-  `tests/test_loop.py`.
+  `tests/reference/test_loop.py`.
 """
 
 

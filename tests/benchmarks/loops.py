@@ -2,7 +2,7 @@
 
 ``Loop`` is plain: a call of the discriminator for every loss, torch's optimisers as they come. ``Loop(tuned=True)`` is
 what a careful user makes of it: one call on real and fake samples side by side, optimisers with fused kernels. Both are
-built from the networks of a game here and train it as its rule says; tests/test_rivals.py holds them to it.
+built from the networks of a game here and train it as its rule says; tests/reference/test_rivals.py holds them to it.
 """
 
 from __future__ import annotations

@@ -1,31 +1,23 @@
-"""Growth rates against closed forms: the iteration matrix of every rule that is linear where the field is.
-
-On a game with field F(w) = J w such a rule is a linear map of w and its memory. The map is derived here from the
-equation in the source; what the rule does is seen from its trajectories alone. They agree entry by entry, w_0 -> w_t,
-and the contraction fitted to the trajectories is the spectral radius to 1e-8: on bilinear and on general-sum quadratic
-games, at step sizes inside and outside the stable range.
-"""
+"""Rules on games with a linear field: trajectories, and the contraction fitted to them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from math import cos, factorial, pi, sin, sqrt
+from math import cos, factorial, sin
 from typing import NamedTuple
 
 import numpy as np
-import pytest
 import torch
 from numpy.linalg import inv, matrix_power, norm, pinv
-from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor
 
 from bench.checks.laws import go_on, trace
 from bench.contracts import Game
 from bench.numerics.randomness import normal
 from bench.registry import get_game, get_rule
-from bench.registry.spelling import Spelling, parse, split
+from bench.registry.spelling import Spelling, parse
 
 Matrix = np.ndarray
 
@@ -66,30 +58,6 @@ GAMES = {
     **{f"definite{m}{n}": Quadratic((m, n), 10 * m + n) for m, n in ((1, 1), (2, 3), (4, 2))},
     **{f"indefinite{m}{n}": Quadratic((m, n), 10 * m + n, definite=False) for m, n in ((1, 2), (3, 3))},
 }
-STEP_SIZES = [0.05, 0.3, 0.7, 1.05, 2.2]
-RULES = split("""
-    sgd, alternating, alternating[generator_first=true], alternating[discriminator_steps=2,generator_first=true],
-    alternating[discriminator_steps=3], sgd[direction=momentum[beta=0.7]], sgd[direction=momentum[beta=-0.4]],
-    alternating[direction=momentum[beta=-0.5],generator_first=true], alternating[direction=momentum[beta=-0.3]],
-    alternating[direction=momentum[beta=0.6],discriminator_steps=2], sgd[direction=nesterov[beta=0.6]],
-    sgd[direction=complex-momentum[beta=0.8,angle=0.4]], alternating[direction=complex-momentum[beta=0.6,angle=1.7]],
-    sgd[direction=nupi], alternating[direction=nupi[ki=0.8,nu=0.2]],
-    sgd[direction=nupi[kp=0.7,nu=0.3,zero_past=true]], sgd[direction=nupi[kp=0.7,ki=1.2,nu=0.6]], extragrad,
-    extragrad[direction=momentum[beta=0.4]], past-extragrad, optimistic-mirror[mirror=euclidean], optimistic,
-    optimistic[optimism=0.6,zero_past=true], sgd[direction=optimistic[optimism=1.3]],
-    alternating[direction=optimistic[optimism=0.8]], alternating[direction=optimistic,generator_first=true],
-    double-step-extragrad[gamma=0.9], double-step-extragrad[gamma=0.9,alternating=true], fbf,
-    lookahead[inner=sgd,k=4,alpha=0.3], lookahead[inner=sgd[direction=momentum[beta=0.5]],k=3],
-    lookahead[inner=optimistic,k=3], lookahead[inner=lookahead[inner=sgd,k=3,alpha=0.4],k=6,alpha=0.7], alex-gda,
-    alex-gda[gamma=1.5,delta=0.6], chambolle-pock, chambolle-pock[theta=0.4], consensus[gamma=0.3],
-    smoothing[gamma=0.7], sga[lam=0.8], cgd[iterations=8], proximal-point[iterations=8], lcgd, lola,
-    lss[iterations=8], follow-the-ridge[iterations=8], follow-the-ridge[damping=0.8,iterations=8], lead,
-    lead[beta=-0.2,alpha=0.5], unrolled[k=0], unrolled[k=3], unrolled[k=1,discriminator_first=true],
-    unrolled[k=3,discriminator_first=true], ode-gan[order=1,reg=0.2], ode-gan[order=2,reg=0.3],
-    ode-gan[order=4,reg=0.3], ode-gan[order=2,penalty=false], ode-gan[order=4,penalty=false]
-""")
-
-# --- the maps, derived from the equations ----------------------------------------------------------------------------
 
 
 class Map(NamedTuple):
@@ -309,9 +277,6 @@ class Derived:
         return flow - self.lr * 2 * reg * self.penalty
 
 
-# --- what the rules do -----------------------------------------------------------------------------------------------
-
-
 def spelled(rule: str, lr: float) -> str:
     return f"{rule.removesuffix(']')},lr={lr}]" if rule.endswith("]") else f"{rule}[lr={lr}]"
 
@@ -343,229 +308,3 @@ def rate(rule: str, lr: float, game: Game = XY, memory: int = 3) -> float:
     u, s, vt = np.linalg.svd(before / length, full_matrices=False)
     rank = int((s > 1e-10 * s[0]).sum())
     return radius(u[:, :rank].T @ (after / length) @ vt[:rank].T / s[:rank])
-
-
-def assert_same(found: Matrix, expected: Matrix) -> None:
-    assert np.abs(found - expected).max() <= 1e-10 * np.abs(expected).max()
-
-
-@pytest.mark.parametrize("lr", STEP_SIZES)
-@pytest.mark.parametrize("game", GAMES)
-@pytest.mark.parametrize("rule", RULES)
-def test_contraction_equals_the_spectral_radius(rule: str, game: str, lr: float) -> None:
-    step, start, _ = Derived(GAMES[game], lr)(rule)
-    points = path(rule, lr, GAMES[game])
-    for t, w in enumerate(points):
-        assert_same(w, (matrix_power(step, t) @ start)[: len(w)] @ points[0])
-    assert rate(rule, lr, GAMES[game]) == pytest.approx(radius(step), abs=1e-8, rel=0)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_the_long_run_is_the_derived_map(rule: str) -> None:
-    step, start, _ = Derived(GAMES["definite23"], 0.3)(rule)
-    points = path(rule, 0.3, GAMES["definite23"], moments=60)
-    assert_same(points[-1], (matrix_power(step, 60) @ start)[:5] @ points[0])
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_the_step_sizes_lie_inside_and_outside_the_stable_range(rule: str) -> None:
-    radii = [radius(Derived(game, lr)(rule).step) for game in GAMES.values() for lr in STEP_SIZES]
-    assert min(radii) < 0.999
-    assert max(radii) > 1.001
-
-
-# --- rules whose map changes from step to step, and averages: w_0 -> w_T, or the point that is judged ----------------
-
-
-def anchored(J: Matrix, lr: float, steps: int, first: int = 2, fraction: float = 0) -> Matrix:
-    """w' = w + b (w_0 - w) - a J w;   w+ = w + b (w_0 - w) - h J w',   b = 1/(k+first).
-
-    EAG: a = h, which is lr, or h+ = h (1 - q^2 / ((k+1) (k+3) (1 - q^2))), q = h fraction/lr. FEG: a = (1-b) h.
-    """
-    w, h = np.eye(len(J)), lr
-    for k in range(steps):
-        b, q = 1 / (k + first), h * fraction / lr
-        drawn = w + b * (np.eye(len(J)) - w)
-        w = drawn - h * J @ (drawn - (h if first == 2 else (1 - b) * h) * J @ w)
-        h = h * (1 - q**2 / ((k + 1) * (k + 3) * (1 - q**2)))
-    return w
-
-
-def schedule_free(J: Matrix, lr: float, steps: int, beta: float, judged: bool = False) -> Matrix:
-    """z+ = z - lr J w;   x = the mean of z_1..z_t, which is judged;   w+ = (1-beta) z+ + beta x."""
-    w, z = np.eye(len(J)), [np.eye(len(J))]
-    for _ in range(steps):
-        z.append(z[-1] - lr * J @ w)
-        x = sum(z[1:]) / len(z[1:])
-        w = (1 - beta) * z[-1] + beta * x
-    return x if judged else w
-
-
-def averaged(J: Matrix, lr: float, steps: int, decay: float | None = None) -> Matrix:
-    """(w_0 + ... + w_t) / (t+1);   or decay^t w_0 + (1-decay) (w_t + decay w_{t-1} + ... + decay^(t-1) w_1)."""
-    weights = [1 / (steps + 1)] * (steps + 1)
-    if decay is not None:
-        weights = [decay**steps] + [(1 - decay) * decay ** (steps - t) for t in range(1, steps + 1)]
-    return sum(weight * matrix_power(np.eye(len(J)) - lr * J, t) for t, weight in enumerate(weights))
-
-
-PRODUCTS: dict[str, Callable[[Matrix, float, int], Matrix]] = {
-    "eag-c": anchored,
-    "eag-v[fraction=0.5]": partial(anchored, fraction=0.5),
-    "eag-v[fraction=0.7]": partial(anchored, fraction=0.7),
-    "feg": partial(anchored, first=1),
-    "schedule-free[beta=0.9]": partial(schedule_free, beta=0.9),
-    "schedule-free[beta=0.6]": partial(schedule_free, beta=0.6, judged=True),
-    "average[inner=sgd]": averaged,
-    "ema[inner=sgd,decay=0.8]": partial(averaged, decay=0.8),
-}
-
-
-@pytest.mark.parametrize("game", GAMES)
-@pytest.mark.parametrize("rule", PRODUCTS)
-def test_the_product_of_the_steps(rule: str, game: str) -> None:
-    start = torch.eye(sum(GAMES[game].sizes), dtype=torch.float64)
-    judged = rule not in ("eag-c", "feg", "schedule-free[beta=0.9]")  # elsewhere w itself is judged
-    for lr in STEP_SIZES:
-        for steps in (1, 2, 5, 10):
-            end = trace(get_rule(spelled(rule, lr)), GAMES[game], tuple(range(len(start))), steps, w=start)
-            found = end.answer if judged else end.w
-            assert_same(found.numpy().T, PRODUCTS[rule](Derived(GAMES[game], lr).J, lr, steps))
-
-
-# --- known results on xy, where sigma = 1 and so lr = s = lr sigma ---------------------------------------------------
-
-S = [0.05, 0.3, 0.49, 0.52, 0.7, 0.95, 1.05, 1.9, 2.2]
-
-
-def roots(*coefficients: complex) -> float:
-    """The largest root of a characteristic polynomial, in absolute value."""
-    return float(np.abs(np.roots(coefficients)).max())
-
-
-def ogda(s: float) -> float:
-    return sqrt((1 + sqrt(1 - 4 * s**2)) / 2) if s <= 0.5 else sqrt(1 / 4 + (s + sqrt(4 * s**2 - 1) / 2) ** 2)
-
-
-def heavy(s: float, beta: float) -> float:
-    """(l - 1)^2 (l - beta)^2 + s^2 l^3 = 0."""
-    return roots(*(np.poly([1, 1, beta, beta]) + np.array([0, s**2, 0, 0, 0])))
-
-
-def unrolled(s: float, k: int) -> float:
-    """sqrt(1 - 2 k s^2) as long as the eigenvalues are complex; from s = 2/(2k+1) on two real ones part."""
-    return sqrt(1 - 2 * k * s**2) if s < 2 / (2 * k + 1) else roots(1, (2 * k + 1) * s**2 - 2, 1 - 2 * k * s**2)
-
-
-IN_TURN = "alternating[direction=momentum[beta={}]]"
-CLOSED: dict[str, Callable[[float], float]] = {
-    "sgd": lambda s: sqrt(1 + s**2),
-    "alternating": lambda s: 1 if s < 2 else roots(1, s**2 - 2, 1),
-    "extragrad": lambda s: sqrt(1 - s**2 + s**4),
-    "fbf": lambda s: sqrt(1 - s**2 + s**4),
-    "lcgd": lambda s: sqrt(1 - s**2 + s**4),
-    "optimistic": ogda,
-    "past-extragrad": ogda,
-    "cgd[iterations=8]": lambda s: 1 / sqrt(1 + s**2),
-    "proximal-point[iterations=8]": lambda s: 1 / sqrt(1 + s**2),
-    "lola": lambda s: sqrt((1 - 2 * s**2) ** 2 + s**2),
-    "ode-gan[order=2,penalty=false]": lambda s: sqrt(1 + s**4 / 4),
-    "rk4": lambda s: sqrt(1 - s**6 / 72 + s**8 / 576),
-    "chambolle-pock": lambda s: sqrt(1 - s**2) if s < 1 else roots(1, 2 * s**2 - 2, 1 - s**2),
-    "lookahead[inner=sgd,k=4,alpha=0.3]": lambda s: abs(0.7 + 0.3 * (1 + 1j * s) ** 4),
-    "lookahead[inner=sgd,k=3,alpha=0.5]": lambda s: abs(0.5 + 0.5 * (1 + 1j * s) ** 3),
-    "lead[beta=0.3,alpha=0.2]": lambda s: roots(1, -(1.3 - 1j * (s + 0.2)), 0.3 - 0.2j),
-    **{f"unrolled[k={k},discriminator_first=true]": partial(unrolled, k=k) for k in (0, 1, 3)},
-    **{IN_TURN.format(beta): partial(heavy, beta=beta) for beta in (-0.9, -0.5, -0.25, -0.1, 0.3)},
-}
-
-
-@pytest.mark.parametrize("rule", CLOSED)
-def test_closed_forms(rule: str) -> None:
-    for s in S:
-        assert rate(rule, s) == pytest.approx(CLOSED[rule](s), abs=1e-8, rel=0), s
-    if CLOSED[rule] is ogda:  # at s = 1/2, 1/2 +- i/2 twice each in Jordan blocks: rounding moves them by its root
-        assert rate(rule, 0.5) == pytest.approx(ogda(0.5), abs=1e-6)
-
-
-LIMITS = {"extragrad": 1, "optimistic": 1 / sqrt(3), "past-extragrad": 1 / sqrt(3), "rk4": 2 * sqrt(2)}
-LIMITS |= {IN_TURN.format(beta): 2 * (1 + beta) for beta in (-0.9, -0.5, -0.25, -0.1)}
-
-
-@pytest.mark.parametrize("rule", LIMITS)
-def test_stable_up_to_a_limit_and_not_beyond(rule: str) -> None:
-    assert all(rate(rule, part * LIMITS[rule]) < 1 for part in (0.1, 0.3, 0.5, 0.7, 0.9, 0.999))
-    assert all(rate(rule, part * LIMITS[rule]) > 1 for part in (1.001, 1.1, 1.5, 3))
-
-
-def test_alternating_stays_bounded_up_to_two_and_diverges_beyond() -> None:
-    for s in S:
-        end = trace(get_rule(spelled("alternating", s)), XY, (0, 1), steps=400).w.norm(dim=1)
-        assert end.max() < 20 if s < 2 else end.min() > 1e100
-
-
-def test_simultaneous_momentum_diverges_for_every_real_beta() -> None:
-    for beta in np.linspace(-0.98, 0.98, 29):
-        assert min(rate(f"sgd[direction=momentum[beta={beta:.2f}]]", s) for s in (0.1, 0.5, 1, 2)) > 1
-
-
-@pytest.mark.parametrize(("s", "known"), [(0.1, 0.954), (0.3, 0.920), (0.5, 0.911)])
-def test_complex_momentum_converges_simultaneously(s: float, known: float) -> None:
-    grid = [f"[beta={beta},angle={angle}]" for beta in np.linspace(0, 1, 51) for angle in np.linspace(0, pi, 51)]
-    rules = [f"sgd[direction=complex-momentum{at}]" for at in grid]
-    best = min(rules, key=lambda rule: radius(Derived(XY, s)(rule).step))
-    assert rate(best, s) == pytest.approx(known, abs=0.005)  # as on a coarser grid
-
-
-@pytest.mark.parametrize(("k", "alpha", "s"), [(4, 1 / 5, 1), (3, 1 / 9, sqrt(3))])
-def test_lookahead_is_exact_in_one_cycle(k: int, alpha: float, s: float) -> None:
-    """1 - alpha + alpha (1 + i s)^k = 0."""
-    assert trace(get_rule(f"lookahead[k={k},alpha={alpha},lr={s}]"), XY, steps=k).w.norm(dim=1).max() < 1e-14
-
-
-@pytest.mark.parametrize("game", ["xy", "bilinear3", "bilinear4"])
-def test_bilinear_games(game: str) -> None:
-    """Local symplectic surgery does not move; alternating extrapolation contracts at small steps."""
-    points = path("lss[iterations=8]", 0.7, GAMES[game])
-    assert np.abs(points[-1] - points[0]).max() < 1e-12
-    assert max(rate("alex-gda", lr, GAMES[game]) for lr in (0.01, 0.05, 0.1, 0.3)) < 1
-
-
-# --- the best step sizes, found by search as Zhang and Yu 2020 do, against the closed forms --------------------------
-
-
-def best(rule: str, high: float, game: Game = XY) -> tuple[float, float]:
-    """The step size up to ``high`` at which a rule contracts most, and how much it contracts there."""
-    options = {"xatol": 1e-9}
-    found = minimize_scalar(lambda lr: rate(rule, lr, game), bounds=(0, high), method="bounded", options=options)
-    return float(found.x), float(found.fun)
-
-
-BEST = {
-    "extragrad": (1 / sqrt(2), sqrt(3) / 2),
-    "optimistic": (1 / 2, 1 / sqrt(2)),
-    "lola": (sqrt(3 / 8), sqrt(7) / 4),
-    "rk4": (sqrt(6), 1 / 2),
-    "chambolle-pock": (1, 0),
-}
-
-
-@pytest.mark.parametrize("rule", BEST)
-def test_best_step_size(rule: str) -> None:
-    assert best(rule, 1.3 * BEST[rule][0]) == pytest.approx(BEST[rule], abs=1e-4)
-
-
-@pytest.mark.parametrize("condition", [1.5, 3, 8])
-def test_best_step_size_for_singular_values_from_a_to_b(condition: float) -> None:
-    game, a, b = get_game(f"bilinear[dim=3,condition={condition}]"), 1 / condition, 1
-    expected = 1 / sqrt(a**2 + b**2), sqrt(1 - (a * b / (a**2 + b**2)) ** 2)
-    assert best("extragrad", 1, game) == pytest.approx(expected, abs=1e-4)
-    balanced = brentq(lambda lr: ogda(lr * a) - ogda(lr * b), 0.5, 1)  # the slowest falls with lr, the fastest rises
-    assert best("optimistic", 1, game) == pytest.approx((balanced, ogda(balanced * a)), abs=1e-4)
-
-
-def test_two_step_sizes_reach_a_better_rate_than_one() -> None:
-    """(kappa^2 - 1)/(kappa^2 + 1) as lr -> 0, at gamma lr = 2/(a^2 + b^2)."""
-    game, a, b, lr = get_game("bilinear[dim=3,condition=3]"), 1 / 3, 1, 1e-3
-    found = minimize_scalar(lambda gamma: rate(f"double-step-extragrad[gamma={gamma}]", lr, game), bounds=(0, 2 / lr))
-    assert (found.x * lr, found.fun) == pytest.approx((2 / (a**2 + b**2), (9 - 1) / (9 + 1)), abs=1e-4)

@@ -96,7 +96,7 @@ def test_the_commands_of_its_readme(python: str, package: Path, tmp_path: Path) 
 
 
 def test_its_workflow_calls_ours_with_what_it_takes(package: Path) -> None:
-    ours = Path(__file__).parent.parent / ".github" / "workflows" / "optimizer.yml"
+    ours = Path(__file__).parents[2] / ".github" / "workflows" / "optimizer.yml"
     takes: dict[str, Any] = yaml.safe_load(ours.read_text())[True]["workflow_call"]["inputs"]
     job = yaml.safe_load((package / FILES[0]).read_text())["jobs"]["optimizer"]
     assert job["uses"].partition("/")[2].startswith("gan-optimizer-bench/.github/workflows/optimizer.yml@")

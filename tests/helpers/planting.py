@@ -39,7 +39,7 @@ from bench.studies.plan import Chunk, Contest, report_rows
 from bench.studies.study import Study
 from bench.studies.toml import read_toml
 
-FOLDER = Path(__file__).parent.parent / "results" / "reference" / "ci"
+FOLDER = Path(__file__).parents[2] / "results" / "reference" / "ci"
 STUDY = FOLDER.with_suffix(".toml")
 FEW = 3000  # parameters: a game of them is stepped in a moment
 CHANGED = set(FAILS_ON["changed"])

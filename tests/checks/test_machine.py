@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from workloads import gradient
 
 from bench.checks import machine as doctor
 from bench.registry import get_game
-
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
-
-from workloads import gradient
 
 
 def test_multiply_adds_are_those_of_the_table_of_speed() -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import counts
 import pytest
 import torch
-from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
-
-import counts
 from stack import Stack
+from torch import Tensor
 
 KNOWN = counts.committed()
 REMEDY = "if that is meant: python tests/benchmarks/counts.py --write"

@@ -11,7 +11,7 @@ import pytest
 
 import bench
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 # From the bottom up; who stands on a line may import from the lines below and from its own package.
 ORDER = [

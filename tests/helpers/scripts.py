@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-FOLDER = Path(__file__).parent.parent / "results" / "reference"
+FOLDER = Path(__file__).parents[2] / "results" / "reference"
 
 
 def script(name: str) -> ModuleType:

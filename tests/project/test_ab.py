@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
+import ab
 import pytest
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
-
-import ab  # noqa: E402
-
+ROOT = Path(__file__).parents[2]
 FEW = {"ring8": ("adam", "ring8[width=16,batch_size=16]", 4, 8), "bilinear": ("extragrad", "bilinear", 4, 16)}
 ROUNDS = 12
 

@@ -6,7 +6,7 @@ deleted in a folder that was not flushed is undone. A disk that is full raises f
 command goes on, in a fork for each different state; what a chunk trains to and what a report looks like is kept
 meanwhile, for files are in question here.
 
-    python tests/crashing.py FOLDER      a line of JSON: for each kind what was tried and what was lost
+    python tests/helpers/crashing.py FOLDER      a line of JSON: for each kind what was tried and what was lost
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from optimizers.alternating import DISCRIMINATOR, GENERATOR, Alternating
 from optimizers.average import Average
 from optimizers.optimistic import OptimisticDirection
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORSE = set(FAILS_ON["worse"])
 NONE = 0.12  # of the planted, at most: more would say that the bugs are no bugs
 FAR = 0.005  # of the planted: numbers misread that matter beyond a threshold that no training of the study crosses

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from loops import loop
 from scripts import script
+from workloads import WORKLOADS, Workload, gradient
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
-
-from loops import loop  # noqa: E402
-from workloads import WORKLOADS, Workload, gradient  # noqa: E402
-
-from bench.registry import get_game, get_rule  # noqa: E402
+from bench.registry import get_game, get_rule
 
 SMALL = {
     "ring8-128": "ring8[width=16,batch_size=16]",

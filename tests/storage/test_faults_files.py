@@ -29,7 +29,7 @@ STUDY = bench.Study(optimizers="sgd,adam", games="dirac", seeds="0-1", trials=0,
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """A tour of all operations of a tuned study of two rules, report and all."""
-    script = Path(__file__).with_name("crashing.py")
+    script = Path(__file__).parents[1] / "helpers" / "crashing.py"
     command = [sys.executable, str(script), str(tmp_path_factory.mktemp("tour")), "16"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr

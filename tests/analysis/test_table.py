@@ -1,0 +1,22 @@
+"""The table: who is best."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis.table import best
+
+
+@pytest.mark.parametrize(
+    ("metric", "rows", "expected"),
+    [
+        ("distance", [(1, 0.5, 2), (2, 1.9, 3), (3, 2.1, 4)], {"a", "b"}),
+        ("modes", [(8, 7, 8), (6, 5, 7.5), (3, 2, 4)], {"a", "b"}),
+        ("distance", [(np.inf, np.inf, np.inf), (2, 1, np.inf), (3, 2, 4)], {"b", "c"}),
+        ("distance", [(np.inf, np.inf, np.inf)] * 3, set()),
+        ("modes", [(0, 0, 0)] * 3, set()),
+    ],
+)
+def test_best_are_those_whose_interval_overlaps_the_bests(metric, rows, expected):
+    found = pd.DataFrame(rows, columns=["iqm", "low", "high"]).assign(optimizer=list("abc"), metric=metric, game="g")
+    assert set(found["optimizer"][best(found)]) == expected
