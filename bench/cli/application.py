@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=(
     "Which optimizer should train your GAN, and how sure are we?"
 ))  # fmt: skip
 
-RunFolder = Annotated[Path, typer.Argument(help="A run's folder.")]
+RunArgument = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
 def say(text: str, code: int = DONE) -> int:

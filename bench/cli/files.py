@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.application import DONE, RunFolder, answer, app, run_at, say
+from bench.cli.application import DONE, RunArgument, answer, app, run_at, say
 from bench.report.export import targets
 
 
 @app.command()
 def export(
-    run: RunFolder,
+    run: RunArgument,
     target: Annotated[str, typer.Argument(help="What to write: " + ", ".join(targets()) + ".")],
     to: Annotated[Path | None, typer.Option(help="The file or folder to write; default: one in RUN.")] = None,
 ) -> int:
@@ -26,7 +26,7 @@ def export(
 
 @app.command()
 def figures(
-    run: RunFolder,
+    run: RunArgument,
     to: Annotated[Path | None, typer.Option(help="The folder to write; default: RUN/figures.")] = None,
     format: Annotated[str, typer.Option(help="svg, pdf or both.")] = "svg,pdf",
 ) -> int:
@@ -42,7 +42,7 @@ def figures(
 
 @app.command()
 def animate(
-    run: RunFolder,
+    run: RunArgument,
     game: Annotated[str, typer.Option(help="One of its games.")],
     optimizers: Annotated[str | None, typer.Option(help="Some of its rules, in this order; default: all.")] = None,
     to: Annotated[Path | None, typer.Option(help="FILE.gif, .png or .mp4; default: RUN/<game>.gif.")] = None,
@@ -72,7 +72,7 @@ def merge(
 
 
 @app.command()
-def pack(run: RunFolder) -> int:
+def pack(run: RunArgument) -> int:
     """Put a run's records into one file, for keeping or publishing; every command reads it as before. Prints it."""
     from bench.storage.writer import RunWriter
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.application import DONE, NOTHING, WORSE, RunFolder, answer, app, recorded_at, run_at, say
+from bench.cli.application import DONE, NOTHING, WORSE, RunArgument, answer, app, recorded_at, run_at, say
 
 
 @app.command("show")
-def show(run: RunFolder) -> int:
+def show(run: RunArgument) -> int:
     """A run on the terminal: how far it is, what is missing, what failed, its table, what to beware of."""
     from bench.report.terminal import overview
 
@@ -21,7 +21,7 @@ def show(run: RunFolder) -> int:
 
 
 @app.command()
-def report(run: RunFolder) -> int:
+def report(run: RunArgument) -> int:
     """Write a run's table.csv and report.html anew from its records."""
     answer(str(run_at(run).report()))
     return DONE
@@ -29,7 +29,7 @@ def report(run: RunFolder) -> int:
 
 @app.command()
 def table(
-    run: RunFolder,
+    run: RunArgument,
     format: Annotated[str, typer.Option(help="md, csv or latex.")] = "md",
     game: Annotated[list[str] | None, typer.Option(help="Some of its games; default: all.")] = None,
     metric: Annotated[

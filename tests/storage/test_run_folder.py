@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from bench.analysis.formatting import values_of
-from bench.analysis.scores import final_scores
 from bench.errors import SpecError
-from bench.registry import get_metric
 from bench.storage.files import write_file
 from bench.storage.manifest import SCHEMA
 from bench.storage.records import COLUMNS, Result, pack
@@ -100,20 +98,6 @@ def test_a_chunk_left_behind_is_no_part_of_the_run(writer, saved):
     assert saved.names() == [other.id]
     assert len(saved.read_records()) == len(RESULT.records)
     assert saved.has(CHUNK)  # it is not thrown away
-
-
-def test_final_scores_take_the_last_value_and_the_worst_for_failures():
-    nan = float("nan")
-    outcomes = {0: ("ok", [3.0, 1.0]), 1: ("diverged", [3.0, 2.0]), 2: ("ok", [3.0, nan]), 3: ("ok", [9.0, 0.0])}
-    rows = [
-        {"trial": 0, "seed": seed, "cost": 10.0 * k, "metric": "distance", "value": value, "outcome": outcome}
-        for seed, (outcome, values) in outcomes.items()
-        for k, value in enumerate(values)
-    ]
-    worst = get_metric("distance").worst
-    for order in (rows, rows[::-1]):
-        found = final_scores(pd.DataFrame(order), get_metric("distance"), ["trial", "seed"])
-        assert found.sort_index().tolist() == [1.0, worst, worst, 0.0]
 
 
 # Damage
