@@ -31,9 +31,9 @@ MEMORY = ", as the system does where memory runs out"
 PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PRELOADED = [
     "bench.execution.training",
-    "bench.storage.run_folder",
-    "bench.games.harness.images",
     "bench.execution.checkpoints",
+    "bench.storage.records",
+    "bench.games.harness.images",
 ]
 SHIPPED = ("bench.games", "bench.metrics", "optimizers")
 
