@@ -33,7 +33,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
 def altered(run: bench.Run, change: object) -> bench.Run:
     """The same run with other records."""
     other = bench.Run(run.path)
-    other._records = change(run.records.copy())  # type: ignore[operator]
+    other.records = change(run.records.copy())  # type: ignore[operator]
     return other
 
 

@@ -20,7 +20,7 @@ import pytest
 import bench
 from bench.errors import SpecError
 from bench.report.export import targets
-from bench.report.export.trainings import trainings
+from bench.report.trainings import trainings
 from bench.storage.files import NOTE
 
 RULES = ["sgd[lr=0.1]", "sgd[lr=3]", "extragrad[lr=0.3]"]  # the second diverges on both games

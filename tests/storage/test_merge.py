@@ -10,9 +10,9 @@ import pytest
 
 import bench
 from bench.analysis.table import to_csv
+from bench.api import merge
 from bench.errors import SpecError
 from bench.storage.manifest import SEAL, mixed
-from bench.storage.merge import merge
 
 SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
 RULES = ["sgd", "adam", "extragrad"]

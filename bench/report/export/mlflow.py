@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import SpecError
-from bench.report.export.trainings import Training, reported
+from bench.report.trainings import Training, reported
 from bench.storage.files import MARK, check_database, write_file
 from bench.storage.run_folder import RunFolder
 

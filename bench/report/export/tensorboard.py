@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.report.export.trainings import Training, reported
+from bench.report.trainings import Training, reported
 from bench.storage.files import whole_folder
 from bench.storage.names import filename
 from bench.storage.run_folder import RunFolder

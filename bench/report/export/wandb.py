@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from bench.report.export.trainings import Training, reported
+from bench.report.trainings import Training, reported
 from bench.storage.files import whole_folder
 from bench.storage.names import filename
 from bench.storage.run_folder import RunFolder
