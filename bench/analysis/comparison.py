@@ -1,21 +1,22 @@
 """Two runs side by side: did a rule become better or worse? Differences are paired by seed, failures are kept.
 
-A replica of the second run that failed where the same seed of the first did not is worse, whatever the scores say.
-Otherwise Wilcoxon's signed-rank test on the common seeds decides (exact, two-sided), Holm-corrected over the pairs of a
-comparison that differ at all; what it cannot tell apart is ``same``, what agrees bit for bit ``identical``. Pairs that
-agree are no part of the family: under the test's hypothesis, a random sign for each difference, there is nothing that
-could come out otherwise.
+A replica of the second run that failed where the same seed of the first did not is worse, whatever the scores say,
+unless rounding decides who fails. Otherwise Wilcoxon's signed-rank test on the common seeds decides (exact,
+two-sided), Holm-corrected over the pairs of a comparison that differ at all; what it cannot tell apart is ``same``,
+what agrees bit for bit ``identical``. Pairs that agree are no part of the family: under the test's hypothesis, a random
+sign for each difference, there is nothing that could come out otherwise.
 
 What no chance is part of is compared as it is, and is ``changed`` where no test makes it better or worse: the curve of
 the score on a game without minibatches, the counted cost, the chosen step sizes. Bits must agree where device,
-processor, system and torch are the same. Elsewhere kernels round otherwise, so that values may differ by ``EARLY``
-and ``ROUNDING`` of the largest on the replica's curve: on a game without minibatches that is all that may differ, on
-another what is less at the end is no difference.
+processor, vector width, system and torch are the same. Elsewhere sums are added in another order, so that every number
+that a game gives may be rounded otherwise, and what becomes of that is the condition of the training: `Rounding`.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,12 +38,15 @@ VERDICTS = ("worse", "changed", "better", "new", "same", "identical")
 """What changed first."""
 FAILS_ON = {"never": (), "worse": ("worse", "changed"), "changed": ("worse", "changed", "better")}
 """What a comparison is to fail on -> the verdicts that it fails on."""
-EARLY, ROUNDING = 1e-6, 1e-3
-"""Of the largest value on a replica's curve: what another processor or version of torch may make of it, in the first
-half and after, for it grows with the steps. Measured on the quality gate's study between AVX2 and no vector kernels at
-all: 1e-10, and 7e-5 at the end for a rule that mixes ten memories in two dimensions."""
-END = 0.1  # of the cost at which a replica failed: by so much it may be another elsewhere
-PLATFORM = ("torch", "system", "processor")
+PLATFORM = ("torch", "system", "processor", "vectors")
+SLACK = 16
+"""Roundings that a gradient may have on another processor where a draw has one. The errors of a sum of K terms in
+another order grow like a random walk, by the square root of K (Higham and Mary 2019, doi:10.1137/18M1226312): 256
+terms. Measured on the quality gate's games without minibatches, between AVX-512, AVX2, no vector kernels, and MKL's
+compatible products: 1.5 times what three draws show at most."""
+NEAR = 1e-3
+"""Of the largest value on a replica's curve: less is no difference between runs of which only that is known that they
+were made on different platforms. A convention."""
 IDENTICAL = {"better_share": 0.5, "low": 0.5, "high": 0.5, "p": 1.0, "verdict": "identical", "change": ""}
 NAMED = 5  # of what a run lacks
 ALIKE = ("budget", "evaluations", "tune", "trials", "tuning_seeds")
@@ -108,6 +112,11 @@ def apart(first: Recorded, second: Recorded) -> list[str]:
         gone = [name for name in first.study[what] if name not in second.study[what]]
         named = ", ".join(gone[:NAMED]) + ", ..." * (len(gone) > NAMED)
         said += [f"{what} of the first that are not in the second: {len(gone)} ({named})"] * bool(gone)
+    if not same_platform(first, second) and not (first.records["phase"] == "rounded").any():
+        said.append(
+            "made on different platforms, and the first run holds no roundings (a study's key): "
+            "told apart is only what a test on the seeds can tell apart"
+        )
     return said
 
 
@@ -127,8 +136,15 @@ def _rows(game: str, first: Recorded, second: Recorded, alike: bool) -> list[dic
         if not common.empty:
             lost = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
             own = [side[(side["optimizer"] == rule) & side["seed"].isin(common.index)] for side in sides]
-            rows.append(here | _row(common.to_numpy(float), lost, metric, Change(own, made, metric, alike)))
+            rounding = None if alike else Rounding(own[0], _drawn(first, game, rule), metric.name, made.dtype)
+            rows.append(here | _row(common.to_numpy(float), lost, metric, Change(own, made, metric, rounding)))
     return rows
+
+
+def _drawn(run: Recorded, game: str, rule: str) -> pd.DataFrame:
+    """What a run trained of a rule on a game with rounded gradients."""
+    records = run.records
+    return records[(records["phase"] == "rounded") & (records["game"] == game) & (records["optimizer"] == rule)]
 
 
 def _new(own: pd.Series, ends: pd.DataFrame) -> dict[str, Any]:
@@ -148,12 +164,11 @@ def _row(both: np.ndarray, lost: np.ndarray, metric: NamedMetric, change: Change
     before, after = change.judged(both)
     share = probability_of_improvement(both[:, 1], both[:, 0], higher=metric.better == "higher", resamples=2000)
     wins = int((metric.sign * after < metric.sign * before).sum() - (metric.sign * after > metric.sign * before).sum())
-    worse = bool((lost[:, 1] & ~lost[:, 0]).any())
     return (
         shared
         | _difference(both)
         | {"better_share": share.value, "low": share.low, "high": share.high, "p": paired_test(before, after)}
-        | {"verdict": "worse" if worse else "better?" if wins > 0 else "worse?"}
+        | {"verdict": "worse" if change.more_failed else "better?" if wins > 0 else "worse?"}
     )
 
 
@@ -187,19 +202,18 @@ class Change:
         sides: the report records of either run.
         game: the game.
         metric: its score.
-        alike: whether both come from the same platform.
+        rounding: what rounding alone makes of it; None where both come from the same platform, which rounds alike.
     """
 
-    def __init__(self, sides: list[pd.DataFrame], game: Game, metric: NamedMetric, alike: bool) -> None:
+    def __init__(self, sides: list[pd.DataFrame], game: Game, metric: NamedMetric, rounding: Rounding | None) -> None:
         curves = [side[side["metric"] == metric.name].set_index(["seed", "cost"])["value"] for side in sides]
         self.curves = pd.concat(curves, axis=1, keys=["first", "second"]).sort_index()  # NaN where one has no record
         ends = [side.drop_duplicates("seed").set_index("seed")[["outcome", "ended"]].sort_index() for side in sides]
         self.ends = [end.astype({"outcome": object}) for end in ends]  # words: two runs' categories differ
         self.chosen = [json.loads(side["hyperparameters"].iloc[0]) for side in sides]
-        self.alike = alike
-        self.bound = 0.0 if alike else ROUNDING
+        self.rounding = rounding
         draws = game.batch(torch.tensor(self.ends[0].index.to_numpy()[:2]), 0) is not None
-        self.exact = not draws and (alike or game.dtype == torch.float64)  # in float32 rounding may grow without bound
+        self.exact = not draws and (rounding is None or rounding.known)
 
     @property
     def none(self) -> bool:
@@ -212,23 +226,24 @@ class Change:
         """What differs by more than it may; "" for nothing."""
         return "; ".join(filter(None, [self._values(), self._cost(), self._curve() if self.exact else ""]))
 
+    @property
+    def more_failed(self) -> bool:
+        """Whether a replica of the second failed that had not in the first, and rounding does not decide which do."""
+        lost = [end["outcome"] != "ok" for end in self.ends]
+        return bool((lost[1] & ~lost[0]).any()) and not (self.rounding and self.rounding.decides_failures)
+
     def judged(self, both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores of the first and the second run [seeds] of [seeds, 2], equal where rounding may be all there is."""
+        if self.rounding is None:
+            return both[:, 0], both[:, 1]
         with np.errstate(invalid="ignore"):
-            near = np.abs(both[:, 1] - both[:, 0]) <= self.bound * self._scale().to_numpy()
+            near = np.abs(both[:, 1] - both[:, 0]) <= self.rounding.last * largest(self.curves["first"]).to_numpy()
         return both[:, 0], np.where(near, both[:, 0], both[:, 1])
 
-    def _scale(self) -> pd.Series:
-        """The largest value on each replica's curve in the first run, by seed in order."""
-        largest: pd.Series = self.curves["first"].abs().groupby("seed").max()
-        return largest
-
     def _values(self) -> str:
-        """The chosen step sizes: what tuning chose on a game with minibatches may differ elsewhere."""
+        """The chosen step sizes: what tuning chose among values that rounding may order otherwise may differ."""
         before, after = self.chosen
-        if before == after or not (self.alike or self.exact):
-            return ""
-        if before.keys() == after.keys() and all(np.allclose(before[k], after[k], self.bound, 0) for k in before):
+        if before == after or (self.rounding and (not self.exact or self.rounding.last > NEAR)):
             return ""
         return f"{values_of(json.dumps(before)) or 'defaults'} -> {values_of(json.dumps(after)) or 'defaults'}"
 
@@ -243,17 +258,87 @@ class Change:
 
     def _curve(self) -> str:
         """The score on the way, where both have it; then where replicas end."""
-        scale = self._scale().reindex(self.curves.index, level="seed")
-        both = self.curves.dropna()
-        gaps = (both["second"] - both["first"]).abs() / scale[both.index].where(scale > 0, 1.0)
-        costs = both.index.get_level_values("cost")
-        bounds = np.where(costs <= costs.max() / 2, min(self.bound, EARLY), self.bound)
-        beyond = gaps[(gaps > bounds) & (both["first"] != both["second"])]
+        gaps = gap(self.curves["first"], self.curves["second"]).dropna()
+        costs = gaps.index.get_level_values("cost")
+        allowed = pd.Series([self.rounding.at(cost) if self.rounding else 0.0 for cost in costs], gaps.index)
+        beyond = gaps[gaps > allowed]
         if beyond.empty:
-            before, after = (end["ended"] for end in self.ends)
-            moved = (after - before).abs() > (0.0 if self.alike else END * before)
-            return (
-                f"replicas end elsewhere: {before[moved].iloc[0]:g} -> {after[moved].iloc[0]:g}" if moved.any() else ""
-            )
-        cost, allowed = beyond.index.get_level_values("cost").min(), bounds[gaps.index.get_loc(beyond.idxmax())]
-        return f"values differ by {beyond.max():.1g} of the largest, from cost {cost:g} on; {allowed:g} is allowed"
+            return self._ends()
+        cost = beyond.index.get_level_values("cost").min()
+        most = allowed[beyond.idxmax()]
+        return f"values differ by {beyond.max():.1g} of the largest, from cost {cost:g} on; {most:.1g} is allowed"
+
+    def _ends(self) -> str:
+        """Where replicas end: elsewhere one that leaves the range may do so a step earlier or later."""
+        if self.rounding and self.rounding.decides_failures:
+            return ""
+        before, after = (end["ended"] for end in self.ends)
+        moved = (after - before).abs() > (0.0 if self.rounding is None else self._step() * (1 + 1e-9))
+        return f"replicas end elsewhere: {before[moved].iloc[0]:g} -> {after[moved].iloc[0]:g}" if moved.any() else ""
+
+    def _step(self) -> float:
+        """What a step costs: all that is recorded stands at whole numbers of steps."""
+        costs = {*self.curves.index.get_level_values("cost"), *(cost for end in self.ends for cost in end["ended"])}
+        parts = [Fraction(cost).limit_denominator(1000) for cost in costs]
+        shared = math.lcm(*(part.denominator for part in parts))
+        return math.gcd(*(int(part * shared) for part in parts)) / shared
+
+
+class Rounding:
+    """What rounding alone may make of a rule's scores on a game, relative to the largest on a replica's curve.
+
+    The first run may have trained its report again with every gradient rounded at random (a study's ``roundings``;
+    `bench.execution.rounding`). The largest distance of these trainings from the report, over seeds and draws, is the
+    condition of the training times one rounding a gradient. Another processor rounds every term of a gradient's sums,
+    not the gradient alone: `SLACK` roundings are allowed, and never fewer than `SLACK` of the dtype's own, for where a
+    draw shows nothing the arithmetic may. Where nothing was drawn nothing is known: scores within `NEAR` of each other
+    are then called equal, and the test alone tells runs apart.
+
+    Args:
+        report: report records of the first run, of one rule on one game.
+        drawn: its records with rounded gradients.
+        metric: the name of the score.
+        dtype: what the game computes in.
+    """
+
+    def __init__(self, report: pd.DataFrame, drawn: pd.DataFrame, metric: str, dtype: torch.dtype) -> None:
+        drawn = drawn[(drawn["metric"] == metric) & drawn["seed"].isin(report["seed"])]
+        self.known = not drawn.empty
+        self.least = SLACK * torch.finfo(dtype).eps / 2
+        self.moved = pd.Series(dtype=float)
+        self.decides_failures = not self.known
+        if not self.known:
+            return
+        first = report[report["metric"] == metric].set_index(["seed", "cost"])["value"]
+        tries = [part.set_index(["seed", "cost"]) for _, part in drawn.groupby("trial")]
+        gaps = [gap(first, part["value"]).groupby("cost").max() for part in tries]
+        self.moved = SLACK * pd.concat(gaps, axis=1).max(axis=1)
+        outcomes = report.drop_duplicates("seed").set_index("seed")["outcome"].astype(str)
+        others = (part["outcome"].groupby("seed").first().astype(str) for part in tries)
+        self.decides_failures = self.moved.max() > 1 or any((other != outcomes[other.index]).any() for other in others)
+
+    def at(self, cost: float) -> float:
+        """How far a score at this cost may be off: never less than it was allowed before."""
+        return max(self.least, float(self.moved[self.moved.index <= cost].max()))
+
+    @property
+    def last(self) -> float:
+        """How far a final score may be off."""
+        return max(self.least, float(self.moved.max())) if self.known else NEAR
+
+
+def gap(first: pd.Series, second: pd.Series) -> pd.Series:
+    """|second - first| of curves by (seed, cost), relative to the largest value of the seed's first curve.
+
+    NaN where one has no record, as after a failure.
+    """
+    first, second = first.align(second)
+    scale = largest(first).reindex(first.index, level="seed")
+    apart = (second - first).abs() / scale.where(scale > 0, 1.0)
+    return apart.mask(first == second, 0.0)
+
+
+def largest(curves: pd.Series) -> pd.Series:
+    """The largest value on each replica's curve, by seed in order."""
+    found: pd.Series = curves.abs().groupby("seed").max()
+    return found

@@ -15,7 +15,7 @@ from bench.storage.files import write_file
 from bench.storage.records import Result, pack
 from bench.storage.writer import RunWriter
 from bench.studies.cost import planned_cost
-from bench.studies.plan import Chunk, Contest, report_rows
+from bench.studies.plan import Chunk, Contest, report_rows, rounded_rows
 from bench.studies.study import Study
 from bench.studies.tuning.tuner import tune
 
@@ -44,6 +44,7 @@ def contest_chunks(
     chunks = contest.chunks(report_rows(study.seeds, values), "report")
     if study.untuned:
         chunks += contest.chunks(report_rows(study.seeds, {}), "untuned")
+    chunks += contest.chunks(rounded_rows(study.seeds, values, study.roundings), "rounded")
     yield chunks
 
 

@@ -67,8 +67,8 @@ class Recorder:
     # --- on the way --------------------------------------------------------------------------------------------------
 
     def metrics(self, end: bool) -> list[NamedMetric]:
-        """The metrics that are for this game; tuning needs the primary one alone."""
-        if self.chunk.phase == "tune":
+        """The metrics that are for this game; tuning, and a training beside others, need the primary one alone."""
+        if self.chunk.phase in ("tune", "rounded"):
             return [metrics[self.game.score]]
         own = (metrics[name] for name in metrics.names() if metrics[name].judges(self.game))
         return [metric for metric in own if end or not metric.at_end]

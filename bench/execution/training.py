@@ -22,6 +22,7 @@ from bench.contracts.introspection import stacked
 from bench.errors import SpecError
 from bench.execution.cuda_graph import Stepper, cuda_graph
 from bench.execution.recorder import FRAMES, POINTS, Recorder
+from bench.execution.rounding import RoundingOracle, rounded
 from bench.numerics.runtime import hold_memory
 from bench.registry import get_game, get_rule
 from bench.registry.identity import plugin_code
@@ -93,9 +94,12 @@ class Training:
         self.given_up = torch.zeros(len(self.rows), dtype=torch.bool)
         seeds = torch.tensor([row.seed for row in self.rows])
         self.w = self.game.init(seeds).to(chunk.device)
-        self.s: State = self.rule.init(self.w)
-        self.step = Stepper(cuda_graph if self.w.is_cuda else None)
         self.F = Oracle(self.game, seeds)
+        if chunk.phase == "rounded":
+            self.F = RoundingOracle(self.game, seeds, [row.trial for row in self.rows])
+            self.w = rounded(self.w, self.F.keys, "rounded start")
+        self.s: State = self.rule.init(self.w)
+        self.step = Stepper(cuda_graph if self.w.is_cuda and chunk.phase != "rounded" else None)
         self.recorder = Recorder(chunk, self.game, seeds, self.w, beat)
         self.steps = int(chunk.budget / base.cost + 1e-9)  # never above the budget
         self.alive = torch.ones(len(seeds), dtype=torch.bool, device=chunk.device)

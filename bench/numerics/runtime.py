@@ -15,6 +15,9 @@ import torch
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
 
+MKL = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
+"""What in the environment decides how MKL's products round."""
+
 
 @cache
 def hold_memory() -> None:
@@ -56,6 +59,12 @@ def processor(device: str) -> str:
         return f"{said['model name']} (family {said['cpu family']}, model {said['model']}, {kernels})"
     except (OSError, KeyError):
         return f"{platform.processor() or 'unknown'} ({kernels})"
+
+
+def vectors() -> str:
+    """The vector width that torch chose, and how MKL was told to compute: with the processor they decide last bits."""
+    told = [f"{name}={value}" for name in MKL if (value := os.environ.get(name))]
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *told])
 
 
 def cores() -> int:

@@ -1,7 +1,7 @@
 """What a comparison needs of a run, in two small files that a repository can hold.
 
     study.json         the run's manifest, with the SHA-256 of the records; it holds its own hash
-    records.parquet    the report records of each game's score
+    records.parquet    the records of each game's score: the report's, and those with rounded gradients
 
 The same run gives the same bytes: wall seconds are left out.
 """
@@ -68,8 +68,9 @@ def write_baseline(run: RunFolder, to: Path) -> Path:
         raise SpecError(f"{str(to)!r} is there already and no baseline; choose another --to")
     scores = {game: get_game(game).score for game in run.study["games"]}
     records = run.records
-    own = (records["phase"] == "report") & (records["metric"].astype(str) == records["game"].astype(str).map(scores))
-    order = ["game", "optimizer", "seed", "cost"]
+    own = records["metric"].astype(str) == records["game"].astype(str).map(scores)
+    own &= records["phase"].isin(["report", "rounded"])
+    order = ["phase", "trial", "game", "optimizer", "seed", "cost"]
     kept = records[own].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
     table, sink = pa.Table.from_pandas(kept, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")

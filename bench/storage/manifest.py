@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 import torch
 
-from bench.numerics.runtime import processor, version
+from bench.numerics.runtime import processor, vectors, version
 from bench.studies.plan import PROTOCOL
 from bench.studies.study import Study
 
@@ -47,6 +47,7 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
             "numpy": numpy.__version__,
             "system": f"{platform.system()} {platform.machine()}",
             "processor": processor(device),
+            "vectors": vectors(),
             "cores": os.cpu_count(),
         },
         "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),

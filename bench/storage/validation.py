@@ -20,7 +20,7 @@ from bench.studies.plan import Chunk
 from bench.studies.study import MOST_SEED, Study
 
 OUTCOMES = {"ok", "diverged", "interrupted", "error"}
-PHASES = {"tune", "rerank", "report", "untuned"}
+PHASES = {"tune", "rerank", "report", "untuned", "rounded"}
 LONGEST = 4096  # letters of a spelling
 METRICS = 200  # at most, of one game
 SERIES = {"path": 3, "samples": 3, "spectrum_start": 3, "spectrum_end": 3, "angle": 2}

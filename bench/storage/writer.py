@@ -21,6 +21,7 @@ from bench.storage.manifest import SCHEMA, SEAL, seal, sealed
 from bench.storage.records import Damaged
 from bench.storage.run_folder import NAME, RunFolder, files_of
 from bench.studies.plan import Chunk
+from bench.studies.study import GROWS
 
 PLAN_PAUSE = 20  # times as long as the plan took to write, before it is written again
 
@@ -120,8 +121,7 @@ class RunWriter:
 
     def _check_same(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
         differ = [(part, found.get(part), asked[part]) for part in ("protocol", "device")]
-        # Of tuning trials there may be more or fewer: what is there and is asked for is not done again.
-        keys = [key for key in asked["study"] if key != "trials"]
+        keys = [key for key in asked["study"] if key not in GROWS]
         differ += [(key, found["study"].get(key), asked["study"][key]) for key in keys]
         if changed := [
             f"{key}: {_short(old)} there, {_short(new)} asked for" for key, old, new in differ if old != new

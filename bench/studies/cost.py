@@ -14,4 +14,4 @@ def planned_cost(study: Study) -> dict[tuple[str, str], float]:
 
 def planned_replicas(study: Study, rule: str) -> int:
     """Trainings of one rule on one game: tuning, where there is a step size to tune, and the report."""
-    return replicas(study, rule) + len(study.seeds) * (1 + study.untuned)
+    return replicas(study, rule) + len(study.seeds) * (1 + study.untuned + study.roundings)

@@ -116,6 +116,11 @@ def report_rows(seeds: Sequence[int], values: Values) -> list[Row]:
     return [Row(seed, tuple(sorted(values.items()))) for seed in seeds]
 
 
+def rounded_rows(seeds: Sequence[int], values: Values, draws: int) -> list[Row]:
+    """The report's rows again for every draw of roundings; see `bench.execution.rounding`."""
+    return [Row(row.seed, row.values, trial=draw) for draw in range(draws) for row in report_rows(seeds, values)]
+
+
 def tunable(optimizer: str, track: str = "step") -> dict[str, Hyperparameter]:
     """What is tuned of a spelled rule, path -> kind: its step sizes, or with the track ``full`` every number.
 

@@ -23,6 +23,8 @@ DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
 BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
 """Share of each game's own budget."""
 MOST_SEED = 2**32
+GROWS = ("trials", "roundings")
+"""Of these there may be more or fewer in one folder: what is there and is asked for is not done again."""
 EVERY_DIRECTION = re.compile(r"(?<=[\[,])\s*direction\s*=\s*all\s*(?=[\],])")
 
 
@@ -82,6 +84,8 @@ class Study(BaseModel):
         tuning_seeds: seeds for each trial; report seeds are never among them.
         sampler: a sampler of Optuna's that says what to try, e.g. ``TPESampler``; "" for the suite's own strategy.
         pruner: which trials are given up early: ``paired``, ``none``, or a pruner of Optuna's, e.g. ``MedianPruner``.
+        roundings: how often the report is trained again with every gradient rounded at random, so that a comparison
+            with a run of another processor knows what rounding alone does.
         untuned: whether every rule is trained with its declared defaults as well, to be shown beside.
         hyperparameters: frozen values, game -> rule -> hyperparameter -> value; where given, nothing is tuned.
         budget: cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: a share of each
@@ -103,6 +107,7 @@ class Study(BaseModel):
     evaluations: Annotated[int, Field(ge=1, le=10_000)] = 20
     sampler: str = ""
     pruner: str = "paired"
+    roundings: Annotated[int, Field(ge=0, le=100)] = 0
     untuned: bool = False
     hyperparameters: Annotated[Frozen, BeforeValidator(frozen_values)] = {}
 
@@ -180,8 +185,8 @@ class Study(BaseModel):
 
     @property
     def name(self) -> str:
-        """A run's folder name, decided by the study's content; more trials go on in the same folder."""
-        content = json.dumps(self.model_dump(mode="json", exclude={"trials"}), sort_keys=True)
+        """A run's folder name, decided by the study's content; more of what grows goes on in the same folder."""
+        content = json.dumps(self.model_dump(mode="json", exclude=set(GROWS)), sort_keys=True)
         first = re.sub(r"[^a-z0-9-]+", "-", "-".join(self.optimizers[:3]).lower())[:40].strip("-")
         return f"{first}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 

@@ -21,7 +21,7 @@ from bench.storage.baseline import write_baseline
 Call = Callable[..., tuple[int, str, str]]
 
 STUDY = bench.Study(
-    optimizers="sgd[lr=0.05],extragrad[lr=0.3]", games="dirac,bilinear", trials=0, budget=60, seeds="0-9"
+    optimizers="sgd[lr=0.05],extragrad[lr=0.3]", games="dirac,bilinear", trials=0, budget=60, seeds="0-9", roundings=3
 )
 
 
@@ -49,15 +49,17 @@ def test_a_run_is_identical_to_itself(first: bench.Run) -> None:
     assert (found["better_share"] == 0.5).all()
 
 
+def scaled(factor: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """The final scores of a rule, times a factor."""
+
+    def change(records: pd.DataFrame) -> pd.DataFrame:
+        records.loc[final(records, "extragrad[lr=0.3]"), "value"] *= factor
+        return records
+
+    return change
+
+
 def test_a_clear_change_is_told_in_its_direction_and_in_no_other_row(first: bench.Run) -> None:
-    def scaled(factor: float) -> object:
-        def change(records: pd.DataFrame) -> pd.DataFrame:
-            at = final(records, "extragrad[lr=0.3]")
-            records.loc[at, "value"] *= factor
-            return records
-
-        return change
-
     for factor, verdict in ((10.0, "worse"), (0.1, "better")):
         found = bench.compare(first, altered(first, scaled(factor))).set_index(["game", "optimizer"])["verdict"]
         assert found.pop(("dirac", "extragrad[lr=0.3]")) == verdict
@@ -79,14 +81,14 @@ def jittered(rule: str, game: str, by: float) -> object:
 
 @pytest.fixture(scope="module")
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
-    """A game with minibatches."""
-    study = STUDY.model_copy(update={"games": ["gaussian-mean"], "budget": 20.0})
+    """A game with minibatches, of which no rounding is known."""
+    study = STUDY.model_copy(update={"games": ["gaussian-mean"], "budget": 20.0, "roundings": 0})
     return bench.run(study, out=tmp_path_factory.mktemp("noisy") / "run")
 
 
 def elsewhere(run: bench.Run, **where: str) -> bench.Run:
     """The same records, made on another platform."""
-    other = altered(run, lambda records: records)
+    other = altered(run, lambda records: records.copy())
     other.manifest = {**run.manifest, "environment": {**run.manifest["environment"], **where}}
     return other
 
@@ -114,31 +116,77 @@ def test_without_minibatches_there_is_no_noise(first: bench.Run) -> None:
     )
 
 
-@pytest.mark.parametrize("where", [{"torch": "2.6.0"}, {"processor": "another"}, {"system": "Darwin arm64"}])
+PLATFORMS = [{"torch": "2.6.0"}, {"processor": "another"}, {"system": "Darwin arm64"}, {"vectors": "VSX"}]
+
+
+@pytest.mark.parametrize("where", PLATFORMS)
 def test_elsewhere_rounding_is_allowed_and_no_more(first: bench.Run, where: dict[str, str]) -> None:
+    """A contraction rounds to 1e-16 of its start; what is a thousand times that is no rounding."""
     rule = "extragrad[lr=0.3]"
-    for by, verdict in ((1e-6, "same"), (0.3, "changed")):
+    for by, verdict in ((1e-16, "same"), (1e-12, "changed")):
         other = altered(first, jittered(rule, "dirac", by))
         other.manifest = elsewhere(first, **where).manifest
         assert verdicts(bench.compare(first, other))["dirac", rule] == verdict
     assert set(bench.compare(first, elsewhere(first, **where))["verdict"]) == {"identical"}
 
 
-def test_elsewhere_less_is_allowed_early_than_late(first: bench.Run) -> None:
-    def nudged(early: bool) -> object:
+def test_of_what_no_rounding_is_known_the_test_alone_tells(first: bench.Run) -> None:
+    rule = "extragrad[lr=0.3]"
+    plain = altered(first, lambda records: records[records["phase"] != "rounded"])
+    for by, verdict in ((1e-4, "same"), (0.3, "same")):  # every other one up, the others down
+        other = altered(plain, jittered(rule, "dirac", by))
+        other.manifest = elsewhere(first, processor="another").manifest
+        assert verdicts(bench.compare(plain, other))["dirac", rule] == verdict
+    worse = elsewhere(altered(plain, scaled(1.5)), processor="another")
+    assert verdicts(bench.compare(plain, worse))["dirac", rule] == "worse"
+    assert "roundings" in " ".join(comparison.apart(plain, worse))
+    assert comparison.apart(plain, plain) == []
+    assert comparison.apart(first, elsewhere(first, processor="another")) == []
+
+
+def test_a_failure_elsewhere_is_worse_unless_rounding_decides_it(first: bench.Run) -> None:
+    """What is drawn says so: a replica that ends otherwise in any draw, or scores that rounding moves at will."""
+    rule = "extragrad[lr=0.3]"
+
+    def of(records: pd.DataFrame, phase: str) -> pd.Series:
+        return (records["optimizer"] == rule) & (records["game"] == "dirac") & (records["phase"] == phase)
+
+    def fails(records: pd.DataFrame) -> pd.DataFrame:
+        at = of(records, "report") & (records["seed"] == 3)
+        records.loc[at, ["outcome", "ended"]] = "diverged", 30.0
+        return records[~(at & (records["cost"] > 30))]
+
+    def drawn(records: pd.DataFrame) -> pd.DataFrame:
+        records.loc[of(records, "rounded") & (records["seed"] == 1), "outcome"] = "diverged"
+        return records
+
+    def spread(records: pd.DataFrame) -> pd.DataFrame:
+        records.loc[of(records, "rounded") & (records["cost"] > 30) & (records["metric"] == "distance"), "value"] *= 1.5
+        return records
+
+    second = elsewhere(altered(first, fails), processor="another")
+    assert verdicts(bench.compare(first, second))["dirac", rule] == "worse"
+    for change in (drawn, spread):
+        assert verdicts(bench.compare(altered(first, change), second))["dirac", rule] == "same"
+    assert verdicts(bench.compare(first, altered(first, fails)))["dirac", rule] == "worse"
+
+
+def test_elsewhere_a_replica_may_end_a_step_away(first: bench.Run) -> None:
+    rule = "sgd[lr=0.05]"
+
+    def later(by: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
         def change(records: pd.DataFrame) -> pd.DataFrame:
-            half = records["cost"].max() / 2
-            at = (records["game"] == "dirac") & (records["metric"] == "distance") & (records["seed"] == 0)
-            at &= (records["cost"] <= half) & (records["cost"] > 0) if early else records["cost"] > half
-            records.loc[at, "value"] += 1e-4 * records.loc[at, "value"].max()
+            at = (records["optimizer"] == rule) & (records["game"] == "dirac") & (records["seed"] == 3)
+            records.loc[at, ["outcome", "ended"]] = "diverged", 35.0 + by
             return records
 
         return change
 
-    for early, verdict in ((True, "changed"), (False, "same")):
-        other = altered(first, nudged(early))
-        other.manifest = elsewhere(first, processor="another").manifest
-        assert verdicts(bench.compare(first, other))["dirac", "sgd[lr=0.05]"] == verdict
+    before = altered(first, later(0))
+    for by, verdict in ((1.0, "same"), (-1.0, "same"), (2.0, "changed")):
+        after = elsewhere(altered(first, later(by)), processor="another")
+        assert verdicts(bench.compare(before, after))["dirac", rule] == verdict
+    assert verdicts(bench.compare(before, altered(first, later(1.0))))["dirac", rule] == "changed"
 
 
 def test_what_was_merged_of_several_platforms_is_of_none() -> None:

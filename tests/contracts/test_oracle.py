@@ -15,6 +15,7 @@ from bench.registry import get_game
 
 SEEDS = [5, 2, 9]
 GAMES = ["bilinear[dim=3]", "dirac", "dirac[saturating=false]", "ring8[width=8,batch_size=16,latent=2]"]
+TERMS = 64  # in all sums between a weight and its gradient: six layers of at most 8, and 16 points of a batch
 
 
 def field(game: Any, w: Tensor, F: Oracle, r: int) -> Any:
@@ -59,8 +60,10 @@ def test_a_player_alone_has_its_block_and_zeros_elsewhere(spec: str) -> None:
     whole = F(w)
     for player, block in enumerate(F.blocks):
         alone = F(w, player)
-        assert torch.equal(alone[:, block], whole[:, block])
-        assert torch.equal(alone, F.within(player, whole, torch.zeros_like(whole)))
+        # The half takes other kernels than the whole, which may add in another order.
+        bound = 2 * TERMS * torch.finfo(w.dtype).eps * float(whole[:, block].abs().max())
+        assert (alone[:, block] - whole[:, block]).abs().max() <= bound
+        assert torch.equal(alone, F.within(player, alone, torch.zeros_like(whole)))
         v = torch.randn_like(w)
         rows = F.linear(w, player)[1](v)
         assert torch.allclose(rows, F.within(player, F.linear(w)[1](v), torch.zeros_like(w)), atol=1e-6)

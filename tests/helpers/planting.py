@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -35,7 +35,7 @@ from bench.storage.baseline import Baseline
 from bench.storage.manifest import manifest
 from bench.storage.records import Result, pack
 from bench.studies.order import make_order
-from bench.studies.plan import Chunk, Contest, report_rows
+from bench.studies.plan import Chunk, Contest, Row, report_rows
 from bench.studies.study import Study
 from bench.studies.toml import read_toml
 
@@ -43,6 +43,8 @@ FOLDER = Path(__file__).parents[2] / "results" / "reference" / "ci"
 STUDY = FOLDER.with_suffix(".toml")
 FEW = 3000  # parameters: a game of them is stepped in a moment
 CHANGED = set(FAILS_ON["changed"])
+FIRST_DRAW = 500  # of roundings that the baseline has not drawn
+ROUNDINGS = 3  # draws of roundings of a rule that the baseline does not know
 
 
 # --- the gate --------------------------------------------------------------------------------------------------------
@@ -67,15 +69,26 @@ def known(spelled: str, game: str) -> pd.DataFrame:
     every = baseline().records
     own: pd.DataFrame = every[(every["optimizer"] == spelled) & (every["game"] == game)]
     if own.empty:
-        return records(spelled, get_rule(spelled), game)
+        drawn = [rounded_records(spelled, game, draw).assign(phase="rounded") for draw in range(ROUNDINGS)]
+        return pd.concat([records(spelled, get_rule(spelled), game), *drawn], ignore_index=True)
     return own.assign(optimizer=spelled, game=game)  # plain words, for categories are slow
 
 
 def records(spelled: str, rule: UpdateRule, game: str) -> pd.DataFrame:
     """What the study trains of a rule on a game, of the score alone, by this rule in the place of the spelled one."""
+    return _records(spelled, rule, game, report_rows(study().seeds, {}), "untuned")  # which draws no pictures
+
+
+def rounded_records(spelled: str, game: str, draw: int) -> pd.DataFrame:
+    """The same with every gradient of the rule rounded at random."""
+    rows = [replace(row, trial=draw) for row in report_rows(study().seeds, {})]
+    return _records(spelled, get_rule(spelled), game, rows, "rounded")
+
+
+def _records(spelled: str, rule: UpdateRule, game: str, rows: list[Row], phase: str) -> pd.DataFrame:
     asked = study()
     contest = Contest(spelled, game, asked.cost_of(game), asked.evaluations, "cpu")
-    (chunk,) = contest.chunks(report_rows(asked.seeds, {}), "untuned")  # which draws no pictures
+    (chunk,) = contest.chunks(rows, phase)
     score = [metrics[get_game(game).score]]
     with (
         patch("bench.execution.training.get_rule", lambda _: rule),
@@ -95,13 +108,19 @@ def _trained(chunk: Chunk) -> Result:
         return failed(chunk)
 
 
-def verdict(spelled: str, rule: UpdateRule, game: str) -> Any:
-    """The gate's row on a rule in the place of the spelled one."""
+def verdict(spelled: str, rule: UpdateRule, game: str, elsewhere: bool = False) -> Any:
+    """The gate's row on a rule in the place of the spelled one; ``elsewhere``, as if another processor had trained."""
+    return compared(spelled, game, records(spelled, rule, game), elsewhere)
+
+
+def compared(spelled: str, game: str, trained: pd.DataFrame, elsewhere: bool) -> Any:
+    """The gate's row on what was trained of a rule on a game."""
     asked = manifest(study(), "cpu")
+    asked["environment"] |= {"processor": "another"} if elsewhere else {}
     asked["study"] |= {"optimizers": [spelled], "games": [game]}
     kept = baseline()
     first = SimpleNamespace(path=FOLDER, manifest=kept.manifest, study=kept.study, records=known(spelled, game))
-    second = SimpleNamespace(path=FOLDER, manifest=asked, study=asked["study"], records=records(spelled, rule, game))
+    second = SimpleNamespace(path=FOLDER, manifest=asked, study=asked["study"], records=trained)
     (row,) = compare(first, second).itertuples()
     return row
 
@@ -310,11 +329,24 @@ class Examined:
         return self.said == "none"
 
 
-def examined(spelled: str) -> list[Examined]:
-    """Every bug of a rule before the gate, after the rule itself."""
+def alarms(spelled: str, draws: int) -> list[str]:
+    """What the gate says of a rule that is as it was, when every gradient is rounded otherwise: nothing, it should."""
     torch.set_num_threads(1)
-    rule, first = get_rule(spelled), study().games[0]
-    found = [Examined(spelled, "", str(verdict(spelled, rule, first).verdict))]
+    rows = [
+        (game, draw, compared(spelled, game, rounded_records(spelled, game, FIRST_DRAW + draw), elsewhere=True))
+        for game in study().games
+        for draw in range(draws)
+    ]
+    return [
+        f"{spelled} on {game}, draw {d}: {row.verdict}, {row.change}" for game, d, row in rows if row.verdict in CHANGED
+    ]
+
+
+def examined(spelled: str) -> list[Examined]:
+    """Every bug of a rule before the gate as it judges another processor's runs, after the rule itself."""
+    torch.set_num_threads(1)
+    rule = get_rule(spelled)
+    found = [Examined(spelled, "", str(verdict(spelled, rule, game).verdict)) for game in study().games]
     numbers = {what for what, _ in misread(rule)}
     return found + [Examined(spelled, what, _said(spelled, rule, bug), what in numbers) for what, bug in bugs(rule)]
 
@@ -322,10 +354,10 @@ def examined(spelled: str) -> list[Examined]:
 def _said(spelled: str, rule: UpdateRule, bug: UpdateRule) -> str:
     """The verdict on the first game on which there is something to see."""
     first, *others = study().games
-    said = str(verdict(spelled, bug, first).verdict)
+    said = str(verdict(spelled, bug, first, elsewhere=True).verdict)
     if said in CHANGED:
         return said
     if as_if_none_were(rule, bug):
         return "none" if none_at_all(rule, bug) else "no bit of the study differs"
-    verdicts = (str(verdict(spelled, bug, game).verdict) for game in others)
+    verdicts = (str(verdict(spelled, bug, game, elsewhere=True).verdict) for game in others)
     return next((said for said in verdicts if said in CHANGED), said)

@@ -108,7 +108,7 @@ def test_all_mistakes_of_a_file_at_once(tmp_path):
     lines = str(error.value).splitlines()
     told = {line.partition(":")[0] for line in lines}
     keys = {"optimizers", "games", "seeds", "trials", "budget", "jobs", "device"}
-    assert told == keys | {"unknown key 'tuning_seds'; did you mean tuning_seeds or untuned or tune?"}
+    assert told == keys | {"unknown key 'tuning_seds'; did you mean tuning_seeds or roundings or untuned?"}
     assert len(lines) == len(told)
     (optimizers,) = [line for line in lines if line.startswith("optimizers")]
     assert "did you mean sgd" in optimizers
