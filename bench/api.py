@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.execution.checkpoints import FOLDER
 from bench.execution.coordinator import Coordinator, Watch
-from bench.execution.engine import Terms
+from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
 from bench.registry import get_game
-from bench.storage.files import read_plain, write_file
+from bench.storage.files import read_regular, write_file
 from bench.storage.manifest import manifest
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
-from bench.studies.order import PATIENCE, check_device
+from bench.studies.request import PATIENCE, check_device
 from bench.studies.study import Study
 from bench.studies.toml import to_toml
 
@@ -30,7 +30,7 @@ class Run(RunFolder):
     """A finished or unfinished run: its records, its table, its report.
 
     Args:
-        path: the folder that ``bench run`` wrote; SpecError where it is none.
+        path: the folder that ``bench run`` wrote; UserError where it is none.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,7 +58,7 @@ class Run(RunFolder):
     def reported(self) -> bool:
         """Whether all that `report` writes is there and made of the records that are there now."""
         try:
-            return read_plain(self.path / ".reported") == self._mark()
+            return read_regular(self.path / ".reported") == self._mark()
         except OSError:
             return False
 
@@ -66,7 +66,7 @@ class Run(RunFolder):
         """Hashes of the records and of what was made of them."""
         made = [self.path / name for name in ("table.csv", "tuning.csv", "report.html")]
         made += sorted((self.path / "figures").glob("*.svg"))
-        hashes = (f"{path.name} {hashlib.sha256(read_plain(path)).hexdigest()}" for path in made)
+        hashes = (f"{path.name} {hashlib.sha256(read_regular(path)).hexdigest()}" for path in made)
         return "\n".join([self.digest(), *hashes]).encode()
 
     def freeze(self) -> Path:
@@ -104,28 +104,28 @@ def run(
         timeout: seconds after which a chunk is ended as an error, in a process of its own too.
 
     Returns:
-        The finished run. Raises SpecError for wrong use, InUse where another process holds the folder, EngineLost
+        The finished run. Raises UserError for wrong use, InUse where another process holds the folder, EngineLost
         where a scheduler is gone: what was finished is kept.
     """
     check_device(device, engine)
     check(engine, scheduler)
     lacking = [missing for name in study.games if (missing := get_game(name).missing)]
     if lacking:
-        raise SpecError("\n".join(dict.fromkeys(lacking)))
+        raise UserError("\n".join(dict.fromkeys(lacking)))
     known = origins(study)  # loads all plug-ins: one that cannot be imported is told before anything is written
     writer = RunWriter(RunFolder(out if out is not None else Path("results") / study.name))
     writer.open(manifest(study, device))
     try:
         keeps = writer.path.absolute() / FOLDER
-        terms = Terms(frozenset(known), jobs, patience, timeout, scheduler, keeps)
-        Coordinator(study, writer, device, watch, partial(begin, engine, terms), only_tune).run()
+        options = RunOptions(frozenset(known), jobs, patience, timeout, scheduler, keeps)
+        Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune).run()
     finally:
         writer.close()
     return Run(writer.path)
 
 
 def merge(runs: Sequence[RunFolder], out: Path) -> Run:
-    """Write runs as one into a new folder; SpecError where they cannot be one, and then nothing is written."""
+    """Write runs as one into a new folder; UserError where they cannot be one, and then nothing is written."""
     from bench.storage.merge import merge
 
     return Run(merge(runs, out).path)

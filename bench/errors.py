@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
-class SpecError(ValueError):
+class UserError(ValueError):
     """Wrong use, in one line: what, found, allowed, nearest."""
 
 
@@ -22,7 +22,7 @@ def nearest(found: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def needed(by: str, extra: str) -> Iterator[None]:
-    """SpecError for a package that is imported within and lacks; one of our own that lacks is our mistake."""
+    """UserError for a package that is imported within and lacks; one of our own that lacks is our mistake."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -30,4 +30,4 @@ def needed(by: str, extra: str) -> Iterator[None]:
         if package == "bench":
             raise
         install = f"pip install 'gan-optimizer-bench[{extra}]'"
-        raise SpecError(f"{by} needs {package}, which is not installed: {install}") from None
+        raise UserError(f"{by} needs {package}, which is not installed: {install}") from None

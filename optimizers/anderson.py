@@ -60,8 +60,8 @@ class AndersonMixing(UpdateRule):
         empty = self.init(w)
         return {key: empty[key] for key in ("Y", "S-Y", "YY", "SS", "begun")}
 
-    def moved(self, w: Tensor, s: State) -> State:
-        return s | {"inner": self.inner.moved(w, s["inner"])}
+    def on_external_update(self, w: Tensor, s: State) -> State:
+        return s | {"inner": self.inner.on_external_update(w, s["inner"])}
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

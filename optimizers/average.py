@@ -30,8 +30,8 @@ class Average(UpdateRule):
         average = s["average"] + (self.inner.answer(w, inner) - s["average"]) / (t + 1)
         return w, {"average": average, "t": t, "inner": inner}
 
-    def moved(self, w: Tensor, s: State) -> State:
-        return s | {"inner": self.inner.moved(w, s["inner"])}
+    def on_external_update(self, w: Tensor, s: State) -> State:
+        return s | {"inner": self.inner.on_external_update(w, s["inner"])}
 
     def answer(self, w: Tensor, s: State) -> Tensor:
         judged: Tensor = s["average"]

@@ -29,8 +29,8 @@ class ExponentialAverage(UpdateRule):
         average = self.decay * s["average"] + (1 - self.decay) * self.inner.answer(w, inner)
         return w, {"average": average, "inner": inner}
 
-    def moved(self, w: Tensor, s: State) -> State:
-        return s | {"inner": self.inner.moved(w, s["inner"])}
+    def on_external_update(self, w: Tensor, s: State) -> State:
+        return s | {"inner": self.inner.on_external_update(w, s["inner"])}
 
     def answer(self, w: Tensor, s: State) -> Tensor:
         judged: Tensor = s["average"]

@@ -39,11 +39,11 @@ class Lookahead(UpdateRule):
             if self.lazy and int(t[0]) == self.k:
                 slow = w
             w = slow = slow + self.alpha * (w - slow)
-            inner = self.inner.moved(w, inner)
+            inner = self.inner.on_external_update(w, inner)
         return w, {"slow": slow, "t": t, "inner": inner}
 
-    def moved(self, w: Tensor, s: State) -> State:
-        return s | {"slow": w.clone(), "inner": self.inner.moved(w, s["inner"])}
+    def on_external_update(self, w: Tensor, s: State) -> State:
+        return s | {"slow": w.clone(), "inner": self.inner.on_external_update(w, s["inner"])}
 
     def answer(self, w: Tensor, s: State) -> Tensor:
         judged: Tensor = s["slow"]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Coefficient, Direction, Oracle, State, StepSize, UpdateRule
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import preset, rule
 from optimizers.plain import Plain
 
@@ -33,7 +33,7 @@ class RungeKutta(UpdateRule):
 
     def __post_init__(self) -> None:
         if self.order not in TABLEAUS:
-            raise SpecError(f"ode-gan: order is {self.order}; 1, 2 or 4 is allowed")
+            raise UserError(f"ode-gan: order is {self.order}; 1, 2 or 4 is allowed")
 
     @property
     def cost(self) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Coefficient, Direction, Oracle, State, StepSize, UpdateRule
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.numerics.elementwise import evenly
 from bench.registry import rule
 from optimizers.plain import Plain
@@ -46,7 +46,7 @@ class OptimisticMirror(UpdateRule):
 
     def __post_init__(self) -> None:
         if self.mirror not in MIRRORS:
-            raise SpecError(f"optimistic-mirror: mirror is {self.mirror!r}; {nearest(self.mirror, MIRRORS)}")
+            raise UserError(f"optimistic-mirror: mirror is {self.mirror!r}; {nearest(self.mirror, MIRRORS)}")
 
     def init(self, w: Tensor) -> State:
         return {"past": torch.zeros_like(w), "direction": self.direction.init(w)}

@@ -29,7 +29,7 @@ from bench.analysis.formatting import values_of
 from bench.analysis.scores import last_evaluations
 from bench.analysis.statistics import bootstrap_rules, holm, interquartile_mean, paired_test, probability_of_improvement
 from bench.contracts import Game
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import NamedMetric, get_game, get_metric
 
 COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "difference", "difference_low"]
@@ -77,11 +77,11 @@ def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
     interval); failed_first, failed_second; p (Holm); verdict: worse, changed, better, same, identical, or new for what
     the first does not know; change: what differs of what no chance is part of, in words.
 
-    Raises SpecError where the runs' protocols differ: their numbers do not mean the same.
+    Raises UserError where the runs' protocols differ: their numbers do not mean the same.
     """
     protocols = [str(run.manifest.get("protocol")) for run in (first, second)]
     if protocols[0] != protocols[1]:
-        raise SpecError(f"{first.path} has protocol {protocols[0]}, {second.path} {protocols[1]}: not comparable")
+        raise UserError(f"{first.path} has protocol {protocols[0]}, {second.path} {protocols[1]}: not comparable")
     alike = same_platform(first, second)
     rows = [row for game in second.study["games"] for row in _rows(game, first, second, alike)]
     found = pd.DataFrame(rows, columns=COLUMNS)

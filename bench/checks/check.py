@@ -10,7 +10,7 @@ from typing import Any
 from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS
 from bench.checks.laws import RULE_LAWS, TRIED_ON, Broken, small
 from bench.contracts import Game, UpdateRule
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.games.harness.modules import ModuleGAN, speed
 from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
 from bench.registry.discovery import Registry
@@ -33,7 +33,7 @@ class Verdict:
 
 
 def check(spelling: str) -> list[Verdict]:
-    """The laws of plug-ins on what a spelling names, e.g. ``extragrad``, ``./my_rule.py:MyRule``; SpecError for none.
+    """The laws of plug-ins on what a spelling names, e.g. ``extragrad``, ``./my_rule.py:MyRule``; UserError for none.
 
     A name that several kinds share, such as the rule and the direction ``adam``, is checked as each of them. Rules are
     tried on small games: bilinear, Dirac-GAN, a ring of Gaussians.
@@ -45,7 +45,7 @@ def remark(spelling: str) -> str:
     """How a game of torch modules runs, and how fast; "" for all else."""
     try:
         game = get_game(spelling)
-    except SpecError:
+    except UserError:
         return ""
     return speed(game) if isinstance(game, ModuleGAN) else ""
 
@@ -85,16 +85,16 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
             continue
         try:
             found.append((f"{kind} {spelling}", *make()))
-        except SpecError as error:
+        except UserError as error:
             refused.append(str(error))
     if found:
         return found
     if refused:
         of_another_kind = [text for text in refused if "is no " in text]
         told = [text for text in refused if text not in of_another_kind]
-        raise SpecError(told[0] if told else f"{spelling!r} is no optimizer, direction, game or metric")
+        raise UserError(told[0] if told else f"{spelling!r} is no optimizer, direction, game or metric")
     known = {one for registry in registries for one in registry.names()}
-    raise SpecError(f"there is nothing called {name!r} to check; {nearest(name, known)}")
+    raise UserError(f"there is nothing called {name!r} to check; {nearest(name, known)}")
 
 
 def _tried(rule: UpdateRule) -> Cases:
@@ -102,10 +102,10 @@ def _tried(rule: UpdateRule) -> Cases:
 
 
 def _playable(spelling: str) -> Game:
-    """The game, if it has all that it needs; SpecError with what is missing."""
+    """The game, if it has all that it needs; UserError with what is missing."""
     game = get_game(spelling)
     if game.missing:
-        raise SpecError(game.missing)
+        raise UserError(game.missing)
     return game
 
 

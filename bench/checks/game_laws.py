@@ -8,7 +8,7 @@ import torch
 
 from bench.checks.laws import SEEDS, Broken, check_close, check_same
 from bench.contracts import Game, Generative, Oracle, Solvable
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.registry import NamedMetric
 
 
@@ -78,7 +78,7 @@ GAME_LAWS: tuple[Callable[[Game], None], ...] = (
 
 def one_value_a_replica(metric: NamedMetric, game: Game) -> None:
     """[R] numbers, finite at the start of a game."""
-    F = Judge(game, SEEDS)
+    F = Evaluator(game, SEEDS)
     value = metric(game, game.init(F.seeds), F)
     if value.shape != (len(SEEDS),):
         raise Broken(f"gives shape {tuple(value.shape)}; ({len(SEEDS)},) is promised")
@@ -89,13 +89,15 @@ def one_value_a_replica(metric: NamedMetric, game: Game) -> None:
 def judged_alone(metric: NamedMetric, game: Game) -> None:
     """The same value again, and with a NaN row beside it."""
     w = game.init(torch.tensor(SEEDS))
-    value = metric(game, w, Judge(game, SEEDS))
-    check_same(metric(game, w.clone(), Judge(game, SEEDS)), value, "judged again, the same value")
+    value = metric(game, w, Evaluator(game, SEEDS))
+    check_same(metric(game, w.clone(), Evaluator(game, SEEDS)), value, "judged again, the same value")
     sick = w.clone()
     sick[2] = float("nan")
     others = [0, 1, 3, 4]
     check_same(
-        metric(game, sick, Judge(game, SEEDS))[others], value[others], "a NaN row leaves the other values as they were"
+        metric(game, sick, Evaluator(game, SEEDS))[others],
+        value[others],
+        "a NaN row leaves the other values as they were",
     )
 
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import directions, games, metrics, rules
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ SUFFIX, DOT = ".template", "dot-"
 def start(name: str, to: Path | None = None) -> Path:
     """Write a package with a rule of that name into a new folder; returns the folder.
 
-    Raises SpecError, and writes nothing, where the name is none or taken, or the folder is there already.
+    Raises UserError, and writes nothing, where the name is none or taken, or the folder is there already.
     """
     folder = to if to is not None else Path(name)
     _check(name)
     if os.path.lexists(folder):
-        raise SpecError(f"{str(folder)!r} is there already; choose another --to")
+        raise UserError(f"{str(folder)!r} is there already; choose another --to")
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def start(name: str, to: Path | None = None) -> Path:
             file.write_text(_named(text, name), "utf-8")
         os.replace(beside, folder)
     except OSError as error:
-        raise SpecError(f"{str(folder)!r} cannot be written: {error.strerror}") from None
+        raise UserError(f"{str(folder)!r} cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
@@ -55,13 +55,13 @@ def _check(name: str) -> None:
     """Refuse what cannot be a rule, a project and a module at once."""
     allowed = f"small letters, digits and single hyphens, a letter first, at most {LONGEST}, e.g. my-optimizer"
     if not NAME.fullmatch(name) or len(name) > LONGEST:
-        raise SpecError(f"name is {name!r}; {allowed}")
+        raise UserError(f"name is {name!r}; {allowed}")
     for registry in (rules, directions, games, metrics):
         if name in registry.names():
-            raise SpecError(f"name is {name!r}, and there is the {registry.what} {name!r} already; choose another")
+            raise UserError(f"name is {name!r}, and there is the {registry.what} {name!r} already; choose another")
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or find_spec(module) is not None:
-        raise SpecError(f"name is {name!r}, and Python has a {module!r} already; choose another")
+        raise UserError(f"name is {name!r}, and Python has a {module!r} already; choose another")
 
 
 def _templates(folder: Traversable, path: str = "") -> Iterator[tuple[str, str]]:

@@ -55,11 +55,11 @@ def _terminated(*_: Any) -> None:
 
 def _expected(error: Exception) -> int | None:
     """The exit code of an error that is the user's; None for one that is ours."""
-    from bench.errors import SpecError
+    from bench.errors import UserError
 
     if hasattr(error, "format_message"):  # the command line parser's own
         return say(error.format_message(), WRONG_USE)
-    if isinstance(error, SpecError):
+    if isinstance(error, UserError):
         return say(str(error), WRONG_USE)
     if isinstance(error, OSError) and error.errno in REFUSED:
         return say(f"{error.filename or 'the disk'}: {error.strerror}; what was finished is kept", WRONG_USE)

@@ -39,7 +39,7 @@ def answer(text: str) -> None:
 
 
 def run_at(path: Path) -> Run:
-    """The run in a folder; SpecError where there is none."""
+    """The run in a folder; UserError where there is none."""
     from bench.api import Run
 
     opened = Run(path)
@@ -48,7 +48,7 @@ def run_at(path: Path) -> Run:
 
 
 def recorded_at(path: Path) -> Recorded:
-    """The run in a folder, or what was kept of one there; SpecError where there is neither."""
+    """The run in a folder, or what was kept of one there; UserError where there is neither."""
     from bench.storage.baseline import Baseline, holds
 
     if not holds(path):
@@ -59,9 +59,9 @@ def recorded_at(path: Path) -> Recorded:
 
 
 def _refuse_code(study: dict[str, Any], path: Path) -> None:
-    from bench.errors import SpecError
+    from bench.errors import UserError
 
     for spelled in (*study["optimizers"], *study["games"]):
         for file in re.findall(r"[^\[\],={}|]+\.py(?=:)", spelled):  # a run may come from a stranger, a plug-in is code
             if Path(file).resolve().is_relative_to(path.resolve()):
-                raise SpecError(f"{str(path)!r} names code that came with it: {file}; move it out if you trust it")
+                raise UserError(f"{str(path)!r} names code that came with it: {file}; move it out if you trust it")

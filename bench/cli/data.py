@@ -22,12 +22,12 @@ def fetch_data(
     mirror: Annotated[str | None, typer.Option(help="Address of a folder to download from.")] = None,
 ) -> int:
     """Download image sets; what is there and whole stays."""
-    from bench.errors import SpecError
+    from bench.errors import UserError
     from bench.games.data.download import fetch
 
     folder = data or os.environ.get("BENCH_DATA")
     if not folder:
-        raise SpecError("data fetch: no folder; give --data FOLDER or set BENCH_DATA")
+        raise UserError("data fetch: no folder; give --data FOLDER or set BENCH_DATA")
     for name in names:
         paths = fetch(name, folder, mirror)
         answer("\n".join(map(str, paths)) or f"{name}: nothing to fetch")

@@ -14,9 +14,9 @@ from bench.cli.application import DONE, NOTHING, WORSE, RunArgument, answer, app
 @app.command("show")
 def show(run: RunArgument) -> int:
     """A run on the terminal: how far it is, what is missing, what failed, its table, what to beware of."""
-    from bench.report.terminal import overview
+    from bench.report.terminal import summary
 
-    answer(overview(run_at(run)))
+    answer(summary(run_at(run)))
     return DONE
 
 
@@ -38,12 +38,12 @@ def table(
 ) -> int:
     """Print a run's table, of all its games and of each one's own score unless others are named."""
     from bench.analysis.table import table
-    from bench.errors import SpecError, nearest
+    from bench.errors import UserError, nearest
     from bench.report.status import missing
     from bench.report.tables import FORMATS
 
     if format not in FORMATS:
-        raise SpecError(f"--format is {format!r}; {nearest(format, FORMATS)}")
+        raise UserError(f"--format is {format!r}; {nearest(format, FORMATS)}")
     opened, write = run_at(run), FORMATS[format]
     games = _named("--game", game, opened.study["games"]) or opened.study["games"]
     study, records = opened.study | {"games": games}, opened.records
@@ -59,14 +59,14 @@ def table(
 
 
 def _named(option: str, given: list[str] | None, known: Sequence[str]) -> list[str]:
-    """The names of a list that may be given in parts; SpecError for one that is not known."""
-    from bench.errors import SpecError, nearest
+    """The names of a list that may be given in parts; UserError for one that is not known."""
+    from bench.errors import UserError, nearest
     from bench.registry.spelling import split
 
     names = list(dict.fromkeys(name for part in given or [] for name in split(part)))
     for name in names:
         if name not in known:
-            raise SpecError(f"{option} is {name!r}; {nearest(name, known)}")
+            raise UserError(f"{option} is {name!r}; {nearest(name, known)}")
     return names
 
 
@@ -81,13 +81,13 @@ def compare(
 ) -> int:
     """The same rules in two runs, paired by seed: better, worse, the same; exit code 5 if they share nothing."""
     from bench.analysis.comparison import FAILS_ON, apart, compare
-    from bench.errors import SpecError, nearest
+    from bench.errors import UserError, nearest
     from bench.report.terminal import COMPARED
 
     if fail_on not in FAILS_ON:
-        raise SpecError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAILS_ON)}")
+        raise UserError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAILS_ON)}")
     if format not in COMPARED:
-        raise SpecError(f"--format is {format!r}; {nearest(format, COMPARED)}")
+        raise UserError(f"--format is {format!r}; {nearest(format, COMPARED)}")
     sides = recorded_at(first), recorded_at(second)
     found = compare(*sides)
     for line in apart(*sides):

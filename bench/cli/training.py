@@ -121,8 +121,8 @@ def _notice(optimizers: list[str]) -> None:
 
 def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) -> Any:
     """What a file, flags and options ask for; flags win over the file, options over both."""
-    from bench.errors import SpecError
-    from bench.studies.order import make_order
+    from bench.errors import UserError
+    from bench.studies.request import make_request
     from bench.studies.toml import read_toml
 
     settings: dict[str, Any] = read_toml(path) if path is not None else {}
@@ -130,9 +130,9 @@ def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) 
     for option in options:
         key, equals, value = option.partition("=")
         if not equals:
-            raise SpecError(f"-o {option}: no value; write -o key=value")
+            raise UserError(f"-o {option}: no value; write -o key=value")
         settings[key.strip().replace("-", "_")] = value.strip()
-    return make_order(settings)
+    return make_request(settings)
 
 
 def _dry_run(study: Any, jobs: int, device: str) -> int:

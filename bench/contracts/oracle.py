@@ -50,7 +50,7 @@ class Oracle:
         player's rows, 1)."""
         return self.gradients + PRODUCT_COST * self.products
 
-    def of_rows(self, rows: Tensor) -> Oracle:
+    def select(self, rows: Tensor) -> Oracle:
         """An oracle of some of the replicas, int64[R'], that has counted what this one has."""
         part = copy(self)
         part.seeds, part._batch, part._drawn = self.seeds[rows], None, False
@@ -118,7 +118,7 @@ class Oracle:
         with torch.no_grad():
             return self.game.generate(w, self.seeds, count)
 
-    def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
+    def cached(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         """The value of ``compute`` for this very w; a judge computes it at most once."""
         return compute()
 

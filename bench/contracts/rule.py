@@ -68,7 +68,7 @@ class UpdateRule(ABC):
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         """One update of w [R, n]; pure: w and s are left as they were."""
 
-    def moved(self, w: Tensor, s: State) -> State:
+    def on_external_update(self, w: Tensor, s: State) -> State:
         """The memory once a wrapper has set w [R, n]: as it was, but for copies of w that must follow."""
         return s
 

@@ -66,7 +66,7 @@ class Checkpoints:
                 return step
         return 0
 
-    def look(self, training: Training, step: int) -> None:
+    def maybe_save(self, training: Training, step: int) -> None:
         """Keep the state if it is time to; where it cannot be written, the training goes on without."""
         begun = time.monotonic()
         if begun >= self.due:

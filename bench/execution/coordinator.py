@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from bench.execution.checkpoints import FOLDER, forget
-from bench.execution.engine import RETRIES, Done, Engine, EngineLost
+from bench.execution.engine import RETRIES, ChunkResult, Engine, EngineLost
 from bench.registry import get_game
 from bench.storage.files import write_file
 from bench.storage.records import Result, pack
 from bench.storage.writer import RunWriter
 from bench.studies.cost import planned_cost
-from bench.studies.plan import Chunk, Contest, report_rows, rounded_rows
+from bench.studies.plan import Chunk, Task, report_rows, rounded_rows
 from bench.studies.study import Study
 from bench.studies.tuning.tuner import tune
 
@@ -34,17 +34,15 @@ Watch = Callable[[Status], None]
 Begin = Callable[[Callable[[], None]], Engine]
 
 
-def contest_chunks(
-    contest: Contest, study: Study, only_tune: bool = False
-) -> Generator[list[Chunk], pd.DataFrame, None]:
+def task_chunks(task: Task, study: Study, only_tune: bool = False) -> Generator[list[Chunk], pd.DataFrame, None]:
     """All rounds of one rule on one game: tuning, then the report seeds at the frozen values, unless tuning is all."""
-    values = yield from tune(contest, study)
+    values = yield from tune(task, study)
     if only_tune:
         return
-    chunks = contest.chunks(report_rows(study.seeds, values), "report")
+    chunks = task.chunks(report_rows(study.seeds, values), "report")
     if study.untuned:
-        chunks += contest.chunks(report_rows(study.seeds, {}), "untuned")
-    chunks += contest.chunks(rounded_rows(study.seeds, values, study.roundings), "rounded")
+        chunks += task.chunks(report_rows(study.seeds, {}), "untuned")
+    chunks += task.chunks(rounded_rows(study.seeds, values, study.roundings), "rounded")
     yield chunks
 
 
@@ -58,23 +56,23 @@ class Coordinator:
         self.folder = writer.folder
         self.engine: Engine | None = None
         self.status = Status(sum(planned_cost(study).values()))
-        self.contests = [
-            contest_chunks(Contest(rule, game, study.cost_of(game), study.evaluations, device), study, only_tune)
+        self.tasks = [
+            task_chunks(Task(rule, game, study.cost_of(game), study.evaluations, device), study, only_tune)
             for game in study.games
             for rule in study.optimizers
         ]
         self.queue: list[tuple[int, Chunk]] = []
         self.rounds: dict[int, list[Chunk]] = {}
         self.missing: dict[int, set[str]] = {}
-        self.busy: dict[Future[Done], tuple[int, int, Chunk]] = {}
+        self.busy: dict[Future[ChunkResult], tuple[int, int, Chunk]] = {}
         self.attempts: dict[str, int] = {}
         self.planned: list[str] = []
 
     def run(self) -> None:
         self.writer.forget_errors()  # the same command again tries what failed
         try:
-            for index, contest in enumerate(self.contests):
-                self._plan(index, next(contest, None))
+            for index, task in enumerate(self.tasks):
+                self._plan(index, next(task, None))
             self.writer.plan(self.planned)
             while self.queue or self.busy:
                 self._fill()
@@ -106,7 +104,7 @@ class Coordinator:
     def _next(self, index: int) -> list[Chunk] | None:
         records = pd.concat([self.folder.load(chunk) for chunk in self.rounds[index]], ignore_index=True)
         try:
-            return self.contests[index].send(records)
+            return self.tasks[index].send(records)
         except StopIteration:
             return None
 
@@ -137,21 +135,21 @@ class Coordinator:
                 self.writer.plan(self.planned)
         self._show()
 
-    def _outcome(self, future: Future[Done], slot: int, chunk: Chunk) -> Done | None:
+    def _outcome(self, future: Future[ChunkResult], slot: int, chunk: Chunk) -> ChunkResult | None:
         """What a chunk gave; None where its process is gone and it is to be tried again."""
         assert self.engine is not None
         try:
             return future.result()
         except CancelledError:
             raise EngineLost("the scheduler has dropped what it was sent") from None
-        except self.engine.deaths:
-            death = self.engine.bury(slot)
+        except self.engine.worker_errors:
+            worker_exit = self.engine.reap(slot)
             times = self.attempts[chunk.id] = self.attempts.get(chunk.id, 0) + 1
-            if times <= RETRIES and not death.final:
+            if times <= RETRIES and not worker_exit.final:
                 return None
-            return Done({}, death.epitaph(times))
+            return ChunkResult({}, worker_exit.describe(times))
 
-    def _keep(self, chunk: Chunk, outcome: Done) -> None:
+    def _keep(self, chunk: Chunk, outcome: ChunkResult) -> None:
         if outcome.error:
             (self.folder.path / "errors").mkdir(exist_ok=True)
             text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # it may say anything

@@ -25,7 +25,7 @@ class EngineLost(Exception):  # noqa: N818  a state of other machines rather tha
 
 
 @dataclass
-class Done:
+class ChunkResult:
     """What became of a chunk: the bytes of its files, none where it failed; the traceback of what was raised."""
 
     files: dict[str, bytes]
@@ -33,7 +33,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Terms:
+class RunOptions:
     """How a run's chunks are executed.
 
     Args:
@@ -53,7 +53,7 @@ class Terms:
     checkpoints: Path | None = None
 
 
-class Death(Protocol):
+class WorkerExit(Protocol):
     """How a chunk's worker ended."""
 
     @property
@@ -61,7 +61,7 @@ class Death(Protocol):
         """Whether the chunk is not to be tried again."""
         ...
 
-    def epitaph(self, times: int) -> str:
+    def describe(self, times: int) -> str:
         """How it ended, and where it stood, in words."""
         ...
 
@@ -69,7 +69,7 @@ class Death(Protocol):
 class Engine(Protocol):
     """Where chunks are executed, in slots 0, 1, ..."""
 
-    deaths: tuple[type[BaseException], ...]
+    worker_errors: tuple[type[BaseException], ...]
     """What a future raises whose worker is gone."""
 
     @property
@@ -77,7 +77,7 @@ class Engine(Protocol):
         """Chunks that it takes at a time; may change."""
         ...
 
-    def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
+    def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
         """Execute a chunk in a slot that is free."""
         ...
 
@@ -89,7 +89,7 @@ class Engine(Protocol):
         """Cost done so far of the chunk in the slot."""
         ...
 
-    def bury(self, slot: int) -> Death:
+    def reap(self, slot: int) -> WorkerExit:
         """How the slot's worker ended; the slot is free again."""
         ...
 
@@ -103,7 +103,7 @@ def work(
     progress: Callable[[float], None],
     beat: Callable[[], None] = lambda: None,
     checkpoints: Path | None = None,
-) -> Done:
+) -> ChunkResult:
     """Execute one chunk; what it raises is a result, not a crash, be it ``sys.exit``: but not Ctrl-C."""
     from bench.execution.checkpoints import Checkpoints
     from bench.execution.training import execute
@@ -111,11 +111,11 @@ def work(
     from bench.storage.records import pack
 
     try:
-        keeper = Checkpoints(checkpoints, chunk) if checkpoints is not None else None
+        checkpointer = Checkpoints(checkpoints, chunk) if checkpoints is not None else None
         with one_thread():
-            result = execute(chunk, progress, beat, keeper)
-        return Done(pack(chunk, result), "\n".join(result.errors.values()))
+            result = execute(chunk, progress, beat, checkpointer)
+        return ChunkResult(pack(chunk, result), "\n".join(result.errors.values()))
     except KeyboardInterrupt:
         raise
     except BaseException:
-        return Done({}, traceback.format_exc())
+        return ChunkResult({}, traceback.format_exc())

@@ -6,7 +6,7 @@ import time
 
 from bench.execution.training import execute
 from bench.studies.cost import planned_cost, planned_replicas
-from bench.studies.plan import Contest, report_rows
+from bench.studies.plan import Task, report_rows
 from bench.studies.study import Study
 
 
@@ -16,13 +16,13 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     cells = sum(planned_replicas(study, rule) for rule in study.optimizers) * len(study.games)
     seconds = 0.0
     for game in study.games:
-        pace, judging = _pace(Contest(study.optimizers[0], game, min(60.0, study.cost_of(game)), 1, device))
+        pace, judging = _pace(Task(study.optimizers[0], game, min(60.0, study.cost_of(game)), 1, device))
         seconds += pace * sum(cost for (_, other), cost in planned.items() if other == game)
         seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(study.optimizers)
     return cells, sum(planned.values()), seconds
 
 
-def _pace(trial: Contest, replicas: int = 24) -> tuple[float, float]:
+def _pace(trial: Task, replicas: int = 24) -> tuple[float, float]:
     """Seconds of a gradient evaluation and of judging once, each for one replica of a stack."""
     (chunk, *_) = trial.chunks(report_rows(range(replicas), {}), "report")
     execute(chunk)  # once to warm up
@@ -30,4 +30,4 @@ def _pace(trial: Contest, replicas: int = 24) -> tuple[float, float]:
     records = execute(chunk).records
     whole = (time.perf_counter() - start) / len(chunk.rows)
     training = max(record["seconds"] for record in records)
-    return training / chunk.budget, max(0.0, whole - training) / (chunk.marks + 1)
+    return training / chunk.budget, max(0.0, whole - training) / (chunk.evaluations + 1)

@@ -29,8 +29,8 @@ from typing import Any
 import torch
 
 from bench.contracts import nested
-from bench.execution.engine import Done, Terms, work
-from bench.execution.watchdog import GRACE, Life, hiding_main, kill_all, kill_server, leave_traces, new_context
+from bench.execution.engine import ChunkResult, RunOptions, work
+from bench.execution.watchdog import GRACE, WorkerMonitor, hiding_main, kill_all, kill_server, leave_traces, new_context
 from bench.registry import get_game, get_rule, metrics
 from bench.registry.discovery import origin
 from bench.studies.plan import Chunk
@@ -49,7 +49,7 @@ def origins(study: Study) -> set[str]:
     return found | {origin(one.function) for one in known if any(map(one.judges, games))}
 
 
-class Here:
+class InProcessEngine:
     """One slot in this process: the simplest engine, and the one to debug with.
 
     Args:
@@ -58,14 +58,14 @@ class Here:
     """
 
     size = 1
-    deaths: tuple[type[BaseException], ...] = ()
+    worker_errors: tuple[type[BaseException], ...] = ()
 
     def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None) -> None:
         self.beat, self.checkpoints, self.cost = beat, checkpoints, 0.0
-        self.submitted: tuple[Future[Done], Chunk] | None = None
+        self.submitted: tuple[Future[ChunkResult], Chunk] | None = None
 
-    def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
-        future: Future[Done] = Future()
+    def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
+        future: Future[ChunkResult] = Future()
         self.submitted, self.cost = (future, chunk), 0.0
         return future
 
@@ -83,22 +83,22 @@ class Here:
     def running(self, slot: int) -> float:
         return self.cost
 
-    def bury(self, slot: int) -> Life:
+    def reap(self, slot: int) -> WorkerMonitor:
         raise AssertionError("a process does not see its own end")
 
     def close(self, kill: bool = False) -> None:
         pass
 
 
-class Slots:
+class ProcessEngine:
     """J slots, each a process of its own."""
 
-    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    worker_errors: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.patience = self.timeout = math.inf
-        """Seconds after which a chunk's process is ended: without a sign of life, and at all."""
+        """Seconds after which a chunk's process is ended: without a sign of monitor, and at all."""
         self.checkpoints: Path | None = None
         """The folder in which long chunks keep their state."""
         self.home: Path | None = None
@@ -107,16 +107,16 @@ class Slots:
         """Whether workers import the caller's script, to know what it defines."""
         self.context = new_context()
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        self.lives = [Life(self.context, self.folder / str(slot)) for slot in range(size)]
+        self.monitors = [WorkerMonitor(self.context, self.folder / str(slot)) for slot in range(size)]
         self.pools: list[ProcessPoolExecutor | None] = [None] * size
-        self.futures: list[Future[Done] | None] = [None] * size
+        self.futures: list[Future[ChunkResult] | None] = [None] * size
 
-    def agree(self, terms: Terms) -> None:
+    def agree(self, options: RunOptions) -> None:
         """Execute what comes from now on as a run asks for."""
-        self.patience, self.timeout, self.checkpoints = terms.patience, terms.timeout, terms.checkpoints
+        self.patience, self.timeout, self.checkpoints = options.patience, options.timeout, options.checkpoints
 
-    def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
-        self.lives[slot].begin()
+    def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
+        self.monitors[slot].begin()
         try:
             future = self._start(slot, chunk)
         except BrokenProcessPool:  # its process was killed: it gets a new one
@@ -125,36 +125,36 @@ class Slots:
         self.futures[slot] = future
         return future
 
-    def _start(self, slot: int, chunk: Chunk) -> Future[Done]:
+    def _start(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
         if chunk.device == "cuda" and (count := torch.cuda.device_count()) > 1:  # the devices in turn
             chunk = replace(chunk, device=f"cuda:{slot % count}")
-        pool, life = self.pools[slot], self.lives[slot]
+        pool, monitor = self.pools[slot], self.monitors[slot]
         if pool is None:
-            life.trace.unlink(missing_ok=True)
-            begin = (life.pulse, life.signs, life.trace, self.home)
+            monitor.trace.unlink(missing_ok=True)
+            begin = (monitor.pulse, monitor.signs, monitor.trace, self.home)
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
         with hiding_main(not self.runs_main):
             future = pool.submit(_work_here, chunk, self.checkpoints)
-        (life.process,) = pool._processes.values()
+        (monitor.process,) = pool._processes.values()
         return future
 
     def advance(self) -> None:
         """The slots advance by themselves; one that hangs is ended."""
-        for future, life in zip(self.futures, self.lives, strict=True):
+        for future, monitor in zip(self.futures, self.monitors, strict=True):
             if future is not None and not future.done():
-                life.look(self.patience, self.timeout)
+                monitor.poll(self.patience, self.timeout)
 
-    def bury(self, slot: int) -> Life:
-        """The life of a slot's process that is gone; the next chunk gets a new one."""
+    def reap(self, slot: int) -> WorkerMonitor:
+        """The monitor of a slot's process that is gone; the next chunk gets a new one."""
         pool, self.pools[slot] = self.pools[slot], None
         if pool is not None:
             pool.shutdown(wait=True)  # it alone may ask how its process ended
-        return self.lives[slot]
+        return self.monitors[slot]
 
     def running(self, slot: int) -> float:
         """Cost done so far of the chunk that is training in the slot."""
-        return float(self.lives[slot].pulse.value)
+        return float(self.monitors[slot].pulse.value)
 
     def close(self, kill: bool = False) -> None:
         """End the processes; one that does not end by itself, for a plug-in's threads go on, is killed."""
@@ -170,14 +170,14 @@ class Slots:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def engine(terms: Terms, beat: Callable[[], None]) -> Here | Slots:
+def engine(options: RunOptions, beat: Callable[[], None]) -> InProcessEngine | ProcessEngine:
     """Where a study's chunks train on this machine."""
-    alone = terms.jobs == 1 and math.isinf(terms.timeout)  # nobody ends a chunk that trains here
-    if alone and ("own" in terms.known or "outside" not in terms.known):
-        return Here(beat, terms.checkpoints)
-    slots = Slots(terms.jobs)
-    slots.agree(terms)
-    slots.runs_main = "own" in terms.known
+    alone = options.jobs == 1 and math.isinf(options.timeout)  # nobody ends a chunk that trains here
+    if alone and ("own" in options.known or "outside" not in options.known):
+        return InProcessEngine(beat, options.checkpoints)
+    slots = ProcessEngine(options.jobs)
+    slots.agree(options)
+    slots.runs_main = "own" in options.known
     return slots
 
 
@@ -213,9 +213,9 @@ def _beat() -> None:
     _signs.value += 1
 
 
-def _work_here(chunk: Chunk, checkpoints: Path | None) -> Done:
+def _work_here(chunk: Chunk, checkpoints: Path | None) -> ChunkResult:
     _beat()
     try:
         return work(chunk, _tell, _beat, checkpoints)
     except KeyboardInterrupt:  # the plug-in's own: Ctrl-C is the coordinator's
-        return Done({}, traceback.format_exc())
+        return ChunkResult({}, traceback.format_exc())

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.contracts import Game, Generative, Oracle, Planar
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.metrics.stability import PATH, path_angle
-from bench.numerics.spectrum import Ritz, ritz
+from bench.numerics.spectrum import RitzValues, ritz
 from bench.registry import NamedMetric, metrics
 from bench.storage.records import Result
 from bench.studies.plan import Chunk
@@ -51,7 +51,7 @@ class Recorder:
     def __init__(self, chunk: Chunk, game: Game, seeds: Tensor, start: Tensor, beat: Callable[[], None]) -> None:
         self.chunk, self.game, self.seeds, self.start, self.beat = chunk, game, seeds, start, beat
         self.reporting = chunk.phase == "report"
-        self.judge = Judge(game, seeds)
+        self.evaluator = Evaluator(game, seeds)
         self.plane = game.plane().to(start) if self.reporting and isinstance(game, Planar) else None
         self.filming = self.reporting and isinstance(game, Generative)
         self.evaluated: list[tuple[float, float, dict[int, int], dict[str, Tensor]]] = []
@@ -62,7 +62,7 @@ class Recorder:
 
     def keep_rows(self, seeds: Tensor) -> None:
         """Go on with some of the stack's rows, of which these are the seeds."""
-        self.seeds, self.judge = seeds, Judge(self.game, seeds)
+        self.seeds, self.evaluator = seeds, Evaluator(self.game, seeds)
 
     # --- on the way --------------------------------------------------------------------------------------------------
 
@@ -86,7 +86,7 @@ class Recorder:
             places: row of the chunk -> row of the stack, of those that are in the game.
             end: whether it is the last time.
         """
-        self.judge.visit(answer, before)
+        self.evaluator.at(answer, before)
         values = {metric.name: self._value(metric, answer) for metric in self.metrics(end)}
         self.evaluated.append((cost, seconds, places, values))
 
@@ -94,7 +94,7 @@ class Recorder:
         """[R]; NaN where the metric raises, unless it is the one that the game is judged by."""
         self.beat()
         try:
-            value: Tensor = metric(self.game, answer, self.judge).detach().double().cpu()
+            value: Tensor = metric(self.game, answer, self.evaluator).detach().double().cpu()
             if value.shape != (len(answer),):
                 raise ValueError(f"metric {metric.name!r} gave shape {tuple(value.shape)}, not ({len(answer)},)")
             return value
@@ -168,7 +168,7 @@ class Recorder:
                 found[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
                 found[name] = torch.stack([value for _, value in series])
         if self.filming:
-            angles = path_angle(Judge(self.game, self.seeds), self.start, answer)
+            angles = path_angle(Evaluator(self.game, self.seeds), self.start, answer)
             found |= {
                 "angle": angles[:, : len(self.chunk.rows)].contiguous(),
                 "angle_at": torch.tensor(PATH, dtype=torch.float64),
@@ -184,14 +184,14 @@ class Recorder:
 
         Each float64[DRAWN, m, 3]: real part, imaginary part, residual (0 for an eigenvalue that is exact).
         """
-        at_end = self.judge.known("ritz")
-        if not isinstance(at_end, Ritz):
+        at_end = self.evaluator.peek("ritz")
+        if not isinstance(at_end, RitzValues):
             return {}
         found = {"spectrum_end": at_end}
         if self.start.shape[1] <= LIGHT:
             first = slice(DRAWN + 1)  # two or more replicas give the bits that the whole stack gives
-            judge = Judge(self.game, self.seeds[first])
-            found["spectrum_start"] = ritz(judge.linear(self.start[first])[1], self.start[first])
+            evaluator = Evaluator(self.game, self.seeds[first])
+            found["spectrum_start"] = ritz(evaluator.linear(self.start[first])[1], self.start[first])
         count = min(DRAWN, len(self.chunk.rows))
         return {name: of.numbers()[:count].contiguous() for name, of in found.items()}
 
@@ -200,7 +200,7 @@ class Recorder:
     def state_dict(self) -> dict[str, Any]:
         """All that was recorded so far, as nested dicts and lists of tensors, numbers and texts."""
         return {
-            "judge": self.judge.state_dict(),
+            "judge": self.evaluator.state_dict(),
             "distances": list(self.distances),
             "evaluated": [[cost, seconds, list(map(list, places.items())), values]
                           for cost, seconds, places, values in self.evaluated],
@@ -212,7 +212,7 @@ class Recorder:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave; the rows are those of the stack already."""
         device = self.start.device
-        self.judge.load_state_dict(state["judge"], device)
+        self.evaluator.load_state_dict(state["judge"], device)
         self.distances = list(state["distances"])
         self.evaluated = [
             (cost, seconds, dict(places), dict(values)) for cost, seconds, places, values in state["evaluated"]

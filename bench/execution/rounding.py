@@ -46,7 +46,7 @@ class RoundingOracle(Oracle):
         super().__init__(game, seeds)
         self.keys = self.seeds * DRAWS + torch.as_tensor(draws, dtype=torch.int64)
 
-    def of_rows(self, rows: Tensor) -> RoundingOracle:
+    def select(self, rows: Tensor) -> RoundingOracle:
         part = copy(self)
         part.seeds, part.keys, part._batch, part._drawn = self.seeds[rows], self.keys[rows], None, False
         return part

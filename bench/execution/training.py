@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.contracts import Constrained, Oracle, Solvable, State
 from bench.contracts.introspection import stacked
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.execution.cuda_graph import Stepper, cuda_graph
 from bench.execution.recorder import FRAMES, POINTS, Recorder
 from bench.execution.rounding import RoundingOracle, rounded
@@ -28,7 +28,7 @@ from bench.registry import get_game, get_rule
 from bench.registry.identity import plugin_code
 from bench.storage.records import Result
 from bench.studies.plan import Chunk, Row
-from bench.studies.tuning.pruning import PATIENCE, given_up
+from bench.studies.tuning.pruning import PATIENCE, pruned
 
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
@@ -41,14 +41,14 @@ Progress = Callable[[float], None]
 Beat = Callable[[], None]
 
 
-class Keeper(Protocol):
+class Checkpointer(Protocol):
     """Keeps a training's state while it goes on, and gives it back to one that begins anew."""
 
     def resume(self, training: Training) -> int:
         """Set a training that has not begun to the state that was kept; returns its step, 0 where nothing was."""
         ...
 
-    def look(self, training: Training, step: int) -> None:
+    def maybe_save(self, training: Training, step: int) -> None:
         """Called before a step is taken or judged: keep the state now and then."""
         ...
 
@@ -57,7 +57,7 @@ def execute(
     chunk: Chunk,
     progress: Progress = lambda cost: None,
     beat: Beat = lambda: None,
-    keeper: Keeper | None = None,
+    checkpointer: Checkpointer | None = None,
 ) -> Result:
     """Train a chunk to its budget.
 
@@ -68,7 +68,7 @@ def execute(
         keeper: keeps the state now and then, so that a training whose process dies goes on from there, bit for bit.
     """
     hold_memory()
-    return Training(chunk, progress, beat).run(keeper)
+    return Training(chunk, progress, beat).run(checkpointer)
 
 
 class Training:
@@ -84,14 +84,14 @@ class Training:
         self.chunk, self.progress, self.beat = chunk, progress, beat
         self.game, base = get_game(chunk.game), get_rule(chunk.rule)
         if plugin_code(base, self.game) != chunk.code:
-            raise SpecError(f"{chunk.rule} or {chunk.game} came out otherwise here than where it was planned: seed it")
+            raise UserError(f"{chunk.rule} or {chunk.game} came out otherwise here than where it was planned: seed it")
         # Batched products of small matrices take two at a time, and the odd one out takes another kernel, with other
         # bits: pack a twin beside it and drop what it did.
         self.rows: tuple[Row, ...] = chunk.rows + chunk.rows[: len(chunk.rows) % 2]
         self.base = base
         self.rule = stacked(base, [dict(row.values) for row in self.rows], self.game, chunk.device)
         self.at = torch.arange(len(self.rows))  # which rows of the chunk are in the stack
-        self.given_up = torch.zeros(len(self.rows), dtype=torch.bool)
+        self.pruned = torch.zeros(len(self.rows), dtype=torch.bool)
         seeds = torch.tensor([row.seed for row in self.rows])
         self.w = self.game.init(seeds).to(chunk.device)
         self.F = Oracle(self.game, seeds)
@@ -110,15 +110,15 @@ class Training:
         self.before = self.w
         self.due = 0.0
 
-    def run(self, keeper: Keeper | None = None) -> Result:
+    def run(self, checkpointer: Checkpointer | None = None) -> Result:
         """Train to the budget, from where a keeper left off."""
-        marks = {round(self.steps * k / self.chunk.marks) for k in range(self.chunk.marks + 1)}
+        evaluations = {round(self.steps * k / self.chunk.evaluations) for k in range(self.chunk.evaluations + 1)}
         frames = {round(self.steps * k / (FRAMES - 1)) for k in range(FRAMES)}
         stride, pulse = max(1, self.steps // POINTS), max(1, self.steps // PULSES)
-        for step in range(keeper.resume(self) if keeper else 0, self.steps + 1):
-            if keeper:
-                keeper.look(self, step)
-            if step in marks:
+        for step in range(checkpointer.resume(self) if checkpointer else 0, self.steps + 1):
+            if checkpointer:
+                checkpointer.maybe_save(self, step)
+            if step in evaluations:
                 self._evaluate(end=step == self.steps or not self.alive.any())
                 if self.chunk.phase == "tune" and 0 < step < self.steps:
                     self._give_up(step)
@@ -185,11 +185,11 @@ class Training:
             return
         curves = np.stack(self.recorder.scores())
         own = curves.reshape(len(curves), len(trials), -1)
-        rivals = np.array(self.chunk.rivals)[: len(own)].reshape(len(own), -1, own.shape[2])
-        beaten = given_up(self.chunk.pruner, np.concatenate([own, rivals], axis=1))[: len(trials)]
+        reference = np.array(self.chunk.reference_curves)[: len(own)].reshape(len(own), -1, own.shape[2])
+        beaten = pruned(self.chunk.pruner, np.concatenate([own, reference], axis=1))[: len(trials)]
         lost = torch.tensor([trials.index(row.trial) for row in self.chunk.rows])
         frozen = torch.from_numpy(beaten)[lost] & self.ended[: len(lost)].isnan()
-        self.given_up[: len(lost)] |= frozen
+        self.pruned[: len(lost)] |= frozen
         self.ended[: len(lost)][frozen] = self.F.cost
         self.alive = self.alive & self.ended[self.at].isnan().to(self.alive.device)
 
@@ -211,7 +211,7 @@ class Training:
         """Go on with some of the stack's rows, int64[R']; their parameters and memory are the caller's to set."""
         self.rows, self.at = tuple(self.rows[int(place)] for place in kept), self.at[kept]
         self.rule = stacked(self.base, [dict(row.values) for row in self.rows], self.game, self.chunk.device)
-        self.F = self.F.of_rows(kept)
+        self.F = self.F.select(kept)
         self.recorder.keep_rows(self.F.seeds)
 
     def _result(self) -> Result:
@@ -219,7 +219,7 @@ class Training:
         self.ended[departed] = self.F.cost
         ends = []
         for r in range(len(self.chunk.rows)):
-            outcome = "ok" if self.ended[r].isnan() else "interrupted" if self.given_up[r] else "diverged"
+            outcome = "ok" if self.ended[r].isnan() else "interrupted" if self.pruned[r] else "diverged"
             ends.append((outcome, self.F.cost if outcome == "ok" else float(self.ended[r])))
         return self.recorder.result(ends, self._answer())
 
@@ -229,7 +229,7 @@ class Training:
         No random state is part of it, for there is none: (seed, draw) decides every number.
         """
         stack = {"w": self.w, "before": self.before, "alive": self.alive, "at": self.at}
-        ends = {"ended": self.ended, "given_up": self.given_up, "seconds": self.seconds}
+        ends = {"ended": self.ended, "given_up": self.pruned, "seconds": self.seconds}
         counted = {name: getattr(self.F, name) for name in COUNTERS}
         return {**stack, **ends, "memory": self.s, "oracle": counted, "recorder": self.recorder.state_dict()}
 
@@ -238,7 +238,7 @@ class Training:
         device = self.w.device
         self.keep_rows(state["at"])
         self.w, self.before, self.alive = (state[name].to(device) for name in ("w", "before", "alive"))
-        self.ended, self.given_up, self.seconds = state["ended"], state["given_up"], state["seconds"]
+        self.ended, self.pruned, self.seconds = state["ended"], state["given_up"], state["seconds"]
         self.s = _on(device, state["memory"])
         for name, value in state["oracle"].items():
             setattr(self.F, name, value)

@@ -1,4 +1,4 @@
-"""The life of a worker: what it is forked from, whether it goes on, where it stood, how it ended.
+"""Worker processes watched: what it is forked from, whether it goes on, where it stood, how it ended.
 
 A worker gives signs of life through shared memory. Where it hangs or dies is written by Python's faulthandler into a
 file that the coordinator reads: it needs nothing of the code that hangs, not even the GIL.
@@ -26,7 +26,7 @@ from typing import Any, NoReturn, TextIO
 
 GRACE = 5.0
 """Seconds for a process to say where it stands, or to end when it has nothing left to do."""
-LOOK = 1.0  # what one look counts at most: a coordinator that itself was stopped has not seen a worker hang
+LOOK = 1.0  # seconds that one poll counts at most: a coordinator that itself was stopped has not seen a worker hang
 MEMORY = ", as the system does where memory runs out"
 PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PRELOADED = [
@@ -40,7 +40,7 @@ SHIPPED = ("bench.games", "bench.metrics", "optimizers")
 _left: TextIO | None = None
 
 
-class Life:
+class WorkerMonitor:
     """What one slot's worker tells while it works, and what was seen of it.
 
     Args:
@@ -71,7 +71,7 @@ class Life:
         """Whether the chunk is not to be tried again: what hung or took too long once would again."""
         return self.hung or self.overran < math.inf
 
-    def look(self, patience: float, timeout: float = math.inf) -> None:
+    def poll(self, patience: float, timeout: float = math.inf) -> None:
         """End the process if it has given no sign of life for ``patience`` seconds, or has taken ``timeout`` in all."""
         now, signs = time.monotonic(), self.signs.value
         passed = min(now - self._looked, LOOK) if signs else 0.0
@@ -102,7 +102,7 @@ class Life:
     def _told(self) -> str:
         return self.trace.read_text("utf-8", "replace") if self.trace.exists() else ""
 
-    def epitaph(self, times: int) -> str:
+    def describe(self, times: int) -> str:
         """Where a process that is gone stood, as far as it could tell, and how it ended."""
         code = self.process.exitcode if self.process is not None else None
         if self.hung:

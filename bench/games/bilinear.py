@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.harness.linear_field import LinearField, form
 from bench.numerics.randomness import normal
 from bench.registry import game
@@ -34,7 +34,7 @@ class Bilinear(LinearField):
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.condition < 1:
-            raise SpecError(
+            raise UserError(
                 f"bilinear: dim is {self.dim}, condition {self.condition:g}; at least 1 is allowed for both"
             )
 

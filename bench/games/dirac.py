@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from bench.contracts import Batch, Game
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.numerics.elementwise import WHOLE
 from bench.numerics.randomness import normal
 from bench.registry import game
@@ -57,10 +57,10 @@ class Dirac(Game):
     def __post_init__(self) -> None:
         for key, known in (("loss", LOSSES), ("regulariser", REGULARISERS)):
             if (value := getattr(self, key)) not in known:
-                raise SpecError(f"dirac: {key} is {value!r}; {nearest(value, known)}")
+                raise UserError(f"dirac: {key} is {value!r}; {nearest(value, known)}")
         for key in ("gamma", "noise", "clip"):
             if getattr(self, key) < 0:
-                raise SpecError(f"dirac: {key} is {getattr(self, key):g}; at least 0 is allowed")
+                raise UserError(f"dirac: {key} is {getattr(self, key):g}; at least 0 is allowed")
         if self.loss == "minimax" and not self.saturating:
             object.__setattr__(self, "loss", "non-saturating")
         object.__setattr__(self, "saturating", self.loss != "non-saturating")  # one game, one full spelling

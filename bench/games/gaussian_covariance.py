@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch, Game, Oracle
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.numerics.randomness import normal
 from bench.registry import game, metric
 
@@ -37,7 +37,7 @@ class GaussianCovariance(Game):
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.condition < 1:
-            raise SpecError(
+            raise UserError(
                 f"gaussian-covariance: dim is {self.dim}, condition {self.condition:g}; at least 1 is allowed for both"
             )
 

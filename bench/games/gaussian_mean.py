@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch, Game, Oracle
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.numerics.randomness import normal
 from bench.registry import game, metric
 
@@ -37,7 +37,7 @@ class GaussianMean(Game):
     def __post_init__(self) -> None:
         for key in ("dim", "batch_size"):
             if (value := getattr(self, key)) < 1:
-                raise SpecError(f"gaussian-mean: {key} is {value}; a positive number is allowed")
+                raise UserError(f"gaussian-mean: {key} is {value}; a positive number is allowed")
 
     @property
     def sizes(self) -> tuple[int, ...]:  # type: ignore[override]

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.harness.images import FashionImages, FileImages, MnistImages
 from bench.games.networks.networks import MLP, Network
 from bench.registry import game
@@ -32,7 +32,7 @@ class Small(FileImages):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.budget < 1:
-            raise SpecError(f"{self.name}: budget is {self.budget:g}; at least 1 is allowed")
+            raise UserError(f"{self.name}: budget is {self.budget:g}; at least 1 is allowed")
 
     @cached_property
     def generator(self) -> Network:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.harness.linear_field import LinearField, form
 from bench.numerics.randomness import normal
 from bench.registry import game
@@ -42,13 +42,13 @@ class Quadratic(LinearField):
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.condition < 1:
-            raise SpecError(
+            raise UserError(
                 f"quadratic: dim is {self.dim}, condition {self.condition:g}; at least 1 is allowed for both"
             )
         if not 0 <= self.rotation <= 1:
-            raise SpecError(f"quadratic: rotation is {self.rotation:g}; a number in [0, 1] is allowed")
+            raise UserError(f"quadratic: rotation is {self.rotation:g}; a number in [0, 1] is allowed")
         if self.mu < 0:
-            raise SpecError(f"quadratic: mu is {self.mu:g}; at least 0 is allowed")
+            raise UserError(f"quadratic: mu is {self.mu:g}; at least 0 is allowed")
 
     @cached_property
     def _bases(self) -> Tensor:

@@ -16,14 +16,14 @@ from bench.contracts import Attainable, Game, Oracle
 from bench.contracts.oracle import Product, T
 from bench.metrics.stability import running_average
 
-JUDGED_DRAW = 2**40
+EVALUATION_DRAW = 2**40
 """Draws from here on are for judging: training never sees them."""
 
 
-class Judge(Oracle):
+class Evaluator(Oracle):
     """An oracle for metrics: draws of its own, and nothing computed twice for the same w."""
 
-    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = JUDGED_DRAW) -> None:
+    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = EVALUATION_DRAW) -> None:
         super().__init__(game, seeds, draw)
         self._known: dict[object, object] = {}
         self._at: Tensor | None = None
@@ -33,7 +33,7 @@ class Judge(Oracle):
         """The average of all points that were judged so far, [R, n]."""
         self._visits = 0
 
-    def visit(self, w: Tensor, before: Tensor) -> None:
+    def at(self, w: Tensor, before: Tensor) -> None:
         """Tell which point [R, n] is judged next, and where the replicas were a step ago."""
         self.before = before
         self.mean = running_average(w if self.mean is None else self.mean, w, self._visits)
@@ -50,43 +50,43 @@ class Judge(Oracle):
         self.draw, self._visits = state["draw"], state["visits"]
         self.mean, self.before = (state[name].to(device) if name in state else None for name in ("mean", "before"))
 
-    def once(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
+    def cached(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         if self._at is not w:
             self._known, self._at = {}, w
         if key not in self._known:
             self._known[key] = compute()
         return cast("T", self._known[key])
 
-    def known(self, key: object) -> object:
+    def peek(self, key: object) -> object:
         """What was computed under this key at the point that was judged last; None for nothing."""
         return self._known.get(key)
 
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
-        whole = self.once(w, "field", lambda: super(Judge, self).__call__(w))
+        whole = self.cached(w, "field", lambda: super(Evaluator, self).__call__(w))
         return whole if player is None else self.within(player, whole, torch.zeros_like(whole))
 
     def losses(self, w: Tensor) -> tuple[Tensor, ...]:
-        return self.once(w, "losses", lambda: super(Judge, self).losses(w))
+        return self.cached(w, "losses", lambda: super(Evaluator, self).losses(w))
 
     def samples(self, w: Tensor, count: int) -> Tensor:
-        return self.once(w, ("samples", count), lambda: super(Judge, self).samples(w, count))
+        return self.cached(w, ("samples", count), lambda: super(Evaluator, self).samples(w, count))
 
 
-class NoNetworks(TypeError):  # noqa: N818  (it is an answer, not a mistake)
+class NotDefined(TypeError):  # noqa: N818  (it is an answer, not a mistake)
     """A metric asked a perfect generator for what only networks have."""
 
 
-class Perfect(Judge):
+class PerfectGenerator(Evaluator):
     """A judge of a perfect generator: its samples are the data's, and it has neither losses nor a field."""
 
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
-        raise NoNetworks("a perfect generator has no field")
+        raise NotDefined("a perfect generator has no field")
 
     def losses(self, w: Tensor) -> tuple[Tensor, ...]:
-        raise NoNetworks("a perfect generator has no losses")
+        raise NotDefined("a perfect generator has no losses")
 
     def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
-        raise NoNetworks("a perfect generator has no Jacobian")
+        raise NotDefined("a perfect generator has no Jacobian")
 
     def samples(self, w: Tensor, count: int) -> Tensor:
         assert isinstance(self.game, Attainable)

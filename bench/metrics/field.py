@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Game, Oracle, Solvable
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.metrics.stability import averaging_gain as gain
 from bench.metrics.stability import field_cosine, relative_generator_gradient
 from bench.numerics.spectrum import PRODUCTS, Extremes, extremes, ritz
@@ -56,17 +56,17 @@ def relative_gradient(game: Game, w: Tensor, F: Oracle) -> Tensor:
 @metric("field_cosine", better="")
 def cosine_of_fields(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """Cosine between the field here and a step ago: 1 on a straight way, below 0 where steps turn back."""
-    before = F.before if isinstance(F, Judge) and F.before is not None else w
+    before = F.before if isinstance(F, Evaluator) and F.before is not None else w
     field = F(w)
-    return field_cosine(Judge(F.game, F.seeds, F.draw)(before), field)
+    return field_cosine(Evaluator(F.game, F.seeds, F.draw)(before), field)
 
 
 @metric("averaging_gain", better="", at_end=True)
 def averaging_gain(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """By how much the average of all judged iterates beats the last one on the game's own score; above 0 it does."""
-    mean = F.mean if isinstance(F, Judge) and F.mean is not None else w
+    mean = F.mean if isinstance(F, Evaluator) and F.mean is not None else w
     score = get_metric(game.score)
-    return gain(score(game, w, F), score(game, mean, Judge(F.game, F.seeds, F.draw)), score.better)
+    return gain(score(game, w, F), score(game, mean, Evaluator(F.game, F.seeds, F.draw)), score.better)
 
 
 def _spectrum(w: Tensor, F: Oracle) -> Extremes:
@@ -74,7 +74,7 @@ def _spectrum(w: Tensor, F: Oracle) -> Extremes:
     if w.numel() * PRODUCTS > ROOM:
         nothing = torch.full((len(w),), math.nan, dtype=torch.float64)
         return Extremes(nothing, nothing)
-    return extremes(F.once(w, "ritz", lambda: ritz(F.linear(w)[1], w)))
+    return extremes(F.cached(w, "ritz", lambda: ritz(F.linear(w)[1], w)))
 
 
 @metric("jacobian_min_real", better="", at_end=True)

@@ -40,7 +40,7 @@ COMPONENTS = 64
 
 def _embedded(game: Classified, w: Tensor, F: Oracle) -> tuple[Tensor, Tensor]:
     """Features and logits of the samples by the shipped classifier, [R, N, d] and [R, N, classes]."""
-    return F.once(w, "embedded", lambda: load(game.classifier).embed(F.samples(w, game.judged)))
+    return F.cached(w, "embedded", lambda: load(game.classifier).embed(F.samples(w, game.judged)))
 
 
 def _frechet_proxy(game: Classified, w: Tensor, F: Oracle) -> Tensor:
@@ -121,7 +121,7 @@ def birthday_support(game: Images, w: Tensor, F: Oracle) -> Tensor:
 def _prdc(game: Classified, w: Tensor, F: Oracle) -> PRDC:
     """Of as many samples as there are real images to compare with."""
     real = _real_features(game)
-    return F.once(w, "prdc", lambda: prdc(real, _embedded(game, w, F)[0][:, : len(real)]))
+    return F.cached(w, "prdc", lambda: prdc(real, _embedded(game, w, F)[0][:, : len(real)]))
 
 
 @metric("precision", on=Classified, better="higher", worst=0.0, at_end=True)
@@ -157,13 +157,13 @@ def pixel_wasserstein(game: CifarImages, w: Tensor, F: Oracle) -> Tensor:
 @metric("stacked_modes", on=StackedMnistImages, better="higher", worst=0.0)
 def stacked(game: StackedMnistImages, w: Tensor, F: Oracle) -> Tensor:
     """Of the 1,000 modes of Stacked MNIST those that a sample is of (Metz et al. 2017, arXiv:1611.02163)."""
-    return F.once(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).captured
+    return F.cached(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).captured
 
 
 @metric("stacked_kl", on=StackedMnistImages, unit="nats", worst=math.log(1000))
 def stacked_kl(game: StackedMnistImages, w: Tensor, F: Oracle) -> Tensor:
     """KL(histogram of the samples over the 1,000 modes || uniform)."""
-    return F.once(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).reverse_kl
+    return F.cached(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).reverse_kl
 
 
 # Of the real images, once a process: games are frozen, and equal ones share what is found.

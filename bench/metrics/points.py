@@ -12,7 +12,7 @@ from bench.registry import metric
 
 
 def _modes(game: Mixture, w: Tensor, F: Oracle) -> ModeStatistics:
-    return F.once(w, "modes", lambda: mode_statistics(F.samples(w, game.judged), game.modes.to(w.device), game.sd))
+    return F.cached(w, "modes", lambda: mode_statistics(F.samples(w, game.judged), game.modes.to(w.device), game.sd))
 
 
 @metric("sliced_wasserstein", on=Points)

@@ -31,7 +31,7 @@ PRODUCTS = 32
 """Products that are taken where nothing else is said."""
 
 
-class Ritz(NamedTuple):
+class RitzValues(NamedTuple):
     """Ritz values theta complex[R, m] and how far they are from eigenvalues: ||J y - theta y||, ||y|| = 1, [R, m]."""
 
     values: Tensor
@@ -49,7 +49,7 @@ class Extremes(NamedTuple):
     max_imag: Tensor
 
 
-def ritz(push: Callable[[Tensor], Tensor], like: Tensor, products: int = PRODUCTS, seed: int = 0) -> Ritz:
+def ritz(push: Callable[[Tensor], Tensor], like: Tensor, products: int = PRODUCTS, seed: int = 0) -> RitzValues:
     """Ritz values of push(v) = J v, [R, n] -> [R, n], by min(products, n) products; `like` is w [R, n].
 
     Where the Krylov space is exhausted (J maps it into itself, so its Ritz values are eigenvalues) the basis goes on
@@ -73,7 +73,7 @@ def ritz(push: Callable[[Tensor], Tensor], like: Tensor, products: int = PRODUCT
     return _eigenvalues(hessenberg)
 
 
-def extremes(found: Ritz) -> Extremes:
+def extremes(found: RitzValues) -> Extremes:
     """What decides stability, of Ritz values complex[R, m]: min real part, max |imaginary part|, each float64[R]."""
     real, imaginary = found.values.real, found.values.imag.abs()
     failed = found.values.isnan().any(dim=1)
@@ -111,10 +111,10 @@ def _fresh(goes_on: Tensor, like: Tensor, basis: list[Tensor], seed: int) -> Ten
     return basis[0] if bool(goes_on.all()) else _unit(_orthogonal(_drawn(like, seed), basis)[0])
 
 
-def _eigenvalues(hessenberg: Tensor) -> Ritz:
+def _eigenvalues(hessenberg: Tensor) -> RitzValues:
     """Of float64[R, m + 1, m]; LAPACK raises on what is not finite, so such rows are set aside."""
     sound = hessenberg.isfinite().all(dim=2).all(dim=1, keepdim=True)
     clean = torch.where(sound[..., None], hessenberg, 0).cpu()
     values, vectors = torch.linalg.eig(clean[:, :-1])
     residuals = clean[:, -1, -1:].abs() * vectors[:, -1].abs()
-    return Ritz(*(torch.where(sound, part.to(hessenberg.device), math.nan) for part in (values, residuals)))
+    return RitzValues(*(torch.where(sound, part.to(hessenberg.device), math.nan) for part in (values, residuals)))

@@ -8,20 +8,20 @@ from typing import Any, get_args
 
 from bench.contracts import Direction, Game, Hyperparameter, Options, UpdateRule, hyperparameters, nested
 from bench.contracts.introspection import hints
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.registry.discovery import Registry
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
-from bench.registry.spelling import Spelling, parse, write
+from bench.registry.spelling import Spec, parse, write
 
 
-def get_rule(spec: str | Spelling) -> UpdateRule:
-    """The update rule that a spelling names, e.g. ``extragrad[lr=0.1,direction=adam]``; SpecError for wrong use."""
+def get_rule(spec: str | Spec) -> UpdateRule:
+    """The update rule that a spelling names, e.g. ``extragrad[lr=0.1,direction=adam]``; UserError for wrong use."""
     found: UpdateRule = _build(rules, spec)
     return found
 
 
-def get_game(spec: str | Spelling) -> Game:
-    """The game that a spelling names, e.g. ``bilinear[dim=3]``; SpecError for wrong use."""
+def get_game(spec: str | Spec) -> Game:
+    """The game that a spelling names, e.g. ``bilinear[dim=3]``; UserError for wrong use."""
     found: Game = _build(games, spec)
     return found
 
@@ -31,18 +31,18 @@ def get_metric(name: str) -> NamedMetric:
     return metrics[name]
 
 
-def _build(registry: Registry[Any], spec: str | Spelling) -> Any:
+def _build(registry: Registry[Any], spec: str | Spec) -> Any:
     spelled = parse(spec) if isinstance(spec, str) else spec
     thing = registry[spelled.name]
     if isinstance(thing, Preset):
         if thing.first and "" in spelled.keys:
             named_keys = {key or thing.first: value for key, value in spelled.keys.items()}
-            spelled = Spelling(spelled.name, named_keys)
+            spelled = Spec(spelled.name, named_keys)
         return _with_keys(_build(registry, parse(thing.spelling)), spelled, registry)
     if inspect.isclass(thing):
         return _with_keys(thing(), spelled, registry)
     if spelled.keys:
-        raise SpecError(f"{registry.what} {spelled.name!r} is one made thing: it takes no keys, {spelled} gives some")
+        raise UserError(f"{registry.what} {spelled.name!r} is one made thing: it takes no keys, {spelled} gives some")
     return thing
 
 
@@ -63,7 +63,7 @@ def _known_keys(thing: Any) -> set[str]:
     return {f.name for f in fields(thing)}.union(*map(_known_keys, nested(thing).values()))
 
 
-def _with_keys(thing: Any, spelled: Spelling, registry: Registry[Any]) -> Any:
+def _with_keys(thing: Any, spelled: Spec, registry: Registry[Any]) -> Any:
     """A copy of a rule or game with the keys set; a key that only something nested in it knows is handed on."""
     if not is_dataclass(thing) or isinstance(thing, type):
         return thing
@@ -73,7 +73,7 @@ def _with_keys(thing: Any, spelled: Spelling, registry: Registry[Any]) -> Any:
     first = next((f.name for f in fields(thing)), "")
     given = {key or first: value for key, value in spelled.keys.items()}
     if len(given) < len(spelled.keys):
-        raise SpecError(f"{spelled}: {first!r} stands twice, once without its name")
+        raise UserError(f"{spelled}: {first!r} stands twice, once without its name")
     for key in sorted(given, key=lambda key: key not in own):  # own keys first: a direction decides what others mean
         if key in own:
             hint = hints(type(thing))[key]
@@ -82,14 +82,14 @@ def _with_keys(thing: Any, spelled: Spelling, registry: Registry[Any]) -> Any:
         made = replace(thing, **values)
         path = path_of(made, key)
         if path is None:
-            raise SpecError(f"{registry.what} {spelled.name!r} has no {key!r}; {nearest(key, _known_keys(made))}")
+            raise UserError(f"{registry.what} {spelled.name!r} has no {key!r}; {nearest(key, _known_keys(made))}")
         handed_on.setdefault(path.split(".")[0], {})[key] = given[key]
     for name, keys in handed_on.items():
         inner = values.get(name, getattr(thing, name))
         if isinstance(inner, Options):
             values[name] = Options((*inner.items, *keys.items()))
         else:
-            values[name] = _with_keys(inner, Spelling(inner.name, keys), directions)
+            values[name] = _with_keys(inner, Spec(inner.name, keys), directions)
     if "direction" in values:
         values |= _rescaled(thing, values)
     return replace(thing, **values) if values else thing
@@ -107,17 +107,17 @@ def _converted(current: Any, hint: Any, value: Any, where: str) -> Any:
     """A spelled value as a field's type wants it, within the bounds that its kind allows."""
     kinds = [kind for kind in get_args(hint)[1:] if isinstance(kind, Hyperparameter)]
     if isinstance(current, (UpdateRule, Direction)):
-        if not isinstance(value, Spelling):
-            raise SpecError(f"{where} is {write(value)}; a name is allowed")
+        if not isinstance(value, Spec):
+            raise UserError(f"{where} is {write(value)}; a name is allowed")
         return _build(rules if isinstance(current, UpdateRule) else directions, value)
     if isinstance(current, str):
         return write(value)
-    wrong = isinstance(value, Spelling) or isinstance(current, bool) != isinstance(value, bool)
+    wrong = isinstance(value, Spec) or isinstance(current, bool) != isinstance(value, bool)
     if wrong or (isinstance(value, tuple) and not kinds):
         allowed = "true or false" if isinstance(current, bool) else "a number"
-        raise SpecError(f"{where} is {write(value)}; {allowed} is allowed")
+        raise UserError(f"{where} is {write(value)}; {allowed} is allowed")
     if isinstance(current, int) and not isinstance(value, int):
-        raise SpecError(f"{where} is {write(value)}; a whole number is allowed")
+        raise UserError(f"{where} is {write(value)}; a whole number is allowed")
     for kind in kinds:
         _check_bounds(kind, value, where)
     return float(value) if isinstance(current, float) and isinstance(value, int) else value
@@ -126,7 +126,7 @@ def _converted(current: Any, hint: Any, value: Any, where: str) -> Any:
 def _check_bounds(kind: Hyperparameter, value: Any, where: str) -> None:
     for part in value if isinstance(value, tuple) else (value,):
         if not kind.least <= part <= kind.most:
-            raise SpecError(f"{where} is {write(value)}; a {kind.kind} in [{kind.least:g}, {kind.most:g}] is allowed")
+            raise UserError(f"{where} is {write(value)}; a {kind.kind} in [{kind.least:g}, {kind.most:g}] is allowed")
 
 
 def spell(thing: Any) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Registry(Generic[T]):
     def add(self, name: str, thing: T, place: str) -> None:
         """Register; the same name from another place is refused, naming both."""
         if self.places.get(name, place) != place:
-            raise SpecError(f"{self.what} {name!r} is defined twice: in {self.places[name]} and in {place}")
+            raise UserError(f"{self.what} {name!r} is defined twice: in {self.places[name]} and in {place}")
         self.things[name], self.places[name] = thing, place
 
     def names(self) -> list[str]:
@@ -57,7 +57,7 @@ class Registry(Generic[T]):
         if ".py:" in name:
             return self._from_path(name)
         if name not in self.things:
-            raise SpecError(f"unknown {self.what} {name!r}; {nearest(name, self.things)}")
+            raise UserError(f"unknown {self.what} {name!r}; {nearest(name, self.things)}")
         return self.things[name]
 
     def load(self) -> None:
@@ -87,17 +87,17 @@ class Registry(Generic[T]):
         path, _, attribute = spelled.rpartition(":")
         file = Path(path)
         if not file.is_file():
-            raise SpecError(f"{self.what} {spelled!r}: there is no file {path!r}")
+            raise UserError(f"{self.what} {spelled!r}: there is no file {path!r}")
         module = _module(file)
         if not hasattr(module, attribute):
             public = [key for key, value in vars(module).items() if getattr(value, "__module__", 0) == module.__name__]
-            raise SpecError(f"{self.what} {spelled!r}: {path} has no {attribute!r}; {nearest(attribute, public)}")
+            raise UserError(f"{self.what} {spelled!r}: {path} has no {attribute!r}; {nearest(attribute, public)}")
         thing = getattr(module, attribute)
         known = self._known(thing)
         if known is not None and not inspect.isclass(known):
             return known
         if not self._fits(thing):
-            raise SpecError(f"{spelled!r} is no {self.what}")
+            raise UserError(f"{spelled!r} is no {self.what}")
         # A class is named by its path, decorated or not: under another name no other process would find it.
         found: T = thing if ".py:" in getattr(thing, "name", "") else named(thing, spelled)
         return found
@@ -156,7 +156,7 @@ def _explained(what: str) -> Iterator[None]:
     """A plug-in that cannot be imported is one line that says why; so is one that calls ``sys.exit``."""
     try:
         yield
-    except (SpecError, KeyboardInterrupt):
+    except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise SpecError(f"{what} raised {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{what} raised {type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from bench.contracts import Game, Options, UpdateRule, hyperparameters, nested
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.registry.build import get_rule
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
 from bench.registry.spelling import write
@@ -30,7 +30,7 @@ def listing(what: str) -> str:
     found = [kinds[kind](what) for kind, registry in registries.items() if what in registry.names()]  # type: ignore[attr-defined]
     if not found:
         known = [*kinds, *(name for registry in registries.values() for name in registry.names())]  # type: ignore[attr-defined]
-        raise SpecError(f"there is nothing called {what!r} to list; {nearest(what, known)}")
+        raise UserError(f"there is nothing called {what!r} to list; {nearest(what, known)}")
     return "\n".join(found)
 
 

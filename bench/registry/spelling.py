@@ -13,13 +13,13 @@ import math
 from dataclasses import dataclass, field
 from itertools import product
 
-from bench.errors import SpecError
+from bench.errors import UserError
 
 BRACKETS = {"[": "]", "{": "}", "(": ")"}
 
 
 @dataclass(frozen=True)
-class Spelling:
+class Spec:
     """A parsed spelling: a name and the values of its keys; ``""`` keys the value that stands alone."""
 
     name: str
@@ -51,7 +51,7 @@ def split(text: str, separator: str = ",") -> list[str]:
             parts.append(text[start:i].strip())
             start = i + 1
     if awaited:
-        raise SpecError(f"{text!r}: a bracket is not closed")
+        raise UserError(f"{text!r}: a bracket is not closed")
     if text.strip():
         parts.append(text[start:].strip())
     return parts
@@ -64,7 +64,7 @@ def _awaited(awaited: str, letter: str, text: str) -> str:
     if letter not in BRACKETS.values():
         return awaited
     if not awaited.endswith(letter):
-        raise SpecError(f"{text!r}: a closing {letter!r} without its opening bracket")
+        raise UserError(f"{text!r}: a closing {letter!r} without its opening bracket")
     return awaited[:-1]
 
 
@@ -76,7 +76,7 @@ def expand(text: str) -> list[str]:
     end = _matching(text, start)
     choices = split(text[start + 1 : end], "|") or [""]
     if not all(choices):
-        raise SpecError(f"{text!r}: a sweep has an empty choice; write {{a|b|c}}")
+        raise UserError(f"{text!r}: a sweep has an empty choice; write {{a|b|c}}")
     heads = [text[:start] + inner for choice in choices for inner in expand(choice)]
     return [head + tail for head, tail in product(heads, expand(text[end + 1 :]))]
 
@@ -87,27 +87,27 @@ def _matching(text: str, start: int) -> int:
         awaited = _awaited(awaited, text[i], text)
         if not awaited:
             return i
-    raise SpecError(f"{text!r}: a bracket is not closed")
+    raise UserError(f"{text!r}: a bracket is not closed")
 
 
-def parse(text: str) -> Spelling:
-    """Read one spelling (without sweeps); raises SpecError where it is none."""
+def parse(text: str) -> Spec:
+    """Read one spelling (without sweeps); raises UserError where it is none."""
     text = text.strip()
     name, bracket, rest = text.partition("[")
     if not name.strip():
-        raise SpecError(f"{text!r}: a name is missing; write name[key=value,...]")
+        raise UserError(f"{text!r}: a name is missing; write name[key=value,...]")
     if not bracket:
         split(text)  # refuses a stray closing bracket
-        return Spelling(name.strip())
+        return Spec(name.strip())
     if _matching(text, len(name)) != len(text) - 1:
-        raise SpecError(f"{text!r}: nothing may follow the closing bracket")
+        raise UserError(f"{text!r}: nothing may follow the closing bracket")
     keys: dict[str, object] = {}
     for item in split(rest[:-1]):
         key, value = _item(item, text)
         if key in keys:
-            raise SpecError(f"{text!r}: {repr(key) if key else 'a value without a key'} stands twice")
+            raise UserError(f"{text!r}: {repr(key) if key else 'a value without a key'} stands twice")
         keys[key] = value
-    return Spelling(name.strip(), keys)
+    return Spec(name.strip(), keys)
 
 
 def _item(item: str, text: str) -> tuple[str, object]:
@@ -117,11 +117,11 @@ def _item(item: str, text: str) -> tuple[str, object]:
     else:
         key, value = item[:equals].strip().replace("-", "_"), item[equals + 1 :]
     if not value.strip():
-        raise SpecError(f"{text!r}: {repr(key) if key else 'an item'} has no value")
+        raise UserError(f"{text!r}: {repr(key) if key else 'an item'} has no value")
     try:
         return key, read(value.strip())
     except NotFiniteError as error:
-        raise SpecError(f"{text!r}: {key or 'a value'} is {error}; a finite number is allowed") from None
+        raise UserError(f"{text!r}: {key or 'a value'} is {error}; a finite number is allowed") from None
 
 
 def read(text: str) -> object:
@@ -137,7 +137,7 @@ def read(text: str) -> object:
     return parse(text)
 
 
-class NotFiniteError(SpecError):
+class NotFiniteError(UserError):
     """A number that no hyperparameter may be."""
 
 

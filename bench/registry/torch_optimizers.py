@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import State
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 
 TRIED = (3, 16)  # replicas and entries on which a class is tried
 TRIED_STEPS = 12
@@ -108,7 +108,7 @@ def _take(optimizer: torch.optim.Optimizer, point: Tensor, g: Tensor) -> None:
 
 @lru_cache(maxsize=64)
 def foreign(name: str, options: tuple[tuple[str, Any], ...]) -> Foreign:
-    """The class of that name (in torch.optim, or dotted) with options; SpecError where it cannot be run, and why."""
+    """The class of that name (in torch.optim, or dotted) with options; UserError where it cannot be run, and why."""
     make = _maker(name, dict(options))
     with _declining(name):
         kept = _keeps(make)
@@ -128,10 +128,10 @@ def _maker(name: str, options: dict[str, Any]) -> Made:
     found = _class(name)
     known = inspect.signature(found).parameters
     if "lr" in options:
-        raise SpecError(f"torch[{name}]: lr is the scheme's; write e.g. sgd[lr=0.1,direction=torch[{name}]]")
+        raise UserError(f"torch[{name}]: lr is the scheme's; write e.g. sgd[lr=0.1,direction=torch[{name}]]")
     for key in options:
         if key not in known and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values()):
-            raise SpecError(f"torch[{name}] has no {key!r}; {nearest(key, set(known) - {'params', 'lr'})}")
+            raise UserError(f"torch[{name}] has no {key!r}; {nearest(key, set(known) - {'params', 'lr'})}")
     at_one = {"lr": 1.0} if "lr" in known else {}
     return lambda point: cast("torch.optim.Optimizer", found([point], **at_one, **options))
 
@@ -141,10 +141,10 @@ def _class(name: str) -> type:
     try:
         home = importlib.import_module(module or "torch.optim")
     except ImportError as error:
-        raise SpecError(f"torch[{name}]: {module!r} cannot be imported: {error}") from None
+        raise UserError(f"torch[{name}]: {module!r} cannot be imported: {error}") from None
     classes: dict[str, type] = {key: found for key, found in vars(home).items() if _is_optimizer(found)}
     if attribute not in classes:
-        raise SpecError(f"torch[{name}]: no optimizer class; {nearest(attribute, classes)}")
+        raise UserError(f"torch[{name}]: no optimizer class; {nearest(attribute, classes)}")
     return classes[attribute]
 
 
@@ -158,11 +158,11 @@ def _declining(name: str) -> Iterator[None]:
     """What a class raises while it is tried is the reason why it cannot be a direction."""
     try:
         yield
-    except SpecError:
+    except UserError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise SpecError(
+        raise UserError(
             f"torch[{name}] cannot be a direction, a step from one gradient: {type(error).__name__}: {reason}"
         ) from error
 

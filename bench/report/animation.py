@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.registry import get_game, get_metric
 from bench.report.figures import motion
 from bench.report.figures.panels import Axis, looks
@@ -62,9 +62,9 @@ def animate(
     """
     path = to if to is not None else run.path / f"{filename(game)}.gif"
     if path.suffix.lower() not in KINDS:
-        raise SpecError(f"--to is {str(path)!r}; its suffix: {nearest(path.suffix.lower() or path.name, KINDS)}")
+        raise UserError(f"--to is {str(path)!r}; its suffix: {nearest(path.suffix.lower() or path.name, KINDS)}")
     if not path.parent.is_dir():
-        raise SpecError(f"--to is {str(path)!r}; {str(path.parent)!r} is not a folder that is there")
+        raise UserError(f"--to is {str(path)!r}; {str(path.parent)!r} is not a folder that is there")
     film = _film(_scene(run, game, optimizers))
     encode = KINDS[path.suffix.lower()](None if film.coloured else film.palette)
     content, less = _small(
@@ -80,17 +80,17 @@ def _scene(run: RunFolder, game: str, optimizers: list[str] | None) -> Scene:
     """What is there of the game and of the rules."""
     study = run.study
     if game not in study["games"]:
-        raise SpecError(f"--game is {game!r}; {nearest(game, study['games'])}")
+        raise UserError(f"--game is {game!r}; {nearest(game, study['games'])}")
     for rule in optimizers or []:
         if rule not in study["optimizers"]:
-            raise SpecError(f"--optimizers has {rule!r}; {nearest(rule, study['optimizers'])}")
+            raise UserError(f"--optimizers has {rule!r}; {nearest(rule, study['optimizers'])}")
     tensors = [(chunk, held) for chunk, held in run.tensors() if chunk["label"] == game]
     there = {chunk["optimizer"] for chunk, held in tensors if held}
     wanted = study["optimizers"] if optimizers is None else list(dict.fromkeys(optimizers))
     rules = [rule for rule in wanted if rule in there]
     if not rules or (optimizers is not None and len(rules) < len(wanted)):
         lacking = ", ".join(rule for rule in wanted if rule not in there)
-        raise SpecError(f"{game}: {str(run.path)!r} holds nothing to animate yet of {lacking}")
+        raise UserError(f"{game}: {str(run.path)!r} holds nothing to animate yet of {lacking}")
     known, records = get_game(game), run.records
     metric = get_metric(known.score)
     own = records[(records["game"] == game) & records["optimizer"].isin(rules)]
@@ -107,7 +107,7 @@ def _film(scene: Scene) -> motion.Motion:
         return motion.Clouds(found.reels, scene.look, failed, found.real)
     drawn = plane(scene)
     if drawn is None:
-        raise SpecError(f"{scene.label}: it has neither samples nor a plane to draw; there is nothing to animate")
+        raise UserError(f"{scene.label}: it has neither samples nor a plane to draw; there is nothing to animate")
     costs = {rule: held["path_cost"].numpy() for rule, held in scene.held("path").items()}
     return motion.Paths(drawn.paths, costs, scene.look, failed, drawn.solution, drawn.field)
 
@@ -118,7 +118,7 @@ def _film(scene: Scene) -> motion.Motion:
 def _small(encode: Encoder, frames: Frames, pace: int, poorest: int) -> tuple[bytes, str]:
     """The file, small enough, and what it has fewer of: every other frame is left out, then colours, then frames.
 
-    SpecError where even two frames of few colours are too large.
+    UserError where even two frames of few colours are too large.
     """
     whole, colours = len(frames), COLOURS
     while len(content := encode(frames, pace, colours)) > MOST:
@@ -127,7 +127,7 @@ def _small(encode: Encoder, frames: Frames, pace: int, poorest: int) -> tuple[by
         elif colours > poorest:
             colours = max(colours // 2, poorest)
         else:
-            raise SpecError(f"--optimizers: the film is larger than {MOST / 1e6:g} MB at its poorest; name fewer rules")
+            raise UserError(f"--optimizers: the film is larger than {MOST / 1e6:g} MB at its poorest; name fewer rules")
     less = [f"{len(frames)} of {whole} frames"] * (len(frames) < whole) + [f"{colours} colours"] * (colours < COLOURS)
     return content, " and ".join(less)
 
@@ -152,10 +152,10 @@ def _images(kind: str, colours: Palette | None) -> Encoder:
 
 
 def _mp4(_: Palette | None) -> Encoder:
-    """MP4 (H.264) through ffmpeg; SpecError where it is not there."""
+    """MP4 (H.264) through ffmpeg; UserError where it is not there."""
     program = shutil.which("ffmpeg")
     if program is None:
-        raise SpecError("--to: an .mp4 needs the program ffmpeg, which is not there; allowed without it: .gif, .png")
+        raise UserError("--to: an .mp4 needs the program ffmpeg, which is not there; allowed without it: .gif, .png")
 
     def encode(frames: Frames, pace: int, _: int) -> bytes:
         frames = [*frames, *[frames[-1]] * (HOLD // pace)]
@@ -168,7 +168,7 @@ def _mp4(_: Palette | None) -> Encoder:
         command = [program, "-v", "error", *given, *taken, *same, *out]
         done = subprocess.run(command, input=raw, capture_output=True, check=False)
         if done.returncode:
-            raise SpecError(f"--to: ffmpeg could not make an .mp4: {done.stderr.decode('utf-8', 'replace').strip()}")
+            raise UserError(f"--to: ffmpeg could not make an .mp4: {done.stderr.decode('utf-8', 'replace').strip()}")
         return done.stdout
 
     return encode

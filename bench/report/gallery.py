@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.report.figures.letters import font
 from bench.report.figures.svg import pdf, standalone
 from bench.report.sections.scene import Drawing
@@ -38,7 +38,7 @@ Gallery = dict[str, Drawing]
 """A file's name without its ending -> what is drawn there."""
 
 
-def hang(gallery: Gallery, of: str, drawings: Iterable[Drawing]) -> None:
+def add(gallery: Gallery, of: str, drawings: Iterable[Drawing]) -> None:
     """Add drawings of a game, or of what else they are of, each under a name of its own."""
     for drawing in drawings:
         name = f"{filename(of)}-{drawing.name}"
@@ -51,7 +51,7 @@ def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
     """Write a folder of figures in place of an earlier one; returns it."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
-        raise SpecError(f"--format is {','.join(formats)!r}; {nearest((*unknown, '')[0], FORMATS)}")
+        raise UserError(f"--format is {','.join(formats)!r}; {nearest((*unknown, '')[0], FORMATS)}")
     face = font(drawing.svg for drawing in gallery.values()) if "svg" in formats else ""
     with whole_folder(to) as folder:
         for name, drawing in gallery.items():

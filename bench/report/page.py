@@ -22,18 +22,18 @@ from bench.analysis.findings import LEVEL, findings, winners
 from bench.analysis.formatting import number, rounded
 from bench.analysis.ranking import Standing, places, standing
 from bench.analysis.table import best, table, to_csv
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import get_game, get_metric
-from bench.report.caveats import Caveat, caveats, concerning, finished
 from bench.report.figures.letters import FONT, font
 from bench.report.figures.panels import Look, looks
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.svg import key, shared
-from bench.report.gallery import Gallery, hang, update_figures
+from bench.report.gallery import Gallery, add, update_figures
 from bench.report.provenance import equations
 from bench.report.sections import Section, Sections
 from bench.report.sections.across import across
 from bench.report.sections.scene import Drawing, Tensors, first_line
+from bench.report.warnings import RunWarning, concerning, finished, warnings_of
 from bench.storage.files import write_file
 from bench.storage.manifest import mixed
 from bench.studies.study import Study
@@ -62,11 +62,11 @@ def write_report(run: RunFolder, found: pd.DataFrame | None = None) -> Path:
 
 
 def gallery_of(run: RunFolder) -> Gallery:
-    """All that is drawn for a run's report; SpecError where nothing is finished."""
+    """All that is drawn for a run's report; UserError where nothing is finished."""
     gallery = Gallery()
     render(run.records, run.manifest, run.tensors(), {}, gallery)
     if not gallery:
-        raise SpecError(f"{str(run.path)!r} has nothing to draw: no rule is finished on any game")
+        raise UserError(f"{str(run.path)!r} has nothing to draw: no rule is finished on any game")
     return gallery
 
 
@@ -94,13 +94,13 @@ def render(
     shown = Sections(whole, trials, tuning_table, tensors, found, look, study)
     sections = [shown.of(game) for game in study["games"] if len(found) and (found["game"] == game).any()]
     verdicts, over = findings(found, whole), standing(found, study["optimizers"])
-    said = caveats(records, study, verdicts, trials)
+    said = warnings_of(records, study, verdicts, trials)
     overall = [*([] if over.why else [_diagram(over, look)]), *across(found, whole, look, study)]
     if gallery is None:
         gallery = {}
-    hang(gallery, "all", overall)
+    add(gallery, "all", overall)
     for section in sections:
-        hang(gallery, section.label, section.drawings)
+        add(gallery, section.label, section.drawings)
     printed = {drawing.caption: drawing.svg for drawing in gallery.values() if drawing.film is None}
     page = shared(printed)
     return (
@@ -126,7 +126,7 @@ def render(
             overall=overall,
             primary={game: get_metric(get_game(game).score) for game in study["games"]},
             metrics=_metrics(sections),
-            warnings=[*(Caveat(f"Mixed machines: {text}.") for text in mixed(manifest)), *said, *missing],
+            warnings=[*(RunWarning(f"Mixed machines: {text}.") for text in mixed(manifest)), *said, *missing],
             errors=errors,
             sections=sections,
             budgets={game: asked.cost_of(game) for game in study["games"]},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 from bench.contracts import Direction, UpdateRule
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import Preset, get_rule, rules
 from bench.registry.spelling import parse
 
@@ -14,7 +14,7 @@ def equations(spelled: str) -> list[tuple[str, str, str]]:
     """(name, equation, source) of a rule as spelled, and of what it steps along."""
     try:
         known, made = rules[parse(spelled).name], get_rule(spelled)
-    except SpecError:
+    except UserError:
         return [("", "not known to this installation", "")]
     if isinstance(known, Preset):
         return [("", *_equation(known.doc))]

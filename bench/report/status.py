@@ -9,7 +9,7 @@ from typing import Any
 import filelock
 import pandas as pd
 
-from bench.report.caveats import unfinished
+from bench.report.warnings import unfinished
 from bench.storage.run_folder import RunFolder
 from bench.studies.cost import planned_cost
 from bench.studies.study import Study

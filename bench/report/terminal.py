@@ -14,9 +14,9 @@ from bench.analysis.comparison import VERDICTS
 from bench.analysis.findings import findings
 from bench.analysis.formatting import rounded
 from bench.analysis.table import best, games_of, table
-from bench.report.caveats import caveats, finished
 from bench.report.status import state
 from bench.report.tables import escape_markdown, interval, number
+from bench.report.warnings import finished, warnings_of
 from bench.storage.manifest import mixed
 from bench.storage.run_folder import RunFolder
 from bench.studies.tuning.sensitivity import tried
@@ -34,12 +34,12 @@ def _blocks(found: pd.DataFrame) -> str:
     return captured.get()
 
 
-def overview(run: RunFolder) -> str:
+def summary(run: RunFolder) -> str:
     """A run as a terminal shows it: how far it is, what is missing, what failed, its table, what to beware of."""
     now = state(run)
     whole, _ = finished(now.records, run.study)
     trials = tried(now.records, run.study)
-    said = caveats(now.records, run.study, findings(table(whole, run.study), whole), trials)
+    said = warnings_of(now.records, run.study, findings(table(whole, run.study), whole), trials)
     how = "goes on" if now.going else "finished" if now.finished else "stopped before its end"
     parts = [
         f"{run.path.name or run.path}: {how}; protocol {run.manifest['protocol']}, {run.manifest['device']}",

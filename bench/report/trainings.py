@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.scores import last_evaluations
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import NamedMetric, get_game, get_metric
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ class Training:
 
 
 def reported(run: RunFolder) -> list[Training]:
-    """The trainings of a run's report; SpecError where there is none yet."""
+    """The trainings of a run's report; UserError where there is none yet."""
     found = list(trainings(run.records, run.study))
     if not found:
-        raise SpecError(f"{str(run.path)!r} has no training of a report to export yet")
+        raise UserError(f"{str(run.path)!r} has no training of a report to export yet")
     return found
 
 

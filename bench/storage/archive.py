@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from bench.storage.files import read_plain
+from bench.storage.files import read_regular
 
 LARGEST = 2**28
 """Bytes that one of its files may come to: what claims more is not read, for a small archive may claim anything."""
@@ -33,7 +33,7 @@ class Archive(Mapping[str, bytes]):
     @cached_property
     def _zip(self) -> zipfile.ZipFile | None:
         try:
-            return zipfile.ZipFile(io.BytesIO(read_plain(self.path)))
+            return zipfile.ZipFile(io.BytesIO(read_regular(self.path)))
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
             return None
 

@@ -17,9 +17,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import get_game
-from bench.storage.files import read_plain, write_file
+from bench.storage.files import read_regular, write_file
 from bench.storage.manifest import sealed
 from bench.storage.records import TYPES, Damaged
 from bench.storage.run_folder import RunFolder
@@ -41,16 +41,16 @@ class Baseline:
     """What was kept of a run.
 
     Args:
-        path: the folder that `write_baseline` wrote. Raises SpecError where it holds none, or a damaged one.
+        path: the folder that `write_baseline` wrote. Raises UserError where it holds none, or a damaged one.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest = RunFolder(path).manifest
         try:
-            content = read_plain(path / RECORDS)
+            content = read_regular(path / RECORDS)
         except OSError as error:
-            raise SpecError(f"{str(path)!r} holds no baseline: {RECORDS}: {error.strerror}") from None
+            raise UserError(f"{str(path)!r} holds no baseline: {RECORDS}: {error.strerror}") from None
         if hashlib.sha256(content).hexdigest() != self.manifest.get(DIGEST):
             raise Damaged(f"{str(path / RECORDS)!r} is damaged: its hash is another")
         self.records = _read(content, path / RECORDS)
@@ -65,7 +65,7 @@ class Baseline:
 def write_baseline(run: RunFolder, to: Path) -> Path:
     """Keep what a comparison needs of a run; an earlier baseline there is replaced, anything else refused."""
     if to.exists() and not holds(to) and (not to.is_dir() or any(to.iterdir())):
-        raise SpecError(f"{str(to)!r} is there already and no baseline; choose another --to")
+        raise UserError(f"{str(to)!r} is there already and no baseline; choose another --to")
     scores = {game: get_game(game).score for game in run.study["games"]}
     records = run.records
     own = records["metric"].astype(str) == records["game"].astype(str).map(scores)
@@ -81,7 +81,7 @@ def write_baseline(run: RunFolder, to: Path) -> Path:
         write_file(to / RECORDS, content)
         write_file(to / "study.json", sealed(manifest) + b"\n")
     except OSError as error:
-        raise SpecError(f"{str(to)!r} cannot be written: {error.strerror}") from None
+        raise UserError(f"{str(to)!r} cannot be written: {error.strerror}") from None
     return to
 
 

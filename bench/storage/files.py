@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.errors import SpecError
+from bench.errors import UserError
 
 MARK = b"GANB"  # SQLite's application id: what bears it was written here, and may be replaced
 NOTE = ".made-by-bench"  # the same for a folder
 O_BINARY = getattr(os, "O_BINARY", 0)
 
 
-def settle(folder: Path) -> None:
+def fsync_dir(folder: Path) -> None:
     """Flush what was moved, made or deleted in a folder: else a loss of power may undo it."""
     if os.name == "nt":  # there it is done with the move
         return
@@ -46,14 +46,14 @@ def write_file(path: Path, content: bytes, last: bool = True) -> None:
             os.fsync(file.fileno())
         os.replace(beside, path)
         if last:
-            settle(path.parent)
+            fsync_dir(path.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         beside.unlink(missing_ok=True)
 
 
-def read_plain(path: Path) -> bytes:
+def read_regular(path: Path) -> bytes:
     """The bytes of an ordinary file; OSError for a link, a pipe or a device, which may lead anywhere or never end."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | O_BINARY)
     with os.fdopen(handle, "rb") as file:
@@ -62,7 +62,7 @@ def read_plain(path: Path) -> bytes:
         return file.read()
 
 
-def sweep(folder: Path, name: str = "*") -> None:
+def remove_stale(folder: Path, name: str = "*") -> None:
     """Delete what processes that are gone had begun to write in a folder, beside ``name`` or beside anything."""
     for beside in folder.glob(f".{name}.tmp"):
         number = re.search(r"\.(\d+)\.tmp$", beside.name)
@@ -88,9 +88,9 @@ def _alive(process: int) -> bool:
 
 
 def check_database(path: Path) -> None:
-    """SpecError where something stands that was not written here: a slip must not cost a table or a study."""
+    """UserError where something stands that was not written here: a slip must not cost a table or a study."""
     if path.is_dir():
-        raise SpecError(f"{str(path)!r} is a folder; name a file")
+        raise UserError(f"{str(path)!r} is a folder; name a file")
     if not path.exists():
         return
     head = b"?"
@@ -98,17 +98,17 @@ def check_database(path: Path) -> None:
         with open(path, "rb") as file:
             head = file.read(72)
     if head and not (head.startswith(b"SQLite format 3\0") and head.endswith(MARK)):
-        raise SpecError(f"{str(path)!r} is there and no export of bench; name another file")
+        raise UserError(f"{str(path)!r} is there and no export of bench; name another file")
 
 
 def check_folder(path: Path) -> None:
-    """SpecError where a folder holds what was not written here, or where something else stands."""
+    """UserError where a folder holds what was not written here, or where something else stands."""
     if path.is_symlink():
-        raise SpecError(f"{str(path)!r} is a link; name a folder")
+        raise UserError(f"{str(path)!r} is a link; name a folder")
     if path.exists() and not path.is_dir():
-        raise SpecError(f"{str(path)!r} is a file; name a folder")
+        raise UserError(f"{str(path)!r} is a file; name a folder")
     if path.is_dir() and any(path.iterdir()) and not (path / NOTE).exists():
-        raise SpecError(f"{str(path)!r} is there and was not written by bench; name another folder")
+        raise UserError(f"{str(path)!r} is there and was not written by bench; name another folder")
 
 
 @contextmanager
@@ -119,11 +119,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     try:
         check_folder(path)
-        sweep(path.parent, f"{glob.escape(path.name)}.*")
+        remove_stale(path.parent, f"{glob.escape(path.name)}.*")
         beside, old = (path.with_name(f".{path.name}.{what}{os.getpid()}.tmp") for what in ("", "old."))
         beside.mkdir()
     except OSError as error:
-        raise SpecError(f"{str(path)!r} cannot be written: {error.strerror}") from None
+        raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None
     try:
         yield beside
         (beside / NOTE).write_text("bench replaces this folder when it is asked to write it again\n")

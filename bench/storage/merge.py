@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.storage.files import write_file
 from bench.storage.run_folder import RunFolder, files_of
 from bench.storage.writer import RunWriter
@@ -26,13 +26,13 @@ UNITED = {"optimizers", "games", "seeds", "hyperparameters"}
 def merge(runs: Sequence[RunFolder], out: Path) -> RunFolder:
     """Write runs as one into a new folder.
 
-    Raises SpecError, and writes nothing, where their protocols, devices or settings differ, where they hold different
+    Raises UserError, and writes nothing, where their protocols, devices or settings differ, where they hold different
     results of the same training, where one is damaged, or where ``out`` is there already.
     """
     if len(runs) < 2:
-        raise SpecError("merge: give at least two runs")
+        raise UserError("merge: give at least two runs")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SpecError(f"{str(out)!r} is there already; choose another --out")
+        raise UserError(f"{str(out)!r} is there already; choose another --out")
     first = runs[0]
     for other in runs[1:]:
         _check_alike(first, other)
@@ -60,13 +60,13 @@ def _check_alike(first: RunFolder, other: RunFolder) -> None:
     for part in ("protocol", "device"):
         if first.manifest.get(part) != other.manifest.get(part):
             found = f"{first.manifest.get(part)} and {other.manifest.get(part)}"
-            raise SpecError(f"{pair} have another {part} ({found}): they cannot be one")
+            raise UserError(f"{pair} have another {part} ({found}): they cannot be one")
     keys = [key for key in {**first.study, **other.study} if key not in UNITED]
     if differ := [key for key in keys if first.study.get(key) != other.study.get(key)]:
         found = "; ".join(f"{key}: {first.study.get(key)!r} and {other.study.get(key)!r}" for key in differ)
-        raise SpecError(f"{pair} were not made alike ({found}): their rows are not comparable")
+        raise UserError(f"{pair} were not made alike ({found}): their rows are not comparable")
     if bool(first.study.get("hyperparameters")) != bool(other.study.get("hyperparameters")):
-        raise SpecError(f"one of {pair} was tuned, the other was given its values: their rows are not comparable")
+        raise UserError(f"one of {pair} was tuned, the other was given its values: their rows are not comparable")
 
 
 def _check_conflicts(runs: Sequence[RunFolder], owners: dict[str, RunFolder]) -> None:
@@ -80,7 +80,7 @@ def _check_conflicts(runs: Sequence[RunFolder], owners: dict[str, RunFolder]) ->
                 rule, game, phase, _, seed = key
                 holders = f"{str(owners[seen[key]].path)!r} and {str(owner.path)!r}"
                 what = f"{rule} on {game}, seed {seed} ({phase})"
-                raise SpecError(
+                raise UserError(
                     f"{holders} hold different trainings of {what}: merge one of them, or merge other seeds"
                 )
             seen[key] = name
@@ -101,7 +101,7 @@ def _study(runs: Sequence[RunFolder]) -> dict[str, Any]:
         for game, values in given.items():
             for rule, value in values.items():
                 if frozen.setdefault(game, {}).setdefault(rule, value) != value:
-                    raise SpecError(
+                    raise UserError(
                         f"{str(run.path)!r} has other frozen values of {rule} on {game}: they cannot be one"
                     )
     study["hyperparameters"] = frozen
@@ -114,12 +114,12 @@ def _union(lists: Iterable[Iterable[Any]]) -> list[Any]:
 
 
 def _owners(runs: Sequence[RunFolder]) -> dict[str, RunFolder]:
-    """chunk -> the run that it is taken from; SpecError where a chunk is damaged."""
+    """chunk -> the run that it is taken from; UserError where a chunk is damaged."""
     owners: dict[str, RunFolder] = {}
     for run in runs:
         for name in run.names():
             if not run.whole(name):
-                raise SpecError(
+                raise UserError(
                     f"chunk {name} in {str(run.path)!r} is damaged; run its study again, and it is done anew"
                 )
             owners.setdefault(name, run)

@@ -17,8 +17,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from bench.errors import SpecError
-from bench.storage.validation import most_rows, vet_records, vet_tensors
+from bench.errors import UserError
+from bench.storage.validation import most_rows, validate_records, validate_tensors
 from bench.studies.plan import Chunk
 
 
@@ -45,7 +45,7 @@ TYPES: dict[str, pa.DataType] = {
 """What the columns of records are stored as."""
 
 
-class Damaged(SpecError):  # noqa: N818  a state of the folder rather than an error
+class Damaged(UserError):  # noqa: N818  a state of the folder rather than an error
     """What is here is not what was written: the same command does it again."""
 
 
@@ -71,7 +71,7 @@ def records_of(chunk: dict[str, Any], content: bytes) -> pa.Table:
         table = None if wrong else file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
         wrong = _line(error)
-    if wrong := wrong or vet_records(table, chunk, TYPES):
+    if wrong := wrong or validate_records(table, chunk, TYPES):
         raise ValueError(wrong)
     return table
 
@@ -80,7 +80,7 @@ def tensors_of(content: bytes) -> dict[str, Tensor]:
     """A chunk's tensors of a safetensors file; ValueError, with what is wrong, where they are none of ours."""
     try:
         tensors: dict[str, Tensor] = load_tensors(content)
-        wrong = vet_tensors(tensors)
+        wrong = validate_tensors(tensors)
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
         wrong = _line(error)
     if wrong:

@@ -27,13 +27,13 @@ import pandas as pd
 import pyarrow as pa
 from torch import Tensor
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.storage.archive import Archive
-from bench.storage.files import read_plain
+from bench.storage.files import read_regular
 from bench.storage.manifest import SCHEMA, SEAL, seal
 from bench.storage.records import SUFFIXES, Damaged, as_frame, records_of, tensors_of
-from bench.storage.validation import vet_chunk, vet_manifest
-from bench.studies.plan import PROTOCOL, Chunk, Contest, Values, chunk_id
+from bench.storage.validation import validate_chunk, validate_manifest
+from bench.studies.plan import PROTOCOL, Chunk, Task, Values, chunk_id
 from bench.studies.study import Study
 from bench.studies.toml import Frozen
 from bench.studies.tuning.tuner import Rounds, tune
@@ -62,28 +62,28 @@ class RunFolder:
             self.__dict__.pop(known, None)
 
     def read_manifest(self) -> dict[str, Any]:
-        """The run's manifest; SpecError where there is none that this version reads."""
+        """The run's manifest; UserError where there is none that this version reads."""
         path = self.path / "study.json"
         try:
-            found: dict[str, Any] = json.loads(read_plain(path).decode())
+            found: dict[str, Any] = json.loads(read_regular(path).decode())
         except OSError as error:
-            raise SpecError(f"{str(self.path)!r} is no run's folder: {path.name}: {error.strerror}") from None
+            raise UserError(f"{str(self.path)!r} is no run's folder: {path.name}: {error.strerror}") from None
         except (ValueError, RecursionError):
             raise Damaged(f"{str(path)!r} is damaged: it is not JSON") from None
         if isinstance(found, dict) and SEAL in found and found.pop(SEAL) != seal(found):
             raise Damaged(f"{str(path)!r} is damaged: its hash is another")
         schema = found.get("schema") if isinstance(found, dict) else None
         if isinstance(schema, int) and schema > SCHEMA:
-            raise SpecError(f"{str(path)!r} has schema {schema}; up to {SCHEMA} is known here")
+            raise UserError(f"{str(path)!r} has schema {schema}; up to {SCHEMA} is known here")
         if type(schema) is not int or not isinstance(found.get("study"), dict):
             raise Damaged(f"{str(path)!r} is damaged: it is no study's manifest")
         return found
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The run's manifest, of which all that a report uses has the kind that it must have; SpecError for none."""
+        """The run's manifest, of which all that a report uses has the kind that it must have; UserError for none."""
         found = self.read_manifest()
-        if wrong := vet_manifest(found):
+        if wrong := validate_manifest(found):
             raise Damaged(f"{str(self.path / 'study.json')!r} is damaged: {wrong}")
         return found
 
@@ -109,7 +109,7 @@ class RunFolder:
     def content(self, file: str) -> bytes:
         """What a file of the records holds; OSError where it is not there."""
         try:
-            return read_plain(self.records_path / file)
+            return read_regular(self.records_path / file)
         except FileNotFoundError:
             if file in self._archive:
                 return self._archive[file]
@@ -120,7 +120,7 @@ class RunFolder:
         try:
             stub = json.loads(self.content(f"{name}.json").decode())
             named = chunk_id(stub["chunk"], self._protocol) == name
-            if not 0 < stub["schema"] <= SCHEMA or not named or not vet_chunk(stub["chunk"]):
+            if not 0 < stub["schema"] <= SCHEMA or not named or not validate_chunk(stub["chunk"]):
                 return None
             files = {suffix: self.content(f"{name}.{suffix}") for suffix in SUFFIXES}
             whole = all(hashlib.sha256(files[suffix]).hexdigest() == stub["sha256"][suffix] for suffix in SUFFIXES)
@@ -131,7 +131,7 @@ class RunFolder:
     @cached_property
     def _protocol(self) -> str:
         """Of the run that is here: one of another version is whole too, though nothing is to be mixed with it."""
-        with suppress(SpecError):
+        with suppress(UserError):
             return str(self.read_manifest().get("protocol"))
         return PROTOCOL
 
@@ -146,7 +146,7 @@ class RunFolder:
         here = {stem for stem in here if NAME.fullmatch(stem)}
         path = self.path / "plan.json"
         try:
-            planned = json.loads(read_plain(path).decode())
+            planned = json.loads(read_regular(path).decode())
             marks = [name for name in planned if name.startswith(f"{SEAL}:")]
             planned = [name for name in planned if name not in marks]
             if marks and marks != [f"{SEAL}:{seal(planned)}"]:
@@ -165,7 +165,7 @@ class RunFolder:
     def read_records(self, damaged: list[str] | None = None) -> pd.DataFrame:
         """All records of the run, long: a row a replica, evaluation and metric.
 
-        A damaged chunk raises SpecError; where a list is given, it is named there and left out.
+        A damaged chunk raises UserError; where a list is given, it is named there and left out.
         """
         tables = []
         for name in self.names():
@@ -218,9 +218,9 @@ class RunFolder:
         study, found = Study(**self.study), Frozen()
         for game in study.games:
             for rule in study.optimizers:
-                contest = Contest(rule, game, study.cost_of(game), study.evaluations, self.manifest["device"])
-                with suppress(SpecError):  # of what is not there yet
-                    found.setdefault(game, {})[rule] = self._found(tune(contest, study))
+                task = Task(rule, game, study.cost_of(game), study.evaluations, self.manifest["device"])
+                with suppress(UserError):  # of what is not there yet
+                    found.setdefault(game, {})[rule] = self._found(tune(task, study))
         return found
 
     def _found(self, tuning: Rounds) -> Values:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 from torch import Tensor
 
-from bench.studies.plan import Chunk
+from bench.studies.plan import STORED, Chunk
 from bench.studies.study import MOST_SEED, Study
 
 OUTCOMES = {"ok", "diverged", "interrupted", "error"}
@@ -50,7 +50,7 @@ def _study() -> TypeAdapter[Any]:
     return TypeAdapter(create_model("Plain", __config__=ConfigDict(extra="forbid"), **plain))
 
 
-def vet_manifest(found: Any) -> str:
+def validate_manifest(found: Any) -> str:
     """What is wrong with a run's manifest, in words; "" for nothing."""
     try:
         _Manifest.model_validate(found)
@@ -66,9 +66,9 @@ def vet_manifest(found: Any) -> str:
     return ""
 
 
-def vet_chunk(found: Any) -> bool:
+def validate_chunk(found: Any) -> bool:
     """Whether JSON is a chunk as this suite plans them."""
-    if not isinstance(found, dict) or set(found) != set(Chunk.__dataclass_fields__):
+    if not isinstance(found, dict) or set(found) != {STORED.get(name, name) for name in Chunk.__dataclass_fields__}:
         return False
     words = ("optimizer", "rule", "game", "label", "phase", "pruner", "device", "code")
     if not all(isinstance(found[key], str) for key in words) or found["phase"] not in PHASES:
@@ -93,7 +93,7 @@ def most_rows(chunk: Mapping[str, Any]) -> int:
     return rows * (max(marks, 0) + 2) * METRICS
 
 
-def vet_records(table: pa.Table, chunk: Mapping[str, Any], kinds: Mapping[str, pa.DataType]) -> str:
+def validate_records(table: pa.Table, chunk: Mapping[str, Any], kinds: Mapping[str, pa.DataType]) -> str:
     """What is wrong with a chunk's records, in words; "" for nothing."""
     if table.schema.names != list(kinds) or any(table.schema.field(name).type != kinds[name] for name in kinds):
         return "its columns are others"
@@ -139,7 +139,7 @@ def _distinct(table: pa.Table, names: tuple[str, ...]) -> set[tuple[Any, ...]]:
     return set(zip(*(column.tolist() for column in numbers), strict=True))
 
 
-def vet_tensors(tensors: Mapping[str, Tensor]) -> str:
+def validate_tensors(tensors: Mapping[str, Tensor]) -> str:
     """What is wrong with what there is to look at, in words; "" for nothing."""
     for name, least in SERIES.items():
         if name not in tensors:

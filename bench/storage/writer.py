@@ -8,15 +8,14 @@ import os
 import re
 import socket
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.storage.archive import archived
-from bench.storage.files import read_plain, settle, sweep, write_file
+from bench.storage.files import fsync_dir, read_regular, remove_stale, write_file
 from bench.storage.manifest import SCHEMA, SEAL, seal, sealed
 from bench.storage.records import Damaged
 from bench.storage.run_folder import NAME, RunFolder, files_of
@@ -44,19 +43,19 @@ class RunWriter:
         self._next_plan = 0.0
 
     def open(self, manifest: dict[str, Any]) -> None:
-        """Make or continue the run: raises InUse, or SpecError for another study's folder or one not to be written."""
+        """Make or continue the run: raises InUse, or UserError for another study's folder or one not to be written."""
         try:
             found = self._continued(manifest)
             self._make()
             self._acquire()
-            sweep(self.path)
-            sweep(self.folder.records_path)
+            remove_stale(self.path)
+            remove_stale(self.folder.records_path)
             if found is None or found["study"] != manifest["study"]:
                 write_file(self.path / "study.json", sealed(manifest))
             self.folder.refresh()
         except OSError as error:
             self.close()
-            raise SpecError(f"run folder {str(self.path)!r} cannot be written: {error.strerror}") from None
+            raise UserError(f"run folder {str(self.path)!r} cannot be written: {error.strerror}") from None
 
     def _continued(self, asked: dict[str, Any]) -> dict[str, Any] | None:
         """The manifest that is here, of the study asked for; None where there is none, or a damaged one of a run."""
@@ -76,12 +75,12 @@ class RunWriter:
         made = [path for path in (self.folder.records_path, *self.folder.records_path.parents) if not path.exists()]
         self.folder.records_path.mkdir(parents=True, exist_ok=True)
         for path in made:
-            settle(path.parent)
+            fsync_dir(path.parent)
 
     def _acquire(self) -> None:
         """Become the one that writes; InUse where another is, or was on another machine, whose locks we may not see."""
         if self.lock_path.is_symlink():
-            raise SpecError(f"{str(self.lock_path)!r} is a link; delete it")
+            raise UserError(f"{str(self.lock_path)!r} is a link; delete it")
         lock = filelock.FileLock(self.lock_path)
         try:
             lock.acquire(timeout=0)
@@ -111,7 +110,7 @@ class RunWriter:
 
     def _holder(self) -> str:
         try:
-            return read_plain(self.path / ".holder")[:200].decode(errors="replace") or "another process"
+            return read_regular(self.path / ".holder")[:200].decode(errors="replace") or "another process"
         except OSError:
             return "another process"
 
@@ -127,13 +126,13 @@ class RunWriter:
             f"{key}: {_short(old)} there, {_short(new)} asked for" for key, old, new in differ if old != new
         ]:
             where = f"run folder {str(self.path)!r}"
-            raise SpecError(f"{where} holds another study ({'; '.join(changed)}); choose another --out")
+            raise UserError(f"{where} holds another study ({'; '.join(changed)}); choose another --out")
 
     def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
         for suffix, content in files.items():
             write_file(self.folder.records_path / f"{chunk.id}.{suffix}", content, last=False)
         hashes = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()}
-        stub = {"schema": SCHEMA, "chunk": asdict(chunk), "sha256": hashes}
+        stub = {"schema": SCHEMA, "chunk": chunk.content, "sha256": hashes}
         write_file(self.folder.records_path / f"{chunk.id}.json", json.dumps(stub).encode())
 
     def pack(self) -> Path:
@@ -151,7 +150,7 @@ class RunWriter:
             self.folder.refresh()
             for file in files:
                 (self.folder.records_path / file).unlink(missing_ok=True)
-            settle(self.folder.records_path)
+            fsync_dir(self.folder.records_path)
             return path
         finally:
             self.close()

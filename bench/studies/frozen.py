@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.studies.toml import Frozen, read_toml
 
 
@@ -31,7 +31,7 @@ def mistaken(frozen: Frozen, rules: list[str], games: list[str]) -> list[str]:
 def _refused(get: Callable[[str], object], spelled: str) -> list[str]:
     try:
         get(spelled)
-    except SpecError as error:
+    except UserError as error:
         return [str(error)]
     return []
 

@@ -17,7 +17,7 @@ from bench.contracts import Hyperparameter, UpdateRule, hyperparameters
 from bench.registry import get_game, get_rule
 from bench.registry.build import path_of, spell
 from bench.registry.identity import plugin_code
-from bench.registry.spelling import Spelling, parse
+from bench.registry.spelling import Spec, parse
 
 PROTOCOL = "1.1"
 """MAJOR.MINOR: results are comparable where it is the same."""
@@ -37,6 +37,10 @@ class Row:
     trial: int = -1
 
 
+STORED = {"evaluations": "marks", "reference_curves": "rivals"}
+"""Fields of a chunk -> what they are called in files of protocol 1."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Cells that train together as one stack: plain data, so that any worker can do it and any store can name it."""
@@ -47,9 +51,9 @@ class Chunk:
     label: str  # the game's spelling as the user wrote it
     phase: str  # "tune" or "report"
     budget: float
-    marks: int  # evaluations after the start
-    pruner: str  # gives up trials of a tuning chunk early; "none" outside of tuning
-    rivals: Curves  # what it compares them with besides: [marks, rivals, tuning seeds], lower is better
+    evaluations: int  # after the start
+    pruner: str  # ends trials of a tuning chunk early; "none" outside of tuning
+    reference_curves: Curves  # what it compares them with besides: [evaluations, curves, tuning seeds], lower is better
     device: str
     code: str  # hash of the source of plug-ins, "" for what is shipped here
     rows: tuple[Row, ...]
@@ -57,7 +61,12 @@ class Chunk:
     @property
     def id(self) -> str:
         """A hash of what is in the chunk, in order: the name its result is stored under."""
-        return chunk_id(asdict(self))
+        return chunk_id(self.content)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is in the chunk as it is stored and hashed, under the names that ids were made with."""
+        return {STORED.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def cost(self) -> float:
@@ -75,17 +84,22 @@ def _hash(content: object) -> str:
 
 
 @dataclass(frozen=True)
-class Contest:
+class Task:
     """One rule on one game, as a study asks for it."""
 
     optimizer: str
     game: str
     budget: float
-    marks: int
+    evaluations: int
     device: str
 
     def chunks(
-        self, rows: Iterable[Row], phase: str, marks: int | None = None, pruner: str = "none", rivals: Curves = ()
+        self,
+        rows: Iterable[Row],
+        phase: str,
+        evaluations: int | None = None,
+        pruner: str = "none",
+        reference_curves: Curves = (),
     ) -> list[Chunk]:
         """The rows as stacks of at most the game's size, in the order given; the rows of a trial stay together."""
         rule, game = get_rule(self.optimizer), get_game(self.game)
@@ -100,9 +114,9 @@ class Contest:
                 label=self.game,
                 phase=phase,
                 budget=self.budget,
-                marks=self.marks if marks is None else marks,
+                evaluations=self.evaluations if evaluations is None else evaluations,
                 pruner=pruner,
-                rivals=rivals,
+                reference_curves=reference_curves,
                 device=self.device,
                 code=code,
                 rows=tuple(rows[start : start + size]),
@@ -132,11 +146,11 @@ def tunable(optimizer: str, track: str = "step") -> dict[str, Hyperparameter]:
     return {path: k for path, k in kinds.items() if path not in given and (k.step_size or track == "full")}
 
 
-def _given(spelled: Spelling, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
+def _given(spelled: Spec, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
     """The dotted paths of all that a spelling of a rule sets; a value without a key is the first field's."""
     for key, value in spelled.keys.items():
         path = path_of(rule, key or fields(rule)[0].name) or key  # type: ignore[arg-type]
         yield prefix + path
         inner = attrgetter(path)(rule)
-        if isinstance(value, Spelling) and isinstance(inner, UpdateRule):
+        if isinstance(value, Spec) and isinstance(inner, UpdateRule):
             yield from _given(value, inner, f"{prefix}{path}.")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from bench.errors import SpecError
-from bench.registry.spelling import Spelling, expand, parse, split
+from bench.errors import UserError
+from bench.registry.spelling import Spec, expand, parse, split
 from bench.studies.frozen import frozen_values, mistaken
 from bench.studies.toml import Frozen
 
@@ -175,7 +175,7 @@ class Study(BaseModel):
         for one in spelled:
             try:
                 get(one)
-            except SpecError as error:
+            except UserError as error:
                 mistakes.append(str(error))
         if not of_rules and not mistakes and (features := info.data.get("features")):
             spelled, mistakes = _judged_by(features, spelled)
@@ -221,10 +221,10 @@ def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]
     for one in spelled:
         game, parsed = get_game(one), parse(one)
         if isinstance(game, Images):
-            found.append(str(Spelling(parsed.name, {"features": parse(features), **parsed.keys})))
+            found.append(str(Spec(parsed.name, {"features": parse(features), **parsed.keys})))
             try:
                 get_game(found[-1])
-            except SpecError as error:
+            except UserError as error:
                 mistakes.append(str(error))
         else:
             makes = f"points of {game.coordinates} coordinates" if isinstance(game, Points) else "none"

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from bench.errors import SpecError
+from bench.errors import UserError
 
 Frozen = dict[str, dict[str, dict[str, float | tuple[float, ...]]]]  # game -> rule -> hyperparameter -> value
 
@@ -25,13 +25,13 @@ def to_toml(frozen: Frozen) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A study file's keys; raises SpecError where it cannot be read."""
+    """A study file's keys; raises UserError where it cannot be read."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SpecError(f"study file {str(path)!r}: {error.strerror}") from None
+        raise UserError(f"study file {str(path)!r}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"study file {str(path)!r} is not TOML: {error}") from None
+        raise UserError(f"study file {str(path)!r} is not TOML: {error}") from None
 
 
 def study_file(study: dict[str, Any]) -> str:

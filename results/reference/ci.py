@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.api import Run, run
 from bench.numerics.runtime import cores
 from bench.storage.baseline import write_baseline
-from bench.studies.order import make_order
+from bench.studies.request import make_request
 from bench.studies.toml import read_toml
 
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ ROUNDINGS = 3  # trainings of everything once more, so that the baseline says wh
 
 def trained(out: Path, roundings: int = 0) -> Run:
     """The study's run by this tree."""
-    study = make_order(read_toml(STUDY)).study.model_copy(update={"roundings": roundings})
+    study = make_request(read_toml(STUDY)).study.model_copy(update={"roundings": roundings})
     return run(study, out=out, jobs=cores())
 
 

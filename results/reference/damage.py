@@ -208,7 +208,7 @@ class Seen(NamedTuple):
         return not (self.rho >= 0.5 and self.moves > SEEN)
 
 
-def judge(ruler: Ruler, pool: Pool, count: int) -> dict[str, dict[str, Seen]]:
+def evaluator(ruler: Ruler, pool: Pool, count: int) -> dict[str, dict[str, Seen]]:
     """family -> measure -> what it sees."""
     source = pool.training if len(pool.training) >= count * DRAWS else pool.images
     draws = torch.stack([source[torch.randperm(len(source), generator=rng(k))[:count]] for k in range(DRAWS)])
@@ -290,7 +290,7 @@ def main() -> None:
     torch.set_num_threads(1)
     began, count = time.perf_counter(), chosen.n or (1000 if chosen.name == "digits" else 5000)
     images = pool(chosen.name)
-    table = judge(Ruler(load(chosen.name), images.training), images, count)
+    table = evaluator(Ruler(load(chosen.name), images.training), images, count)
     print(page(chosen.name, count, table, time.perf_counter() - began), end="")
 
 

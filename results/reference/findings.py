@@ -35,7 +35,7 @@ from bench.analysis.table import table
 from bench.api import Run
 from bench.games.harness.gan import GAN
 from bench.registry import get_game, get_metric
-from bench.report.caveats import gets_nowhere
+from bench.report.warnings import gets_nowhere
 from bench.studies.tuning.sensitivity import tuning
 
 SCHEMES = ("sgd", "alternating", "extragrad", "optimistic")

@@ -27,10 +27,10 @@ from bench.analysis.statistics import Interval, probability_of_improvement, stra
 from bench.execution.training import execute
 from bench.games.mnist_small import MnistSmall
 from bench.games.networks.networks import Network
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.numerics.randomness import GRAIN
 from bench.numerics.runtime import hold_memory
-from bench.studies.plan import Contest, report_rows
+from bench.studies.plan import Task, report_rows
 
 GAME, SEEDS, METRICS = "mnist-small", 10, ("fd_mnist", "classes_missing")
 LR, BETAS, EPS = 0.001, (0.5, 0.999), 1e-8
@@ -129,14 +129,14 @@ def trained(game: MnistSmall, seed: int, order: str, betas: tuple[float, float])
 def by_loop(game: MnistSmall, order: str, betas: tuple[float, float] = BETAS) -> Trained:
     """By the ordinary loop, one seed after another."""
     rows, seconds = zip(*(trained(game, seed, order, betas) for seed in range(SEEDS)), strict=True)
-    w, judge = torch.stack(rows), Judge(game, range(SEEDS))
-    return Trained({name: get_metric(name)(game, w, judge).tolist() for name in METRICS}, sum(seconds))
+    w, evaluator = torch.stack(rows), Evaluator(game, range(SEEDS))
+    return Trained({name: get_metric(name)(game, w, evaluator).tolist() for name in METRICS}, sum(seconds))
 
 
 def by_harness(game: MnistSmall, rule: str) -> Trained:
     """By the harness, all seeds as one stack."""
-    contest = Contest(rule, GAME, game.budget, marks=1, device="cpu")
-    (chunk,) = contest.chunks(report_rows(range(SEEDS), {}), "report")
+    task = Task(rule, GAME, game.budget, evaluations=1, device="cpu")
+    (chunk,) = task.chunks(report_rows(range(SEEDS), {}), "report")
     last = [record for record in execute(chunk).records if record["cost"] == game.budget]
     values = {name: [get_metric(name).worst] * SEEDS for name in METRICS}  # of whoever diverged
     for record in last:

@@ -35,7 +35,7 @@ from bench.numerics.distances import mode_statistics
 from bench.numerics.randomness import uniform
 from bench.registry import game
 from bench.registry.build import spell
-from bench.studies.plan import Contest, report_rows
+from bench.studies.plan import Task, report_rows
 
 SEEDS = range(10)
 COST, MARKS = 7_000, 20
@@ -152,7 +152,7 @@ def nothing(mixture: Mixture) -> dict[str, float]:
 def train(where: str, row: Row) -> Values:
     """A row's curves, by the harness: ten seeds as one stack."""
     spelled = spell(replace(GAMES[where], batch_size=BATCH * row.pack, pack=row.pack))
-    (chunk,) = Contest(row.rule, spelled, COST, MARKS, "cpu").chunks(report_rows(SEEDS, {}), "report")
+    (chunk,) = Task(row.rule, spelled, COST, MARKS, "cpu").chunks(report_rows(SEEDS, {}), "report")
     records = pd.DataFrame(execute(chunk).records)
     found = {}
     for measure, worst in nothing(GAMES[where]).items():

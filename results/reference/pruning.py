@@ -23,7 +23,7 @@ from bench.analysis.scores import final_scores
 from bench.api import run
 from bench.execution.training import execute
 from bench.registry import get_game, get_metric
-from bench.studies.plan import Contest, Values, report_rows
+from bench.studies.plan import Task, Values, report_rows
 from bench.studies.study import Study
 
 GAMES = {"ring8": 1500.0, "gaussian-covariance": 1500.0, "digits": 600.0}
@@ -55,7 +55,7 @@ def tuned(pruner: str) -> dict[tuple[str, str], Choice]:
 def scores(game: str, rule: str, values: Values) -> np.ndarray:
     """Final scores on the fresh seeds, lower is better, [seeds]."""
     metric = get_metric(get_game(game).score)
-    chunks = Contest(rule, game, GAMES[game], 1, "cpu").chunks(report_rows(FRESH, values), "report")
+    chunks = Task(rule, game, GAMES[game], 1, "cpu").chunks(report_rows(FRESH, values), "report")
     records = pd.concat([pd.DataFrame(execute(chunk).records) for chunk in chunks])
     return metric.sign * final_scores(records, metric, ["seed"]).sort_index().to_numpy(float)
 

@@ -22,7 +22,7 @@ from bench.storage.manifest import SCHEMA
 from bench.storage.records import SUFFIXES, Result, pack
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
-from bench.studies.plan import PROTOCOL, Contest, Row
+from bench.studies.plan import PROTOCOL, Row, Task
 
 CELLS, NODES = 1_000_000, 1000
 STACK, MARKS, METRICS = 10, 20, 10  # cells a chunk, evaluations, metrics a cell
@@ -54,7 +54,7 @@ def measure(folder: Path) -> dict[str, float]:
     run = RunFolder(folder / "run")
     writer = RunWriter(run)
     writer.open({"schema": SCHEMA, "protocol": PROTOCOL, "device": "cpu", "study": {}})
-    (first,) = Contest("sgd", "dirac", 20.0, MARKS, "cpu").chunks([Row(seed, ()) for seed in range(STACK)], "report")
+    (first,) = Task("sgd", "dirac", 20.0, MARKS, "cpu").chunks([Row(seed, ()) for seed in range(STACK)], "report")
     chunks = [replace(first, budget=20.0 + i) for i in range(SAVED)]
     made = result()
     found = {"pack": timed(lambda: [pack(chunk, made) for chunk in chunks]) / SAVED}

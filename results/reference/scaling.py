@@ -29,7 +29,7 @@ from matplotlib.ticker import FuncFormatter
 from bench.execution.training import Training, execute
 from bench.numerics.runtime import hold_memory, processor
 from bench.report.figures.svg import styled
-from bench.studies.plan import Chunk, Contest, report_rows
+from bench.studies.plan import Chunk, Task, report_rows
 
 RING, SMALL = "ring8[width=32,batch_size=64]", "bilinear"
 REPLICAS = tuple(2**k for k in range(9))
@@ -49,7 +49,7 @@ class Found:
 
 
 def chunks(rule: str, game: str, replicas: int, budget: float) -> list[Chunk]:
-    return Contest(rule, game, budget, marks=1, device="cpu").chunks(report_rows(range(replicas), {}), "report")
+    return Task(rule, game, budget, evaluations=1, device="cpu").chunks(report_rows(range(replicas), {}), "report")
 
 
 def by_replicas(sizes: tuple[int, ...]) -> dict[int, float]:

@@ -15,7 +15,7 @@ import pytest
 
 import bench
 from bench.analysis import comparison
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.storage.baseline import write_baseline
 
 Call = Callable[..., tuple[int, str, str]]
@@ -288,7 +288,7 @@ def test_one_failure_more_is_always_worse(first: bench.Run) -> None:
 def test_protocols_must_agree(first: bench.Run) -> None:
     other = bench.Run(first.path)
     other.manifest = {**first.manifest, "protocol": "0.1"}
-    with pytest.raises(SpecError, match=r"protocol .* not comparable"):
+    with pytest.raises(UserError, match=r"protocol .* not comparable"):
         bench.compare(first, other)
 
 

@@ -15,10 +15,10 @@ from bench.analysis.findings import Finding, Rival, winners
 from bench.analysis.ranking import _groups, places, standing
 from bench.analysis.statistics import Interval, friedman_nemenyi
 from bench.registry import get_metric
-from bench.report.caveats import Caveat, caveats, concerning, gets_nowhere
 from bench.report.figures.panels import lines, looks
 from bench.report.figures.ranks import critical_difference as drawn
 from bench.report.figures.svg import svg
+from bench.report.warnings import RunWarning, concerning, gets_nowhere, warnings_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,a]"
@@ -146,15 +146,19 @@ def test_power_is_what_holm_leaves(seeds, rivals, needed):
     assert found.decidable == (seeds >= needed) == (rivals * 2 ** (1 - seeds) <= 0.05)
     study = {"optimizers": [], "games": [], "seeds": list(range(seeds)), "trials": 4}
     records = pd.DataFrame({"optimizer": [], "game": []})
-    said = " ".join(caveat.words for caveat in caveats(records, study, [found], {}))
+    said = " ".join(caveat.words for caveat in warnings_of(records, study, [found], {}))
     assert ("No power" in said) == (seeds < needed)
     assert ("Little power" in said) == (needed <= seeds < needed + 2)
 
 
 def test_a_verdict_shows_the_warnings_of_those_who_lead():
     found = verdict(10, 1)
-    said = [Caveat("mine", "r0", ("g0", "g1")), Caveat("tied", "r1", ("g0",)), Caveat("other", "r2", ("g0",))]
-    said += [Caveat("elsewhere", "r0", ("g1",)), Caveat("all")]
+    said = [
+        RunWarning("mine", "r0", ("g0", "g1")),
+        RunWarning("tied", "r1", ("g0",)),
+        RunWarning("other", "r2", ("g0",)),
+    ]
+    said += [RunWarning("elsewhere", "r0", ("g1",)), RunWarning("all")]
     assert [caveat.text for caveat in concerning(said, found)] == ["mine", "tied"]
     assert said[0].words == "r0 on g0, g1: mine"
 

@@ -9,7 +9,7 @@ import torch
 
 from bench.execution.training import Training
 from bench.numerics.runtime import hold_memory
-from bench.studies.plan import Contest, report_rows
+from bench.studies.plan import Task, report_rows
 
 
 class Stack:
@@ -17,8 +17,8 @@ class Stack:
 
     def __init__(self, game: str, rule: str, replicas: int, device: str = "cpu") -> None:
         hold_memory()
-        contest = Contest(rule, game, budget=1e9, marks=1, device=device)
-        chunks = contest.chunks(report_rows(range(replicas), {}), "report")
+        task = Task(rule, game, budget=1e9, evaluations=1, device=device)
+        chunks = task.chunks(report_rows(range(replicas), {}), "report")
         self.trainings = [Training(chunk, _unheard, _silent) for chunk in chunks]
         self.replicas = replicas
 

@@ -19,7 +19,7 @@ from stack import seconds
 from bench.contracts import Oracle
 from bench.contracts.introspection import stacked
 from bench.games.networks.layers import Conv2d, ConvTranspose2d
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.numerics.runtime import hold_memory
 from bench.registry import games, get_game, get_rule, metrics
 from bench.studies.study import Study
@@ -34,10 +34,10 @@ class Training:
 
     def __init__(self, game: Any) -> None:
         self.game, seeds = game, torch.arange(R)
-        self.rule, self.F, self.judge = (
+        self.rule, self.F, self.evaluator = (
             stacked(get_rule("adam"), [{}] * R, game),
             Oracle(game, seeds),
-            Judge(game, seeds),
+            Evaluator(game, seeds),
         )
         self.w = game.init(seeds)
         self.s = self.rule.init(self.w)
@@ -51,9 +51,9 @@ class Training:
 
     def evaluate(self) -> None:
         w = self.w.clone()  # nothing is known of it yet
-        self.judge.visit(w, w)
+        self.evaluator.at(w, w)
         for metric in self.metrics:
-            metric(self.game, w, self.judge)
+            metric(self.game, w, self.evaluator)
 
 
 def convolves(game: Any) -> bool:

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from bench.execution.training import execute
-from bench.studies.plan import TUNING_SEED, Chunk, Contest, Row
+from bench.studies.plan import TUNING_SEED, Chunk, Row, Task
 from bench.studies.study import Study
 from bench.studies.tuning import tuner
 from bench.studies.tuning.tuner import MARKS, tune
@@ -34,7 +34,7 @@ def records(chunk: Chunk) -> pd.DataFrame:
 def tuned(optimizer: str, pruner: str) -> None:
     """All of a tuning, without the store."""
     study = Study(optimizers=optimizer, games="ring8", trials=TRIALS, tuning_seeds=SEEDS, pruner=pruner)
-    tuning = tune(Contest(optimizer, "ring8", BUDGET, 1, "cpu"), study)
+    tuning = tune(Task(optimizer, "ring8", BUDGET, 1, "cpu"), study)
     try:
         chunks = next(tuning)
         while True:
@@ -52,7 +52,7 @@ def stacked(optimizer: str) -> None:
         for number, lr in enumerate(steps)
         for k in range(SEEDS)
     ]
-    (chunk,) = Contest(optimizer, "ring8", BUDGET, 1, "cpu").chunks(rows, "tune", MARKS)
+    (chunk,) = Task(optimizer, "ring8", BUDGET, 1, "cpu").chunks(rows, "tune", MARKS)
     records(chunk)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.contracts import Oracle
 from bench.contracts.oracle import PRODUCT_COST
-from bench.metrics.evaluation import JUDGED_DRAW, Judge
+from bench.metrics.evaluation import EVALUATION_DRAW, Evaluator
 from bench.registry import get_game
 
 SEEDS = [5, 2, 9]
@@ -145,15 +145,15 @@ def test_the_minibatch_stays_until_asked() -> None:
 
 def test_a_judge_sees_other_minibatches_and_computes_once() -> None:
     game = get_game("ring8[width=8,batch_size=16]")
-    judge = Judge(game, SEEDS)
-    w = game.init(judge.seeds)
-    assert judge.draw == JUDGED_DRAW
-    value = judge(w)
+    evaluator = Evaluator(game, SEEDS)
+    w = game.init(evaluator.seeds)
+    assert evaluator.draw == EVALUATION_DRAW
+    value = evaluator(w)
     assert not torch.equal(value, Oracle(game, SEEDS)(w))
-    assert judge(w) is value
-    assert judge.gradients == 1
-    assert judge.samples(w, 10) is judge.samples(w, 10)
-    assert judge(w.clone()) is not value
+    assert evaluator(w) is value
+    assert evaluator.gradients == 1
+    assert evaluator.samples(w, 10) is evaluator.samples(w, 10)
+    assert evaluator(w.clone()) is not value
 
 
 def test_per_player() -> None:

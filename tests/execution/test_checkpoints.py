@@ -15,10 +15,10 @@ import torch
 
 from bench.execution.checkpoints import Checkpoints, forget
 from bench.execution.engine import work
-from bench.execution.process_pool import Slots
+from bench.execution.process_pool import ProcessEngine
 from bench.execution.training import execute
 from bench.storage.records import Result
-from bench.studies.plan import Chunk, Contest, Row
+from bench.studies.plan import Chunk, Row, Task
 
 RING = "ring8[width=16,batch_size=16]"
 
@@ -38,8 +38,8 @@ class Killed(Checkpoints):
         self.resumed = super().resume(training)
         return self.resumed
 
-    def look(self, training: Any, step: int) -> None:
-        super().look(training, step)
+    def maybe_save(self, training: Any, step: int) -> None:
+        super().maybe_save(training, step)
         if step == self.at:
             raise Dies
 
@@ -47,14 +47,14 @@ class Killed(Checkpoints):
 class Late(Killed):
     """Keeps the state of the step at which it dies, and of no other."""
 
-    def look(self, training: Any, step: int) -> None:
+    def maybe_save(self, training: Any, step: int) -> None:
         if step == self.at:
-            super().look(training, step)
+            super().maybe_save(training, step)
 
 
 def chunk(rule: str, game: str, budget: float, lrs: list[float], phase: str = "report", **how: Any) -> Chunk:
     rows = [Row(seed, (("lr", lr),), trial=i) for i, lr in enumerate(lrs) for seed in (5, 6)]
-    (found,) = Contest(rule, game, budget, marks=5, device="cpu").chunks(rows, phase, **how)
+    (found,) = Task(rule, game, budget, evaluations=5, device="cpu").chunks(rows, phase, **how)
     return found
 
 
@@ -80,16 +80,16 @@ def same(left: Result, right: Result) -> None:
     ],
 )
 def test_killed_and_gone_on_is_straight_on(rule: str, game: str, lrs: list[float], phase: str, tmp_path: Path) -> None:
-    how: dict[str, Any] = {"pruner": "paired", "rivals": ()} if phase == "tune" else {}
+    how: dict[str, Any] = {"pruner": "paired", "reference_curves": ()} if phase == "tune" else {}
     one = chunk(rule, game, 80, lrs, phase, **how)
     straight = execute(one)
     steps = random.Random(rule).sample(range(3, 25), 3)
     for at in sorted(steps):  # killed three times on the way
-        keeper = Killed(tmp_path / "checkpoints", one, at)
+        checkpointer = Killed(tmp_path / "checkpoints", one, at)
         with pytest.raises(Dies):
-            execute(one, keeper=keeper)
+            execute(one, checkpointer=checkpointer)
     last = Killed(tmp_path / "checkpoints", one, at=-1)
-    result = execute(one, keeper=last)
+    result = execute(one, checkpointer=last)
     assert last.resumed == max(steps), "it did not go on from where it was"
     same(result, straight)
 
@@ -110,47 +110,47 @@ def damage(path: Path, how: str) -> None:
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_taken(suffix: str, how: str, tmp_path: Path) -> None:
     one, folder = chunk("sgd", "dirac", 40, [0.1]), tmp_path / "checkpoints"
     with pytest.raises(Dies):
-        execute(one, keeper=Killed(folder, one, at=20))
+        execute(one, checkpointer=Killed(folder, one, at=20))
     assert sorted(path.name for path in folder.iterdir()) == [
         f"{one.id}.{step:012d}.{kind}" for step in (19, 20) for kind in ("json", "safetensors")
     ]
     for step, resumed in ((20, 19), (19, 0)):
         damage(folder / f"{one.id}.{step:012d}.{suffix}", how)
-        keeper = Killed(folder, one, at=resumed)
+        checkpointer = Killed(folder, one, at=resumed)
         with pytest.raises(Dies):
-            execute(one, keeper=keeper)
-        assert keeper.resumed == resumed
+            execute(one, checkpointer=checkpointer)
+        assert checkpointer.resumed == resumed
 
 
 def test_what_another_version_or_chunk_left_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, folder = chunk("sgd", "dirac", 40, [0.1]), tmp_path / "checkpoints"
     with pytest.raises(Dies):
-        execute(one, keeper=Killed(folder, one, at=20))
+        execute(one, checkpointer=Killed(folder, one, at=20))
     other = chunk("sgd", "dirac", 40, [0.2])
     for path in list(folder.iterdir()):
         path.with_name(path.name.replace(one.id, other.id)).write_bytes(path.read_bytes())
     renamed = Killed(folder, other, at=-1)
-    same(execute(other, keeper=renamed), execute(other))
+    same(execute(other, checkpointer=renamed), execute(other))
     assert renamed.resumed == 0
     monkeypatch.setattr(torch, "__version__", "0.0")
     newer = Killed(folder, one, at=-1)
-    execute(one, keeper=newer)
+    execute(one, checkpointer=newer)
     assert newer.resumed == 0
 
 
 def test_a_short_training_and_one_that_cannot_write_keep_nothing(tmp_path: Path) -> None:
     one = chunk("sgd", "dirac", 40, [0.1])
-    same(execute(one, keeper=Checkpoints(tmp_path / "checkpoints", one)), execute(one))
+    same(execute(one, checkpointer=Checkpoints(tmp_path / "checkpoints", one)), execute(one))
     assert not (tmp_path / "checkpoints").exists()
     nowhere = tmp_path / "not here" / "checkpoints"
-    same(execute(one, keeper=Checkpoints(nowhere, one, every=0.0)), execute(one))
+    same(execute(one, checkpointer=Checkpoints(nowhere, one, every=0.0)), execute(one))
     assert not nowhere.parent.exists()
 
 
 def test_nothing_is_left_of_a_chunk_that_is_done(tmp_path: Path) -> None:
     one, folder = chunk("sgd", "dirac", 40, [0.1]), tmp_path / "checkpoints"
     with pytest.raises(Dies):
-        execute(one, keeper=Killed(folder, one, at=20))
+        execute(one, checkpointer=Killed(folder, one, at=20))
     (folder / f".{one.id}.000000000020.json.1.tmp").touch()
     (folder / "of-another.json").touch()
     forget(folder, one.id)
@@ -160,8 +160,8 @@ def test_nothing_is_left_of_a_chunk_that_is_done(tmp_path: Path) -> None:
 def test_a_killed_process_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     one, folder = chunk("adam", "dirac", 6000, [0.1]), tmp_path / "checkpoints"
     with pytest.raises(Dies):
-        execute(one, keeper=Late(folder, one, at=2000))
-    slots = Slots(1)
+        execute(one, checkpointer=Late(folder, one, at=2000))
+    slots = ProcessEngine(1)
     slots.checkpoints = folder
     future = slots.submit(0, one)
     try:
@@ -171,9 +171,9 @@ def test_a_killed_process_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
         assert slots.running(0) >= 2 * 2000, "it began anew"
         (process,) = slots.pools[0]._processes.values()  # type: ignore[union-attr]
         os.kill(process.pid or 0, signal.SIGKILL)
-        with pytest.raises(slots.deaths):
+        with pytest.raises(slots.worker_errors):
             future.result()
-        slots.bury(0)
+        slots.reap(0)
         again = slots.submit(0, one).result().files
     finally:
         slots.close(kill=True)

@@ -16,12 +16,12 @@ from scipy.stats import trim_mean
 
 import bench
 from bench.analysis.table import best, table
-from bench.execution.process_pool import Slots
+from bench.execution.process_pool import ProcessEngine
 from bench.execution.training import execute
 from bench.games.ring8 import Ring8
 from bench.registry import get_metric, get_rule, rules
 from bench.studies.cost import planned_cost
-from bench.studies.plan import TUNING_SEED, Contest, Row
+from bench.studies.plan import TUNING_SEED, Row, Task
 
 RING = "ring8[width=16,batch_size=16]"
 SMALL = {"seeds": "0-2", "trials": 4, "tuning_seeds": 2, "budget": 24, "evaluations": 4}
@@ -120,12 +120,12 @@ def test_tuning_and_report_seeds_are_disjoint(whole):
 
 def test_every_rule_costs_what_was_planned(whole):
     replicas = whole.records.groupby(["optimizer", "game", "phase", "trial", "seed"], observed=True).first()
-    contests = replicas.groupby(["optimizer", "game"], observed=True)
-    assert (24 * contests.size()).to_dict() == planned_cost(STUDY)
+    tasks = replicas.groupby(["optimizer", "game"], observed=True)
+    assert (24 * tasks.size()).to_dict() == planned_cost(STUDY)
     assert set(replicas.loc[replicas["outcome"] == "ok", "ended"]) == {24}
-    calm = contests["outcome"].agg(lambda outcomes: set(outcomes) == {"ok"})
+    calm = tasks["outcome"].agg(lambda outcomes: set(outcomes) == {"ok"})
     assert calm.any()
-    spent = contests["ended"].sum()
+    spent = tasks["ended"].sum()
     assert set(spent[calm]) == set(planned_cost(STUDY).values())
     assert (spent[~calm] <= spent[calm].max()).all()
 
@@ -185,8 +185,8 @@ def test_interrupted_and_continued(whole, tmp_path, after):
 def test_workers_killed_midway_and_relative_plugins(whole, plugin, tmp_path, monkeypatch):
     """Two processes give the records of one, though one is killed; a rule that kills its own costs its own cells."""
     engines, killed = [], []
-    begin = Slots.__init__
-    monkeypatch.setattr(Slots, "__init__", lambda self, size: (engines.append(self), begin(self, size))[1])
+    begin = ProcessEngine.__init__
+    monkeypatch.setattr(ProcessEngine, "__init__", lambda self, size: (engines.append(self), begin(self, size))[1])
 
     def watch(status):
         for slot in range(2):
@@ -205,8 +205,8 @@ def test_workers_killed_midway_and_relative_plugins(whole, plugin, tmp_path, mon
 
 
 def test_workers_are_ended_in_the_midst_of_a_chunk():
-    (chunk,) = Contest("sgd", "dirac", 1e6, 1, "cpu").chunks([Row(1, ())], "report")
-    engine = Slots(1)
+    (chunk,) = Task("sgd", "dirac", 1e6, 1, "cpu").chunks([Row(1, ())], "report")
+    engine = ProcessEngine(1)
     future = engine.submit(0, chunk)
     end = time.monotonic() + 60
     while engine.running(0) == 0 and time.monotonic() < end:
@@ -258,12 +258,12 @@ def test_an_edited_plugin_is_run_anew_and_its_past_is_left_out(plugin, tmp_path)
 @pytest.mark.parametrize("game", ["dirac", "bilinear[dim=2]", RING])
 @pytest.mark.parametrize("rule", ["sgd", "extragrad", "optimistic-adam"])
 def test_replicas_that_blow_up_leave_the_others_alone(rule, game):
-    contest = Contest(rule, game, 24.0, 4, "cpu")
+    task = Task(rule, game, 24.0, 4, "cpu")
 
     def records(lr):
         """Three calm replicas between two of another step size."""
         rows = [Row(seed, (("lr", lr if seed in (1, 9) else 0.01),)) for seed in (1, 2, 3, 4, 9)]
-        (chunk,) = contest.chunks(rows, "report")
+        (chunk,) = task.chunks(rows, "report")
         return pd.DataFrame(execute(chunk).records).drop(columns="seconds")
 
     calm, wild = records(0.01), records(1e9)

@@ -17,7 +17,7 @@ import pytest
 
 import bench
 from bench.analysis.table import to_csv
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.execution.engine import EngineLost
 from bench.execution.engines import check, engines
 
@@ -137,11 +137,11 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path: Path, monkeypatc
         ("local", "tcp://127.0.0.1:1", "scheduler is for the engine dask"),
         ("dask", "no-such-file", "an address, e.g. tcp://127.0.0.1:8786, or a file"),
     ):
-        with pytest.raises(SpecError, match=said):
+        with pytest.raises(UserError, match=said):
             bench.run(STUDY, out=tmp_path / "run", engine=name, scheduler=scheduler)
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "bench.execution.engines.dask", raising=False)
-    with pytest.raises(SpecError, match=r"engine dask needs distributed, .* pip install 'gan-optimizer-bench\[dask\]'"):
+    with pytest.raises(UserError, match=r"engine dask needs distributed, .* pip install 'gan-optimizer-bench\[dask\]'"):
         check("dask")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.execution.watchdog import MEMORY, Life, new_context
+from bench.execution.watchdog import MEMORY, WorkerMonitor, new_context
 from bench.registry import rules
 
 PLUGIN = """
@@ -77,7 +77,7 @@ assert set(run.table()["errors"]) == {0, 2}
 
 def test_a_kill_from_outside_is_told_with_what_may_have_been_its_cause(tmp_path: Path) -> None:
     context = new_context()
-    life = Life(context, tmp_path / "trace")
+    life = WorkerMonitor(context, tmp_path / "trace")
     life.process = context.Process(target=sys.exit)  # type: ignore[attr-defined]
     life.process._popen = type("Ended", (), {"poll": lambda *_: -9, "returncode": -9})()  # type: ignore[attr-defined]
-    assert life.epitaph(3).endswith(f"was killed 3 times, the last time by SIGKILL{MEMORY}")
+    assert life.describe(3).endswith(f"was killed 3 times, the last time by SIGKILL{MEMORY}")

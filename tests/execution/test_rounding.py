@@ -50,7 +50,7 @@ def test_every_answer_is_rounded_anew_and_decided_by_seed_and_draw(spec: str) ->
     F, plain = RoundingOracle(game, SEEDS, [0, 0, 0]), Oracle(game, SEEDS)
     assert torch.allclose(F(w), plain(w), rtol=2 * torch.finfo(w.dtype).eps, atol=0)
     assert (F.cost, F.draws) == (plain.cost, plain.draws)
-    part = RoundingOracle(game, SEEDS, [0, 1, 2]).of_rows(torch.tensor([0, 2]))
+    part = RoundingOracle(game, SEEDS, [0, 1, 2]).select(torch.tensor([0, 2]))
     assert torch.equal(part(w[[0, 2]]), RoundingOracle(game, [5, 9], [0, 2])(w[[0, 2]]))
 
 

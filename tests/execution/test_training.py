@@ -13,11 +13,11 @@ from bench.contracts.introspection import stacked
 from bench.execution.training import execute
 from bench.registry import get_game, get_rule
 from bench.storage.records import Result
-from bench.studies.plan import Chunk, Contest, Row
+from bench.studies.plan import Chunk, Row, Task
 
 
 def chunk(optimizer: str, game: str, budget: float, rows: list[Row], phase: str = "report") -> Chunk:
-    (found,) = Contest(optimizer, game, budget, marks=10, device="cpu").chunks(rows, phase)
+    (found,) = Task(optimizer, game, budget, evaluations=10, device="cpu").chunks(rows, phase)
     return found
 
 

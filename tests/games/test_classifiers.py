@@ -66,11 +66,11 @@ def test_what_ships_is_accurate_on_the_quarter_held_out():
 def test_what_ships_for_files_is_accurate_on_the_images_held_out(name, least):
     if data.missing(name):
         pytest.skip(data.missing(name))
-    judge = load(name)
-    trained, held = accuracy(judge.layers, RECIPES[name])
+    evaluator = load(name)
+    trained, held = accuracy(evaluator.layers, RECIPES[name])
     assert held > least
     assert trained > held
-    assert [tuple(weight.shape) for weight, _ in judge.layers] == [(128, 784), (64, 128), (10, 64)]
+    assert [tuple(weight.shape) for weight, _ in evaluator.layers] == [(128, 784), (64, 128), (10, 64)]
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
@@ -163,17 +163,17 @@ def test_reference_is_of_all_digits_and_of_full_rank():
     "name", ["noise", "blur", "dropped classes", "copies", "flipped pixels", "contrast", "averaging"]
 )
 def test_distance_grows_with_damage(name):
-    judge = load("digits")
-    values = [frechet(judge.embed(images[None])[0], judge.reference).item() for images in family(name)]
+    evaluator = load("digits")
+    values = [frechet(evaluator.embed(images[None])[0], evaluator.reference).item() for images in family(name)]
     assert values[0] == pytest.approx(0, abs=1e-3)
     assert values == sorted(set(values))  # Spearman's correlation with the damage is 1
     assert values[-1] > 10
 
 
 def test_data_held_out_are_nearer_than_any_visible_damage():
-    judge, images = load("digits"), digits()[0]
-    held = frechet(judge.embed(images[None, 1348:])[0], judge.reference)
-    assert held < frechet(judge.embed(blurred(images, 1)[None])[0], judge.reference) / 10
+    evaluator, images = load("digits"), digits()[0]
+    held = frechet(evaluator.embed(images[None, 1348:])[0], evaluator.reference)
+    assert held < frechet(evaluator.embed(blurred(images, 1)[None])[0], evaluator.reference) / 10
 
 
 def test_recipe_repeats_itself_and_learns():

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from bench import Study, get_game, get_metric
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.data.classifiers import RECIPES, load
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.numerics.distances import debiased_frechet, gaussian
 from bench.registry import metrics
 
@@ -49,10 +49,10 @@ def test_named_features_are_those_of_the_file() -> None:
     """The shipped classifier, named, gives its own distance, only to other real images than the shipped reference."""
     game = get_game("digits[features=digits,width=16]")
     seeds = torch.tensor([0, 1])
-    w, judge = game.init(seeds), Judge(game, seeds)
+    w, evaluator = game.init(seeds), Evaluator(game, seeds)
     reference = gaussian(load("digits").embed(game.held_out(5000)[None])[0][0])
-    expected = debiased_frechet(load("digits").embed(judge.samples(w, game.judged))[0], reference)
-    assert torch.equal(get_metric("fd_features")(game, w, judge), expected)
+    expected = debiased_frechet(load("digits").embed(evaluator.samples(w, game.judged))[0], reference)
+    assert torch.equal(get_metric("fd_features")(game, w, evaluator), expected)
 
 
 def test_other_weights_are_another_cell() -> None:
@@ -61,6 +61,6 @@ def test_other_weights_are_another_cell() -> None:
 
 
 def test_a_missing_file_of_weights_is_one_line() -> None:
-    with pytest.raises(SpecError, match=r"nowhere\.pth") as error:
+    with pytest.raises(UserError, match=r"nowhere\.pth") as error:
         get_game("digits[features=inception:nowhere.pth]")
     assert "\n" not in str(error.value)

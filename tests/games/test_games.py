@@ -11,11 +11,11 @@ from torch import Tensor
 
 from bench.checks.game_laws import GAME_LAWS
 from bench.contracts import Game, Oracle
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.execution.training import execute
 from bench.registry import get_game, get_metric, get_rule
 from bench.registry.build import spell
-from bench.studies.plan import Contest, Row
+from bench.studies.plan import Row, Task
 
 VARIANTS = [
     "quadratic[rotation=0]", "quadratic[rotation=1,mu=0]", "quadratic[dim=1]", "bilinear[dim=1]",
@@ -215,22 +215,22 @@ def test_clipping_holds_the_discriminator_and_leaves_the_generator() -> None:
     assert game.project(w).tolist() == [[5.0, 0.3], [-5.0, -0.2]]
     plain: Any = get_game("dirac[loss=wgan]")
     assert plain.project(w) is w
-    contest = Contest("sgd[lr=0.1]", "dirac[loss=wgan,clip=0.3]", 300, marks=3, device="cpu")
-    (chunk,) = contest.chunks([Row(1, ())], "report")
+    task = Task("sgd[lr=0.1]", "dirac[loss=wgan,clip=0.3]", 300, evaluations=3, device="cpu")
+    (chunk,) = task.chunks([Row(1, ())], "report")
     psi = execute(chunk).tensors["path"][1:, 0, 1]
     assert psi.abs().max().item() == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("wrong", ["loss=hinge", "regulariser=r3", "gamma=-1", "noise=-1", "clip=-1"])
 def test_wrong_dirac_settings_are_refused(wrong: str) -> None:
-    with pytest.raises(SpecError, match=wrong.split("=")[0]):
+    with pytest.raises(UserError, match=wrong.split("=")[0]):
         get_game(f"dirac[{wrong}]")
 
 
 # --- data in the plane -----------------------------------------------------------------------------------------------
 
 
-class Perfect:
+class PerfectGenerator:
     """A game's own data in place of a generator."""
 
     def __init__(self, game: Any, count: int) -> None:
@@ -239,7 +239,7 @@ class Perfect:
     def samples(self, w: Tensor, count: int) -> Tensor:
         return self.data
 
-    def once(self, w: Tensor, key: object, compute: Any) -> Any:
+    def cached(self, w: Tensor, key: object, compute: Any) -> Any:
         return compute()
 
 
@@ -249,11 +249,11 @@ def test_mixtures_have_their_modes_and_a_perfect_sampler_its_score(name: str, co
     gaps = torch.cdist(game.modes, game.modes) + 9 * torch.eye(count)
     assert game.modes.shape == (count, 2)
     assert gaps.min().item() == pytest.approx(apart, rel=1e-5)
-    many: Any = Perfect(game, 200_000)
+    many: Any = PerfectGenerator(game, 200_000)
     w = torch.zeros(2, 1)
     share = get_metric("high_quality")(game, w, many)
     assert share.tolist() == pytest.approx([1 - math.exp(-4.5)] * 2, abs=1e-3)  # 0.9889, four deviations
-    few: Any = Perfect(game, 2500)
+    few: Any = PerfectGenerator(game, 2500)
     assert get_metric("modes_strict")(game, w, few).tolist() == [count, count]
     assert get_metric("mode_kl")(game, w, few).max() < 0.02
 

@@ -9,14 +9,14 @@ from torch import Tensor
 from bench.checks.game_laws import GAME_LAWS
 from bench.checks.laws import cost_is_declared, replicas_do_not_touch, step_is_pure
 from bench.contracts import Oracle
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.execution.training import execute
 from bench.games.harness.gan import GAN
 from bench.games.harness.losses import LOSSES
 from bench.games.harness.regularisers import REGULARISERS
 from bench.games.networks.networks import MLP
 from bench.registry import get_game, get_rule
-from bench.studies.plan import Contest, Row
+from bench.studies.plan import Row, Task
 
 TINY = "ring8[width=16,batch_size=16,latent=4,"
 VARIANTS = [
@@ -88,7 +88,7 @@ def test_clipping_bounds_the_discriminator_alone_through_training() -> None:
     assert torch.equal(game.project(w)[:, :border], w[:, :border])
     assert game.project(w)[:, border:].abs().max() <= 0.01
     rows = [Row(0, (("lr", 0.05),)), Row(1, (("lr", 0.05),))]
-    (chunk,) = Contest("sgd", f"{TINY}loss=wgan]", 30, marks=3, device="cpu").chunks(rows, "report")
+    (chunk,) = Task("sgd", f"{TINY}loss=wgan]", 30, evaluations=3, device="cpu").chunks(rows, "report")
     norms = [r["value"] for r in execute(chunk).records if r["metric"] == "discriminator_loss" and r["cost"] > 0]
     assert norms
     assert max(map(abs, norms)) < 0.1, "a clipped critic of three layers hardly tells anything apart"
@@ -140,5 +140,5 @@ def test_a_conditional_game_tells_the_class() -> None:
     ],
 )
 def test_mistakes(text: str, says: str) -> None:
-    with pytest.raises(SpecError, match=says):
+    with pytest.raises(UserError, match=says):
         get_game(text)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.checks.game_laws import GAME_LAWS
 from bench.checks.laws import replicas_do_not_touch
 from bench.contracts import Game, Oracle
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.data import loading as data
 from bench.games.data.classifiers import RECIPES, load
 from bench.games.harness.gan import GAN, SAMPLES
@@ -95,7 +95,7 @@ def test_without_data_a_game_has_its_sizes_and_generates(name: str) -> None:
 def test_without_data_a_minibatch_says_what_is_missing_and_a_remedy(name: str) -> None:
     game = cast("FileImages", get_game(name))
     assert "bench data fetch" in game.missing
-    with pytest.raises(SpecError, match=f"{game.source}: expected .*bench data fetch {game.source}"):
+    with pytest.raises(UserError, match=f"{game.source}: expected .*bench data fetch {game.source}"):
         game.batch(torch.tensor([1]), 0)
 
 
@@ -269,23 +269,25 @@ def blurred(images: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
 def test_proxies_order_real_blurred_and_noise(name: str) -> None:
-    game, judge = with_data(name), load(name)
+    game, evaluator = with_data(name), load(name)
     real = game.held_out(5000)
     noise = torch.rand(5000, 784, generator=torch.Generator().manual_seed(1)) * 2 - 1
     collapsed = real[:10].repeat(500, 1)
-    features, _ = judge.embed(torch.stack([real, blurred(real), noise, collapsed]))
-    values = debiased_frechet(features, judge.reference).tolist()
+    features, _ = evaluator.embed(torch.stack([real, blurred(real), noise, collapsed]))
+    values = debiased_frechet(features, evaluator.reference).tolist()
     assert values[0] < values[1] / 10 < values[2] / 10
     assert values[0] < values[3] / 10
 
 
 def test_held_out_images_are_in_no_order_of_difficulty() -> None:
-    game, judge = with_data("mnist"), load("mnist")
+    game, evaluator = with_data("mnist"), load("mnist")
     (images, labels), held = data.load("mnist", train=False), game.held_out(10_000)
     assert not torch.equal(held, images.flatten(1) / 127.5 - 1)
     assert torch.equal(held.sum(dim=1).sort().values, (images.flatten(1) / 127.5 - 1).sum(dim=1).sort().values)
-    halves = debiased_frechet(judge.embed(held.view(2, 5000, 784))[0], judge.reference)
-    in_order = debiased_frechet(judge.embed((images.flatten(1) / 127.5 - 1).view(2, 5000, 784))[0], judge.reference)
+    halves = debiased_frechet(evaluator.embed(held.view(2, 5000, 784))[0], evaluator.reference)
+    in_order = debiased_frechet(
+        evaluator.embed((images.flatten(1) / 127.5 - 1).view(2, 5000, 784))[0], evaluator.reference
+    )
     assert (halves[0] - halves[1]).abs() < (in_order[0] - in_order[1]).abs() / 3
     assert len(labels) == 10_000
 
@@ -328,6 +330,6 @@ def test_a_step_of_a_rule_changes_both_players() -> None:
 
 @pytest.mark.parametrize("budget", ["-1", "0", "0.5"])
 def test_a_budget_that_trains_nothing_is_refused(budget):
-    with pytest.raises(SpecError, match=f"mnist-small: budget is {budget}; at least 1 is allowed"):
+    with pytest.raises(UserError, match=f"mnist-small: budget is {budget}; at least 1 is allowed"):
         get_game(f"mnist-small[budget={budget}]")
     assert get_game("mnist-small[budget=600]").budget == 600

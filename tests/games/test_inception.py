@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.data import inception
 from bench.games.data.inception import FID, TORCHVISION, Inception, load
 
@@ -388,7 +388,7 @@ WRONG: dict[str, tuple[str, dict[str, object]]] = {
 
 def refusal(path: Path | str) -> str:
     """What is said of a file, without its name and what is allowed."""
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(UserError) as caught:
         load(path)
     line = str(caught.value)
     assert line.startswith(f"features: {path} ")

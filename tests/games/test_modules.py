@@ -17,7 +17,7 @@ from torch.nn.functional import softplus
 from bench.checks.game_laws import GAME_LAWS
 from bench.checks.laws import continues_bit_for_bit, cost_is_declared, replicas_do_not_touch, shapes_stay, step_is_pure
 from bench.contracts import Oracle
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.harness.modules import ModuleGAN, gan_game, speed
 from bench.games.networks.stacking import Stacked
 from bench.registry import get_rule
@@ -223,7 +223,7 @@ def test_starts_of_ones_own() -> None:
                 nn.init.zeros_(part.bias)
 
     generator = mlp(8, 2).apply(small)
-    with pytest.raises(SpecError, match=r"generator's 0.weight is .* after reset_parameters\(\).*; give init="):
+    with pytest.raises(UserError, match=r"generator's 0.weight is .* after reset_parameters\(\).*; give init="):
         gan_game(generator, mlp(2, 1), "hinge", POINTS)
     by_init = gan_game(generator, mlp(2, 1), "hinge", POINTS, init=small)
     by_making = gan_game(lambda: mlp(8, 2).apply(small), lambda: mlp(2, 1).apply(small), "hinge", POINTS)
@@ -233,7 +233,7 @@ def test_starts_of_ones_own() -> None:
         assert (w[:, 12 * 8 : 12 * 8 + 12] == 0).all()
     own = Residual(8, 2)
     own.gain = nn.Parameter(torch.randn(3))
-    with pytest.raises(SpecError, match="gain is set by no reset_parameters"):
+    with pytest.raises(UserError, match="gain is set by no reset_parameters"):
         gan_game(own, mlp(2, 1), "hinge", POINTS)
 
 
@@ -345,7 +345,7 @@ def frozen() -> nn.Linear:
 )
 def test_mistakes(changed: dict[str, Any], says: str) -> None:
     given = {"generator": mlp(8, 2), "discriminator": mlp(2, 1), "loss": "non-saturating", "data": POINTS} | changed
-    with pytest.raises(SpecError, match=says) as caught:
+    with pytest.raises(UserError, match=says) as caught:
         gan_game(**given)
     assert "\n" not in str(caught.value)
 

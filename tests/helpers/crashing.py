@@ -209,7 +209,7 @@ def keep_what_takes_long(whole: Path) -> None:
     from bench.report import page as report
 
     trained: dict[str, Any] = {}
-    work, draw, judge = slots.work, report.render, table.table
+    work, draw, evaluator = slots.work, report.render, table.table
     drawn: dict[Any, Any] = {}
 
     def told(records: pd.DataFrame) -> str:
@@ -233,7 +233,7 @@ def keep_what_takes_long(whole: Path) -> None:
     def judge_once(records: Any, *args: Any) -> Any:
         key = "table", told(records)
         if key not in drawn:
-            drawn[key] = judge(records, *args)
+            drawn[key] = evaluator(records, *args)
         return drawn[key].copy()
 
     slots.work, report.render, table.table = work_once, draw_once, judge_once

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.data.formats import SETS, File, ImageSet, idx
 
 Contents = dict[str, bytes]
@@ -69,7 +69,7 @@ def lay(place: Path, name: str, zipped: bool = False) -> Path:
 
 def refusal(run: Callable[[], object]) -> str:
     """The one line that a call is refused with."""
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(UserError) as caught:
         run()
     line = str(caught.value)
     assert "\n" not in line

@@ -17,7 +17,7 @@ from bench.checks.laws import go_on, trace
 from bench.contracts import Game
 from bench.numerics.randomness import normal
 from bench.registry import get_game, get_rule
-from bench.registry.spelling import Spelling, parse
+from bench.registry.spelling import Spec, parse
 
 Matrix = np.ndarray
 
@@ -98,7 +98,7 @@ DIRECTIONS: dict[str, tuple[Callable[..., tuple[Matrix, ...]], int]] = {  # with
     "plain": (lambda g: (g,), 0), "momentum": (momentum, 1), "nesterov": (nesterov, 1), "nupi": (nupi, 1),
     "complex-momentum": (complex_momentum, 2), "optimistic": (optimistic, 1),
 }  # fmt: skip
-PLAIN = Spelling("plain")
+PLAIN = Spec("plain")
 
 
 class Derived:
@@ -121,7 +121,7 @@ class Derived:
         self.H_o = self.X @ self.J @ self.Y + self.Y @ self.J @ self.X
         self.penalty = np.vstack([np.zeros((m, m + n)), self.B.T @ M[0, :m]])  # grad_y ||Px + By||^2 / 2
 
-    def __call__(self, rule: str | Spelling) -> Map:
+    def __call__(self, rule: str | Spec) -> Map:
         """The map of a spelled rule, whose memory is 0 at the start where its method says nothing else."""
         spelled = parse(rule) if isinstance(rule, str) else rule
         keys = {key: value for key, value in spelled.keys.items() if key != "iterations"}  # enough to be exact: n
@@ -132,7 +132,7 @@ class Derived:
         """w and memories of its size, as functions of the state that they make up."""
         return list(np.eye(parts * len(self.J)).reshape(parts, len(self.J), -1))
 
-    def stepped(self, own: Matrix, direction: Spelling, ahead: bool = False) -> Matrix:
+    def stepped(self, own: Matrix, direction: Spec, ahead: bool = False) -> Matrix:
         """w+ = w - lr d(J w), or twice with one memory for extragradient; for the players in ``own`` alone."""
         function, memories = DIRECTIONS[direction.name]
         along = partial(function, **{key: value for key, value in direction.keys.items() if key != "zero_past"})
@@ -142,7 +142,7 @@ class Derived:
             d, *new = along(self.J @ (w - self.lr * d), *new)
         return np.vstack([w - self.lr * own @ d, *(old + own @ (v - old) for old, v in zip(memory, new, strict=True))])
 
-    def moved(self, movers: list[Matrix], direction: Spelling) -> Map:
+    def moved(self, movers: list[Matrix], direction: Spec) -> Map:
         """Steps of the movers in turn. A past begins as the first gradient that its player meets, or as 0."""
         begins = direction.name in ("optimistic", "nupi") and not direction.keys.get("zero_past")
         step = np.eye(len(self.stepped(self.I, direction)))
@@ -155,26 +155,24 @@ class Derived:
             step, now = half @ step, half @ now
         return Map(step, start)
 
-    def sgd(self, direction: Spelling = PLAIN) -> Map:
+    def sgd(self, direction: Spec = PLAIN) -> Map:
         """w+ = w - lr d(J w)."""
         return self.moved([self.I], direction)
 
     def optimistic(self, **keys: object) -> Map:
         """w+ = w - lr (g + optimism (g - past))."""
-        return self.sgd(Spelling("optimistic", keys))
+        return self.sgd(Spec("optimistic", keys))
 
-    def alternating(
-        self, discriminator_steps: int = 1, generator_first: bool = False, direction: Spelling = PLAIN
-    ) -> Map:
+    def alternating(self, discriminator_steps: int = 1, generator_first: bool = False, direction: Spec = PLAIN) -> Map:
         """y+ = y - lr d(F_y(x, y)), k times;   x+ = x - lr d(F_x(x, y+)); or the generator first."""
         x, y = [self.X], [self.Y] * discriminator_steps
         return self.moved(x + y if generator_first else y + x, direction)
 
-    def extragrad(self, direction: Spelling = PLAIN) -> Matrix:
+    def extragrad(self, direction: Spec = PLAIN) -> Matrix:
         """w' = w - lr d(J w);   w+ = w - lr d(J w')."""
         return self.stepped(self.I, direction, ahead=True)
 
-    def past_extragrad(self, mirror: Spelling | None = None) -> Matrix:
+    def past_extragrad(self, mirror: Spec | None = None) -> Matrix:
         """w' = w - lr g;   g+ = J w';   w+ = w - lr g+: optimistic mirror descent where the mirror map is I."""
         w, g = self.state(2)
         g = self.J @ (w - self.lr * g)
@@ -194,7 +192,7 @@ class Derived:
         ahead = self.I - self.lr * self.J
         return ahead + self.lr * (self.J - self.J @ ahead)
 
-    def lookahead(self, inner: Spelling, k: int, alpha: float = 0.5) -> Map:
+    def lookahead(self, inner: Spec, k: int, alpha: float = 0.5) -> Map:
         """k steps of the inner rule;   slow+ = slow + alpha (w - slow);   w+ = slow+, and so is an inner slow copy."""
         step, start, steps = self(inner)
         n, state = len(self.J), np.eye(len(step) + len(self.J))

@@ -34,8 +34,8 @@ from bench.registry.spelling import parse
 from bench.storage.baseline import Baseline
 from bench.storage.manifest import manifest
 from bench.storage.records import Result, pack
-from bench.studies.order import make_order
-from bench.studies.plan import Chunk, Contest, Row, report_rows
+from bench.studies.plan import Chunk, Row, Task, report_rows
+from bench.studies.request import make_request
 from bench.studies.study import Study
 from bench.studies.toml import read_toml
 
@@ -58,7 +58,7 @@ def baseline() -> Baseline:
 @cache
 def study() -> Study:
     """The gate's, of what is shipped here now: another test of the same process may have registered more."""
-    asked = make_order(read_toml(STUDY)).study
+    asked = make_request(read_toml(STUDY)).study
     shipped = [name for name in asked.optimizers if origin(rules[parse(name).name]) == "here"]
     return asked.model_copy(update={"optimizers": shipped})
 
@@ -87,8 +87,8 @@ def rounded_records(spelled: str, game: str, draw: int) -> pd.DataFrame:
 
 def _records(spelled: str, rule: UpdateRule, game: str, rows: list[Row], phase: str) -> pd.DataFrame:
     asked = study()
-    contest = Contest(spelled, game, asked.cost_of(game), asked.evaluations, "cpu")
-    (chunk,) = contest.chunks(rows, phase)
+    task = Task(spelled, game, asked.cost_of(game), asked.evaluations, "cpu")
+    (chunk,) = task.chunks(rows, phase)
     score = [metrics[get_game(game).score]]
     with (
         patch("bench.execution.training.get_rule", lambda _: rule),

@@ -9,7 +9,7 @@ import torch
 
 from bench.checks.laws import small
 from bench.contracts import Game, Oracle
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.registry import games, get_game, get_metric, metrics
 
 SMALL = {name: get_game(small(name)) for name in games.names()}
@@ -30,13 +30,13 @@ def test_every_metric_gives_a_number_for_every_replica(metric: str, game: str) -
         pytest.skip(played.missing)
     seeds = torch.tensor([0, 1, 2])
     w = played.init(seeds)
-    value = get_metric(metric)(played, w, Judge(played, seeds))
+    value = get_metric(metric)(played, w, Evaluator(played, seeds))
     assert value.shape == (3,)
     assert value.isfinite().all()
-    assert torch.equal(value, get_metric(metric)(played, w, Oracle(played, seeds, Judge(played, seeds).draw)))
+    assert torch.equal(value, get_metric(metric)(played, w, Oracle(played, seeds, Evaluator(played, seeds).draw)))
     sick = w.clone()
     sick[1] = float("nan")
-    others = get_metric(metric)(played, sick, Judge(played, seeds))
+    others = get_metric(metric)(played, sick, Evaluator(played, seeds))
     assert torch.equal(others[[0, 2]], value[[0, 2]]), "a NaN replica changes its neighbours"
     assert get_metric(metric).better in ("lower", "higher", "")
 
@@ -54,7 +54,7 @@ def test_closed_form_values() -> None:
     assert get_metric("discriminator_loss")(game, w, F)[1] == pytest.approx(math.log(2))
 
 
-class Perfect:
+class PerfectGenerator:
     """ring8's own data in place of a generator: what a perfect sampler scores."""
 
     def __init__(self) -> None:
@@ -64,12 +64,12 @@ class Perfect:
     def samples(self, w: torch.Tensor, count: int) -> torch.Tensor:
         return self.data
 
-    def once(self, w: object, key: object, compute: object) -> object:
+    def cached(self, w: object, key: object, compute: object) -> object:
         return compute()  # type: ignore[operator]
 
 
 def test_a_perfect_sampler_of_ring8() -> None:
-    perfect = Perfect()
+    perfect = PerfectGenerator()
     values = {name: get_metric(name)(perfect.game, torch.zeros(2, 1), perfect) for name in (  # type: ignore[arg-type]
         "modes", "modes_strict", "high_quality", "mode_kl", "sliced_wasserstein",
     )}  # fmt: skip
@@ -81,7 +81,7 @@ def test_a_perfect_sampler_of_ring8() -> None:
 
 
 def test_a_collapsed_sampler_of_ring8() -> None:
-    perfect = Perfect()
+    perfect = PerfectGenerator()
     perfect.data = perfect.game.modes[2].expand(2, 2500, 2)  # type: ignore[attr-defined]
     w = torch.zeros(2, 1)
     assert get_metric("modes")(perfect.game, w, perfect).tolist() == [1, 1]  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_real_digits_score_well_and_noise_does_not() -> None:
     from bench.games.data.classifiers import digits
 
     game = get_game("digits")
-    stand_in = Perfect()
+    stand_in = PerfectGenerator()
     stand_in.data = torch.stack([digits()[0][:1000], torch.rand(1000, 64) * 2 - 1])
     w = torch.zeros(2, 1)
     distance = get_metric("fd_digits")(game, w, stand_in)  # type: ignore[arg-type]

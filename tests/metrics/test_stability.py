@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.contracts import Oracle
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.metrics.stability import (
     MOST,
     PATH,
@@ -61,11 +61,11 @@ def test_path_angle_on_a_judge_and_of_failed_or_resting_replicas() -> None:
     seeds = torch.tensor([0, 1, 2, 3])
     start = game.init(seeds)
     end = start + 0.1 * torch.randn(start.shape, generator=torch.Generator().manual_seed(0))
-    found = path_angle(Judge(game, seeds), start, end, (0.0, 1.0))
+    found = path_angle(Evaluator(game, seeds), start, end, (0.0, 1.0))
     assert found.abs().max() <= 1
-    assert found[0, 0] == cosine(Judge(game, seeds)(start), end - start)[0]
+    assert found[0, 0] == cosine(Evaluator(game, seeds)(start), end - start)[0]
     end[1], end[2] = NAN, start[2]
-    beside = path_angle(Judge(game, seeds), start, end, (0.0, 1.0))
+    beside = path_angle(Evaluator(game, seeds), start, end, (0.0, 1.0))
     assert torch.equal(beside[:, [0, 3]], found[:, [0, 3]])
     assert (beside[:, [1, 2]] == 0).all()
 

@@ -59,11 +59,11 @@ class Told:
 
 
 def test_what_the_other_tree_lacks_is_not_compared_and_what_this_one_lacks_is_an_error() -> None:
-    lacking, able = Told("SpecError: no such game"), Told(1.0)
+    lacking, able = Told("UserError: no such game"), Told(1.0)
     said = ab._compared("new", FEW["ring8"], [able, lacking], 2, ab.RATIO)  # type: ignore[list-item]
-    assert str(said) == "| new | - | - | not compared: SpecError: no such game |"
+    assert str(said) == "| new | - | - | not compared: UserError: no such game |"
     assert not said.slower
-    with pytest.raises(SystemExit, match="fails in this tree: SpecError"):
+    with pytest.raises(SystemExit, match="fails in this tree: UserError"):
         ab._compared("gone", FEW["ring8"], [lacking, able], 2, ab.RATIO)  # type: ignore[list-item]
 
 

@@ -13,7 +13,7 @@ from scripts import FOLDER, script
 import bench
 from bench.registry import directions, get_game, rules
 from bench.storage.baseline import RECORDS, Baseline
-from bench.studies.order import make_order
+from bench.studies.request import make_request
 from bench.studies.study import Study
 from bench.studies.toml import read_toml
 
@@ -69,7 +69,7 @@ def test_an_error_is_no_baseline(gate: ModuleType, tmp_path: Path, capsys: pytes
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    return make_order(read_toml(FOLDER / "ci.toml")).study
+    return make_request(read_toml(FOLDER / "ci.toml")).study
 
 
 def test_it_covers_every_rule_and_direction(study: Study) -> None:

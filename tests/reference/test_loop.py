@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.contracts import Batch, Oracle, UpdateRule
 from bench.contracts.introspection import stacked
-from bench.metrics.evaluation import Judge
+from bench.metrics.evaluation import Evaluator
 from bench.registry import get_game, get_rule
 
 MISSING = get_game("mnist-small").missing
@@ -86,7 +86,7 @@ def test_the_loops_samples_are_those_that_the_harness_judges(loop: ModuleType) -
     game: Any = get_game("mnist-small")
     seeds = torch.tensor(SEEDS)
     w = game.init(seeds)
-    latents, judged = game.judged_latents(seeds, game.judged), Judge(game, seeds).samples(w, game.judged)
+    latents, judged = game.judged_latents(seeds, game.judged), Evaluator(game, seeds).samples(w, game.judged)
     for r, row in enumerate(w):
         with torch.no_grad():
             own = started(loop, game, row).G(latents[r].T)

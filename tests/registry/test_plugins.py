@@ -16,13 +16,13 @@ from environments import fresh, install
 
 import bench
 from bench.contracts import StepSize
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.execution import watchdog as life
-from bench.execution.process_pool import Slots
-from bench.execution.watchdog import Life
+from bench.execution.process_pool import ProcessEngine
+from bench.execution.watchdog import WorkerMonitor
 from bench.registry import directions, games, get_rule, metrics, rules
 from bench.registry import discovery as plugins
-from bench.studies.order import make_order
+from bench.studies.request import make_request
 
 BAD = """
 import ctypes
@@ -267,12 +267,12 @@ def test_a_metric_that_raises_costs_its_own_values(folder):
 
 def test_patience_decides_nothing_of_the_study(tmp_path):
     asked = {"optimizers": "sgd", **TINY}
-    order = make_order(asked | {"patience": "30"})
-    assert (make_order(asked).patience, order.patience) == (600, 30)
+    order = make_request(asked | {"patience": "30"})
+    assert (make_request(asked).patience, order.patience) == (600, 30)
     assert order.study.name == bench.Study(**asked).name
     for wrong in ("0", "-1", "nan", "long"):
-        with pytest.raises(SpecError, match="patience: found"):
-            make_order(asked | {"patience": wrong})
+        with pytest.raises(UserError, match="patience: found"):
+            make_request(asked | {"patience": wrong})
 
 
 @pytest.fixture
@@ -281,17 +281,17 @@ def watched(tmp_path, monkeypatch):
     clock, killed = [0.0], []
     fake = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     monkeypatch.setattr(life, "time", fake)
-    engine = Slots(1)
+    engine = ProcessEngine(1)
     (one,) = engine.lives
     one.process = SimpleNamespace(pid=None, kill=lambda: killed.append(clock[0]), exitcode=-9)
     yield one, clock, killed
     engine.close()
 
 
-def looks(one: Life, clock: list[float], seconds: float, each: float, patience: float = 10) -> None:
+def looks(one: WorkerMonitor, clock: list[float], seconds: float, each: float, patience: float = 10) -> None:
     for _ in range(round(seconds / each)):
         clock[0] += each
-        one.look(patience)
+        one.poll(patience)
 
 
 def test_signs_of_life(watched):
@@ -309,20 +309,20 @@ def test_signs_of_life(watched):
     assert len(killed) == 1
     looks(one, clock, 60, 0.5)
     assert len(killed) == 1
-    assert one.epitaph(1) == "the chunk's process gave no sign of life for 10 s and was ended"
+    assert one.describe(1) == "the chunk's process gave no sign of life for 10 s and was ended"
     one.begin()
     assert not one.hung
-    assert one.epitaph(2) == f"the chunk's process was killed 2 times, the last time by SIGKILL{life.MEMORY}"
+    assert one.describe(2) == f"the chunk's process was killed 2 times, the last time by SIGKILL{life.MEMORY}"
     looks(one, clock, 100, 0.5)
     one.signs.value += 1
     for _ in range(40):
-        one.look(patience=10, timeout=15)
+        one.poll(patience=10, timeout=15)
         one.signs.value += 1
         clock[0] += 0.5
     assert len(killed) == 2  # lively, but too long; the time before its first sign does not count
     assert one.final
     assert not one.hung
-    assert one.epitaph(1) == "the chunk's process took longer than the timeout of 15 s and was ended"
+    assert one.describe(1) == "the chunk's process took longer than the timeout of 15 s and was ended"
 
 
 # What cannot be imported
@@ -334,7 +334,7 @@ EXITS = {"exits.py": "import sys\nsys.exit(0)\n", "odd.py": "class Odd(BaseExcep
 @pytest.mark.parametrize(("file", "says"), [("exits.py", "SystemExit: 0"), ("odd.py", "Odd: a b")])
 def test_a_file_that_exits_when_imported(folder, file, says):
     (folder / file).write_text(EXITS[file])
-    with pytest.raises(SpecError, match=f"plug-in '{file}' raised {says}$"):
+    with pytest.raises(UserError, match=f"plug-in '{file}' raised {says}$"):
         get_rule(f"./{file}:Rule")
 
 
@@ -362,7 +362,7 @@ def test_a_name_that_is_taken_is_refused_to_an_entry_point(folder, monkeypatch):
     monkeypatch.setattr(rules, "loaded", False)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint("sgd", "bad:Raises", group)])
     says = r"'sgd' is defined twice: in .*sgd\.py:Simultaneous and in bad:Raises$"
-    with pytest.raises(SpecError, match=says):
+    with pytest.raises(UserError, match=says):
         rules.load()
 
 

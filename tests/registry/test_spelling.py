@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
 from bench.registry import discovery as plugins
 from bench.registry.build import spell
-from bench.registry.spelling import Spelling, expand, parse, read, split, write
+from bench.registry.spelling import Spec, expand, parse, read, split, write
 
 RULE = '''"""A normalised step."""
 from bench import UpdateRule
@@ -36,10 +36,10 @@ keys = st.just("") | st.text("xyz_2", max_size=4).map("k".__add__)
 
 
 def spellings(values):
-    return st.builds(Spelling, names, st.dictionaries(keys, values, max_size=3))
+    return st.builds(Spec, names, st.dictionaries(keys, values, max_size=3))
 
 
-nested = st.recursive(numbers | pairs | st.booleans() | names.map(Spelling), spellings, max_leaves=8)
+nested = st.recursive(numbers | pairs | st.booleans() | names.map(Spec), spellings, max_leaves=8)
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def test_a_list_splits_at_its_own_commas(found):
         ("1e-3", 0.001),
         ("True", True),
         ("1:-2", (1.0, -2.0)),
-        ("1:2:3", Spelling("1:2:3")),
-        ("./a.py:B", Spelling("./a.py:B")),
+        ("1:2:3", Spec("1:2:3")),
+        ("./a.py:B", Spec("./a.py:B")),
     ],
 )
 def test_values(text, value):
@@ -90,8 +90,8 @@ def test_values(text, value):
 
 def test_nesting():
     spelled = parse(" lookahead[ inner=alternating[direction=adam[beta-1=0.5]] , steps=5] ")
-    inner = Spelling("alternating", {"direction": Spelling("adam", {"beta_1": 0.5})})
-    assert spelled == Spelling("lookahead", {"inner": inner, "steps": 5})
+    inner = Spec("alternating", {"direction": Spec("adam", {"beta_1": 0.5})})
+    assert spelled == Spec("lookahead", {"inner": inner, "steps": 5})
 
 
 def test_sweeps():
@@ -119,7 +119,7 @@ def test_sweeps():
     ],
 )
 def test_mistakes(text, says):
-    with pytest.raises(SpecError, match=re.escape(says)) as error:
+    with pytest.raises(UserError, match=re.escape(says)) as error:
         list(map(parse, expand(text)))
     assert "\n" not in str(error.value)
 
@@ -178,7 +178,7 @@ def test_a_value_alone_is_the_first_fields():
     ],
 )
 def test_wrong_rules(text, says):
-    with pytest.raises(SpecError, match=says):
+    with pytest.raises(UserError, match=says):
         get_rule(text)
 
 
@@ -194,12 +194,12 @@ def test_wrong_rules(text, says):
     ],
 )
 def test_wrong_games(text, says):
-    with pytest.raises(SpecError, match=says):
+    with pytest.raises(UserError, match=says):
         get_game(text)
 
 
 def test_an_unknown_metric_gives_the_nearest():
-    with pytest.raises(SpecError, match="unknown metric 'field_nrom'; did you mean field_norm"):
+    with pytest.raises(UserError, match="unknown metric 'field_nrom'; did you mean field_norm"):
         get_metric("field_nrom")
 
 
@@ -207,7 +207,7 @@ def test_an_unknown_metric_gives_the_nearest():
 
 
 def test_a_name_belongs_to_one_place(registries):
-    with pytest.raises(SpecError, match=r"'sgd' is defined twice: in .*sgd\.py:Simultaneous and in .*test_spelling.py"):
+    with pytest.raises(UserError, match=r"'sgd' is defined twice: in .*sgd\.py:Simultaneous and in .*test_spelling.py"):
         bench.rule("sgd")(type("Other", (bench.UpdateRule,), {"__module__": __name__}))
     assert get_rule("sgd").step.__module__ == "optimizers.sgd"
 
@@ -242,7 +242,7 @@ def test_a_decorated_rule_by_path_is_spelled_by_its_path(folder):
 def test_wrong_paths(folder, text, says):
     (folder / "broken.py").write_text("def")
     (folder / "raises.py").write_text("1 / 0")
-    with pytest.raises(SpecError, match=says) as error:
+    with pytest.raises(UserError, match=says) as error:
         get_rule(text)
     assert "\n" not in str(error.value)
 
@@ -271,5 +271,5 @@ def test_entry_points(folder, monkeypatch):
 def test_a_broken_entry_point_is_named(registries, monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint("x", "no_such_package:Rule", group)])
     monkeypatch.setattr(rules, "loaded", False)
-    with pytest.raises(SpecError, match=r"plug-in 'x' \(no_such_package:Rule\) raised ModuleNotFoundError"):
+    with pytest.raises(UserError, match=r"plug-in 'x' \(no_such_package:Rule\) raised ModuleNotFoundError"):
         rules.load()

@@ -13,7 +13,7 @@ import torch
 from bench.checks.laws import RULE_LAWS
 from bench.contracts import Oracle
 from bench.contracts.introspection import notices
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import get_game, get_rule
 from bench.registry.build import spell
 
@@ -64,7 +64,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_class_of_torch_optim_is_a_direction_or_says_why_not(name: str) -> None:
     if name in DECLINED:
-        with pytest.raises(SpecError, match=rf"torch\[{name}\] cannot be a direction.*{DECLINED[name]}") as error:
+        with pytest.raises(UserError, match=rf"torch\[{name}\] cannot be a direction.*{DECLINED[name]}") as error:
             get_rule(f"torch[{name}]")
         assert "\n" not in str(error.value)
         return
@@ -80,7 +80,7 @@ def test_a_class_of_another_package(package: None) -> None:
     assert "one replica at a time" in rule.direction.notice
     for law in RULE_LAWS:
         law(rule, get_game("bilinear[dim=3]"))
-    with pytest.raises(SpecError, match="keeps a list as 'past'"):
+    with pytest.raises(UserError, match="keeps a list as 'past'"):
         get_rule("torch[a_package_of_optimizers.Listed]")
 
 
@@ -129,7 +129,7 @@ def test_a_published_package(name: str) -> None:
     ],
 )
 def test_mistakes(text: str, says: str) -> None:
-    with pytest.raises(SpecError, match=says) as error:
+    with pytest.raises(UserError, match=says) as error:
         get_rule(text)
     assert "\n" not in str(error.value)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import bench
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.report import animation
 from bench.report.animation import animate
 
@@ -69,7 +69,7 @@ def test_no_film_is_larger_than_the_cap(run, monkeypatch, tmp_path, kind):
     assert path.stat().st_size <= few
     assert "colours" in said[0]
     monkeypatch.setattr(animation, "MOST", 300)
-    with pytest.raises(SpecError, match=r"larger than .* at its poorest; name fewer rules"):
+    with pytest.raises(UserError, match=r"larger than .* at its poorest; name fewer rules"):
         animate(run, "dirac", to=tmp_path / f"none.{kind}")
     assert not (tmp_path / f"none.{kind}").exists()
 
@@ -90,7 +90,7 @@ def test_what_cannot_be_is_one_line(run, given, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if "to" in given:
         given = given | {"to": tmp_path / given["to"]}
-    with pytest.raises(SpecError) as error:
+    with pytest.raises(UserError) as error:
         animate(run, **given)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
@@ -101,7 +101,7 @@ def test_without_ffmpeg_an_mp4_is_refused_and_with_it_is_the_same_again(run, mon
     to = tmp_path / "film.mp4"
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "which", lambda name: None)
-        with pytest.raises(SpecError, match=r"needs the program ffmpeg, which is not there; allowed without it: .gif"):
+        with pytest.raises(UserError, match=r"needs the program ffmpeg, which is not there; allowed without it: .gif"):
             animate(run, "dirac", to=to)
     assert not to.exists()
     if shutil.which("ffmpeg") is None:
@@ -113,7 +113,7 @@ def test_without_ffmpeg_an_mp4_is_refused_and_with_it_is_the_same_again(run, mon
 
 def test_a_run_without_tensors_says_so(run, monkeypatch):
     monkeypatch.setattr(type(run), "tensors", lambda self: [])
-    with pytest.raises(SpecError, match=r"dirac: .* holds nothing to animate yet of sgd, adam"):
+    with pytest.raises(UserError, match=r"dirac: .* holds nothing to animate yet of sgd, adam"):
         animate(run, "dirac")
 
 

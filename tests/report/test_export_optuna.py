@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 import bench
 from bench.api import Run
 from bench.contracts import hyperparameters
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import get_rule
 from bench.report.export import export
 from bench.report.export import optuna as module
@@ -323,7 +323,7 @@ def test_nothing_of_somebody_elses_is_replaced(tuned, tmp_path):
     (tmp_path / "empty.db").write_text("")
     for name in ("own.db", "table.csv"):
         before = (tmp_path / name).read_bytes()
-        with pytest.raises(SpecError, match="is there and no export of bench; name another file"):
+        with pytest.raises(UserError, match="is there and no export of bench; name another file"):
             export(tuned, "optuna", tmp_path / name)
         assert (tmp_path / name).read_bytes() == before
     assert len(studies(export(tuned, "optuna", tmp_path / "empty.db"))) == len(RULES)

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.report.export import targets
 from bench.report.trainings import trainings
 from bench.storage.files import NOTE
@@ -216,7 +216,7 @@ def test_nothing_of_somebody_elses_is_replaced(run: bench.Run, tmp_path: Path) -
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "notes.txt").write_text("mine")
     for place, says in (("own", "was not written by bench"), ("own/notes.txt", "is a file; name a folder")):
-        with pytest.raises(SpecError, match=says):
+        with pytest.raises(UserError, match=says):
             export(run, "tensorboard", tmp_path / place)
     assert [path.name for path in tmp_path.rglob("*")] == ["own", "notes.txt"]
     assert not (tmp_path / "own" / NOTE).exists()
@@ -237,7 +237,7 @@ def test_without_the_package_the_extra_is_named(
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
-    with pytest.raises(SpecError, match=rf"needs {EXTRA[target]}, .* pip install 'gan-optimizer-bench\[export\]'"):
+    with pytest.raises(UserError, match=rf"needs {EXTRA[target]}, .* pip install 'gan-optimizer-bench\[export\]'"):
         export(run, target, tmp_path / "there")
     assert list(tmp_path.iterdir()) == []
 

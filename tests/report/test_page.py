@@ -20,7 +20,7 @@ from bench.analysis.outcomes import survivals
 from bench.analysis.ranking import places, standing
 from bench.contracts import Collapse
 from bench.registry import get_metric
-from bench.studies.order import make_order
+from bench.studies.request import make_request
 from bench.studies.toml import read_toml, study_file
 
 
@@ -131,7 +131,7 @@ def test_the_study_file_runs_the_same_study(html, tmp_path):
         bench.Study(optimizers="sgd", games=RING, hyperparameters={RING: {"sgd": {"lr": 1e-05}}}, pruner="none"),
     ):
         (tmp_path / "study.toml").write_text(study_file(study.model_dump(mode="json")), "utf-8")
-        assert make_order(read_toml(tmp_path / "study.toml")).study == study
+        assert make_request(read_toml(tmp_path / "study.toml")).study == study
 
 
 def test_the_chosen_hyperparameters_are_those_that_ran(run, html):

@@ -211,9 +211,9 @@ def test_where_all_finalists_fail_again_the_first_seeds_of_the_others_decide(tun
     records.loc[records["phase"] == "rerank", "outcome"] = "diverged"
     own = records["optimizer"] == "adam"
     finalists = set(records.loc[own & (records["phase"] == "rerank"), "trial"])
-    given_up = set(records.loc[own & (records["outcome"] == "interrupted"), "trial"])
+    pruned = set(records.loc[own & (records["outcome"] == "interrupted"), "trial"])
     scores, _ = counted(ends_of(records, "adam", "tune"))
-    scores = {trial: found for trial, found in scores.items() if trial not in finalists | given_up}
+    scores = {trial: found for trial, found in scores.items() if trial not in finalists | pruned}
     winner = min(scores, key=lambda trial: np.mean(scores[trial]))
     of_winner = own & (records["phase"] == "tune") & (records["trial"] == winner)
     records = records.astype({"hyperparameters": str})
@@ -266,7 +266,7 @@ def test_what_a_trial_counts_as_that_was_given_up():
     stood = np.array([[np.nan] * 3, [np.nan] * 3, [0.5, 9, 4], [np.nan, 7, 0.1], [np.nan] * 3])
     medians = np.array([2, 5, np.inf, np.inf, np.inf])
     trials = Trials(("lr",), np.ones((5, 1)), values, medians, (), stood, np.ones(5), np.arange(5))
-    assert trials.given_up.tolist() == [False, False, True, True, False]
+    assert trials.pruned.tolist() == [False, False, True, True, False]
     assert trials.failed.tolist() == [False, False, False, False, True]
     inf = np.inf
     lower = [[1, 2, 3], [inf, 5, 5], [1, 9, 4], [inf, 7, 3], [inf] * 3]

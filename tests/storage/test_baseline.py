@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import bench
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.storage.baseline import DIGEST, RECORDS, Baseline, write_baseline
 from bench.storage.manifest import SEAL, seal
 from bench.storage.records import TYPES
@@ -56,7 +56,7 @@ def test_an_earlier_one_is_replaced_and_nothing_else_is(reported: bench.Run, cop
     assert len(Baseline(copy).records)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    with pytest.raises(SpecError, match="is there already and no baseline; choose another --to"):
+    with pytest.raises(UserError, match="is there already and no baseline; choose another --to"):
         write_baseline(reported, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
 

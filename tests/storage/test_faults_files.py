@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import bench
 from bench.analysis.table import to_csv
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.storage import files as places
 from bench.storage import writer
 from bench.storage.files import write_file
@@ -50,10 +50,10 @@ def test_the_same_command_goes_on_wherever_it_was_stopped(tour: dict, kind: str,
 def test_what_is_saved_outlives_a_loss_of_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last of a chunk's files is moved, then its folder flushed; a new folder's parent is flushed too."""
     said = []
-    replace, settle = os.replace, places.settle
+    replace, fsync_dir = os.replace, places.fsync_dir
     monkeypatch.setattr(os, "replace", lambda *paths: (said.append(Path(paths[1])), replace(*paths))[1])
     for module in (writer, places):
-        monkeypatch.setattr(module, "settle", lambda path: (said.append(path), settle(path))[1])
+        monkeypatch.setattr(module, "fsync_dir", lambda path: (said.append(path), fsync_dir(path))[1])
     run = bench.run(STUDY, out=tmp_path / "new" / "run")
     for path in (tmp_path, tmp_path / "new", run.path):
         assert path in said
@@ -162,14 +162,14 @@ def test_a_newer_schema_is_refused_though_its_hash_is_right(whole: bench.Run, tm
     manifest[SEAL] = seal({key: manifest[key] for key in manifest if key != SEAL})
     (new / "study.json").write_text(json.dumps(manifest))
     for act in (lambda: bench.Run(new), lambda: bench.run(STUDY, out=new)):
-        with pytest.raises(SpecError, match=rf"schema {SCHEMA + 1}; up to {SCHEMA} is known"):
+        with pytest.raises(UserError, match=rf"schema {SCHEMA + 1}; up to {SCHEMA} is known"):
             act()
     assert json.loads((new / "study.json").read_text()) == manifest
 
 
 def test_a_difference_names_what_differs_both_ways(whole: bench.Run) -> None:
     other = bench.Study(**STUDY.model_dump() | {"optimizers": ["sgd", "extragrad"], "budget": 13})
-    with pytest.raises(SpecError) as error:
+    with pytest.raises(UserError) as error:
         bench.run(other, out=whole.path)
     for text in ('optimizers: ["sgd", "adam"] there, ["sgd", "extragrad"] asked for', "budget: 12.0 there, 13.0 asked"):
         assert text in str(error.value)

@@ -11,7 +11,7 @@ import pytest
 import bench
 from bench.analysis.table import to_csv
 from bench.api import merge
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.storage.manifest import SEAL, mixed
 
 SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
@@ -123,7 +123,7 @@ def test_what_is_not_comparable_is_refused(
     parts: list[bench.Run], tmp_path: Path, changes: dict[str, object], says: str
 ) -> None:
     other = altered(parts[1], tmp_path / "other", **changes)
-    with pytest.raises(SpecError, match=says):
+    with pytest.raises(UserError, match=says):
         merge([parts[0], other], tmp_path / "merged")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
@@ -131,7 +131,7 @@ def test_what_is_not_comparable_is_refused(
 def test_two_trainings_of_one_seed_are_refused(parts: list[bench.Run], tmp_path: Path) -> None:
     """Seeds 0-3 and 2-5 do not train in the same stacks: the same seed stands in two chunks."""
     other = made(tmp_path / "other", optimizers=RULES[2], seeds="2-5")
-    with pytest.raises(SpecError, match=r"hold different trainings of extragrad on \w+, seed [23] \(report\)"):
+    with pytest.raises(UserError, match=r"hold different trainings of extragrad on \w+, seed [23] \(report\)"):
         merge([parts[1], other], tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
@@ -140,11 +140,11 @@ def test_damage_and_places(parts: list[bench.Run], tmp_path: Path) -> None:
     broken = bench.Run(shutil.copytree(parts[1].path, tmp_path / "broken"))
     victim = broken.records_path / f"{broken.names()[0]}.parquet"
     victim.write_bytes(victim.read_bytes()[:-1])
-    with pytest.raises(SpecError, match="is damaged; run its study again"):
+    with pytest.raises(UserError, match="is damaged; run its study again"):
         merge([parts[0], broken], tmp_path / "merged")
-    with pytest.raises(SpecError, match="is there already; choose another --out"):
+    with pytest.raises(UserError, match="is there already; choose another --out"):
         merge(parts, tmp_path / "broken")
-    with pytest.raises(SpecError, match="at least two runs"):
+    with pytest.raises(UserError, match="at least two runs"):
         merge(parts[:1], tmp_path / "merged")
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 

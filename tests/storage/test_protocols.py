@@ -60,6 +60,6 @@ def test_they_are_not_merged(old: bench.Run, now: bench.Run, call: Call, tmp_pat
 
 def test_one_does_not_go_on_from_the_other(old: bench.Run) -> None:
     before = {path: path.read_bytes() for path in (old.path / "records").iterdir()}
-    with pytest.raises(bench.errors.SpecError, match=f'protocol: "{OLD}" there, "{PROTOCOL}" asked for'):
+    with pytest.raises(bench.errors.UserError, match=f'protocol: "{OLD}" there, "{PROTOCOL}" asked for'):
         bench.run(STUDY, out=old.path)
     assert {path: path.read_bytes() for path in (old.path / "records").iterdir()} == before

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from bench.analysis.formatting import values_of
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.storage.files import write_file
 from bench.storage.manifest import SCHEMA
 from bench.storage.records import COLUMNS, Result, pack
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import InUse, RunWriter
-from bench.studies.plan import PROTOCOL, Contest, Row, chunk_id
+from bench.studies.plan import PROTOCOL, Row, Task, chunk_id
 
 SUFFIXES = ["parquet", "safetensors", "json"]
 ROWS = [Row(3, (("lr", 0.1),)), Row(4, (("lr", (0.1, 0.2)),), trial=7)]
-(CHUNK,) = Contest("sgd[lr=0.5]", "dirac", 20.0, 4, "cpu").chunks(ROWS, "report")
+(CHUNK,) = Task("sgd[lr=0.5]", "dirac", 20.0, 4, "cpu").chunks(ROWS, "report")
 MANIFEST = {"schema": SCHEMA, "protocol": PROTOCOL, "device": "cpu", "study": {"seeds": [1], "trials": 4}}
 
 
@@ -133,7 +133,7 @@ def test_any_other_json_is_no_chunk(saved, stub):
 
 def test_damaged_records_are_never_left_out_silently(writer, saved):
     file_of(saved, "parquet").write_bytes(b"")
-    with pytest.raises(SpecError, match="is damaged; run its study again"):
+    with pytest.raises(UserError, match="is damaged; run its study again"):
         saved.read_records()
     writer.save(CHUNK, pack(CHUNK, RESULT))
     assert len(saved.read_records()) == len(RESULT.records)
@@ -198,7 +198,7 @@ def test_the_same_study_goes_on(writer, saved):
 def test_another_study_is_refused(writer, folder, changed, says):
     before = (folder.path / "study.json").read_bytes()
     writer.close()
-    with pytest.raises(SpecError, match=says):
+    with pytest.raises(UserError, match=says):
         writing(folder.path).open(MANIFEST | changed)
     assert (folder.path / "study.json").read_bytes() == before
 
@@ -225,11 +225,11 @@ def test_one_writes_at_a_time(writer, folder):
 def test_an_unreadable_manifest_is_one_line(writer, folder, content, says):
     writer.close()
     (folder.path / "study.json").write_bytes(content)
-    with pytest.raises(SpecError, match=says) as error:
+    with pytest.raises(UserError, match=says) as error:
         folder.read_manifest()
     assert "\n" not in str(error.value)
     if "schema" in says:
-        with pytest.raises(SpecError, match=says):
+        with pytest.raises(UserError, match=says):
             writer.open(MANIFEST)
         assert (folder.path / "study.json").read_bytes() == content
         return
@@ -239,19 +239,19 @@ def test_an_unreadable_manifest_is_one_line(writer, folder, content, says):
 
 def test_a_file_that_only_has_the_manifests_name_is_left_alone(tmp_path):
     (tmp_path / "study.json").write_text("[1]")
-    with pytest.raises(SpecError, match="is damaged: it is no study's manifest"):
+    with pytest.raises(UserError, match="is damaged: it is no study's manifest"):
         writing(tmp_path).open(MANIFEST)
     assert [path.name for path in tmp_path.iterdir()] == ["study.json"]
 
 
 def test_no_folder_of_a_run(tmp_path):
-    with pytest.raises(SpecError, match="is no run's folder"):
+    with pytest.raises(UserError, match="is no run's folder"):
         RunFolder(tmp_path).read_manifest()
 
 
 @pytest.mark.parametrize("below", ["file", "file/run", f"{'x' * 300}/run"])
 def test_a_folder_that_cannot_be_written(tmp_path, below):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SpecError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be written"):
         writing(tmp_path / below).open(MANIFEST)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -20,9 +20,9 @@ from safetensors.torch import save
 
 import bench
 from bench.analysis.table import to_csv
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.report.tables import latex, markdown
-from bench.storage.files import read_plain, write_file
+from bench.storage.files import read_regular, write_file
 from bench.storage.manifest import SEAL
 from bench.storage.names import filename
 from bench.storage.records import Damaged
@@ -150,7 +150,7 @@ def test_mangled_bytes_with_the_right_hash(sound: bench.Run, at: int, put: bytes
         rewrite(sound, suffix, own[:at] + put + own[at + len(put) :])
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch, "load", None)
-            with suppress(SpecError):
+            with suppress(UserError):
                 bench.Run(sound.path).table()
                 bench.Run(sound.path).tensors()
     finally:
@@ -221,7 +221,7 @@ def test_a_pipe_does_not_hang(strange: bench.Run) -> None:
     with pytest.raises(Damaged):
         _ = strange.records
     with pytest.raises(OSError, match="no ordinary file"):
-        read_plain(path)
+        read_regular(path)
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/b", "..", "x" * 300, "\0"])

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.execution.training import execute
 from bench.registry import get_game, get_metric, get_rule
-from bench.studies.plan import TUNING_SEED, Contest, Curves, Row, tunable
+from bench.studies.plan import TUNING_SEED, Curves, Row, Task, tunable
 from bench.studies.tuning.optuna_adapters import make_pruner
-from bench.studies.tuning.pruning import KEPT, PATIENCE, given_up, paired
+from bench.studies.tuning.pruning import KEPT, PATIENCE, paired, pruned
 
 Array = NDArray[np.float64]
 
@@ -87,20 +87,20 @@ def test_failures() -> None:
 @pytest.mark.parametrize("trials", [1, 2, 3])
 def test_of_few_trials_nobody_is_given_up(trials: int) -> None:
     scores = np.geomspace(1.0, 1e9, 3 * trials).reshape(1, trials, 3)
-    assert not given_up("paired", scores).any()
+    assert not pruned("paired", scores).any()
 
 
 def test_one_good_seed_is_enough_to_stay() -> None:
     scores = np.arange(20.0).repeat(3).reshape(1, 20, 3)
-    assert given_up("paired", scores).tolist() == [False] * 10 + [True] * 10
+    assert pruned("paired", scores).tolist() == [False] * 10 + [True] * 10
     scores[0, -1, 1] = -1.0
-    assert given_up("paired", scores).tolist() == [False] * 10 + [True] * 9 + [False]
+    assert pruned("paired", scores).tolist() == [False] * 10 + [True] * 9 + [False]
 
 
 def test_the_last_evaluation_decides() -> None:
     early, late = np.arange(20.0).repeat(3).reshape(20, 3), np.arange(20.0)[::-1].repeat(3).reshape(20, 3)
-    assert (given_up("paired", np.stack([early, late])) == paired(late)).all()
-    assert not given_up("none", np.stack([early, late])).any()
+    assert (pruned("paired", np.stack([early, late])) == paired(late)).all()
+    assert not pruned("none", np.stack([early, late])).any()
 
 
 # --- pruners of Optuna's ---------------------------------------------------------------------------------------------
@@ -134,25 +134,25 @@ def test_pruners_by_name(name: str) -> None:
     """They answer, always the same, never against the best; and those that are there to prune give up the worst."""
     for marks in range(1, MARKS):
         scores = fan(marks=marks)
-        lost = given_up(name, scores)
+        lost = pruned(name, scores)
         assert lost.shape == (16,)
-        assert (given_up(name, scores) == lost).all()
+        assert (pruned(name, scores) == lost).all()
         assert not lost[0]
     prunes = name.partition("[")[0] not in ("NopPruner", "PatientPruner")
     assert lost[-4:].all() == prunes
-    assert given_up(name, np.full((2, 1, 3), np.inf)).shape == (1,)
+    assert pruned(name, np.full((2, 1, 3), np.inf)).shape == (1,)
 
 
 @pytest.mark.parametrize("name", [name for name in pruners() if "Patient" not in name])
 def test_pruners_do_not_mind_the_order_of_seeds(name: str) -> None:
     scores = fan()
-    assert (given_up(name, scores[:, :, ::-1]) == given_up(name, scores)).all()
+    assert (pruned(name, scores[:, :, ::-1]) == pruned(name, scores)).all()
 
 
 def test_a_trial_is_not_its_own_rival() -> None:
     """The second is worse than the median of the two others, and just that of all three."""
     scores = np.array([1.0, 2.0, 2.5]).reshape(1, 3, 1).repeat(2, axis=0)
-    assert given_up("MedianPruner[n_startup_trials=2]", scores).tolist() == [False, True, True]
+    assert pruned("MedianPruner[n_startup_trials=2]", scores).tolist() == [False, True, True]
 
 
 def test_a_pruner_inside_a_pruner() -> None:
@@ -160,9 +160,9 @@ def test_a_pruner_inside_a_pruner() -> None:
     better, worse = fan(failed=0), fan(failed=0)
     worse[-1, 8:] *= 10
     spelled = "PatientPruner[wrapped_pruner=MedianPruner,patience=0]"
-    assert not given_up(spelled, better)[:8].any()
-    assert given_up("MedianPruner", worse)[-3:].all()
-    assert given_up(spelled, worse)[-3:].all()
+    assert not pruned(spelled, better)[:8].any()
+    assert pruned("MedianPruner", worse)[-3:].all()
+    assert pruned(spelled, worse)[-3:].all()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_pruner_inside_a_pruner() -> None:
     ],
 )
 def test_what_is_no_pruner_is_told_at_once(spelled: str, said: str) -> None:
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(UserError, match=said):
         make_pruner(spelled)
 
 
@@ -201,7 +201,7 @@ def trained(
         for trial, step in enumerate(steps)
         for seed in range(seeds)
     ]
-    (chunk,) = Contest(rule, game, budget, MARKS, "cpu").chunks(rows, phase, MARKS, pruner, rivals)
+    (chunk,) = Task(rule, game, budget, MARKS, "cpu").chunks(rows, phase, MARKS, pruner, rivals)
     found = pd.DataFrame(execute(chunk).records)
     return found[found["metric"] == get_game(game).score].drop(columns="seconds").reset_index(drop=True)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.statistics import interquartile_mean
 from bench.contracts import Coefficient, Decay, Epsilon, Fraction, Hyperparameter, Momentum, StepSize
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.studies.tuning.optuna_adapters import BATCH, make_sampler, sampled
 from bench.studies.tuning.search import Point, Space, Trial, best, propose, rounds, stages
 
@@ -256,7 +256,7 @@ def test_a_sampler_that_learns_goes_where_it_is_good() -> None:
     ],
 )
 def test_what_is_no_sampler_is_told_at_once(spelled: str, said: str) -> None:
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(UserError, match=said):
         make_sampler(spelled, seed=0)
 
 

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 import bench
-from bench.errors import SpecError
-from bench.studies.order import make_order
+from bench.errors import UserError
+from bench.studies.request import make_request
 from bench.studies.study import DEFAULT_GAMES
 from bench.studies.toml import read_toml
 
@@ -15,8 +15,8 @@ def study(**settings):
 
 
 def mistakes(**settings):
-    with pytest.raises(SpecError) as error:
-        make_order({"optimizers": "sgd", "games": "dirac"} | settings)
+    with pytest.raises(UserError) as error:
+        make_request({"optimizers": "sgd", "games": "dirac"} | settings)
     return str(error.value).splitlines()
 
 
@@ -103,8 +103,8 @@ def test_all_mistakes_of_a_file_at_once(tmp_path):
         jobs = 0
         device = "tpu"
     """
-    with pytest.raises(SpecError) as error:
-        make_order(read_toml(file_of(tmp_path, text)))
+    with pytest.raises(UserError) as error:
+        make_request(read_toml(file_of(tmp_path, text)))
     lines = str(error.value).splitlines()
     told = {line.partition(":")[0] for line in lines}
     keys = {"optimizers", "games", "seeds", "trials", "budget", "jobs", "device"}
@@ -123,7 +123,7 @@ def test_tables(tmp_path):
         jobs = 3
         out = "here"
     """
-    order = make_order(read_toml(file_of(tmp_path, text)))
+    order = make_request(read_toml(file_of(tmp_path, text)))
     spelled = "extragrad[lr={0.1|0.001},direction=adam[beta1=0]]"
     assert order.study == study(optimizers=f"sgd,{spelled}", games="bilinear[dim=2]", seeds="1-2")
     assert (order.jobs, order.device, str(order.out)) == (3, "cpu", "here")
@@ -132,7 +132,7 @@ def test_tables(tmp_path):
 @pytest.mark.parametrize(("text", "says"), [("optimizers = ", "is not TOML"), (None, "No such file")])
 def test_a_file_that_cannot_be_read(tmp_path, text, says):
     path = tmp_path / "no.toml" if text is None else file_of(tmp_path, text)
-    with pytest.raises(SpecError, match=says) as error:
+    with pytest.raises(UserError, match=says) as error:
         read_toml(path)
     assert "\n" not in str(error.value)
 
@@ -146,7 +146,7 @@ def test_the_name_is_decided_by_content_alone():
     assert named.startswith("sgd-")
     assert study(optimizers=["sgd"], games=["dirac"], seeds="0-9").name == named
     for key, value in {"jobs": 3, "device": "cpu", "out": "elsewhere"}.items():
-        assert make_order({"optimizers": "sgd", "games": "dirac", key: value}).study.name == named
+        assert make_request({"optimizers": "sgd", "games": "dirac", key: value}).study.name == named
     others = [study(seeds="0-8"), study(tune="full"), study(budget=9), study(evaluations=3), study(tuning_seeds=1)]
     others += [study(games="bilinear"), study(optimizers="sgd[lr=0.2]"), study(optimizers="sgd,adam")]
     assert len({named, *(other.name for other in others)}) == 1 + len(others)

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import get_rule, rules
-from bench.studies.order import make_order
-from bench.studies.plan import TUNING_SEED, Contest, tunable
+from bench.studies.plan import TUNING_SEED, Task, tunable
+from bench.studies.request import make_request
 from bench.studies.toml import read_toml
 from bench.studies.tuning.tuner import MARKS, RERANKED, _Tuning, declared
 
@@ -97,7 +97,7 @@ def test_tuning_alone_is_gone_on_from(tmp_path: Path) -> None:
 def test_frozen_values_come_back_from_their_file(tmp_path: Path) -> None:
     tuned = bench.run(bench.Study(optimizers="sgd,ttur", trials=4, **TINY), out=tmp_path / "tuned")
     path = tuned.freeze()
-    order = make_order({"optimizers": "sgd,ttur", "hyperparameters": path} | TINY)
+    order = make_request({"optimizers": "sgd,ttur", "hyperparameters": path} | TINY)
     again = bench.run(order.study, out=tmp_path / "again")
     assert set(again.records["phase"]) == {"report"}
     columns = ["optimizer", "hyperparameters", "seed", "cost", "metric", "value", "outcome"]
@@ -109,12 +109,12 @@ def test_frozen_values_come_back_from_their_file(tmp_path: Path) -> None:
 def test_every_mistake_in_frozen_values_at_once(tmp_path: Path) -> None:
     path = tmp_path / "frozen.toml"
     path.write_text("[dirac]\nsgd = {lr = -1, lx = 3}\nadma = {lr = 1}\n[ring9]\n")
-    with pytest.raises(SpecError) as error:
-        make_order({"optimizers": "sgd,ttur", "games": "dirac", "hyperparameters": path})
+    with pytest.raises(UserError) as error:
+        make_request({"optimizers": "sgd,ttur", "games": "dirac", "hyperparameters": path})
     for said in ("no values for ttur", "lr of sgd is -1", "sgd has no 'lx'", "'adma'; did you mean adam", "'ring9'"):
         assert said in str(error.value)
-    with pytest.raises(SpecError, match="nowhere"):
-        make_order({"optimizers": "sgd", "hyperparameters": tmp_path / "nowhere.toml"})
+    with pytest.raises(UserError, match="nowhere"):
+        make_request({"optimizers": "sgd", "hyperparameters": tmp_path / "nowhere.toml"})
 
 
 def test_tracks(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_optunas_own(tmp_path: Path, option: str) -> None:
 @pytest.mark.parametrize("option", ["sampler=TPSampler", "pruner=Medianpruner", "sampler=GridSampler"])
 def test_optunas_that_are_none(option: str) -> None:
     key, _, value = option.partition("=")
-    with pytest.raises(SpecError, match=rf"{key}.*(did you mean|{value})"):
-        make_order({"optimizers": "sgd", key: value})
+    with pytest.raises(UserError, match=rf"{key}.*(did you mean|{value})"):
+        make_request({"optimizers": "sgd", key: value})
 
 
 PLUGIN = '''
@@ -216,7 +216,7 @@ def told(tuning: Any, scores: dict[int, list[float]], phase: str) -> pd.DataFram
 def test_a_trial_at_a_cliff_is_not_chosen(fresh: list[list[float]], chosen: int) -> None:
     """The first three do best by their medians, and one seed in three was lost."""
     study = bench.Study(optimizers="sgd", games="dirac", trials=8, tuning_seeds=3)
-    tuning = _Tuning(Contest("sgd", "dirac", 10, 1, "cpu"), study, tunable("sgd"))
+    tuning = _Tuning(Task("sgd", "dirac", 10, 1, "cpu"), study, tunable("sgd"))
     at_cliff, tried = [[1.0, 1.0, np.inf], [1.1, np.inf, 1.1], [np.inf, 1.2, 1.2]], 0
     rest = [[6.0, 6.0, np.inf], [5.0, 5.0, 5.0], [9.0, 9.0, 9.0], [np.inf] * 3, [8.0, 8.0, 8.0]]
     while chunks := tuning.ask():

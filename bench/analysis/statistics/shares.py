@@ -42,8 +42,8 @@ def survival(event_costs: ArrayLike, censored_at: ArrayLike, grid: ArrayLike, co
     times, died = np.minimum(events, ends), (events <= ends) & np.isfinite(events)
     moments = np.unique(times[np.isfinite(times)])
     at_risk = (times >= moments[:, None]).sum(axis=1)
-    deaths = ((times == moments[:, None]) & died).sum(axis=1)
-    share = np.cumprod(np.append(1.0, 1 - deaths / at_risk))
+    worker_errors = ((times == moments[:, None]) & died).sum(axis=1)
+    share = np.cumprod(np.append(1.0, 1 - worker_errors / at_risk))
     effective = np.append(len(times), at_risk / share[:-1])  # share is 0 at the last moment only: nobody is left then
     since = np.searchsorted(moments, at, side="right")
     return wilson_band(share[since], effective[since], confidence)

@@ -1,9 +1,9 @@
 """Engines by name: what a run's chunks are sent to, on one machine or on many; none changes a result.
 
-An engine is a module of this package with a function ``engine(terms, beat) -> Engine`` (`bench.execution.engine`); its
-docstring's first line says where chunks train. What it needs to be installed is imported once it is asked for.
+An engine is a module of this package with a function ``engine(options, beat) -> Engine`` (`bench.execution.engine`);
+its docstring's first line says where chunks train. What it needs to be installed is imported once it is asked for.
 
-    engine = begin("local", terms, beat)
+    engine = begin("local", options, beat)
     engine.submit(0, chunk).result()  # the bytes of the chunk's records
 
 This package may import the rest of `execution` and what is below it; nothing there imports an engine by name.
@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from bench.errors import SpecError, nearest, needed
-from bench.execution.engine import Engine, Terms
+from bench.errors import UserError, nearest, needed
+from bench.execution.engine import Engine, RunOptions
 
 
 def engines() -> list[str]:
@@ -26,17 +26,17 @@ def engines() -> list[str]:
 
 
 def check(name: str, scheduler: str = "") -> None:
-    """Refuse an engine that is not known or lacks a package, before anything is written; SpecError."""
+    """Refuse an engine that is not known or lacks a package, before anything is written; UserError."""
     known = engines()
     if name not in known:
-        raise SpecError(f"unknown engine {name!r}; {nearest(name, known)}")
+        raise UserError(f"unknown engine {name!r}; {nearest(name, known)}")
     if scheduler and name != "dask":
-        raise SpecError(f"scheduler is for the engine dask; the engine is {name}")
+        raise UserError(f"scheduler is for the engine dask; the engine is {name}")
     with needed(f"engine {name}", "dask"):
         import_module(f"bench.execution.engines.{name}")
 
 
-def begin(name: str, terms: Terms, beat: Callable[[], None]) -> Engine:
+def begin(name: str, options: RunOptions, beat: Callable[[], None]) -> Engine:
     """Start an engine; ``beat`` is called now and then while a chunk trains in this very process."""
-    made: Engine = import_module(f"bench.execution.engines.{name}").engine(terms, beat)
+    made: Engine = import_module(f"bench.execution.engines.{name}").engine(options, beat)
     return made

@@ -27,9 +27,9 @@ from typing import Any
 
 import torch
 
-from bench.errors import SpecError
-from bench.execution.engine import RETRIES, Done, EngineLost, Terms
-from bench.execution.process_pool import Slots
+from bench.errors import UserError
+from bench.execution.engine import RETRIES, ChunkResult, EngineLost, RunOptions
+from bench.execution.process_pool import ProcessEngine
 from bench.numerics.runtime import version
 from bench.studies.plan import PROTOCOL, Chunk
 
@@ -60,7 +60,7 @@ class Lost:
     text: str
     final = True
 
-    def epitaph(self, times: int) -> str:
+    def describe(self, times: int) -> str:
         return f"its workers were lost: {self.text}"
 
 
@@ -69,20 +69,20 @@ class Dask:
 
     Args:
         client: connected to the scheduler.
-        terms: how chunks are executed; those on a worker of another machine are as patient.
+        options: how chunks are executed; those on a worker of another machine are as patient.
         alone: seconds without any worker after which the run is given up.
         cluster: what is to be closed with it.
     """
 
-    deaths: tuple[type[BaseException], ...] = (distributed.scheduler.KilledWorker,)
+    worker_errors: tuple[type[BaseException], ...] = (distributed.scheduler.KilledWorker,)
 
-    def __init__(self, client: Any, terms: Terms, alone: float, cluster: Any = None) -> None:
-        self.client, self.terms, self.alone, self.cluster = client, terms, alone, cluster
+    def __init__(self, client: Any, options: RunOptions, alone: float, cluster: Any = None) -> None:
+        self.client, self.options, self.alone, self.cluster = client, options, alone, cluster
         self.executor = client.get_executor(pure=False, retries=0)
         topic = f"bench-{client.id}"
         self.home = Home(topic, Path.cwd(), os.environ.get("BENCH_DATA"), tuple(versions().items()))
         self.told: dict[str, float] = {}
-        self.slots: dict[int, tuple[str, Future[Done]]] = {}
+        self.slots: dict[int, tuple[str, Future[ChunkResult]]] = {}
         self.seen = time.monotonic()
         self.where = str(client.scheduler.address)
         client.subscribe_topic(topic, self._hear)
@@ -96,9 +96,9 @@ class Dask:
         workers: dict[str, Any] = self.client.scheduler_info(n_workers=-1).get("workers", {})
         return [worker["nthreads"] for worker in workers.values()]  # nothing is known of a scheduler that is gone
 
-    def submit(self, slot: int, chunk: Chunk) -> Future[Done]:
+    def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
         self.told.pop(chunk.id, None)
-        future: Future[Done] = self.executor.submit(host, chunk, self.terms, self.home)
+        future: Future[ChunkResult] = self.executor.submit(host, chunk, self.options, self.home)
         self.slots[slot] = (chunk.id, future)
         return future
 
@@ -117,7 +117,7 @@ class Dask:
     def running(self, slot: int) -> float:
         return self.told.get(self.slots[slot][0], 0.0)
 
-    def bury(self, slot: int) -> Lost:
+    def reap(self, slot: int) -> Lost:
         _, future = self.slots[slot]
         return Lost(str(future.exception()))
 
@@ -137,28 +137,28 @@ class Dask:
         self.told[chunk] = cost
 
 
-def engine(terms: Terms, beat: Callable[[], None]) -> Dask:
+def engine(options: RunOptions, beat: Callable[[], None]) -> Dask:
     """The scheduler that is named; where none is, one of this machine alone, with as many workers as there are jobs."""
-    refuse_own(terms)
-    if terms.scheduler:
-        return Dask(connected(terms.scheduler), terms, alone=600.0)
+    refuse_own(options)
+    if options.scheduler:
+        return Dask(connected(options.scheduler), options, alone=600.0)
     cluster = distributed.LocalCluster(
-        n_workers=terms.jobs, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, processes=True
+        n_workers=options.jobs, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, processes=True
     )
-    return Dask(distributed.Client(cluster), terms, alone=60.0, cluster=cluster)
+    return Dask(distributed.Client(cluster), options, alone=60.0, cluster=cluster)
 
 
-def refuse_own(terms: Terms) -> None:
+def refuse_own(options: RunOptions) -> None:
     """What the caller's own program defines is known to no worker."""
-    if "own" in terms.known:
-        raise SpecError("a rule, game or metric of this very program is known to no worker: put it into a file")
+    if "own" in options.known:
+        raise UserError("a rule, game or metric of this very program is known to no worker: put it into a file")
 
 
 def connected(scheduler: str) -> Any:
     """A client of the scheduler at an address, or at the one that its file holds."""
     named = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
     if "scheduler_file" in named and not Path(scheduler).is_file():
-        raise SpecError(f"scheduler is {scheduler!r}; an address, e.g. tcp://127.0.0.1:8786, or a file is allowed")
+        raise UserError(f"scheduler is {scheduler!r}; an address, e.g. tcp://127.0.0.1:8786, or a file is allowed")
     try:
         return distributed.Client(**named, timeout=REACHED)
     except (OSError, ValueError, distributed.TimeoutError) as error:
@@ -175,23 +175,23 @@ def versions() -> Versions:
 # What follows is done on a worker
 
 
-_idle: dict[Path, list[Slots]] = {}
+_idle: dict[Path, list[ProcessEngine]] = {}
 _lock = threading.Lock()
 
 
-def host(chunk: Chunk, terms: Terms, home: Home) -> Done:
+def host(chunk: Chunk, options: RunOptions, home: Home) -> ChunkResult:
     """Execute a chunk in a slot of this worker's, and tell how it goes."""
     here = versions()
     other = [f"{name} {here[name]}, not {value}" for name, value in home.versions if here[name] != value]
     if other:
-        raise SpecError(
+        raise UserError(
             f"worker {distributed.get_worker().address} has {'; '.join(other)}: its results would be others"
         )
     with _lock:
         free = _idle.setdefault(home.folder, [])
         slots = free.pop() if free else None
     slots = slots or _new_slot(home)
-    slots.agree(terms)
+    slots.agree(options)
     done = _alone(slots, chunk, home.topic)
     with _lock:
         _idle.setdefault(home.folder, []).append(slots)
@@ -207,32 +207,32 @@ def release() -> None:
         one.close()
 
 
-def _new_slot(home: Home) -> Slots:
+def _new_slot(home: Home) -> ProcessEngine:
     if home.data is not None:
         os.environ.setdefault("BENCH_DATA", home.data)
     # A nanny makes its worker a daemon, which may have no children: ours end by themselves when the worker does.
     multiprocessing.process.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     multiprocessing.util.Finalize(None, release, exitpriority=10)  # before it waits for them
-    slots = Slots(1)
+    slots = ProcessEngine(1)
     slots.runs_main, slots.home = False, home.folder
     return slots
 
 
-def _alone(slots: Slots, chunk: Chunk, topic: str) -> Done:
+def _alone(slots: ProcessEngine, chunk: Chunk, topic: str) -> ChunkResult:
     """One chunk from start to end, tried again where its process dies."""
-    times, death = 0, None
-    while times <= RETRIES and not (death and death.final):
+    times, worker_exit = 0, None
+    while times <= RETRIES and not (worker_exit and worker_exit.final):
         future = slots.submit(0, chunk)
         _attend(slots, future, chunk, topic)
         try:
             return future.result()
         except BrokenProcessPool:
-            times, death = times + 1, slots.bury(0)
-    assert death is not None
-    return Done({}, death.epitaph(times))
+            times, worker_exit = times + 1, slots.reap(0)
+    assert worker_exit is not None
+    return ChunkResult({}, worker_exit.describe(times))
 
 
-def _attend(slots: Slots, future: Future[Done], chunk: Chunk, topic: str) -> None:
+def _attend(slots: ProcessEngine, future: Future[ChunkResult], chunk: Chunk, topic: str) -> None:
     """Wait for a slot's chunk; one that nobody waits for any more is ended."""
     worker, last = distributed.get_worker(), -math.inf
     key = worker.get_current_task()

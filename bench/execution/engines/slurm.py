@@ -14,8 +14,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from bench.errors import SpecError
-from bench.execution.engine import Terms
+from bench.errors import UserError
+from bench.execution.engine import RunOptions
 from bench.execution.engines.dask import Dask, refuse_own
 
 distributed: Any = import_module("distributed")  # untyped
@@ -25,19 +25,19 @@ MEMORY = "4GiB"
 CONFIGURED = "jobqueue.slurm"
 
 
-def engine(terms: Terms, beat: Callable[[], None]) -> Dask:
+def engine(run_options: RunOptions, beat: Callable[[], None]) -> Dask:
     """As many jobs as the run has, each with a worker of one thread."""
-    refuse_own(terms)
+    refuse_own(run_options)
     if shutil.which("sbatch") is None:
-        raise SpecError("engine slurm needs sbatch, which is not found here: is this a node that submits jobs?")
-    cluster = jobqueue.SLURMCluster(**_asked(terms))
-    cluster.scale(jobs=terms.jobs)
-    return Dask(distributed.Client(cluster), terms, alone=math.inf, cluster=cluster)  # a queue may be long
+        raise UserError("engine slurm needs sbatch, which is not found here: is this a node that submits jobs?")
+    cluster = jobqueue.SLURMCluster(**_asked(run_options))
+    cluster.scale(jobs=run_options.jobs)
+    return Dask(distributed.Client(cluster), run_options, alone=math.inf, cluster=cluster)  # a queue may be long
 
 
-def _asked(terms: Terms) -> dict[str, Any]:
+def _asked(run_options: RunOptions) -> dict[str, Any]:
     """What is asked of dask-jobqueue beside what its configuration says."""
-    logs = terms.checkpoints.parent / "slurm" if terms.checkpoints is not None else "."
+    logs = run_options.checkpoints.parent / "slurm" if run_options.checkpoints is not None else "."
     configured = import_module("dask").config.get(CONFIGURED, {})
     options = dict(configured.get("scheduler-options") or {})
     if not ({"host", "interface"} & set(options)) and not configured.get("interface"):

@@ -21,7 +21,7 @@ from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.data.formats import File, fault_of, image_set
 from bench.games.data.loading import places, standing
 
@@ -48,7 +48,7 @@ def fetch(
     whole, root = image_set(name), Path(folder).expanduser()
     base = (mirror or MIRRORS[name]).rstrip("/")
     if not base.startswith(("http://", "https://")):
-        raise SpecError(f"{name}: mirror is {mirror!r}; a URL with http:// or https:// is allowed")
+        raise UserError(f"{name}: mirror is {mirror!r}; a URL with http:// or https:// is allowed")
     lacking = _lacking(name, root)
     if not lacking:
         return []
@@ -57,10 +57,10 @@ def fetch(
         with _beside(root) as beside:
             got = get(lacking, Source(base, beside, progress, timeout))
             return [_settle(path, root / whole.folders[0]) for path in got]
-    except SpecError as error:
-        raise SpecError(f"{name}: {error}; nothing of it is kept: try again, or another mirror") from None
+    except UserError as error:
+        raise UserError(f"{name}: {error}; nothing of it is kept: try again, or another mirror") from None
     except OSError as error:
-        raise SpecError(f"{name}: {str(root)!r} cannot be written: {error.strerror or error}") from None
+        raise UserError(f"{name}: {str(root)!r} cannot be written: {error.strerror or error}") from None
 
 
 def _lacking(name: str, root: Path) -> list[File]:
@@ -105,7 +105,7 @@ class Source:
     timeout: float
 
     def download(self, name: str, limit: int) -> tuple[str, Path]:
-        """The URL and the path of a file of up to `limit` bytes; SpecError where it is not given, or not whole."""
+        """The URL and the path of a file of up to `limit` bytes; UserError where it is not given, or not whole."""
         url, path = f"{self.base}/{name}", self.beside / name
         with _answering(url):
             answer = urlopen(Request(url, headers={"User-Agent": "gan-optimizer-bench"}), timeout=self.timeout)
@@ -119,12 +119,12 @@ class Source:
         while block := _block(answer, url):
             done += len(block)
             if max(done, total) > limit:
-                raise SpecError(f"{url}: expected up to {limit} bytes, found {total or 'more'}")
+                raise UserError(f"{url}: expected up to {limit} bytes, found {total or 'more'}")
             if self.progress:
                 self.progress(name, done, total)
             yield block
         if done < total:
-            raise SpecError(f"{url}: expected {total} bytes, found {done}")
+            raise UserError(f"{url}: expected {total} bytes, found {done}")
 
 
 def _block(answer: IO[bytes], url: str) -> bytes:
@@ -139,10 +139,10 @@ def _answering(url: str) -> Iterator[None]:
         yield
     except HTTPError as error:
         error.close()  # it holds the connection
-        raise SpecError(f"{url}: expected a file, found HTTP status {error.code}") from None
+        raise UserError(f"{url}: expected a file, found HTTP status {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split())  # what no server of files says may have lines
-        raise SpecError(f"{url}: expected a file, found no answer: {reason or type(error).__name__}") from None
+        raise UserError(f"{url}: expected a file, found no answer: {reason or type(error).__name__}") from None
 
 
 def _one_by_one(files: list[File], source: Source) -> Iterator[Path]:
@@ -158,14 +158,14 @@ def _from_archive(files: list[File], source: Source) -> list[Path]:
     with open(path, "rb") as archive:
         digest = hashlib.file_digest(archive, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
     if digest != ARCHIVE_MD5:
-        raise SpecError(f"{url}: expected MD5 {ARCHIVE_MD5}, found {digest}")
+        raise UserError(f"{url}: expected MD5 {ARCHIVE_MD5}, found {digest}")
     try:
         members = _unpack(path, {f"{image_set('cifar10').folders[0]}/{file.name}": file for file in files})
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise SpecError(f"{url}: expected a whole archive, found a damaged one: {error}") from None
+        raise UserError(f"{url}: expected a whole archive, found a damaged one: {error}") from None
     absent = [file.name for file in files if file not in members]
     if absent:
-        raise SpecError(f"{url}: expected the member {absent[0]}, found none of its name and size")
+        raise UserError(f"{url}: expected the member {absent[0]}, found none of its name and size")
     return [_verified(url, members[file], file) for file in files]
 
 
@@ -185,7 +185,7 @@ def _unpack(archive: Path, wanted: dict[str, File]) -> dict[File, Path]:
 def _verified(url: str, path: Path, file: File) -> Path:
     fault = fault_of(path, file)
     if fault:
-        raise SpecError(f"{url}: {fault.removeprefix(f'{str(path)!r}: ')}")
+        raise UserError(f"{url}: {fault.removeprefix(f'{str(path)!r}: ')}")
     return path
 
 

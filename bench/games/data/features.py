@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.games.data import classifiers as features
 
 Shape = tuple[int, int, int]  # planes, height, width
@@ -27,7 +27,7 @@ class Extractor:
 
 
 def extractor(name: str, shape: Shape, who: str) -> Extractor:
-    """The features of that name for images of that shape; SpecError, naming both shapes, where that is not theirs.
+    """The features of that name for images of that shape; UserError, naming both shapes, where that is not theirs.
 
     Args:
         who: what the images are of, for messages.
@@ -40,9 +40,9 @@ def extractor(name: str, shape: Shape, who: str) -> Extractor:
         return Extractor(network.embed, network.digest)
     if name not in features.RECIPES:
         known = [*features.RECIPES, "inception:PATH"]
-        raise SpecError(f"{who}: features is {name!r}; {nearest(name, known)}")
+        raise UserError(f"{who}: features is {name!r}; {nearest(name, known)}")
     if (wanted := features.RECIPES[name].shape) != shape:
-        raise SpecError(f"{who}: features {name!r} are of images {_times(wanted)}, not of {_times(shape)}")
+        raise UserError(f"{who}: features {name!r} are of images {_times(wanted)}, not of {_times(shape)}")
     return Extractor(lambda images: features.load(name).embed(images.flatten(2))[0], features.RECIPES[name].digest)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,16 @@ SETS = {
 def image_set(name: str) -> ImageSet:
     """The set of that name."""
     if name not in SETS:
-        raise SpecError(f"image set {name!r} is not known; {nearest(name, SETS)}")
+        raise UserError(f"image set {name!r} is not known; {nearest(name, SETS)}")
     return SETS[name]
 
 
 def read(path: Path, file: File) -> Tensor:
-    """A file's uint8[shape], gzipped or not; SpecError, in one line, where it is not what was recorded."""
+    """A file's uint8[shape], gzipped or not; UserError, in one line, where it is not what was recorded."""
     raw = unzipped(path, file.size + 1)  # one byte more than expected, to see whether it ends there
     fault = _fault(raw, file)
     if fault:
-        raise SpecError(f"{str(path)!r}: {fault}")
+        raise UserError(f"{str(path)!r}: {fault}")
     return torch.frombuffer(raw, dtype=torch.uint8, offset=len(file.header)).view(file.shape)
 
 
@@ -121,7 +121,7 @@ def fault_of(path: Path, file: File) -> str:
     """What is wrong with a file in a line, or nothing."""
     try:
         read(path, file)
-    except SpecError as error:
+    except UserError as error:
         return str(error)
     return ""
 
@@ -150,9 +150,9 @@ def unzipped(path: Path, limit: int) -> bytearray:
             with gzip.GzipFile(fileobj=file) as content:
                 return bytearray(content.read(limit))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SpecError(f"{str(path)!r}: expected a whole gzip file, found a damaged one: {error}") from None
+        raise UserError(f"{str(path)!r}: expected a whole gzip file, found a damaged one: {error}") from None
     except OSError as error:
-        raise SpecError(f"{str(path)!r}: expected a file to read, found: {error.strerror or error}") from None
+        raise UserError(f"{str(path)!r}: expected a file to read, found: {error.strerror or error}") from None
 
 
 def md5(raw: bytes | bytearray) -> str:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.errors import SpecError
+from bench.errors import UserError
 
 SIDE, WIDTH = 299, 2048  # of the images that go in, of the features that come out
 BATCH = 32  # images at once
@@ -93,7 +93,7 @@ class Inception:
 
 
 def load(path: str | Path) -> Inception:
-    """The network with the weights of a file; a file is read once, unless it changes. SpecError where it is no such."""
+    """The network with the weights of a file; a file is read once, unless it changes. UserError where it is no such."""
     place = Path(os.path.expanduser(path))
     try:
         with place.open("rb"):
@@ -113,8 +113,8 @@ def _load(path: Path, mtime: int, size: int) -> Inception:
         return Inception(layers, classes, file_digest(file, "sha256").hexdigest())
 
 
-def _refusal(path: str | Path, fault: str) -> SpecError:
-    return SpecError(f"features: {path} {fault}; allowed is a state dict of Inception v3")
+def _refusal(path: str | Path, fault: str) -> UserError:
+    return UserError(f"features: {path} {fault}; allowed is a state dict of Inception v3")
 
 
 def _read(path: Path) -> Mapping[str, object]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.data.formats import SETS, File, ImageSet, fault_of, image_set, md5, owner, read, unzipped
 
 VARIABLE = "BENCH_DATA"
@@ -26,12 +26,12 @@ PACKAGED = {"fashion": Path("/usr/share/datasets/fashion-mnist")}  # Debian's da
 def load(name: str, train: bool = True, folder: str | Path | None = None) -> tuple[Tensor, Tensor]:
     """Images uint8[N, C, H, W] and labels int64[N] of a set's part, in the files' order.
 
-    They are read once in a process and shared: do not write to them. Raises SpecError where a file is missing or
+    They are read once in a process and shared: do not write to them. Raises UserError where a file is missing or
     damaged.
     """
     fault = missing(name, folder)
     if fault:
-        raise SpecError(fault)
+        raise UserError(fault)
     return _load(name, train, find(name, folder)[0].resolve())
 
 
@@ -41,8 +41,8 @@ def _load(name: str, train: bool, place: Path) -> tuple[Tensor, Tensor]:
     paths = standing(place, SETS[name])
     try:
         parts = [read(paths[file], file) for file in wanted]
-    except SpecError as error:
-        raise SpecError(f"{name}: {error}; remove it, then {_remedy(name)}") from None
+    except UserError as error:
+        raise UserError(f"{name}: {error}; remove it, then {_remedy(name)}") from None
     if SETS[name].records:
         records = torch.cat(parts)
         return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].to(torch.int64)
@@ -138,7 +138,7 @@ def _is_anothers(name: str, place: Path) -> bool:
         if len(file.shape) == 1:  # labels: small enough to be looked into
             try:
                 return owner(md5(unzipped(path, file.size + 1))) not in ("", name)
-            except SpecError:  # there is no telling; whoever reads the file will say what is wrong with it
+            except UserError:  # there is no telling; whoever reads the file will say what is wrong with it
                 return False
     return False
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch, Game
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.games.harness.losses import LOSSES, Loss, Slopes
 from bench.games.harness.regularisers import REGULARISERS, Regulariser
 from bench.games.networks.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
@@ -58,17 +58,17 @@ class GAN(Game):
             ("regulariser", self.regulariser, {"default", *REGULARISERS}),
         ):
             if value not in known:
-                raise SpecError(f"{self.name}: {key} is {value!r}; {nearest(value, known)}")
+                raise UserError(f"{self.name}: {key} is {value!r}; {nearest(value, known)}")
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-                raise SpecError(f"{self.name}: {item.name} is {value}; a positive number is allowed")
+                raise UserError(f"{self.name}: {item.name} is {value}; a positive number is allowed")
         if self.batch_size % GRAIN:  # vector kernels would have tails, and a replica's bits depend on its neighbours
-            raise SpecError(f"{self.name}: batch_size is {self.batch_size}; a multiple of {GRAIN} is allowed")
+            raise UserError(f"{self.name}: batch_size is {self.batch_size}; a multiple of {GRAIN} is allowed")
         if self.noise < 0:
-            raise SpecError(f"{self.name}: noise is {self.noise:g}; a deviation of at least 0 is allowed")
+            raise UserError(f"{self.name}: noise is {self.noise:g}; a deviation of at least 0 is allowed")
         if self.conditional and not self.classes:
-            raise SpecError(f"{self.name}: conditional is true; its data have no classes")
+            raise UserError(f"{self.name}: conditional is true; its data have no classes")
 
     @property
     @abstractmethod

@@ -126,7 +126,7 @@ class FileImages(Images):
 
     @cached_property
     def images(self) -> Tensor:
-        """The images for training, uint8[N, planes, H, W]; SpecError where there are no files."""
+        """The images for training, uint8[N, planes, H, W]; UserError where there are no files."""
         return data.load(self.source)[0]
 
     def held_out(self, count: int) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import Oracle
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.harness.gan import GAN
 from bench.games.networks.layers import Shape
 from bench.games.networks.networks import Network
@@ -97,7 +97,7 @@ def gan_game(
     init: Init | None = None,
     **options: Any,
 ) -> ModuleGAN:
-    """A game between two torch modules, for every rule and metric; SpecError where they do not fit together.
+    """A game between two torch modules, for every rule and metric; UserError where they do not fit together.
 
     Every replica starts as a fresh module would, decided by its seed: all parts are reset by their
     ``reset_parameters()`` and then visited by ``init``, as by ``Module.apply``; parameters that no part resets keep the
@@ -117,10 +117,10 @@ def gan_game(
     """
     allowed = {"batch_size", "budget", "score", "regulariser", "gamma", "noise"}
     if wrong := sorted(set(options) - allowed):
-        raise SpecError(f"{NAME}: there is no {wrong[0]!r}; known: {', '.join(sorted(allowed))}")
+        raise UserError(f"{NAME}: there is no {wrong[0]!r}; known: {', '.join(sorted(allowed))}")
     batch_size = options.get("batch_size", GAN.batch_size)
     if not isinstance(batch_size, int) or batch_size < 1 or batch_size % GRAIN:
-        raise SpecError(f"{NAME}: batch_size is {batch_size}; a multiple of {GRAIN} is allowed")
+        raise UserError(f"{NAME}: batch_size is {batch_size}; a multiple of {GRAIN} is allowed")
     source, real = _source(data, batch_size)
     players = [made(*given, init) for given in (("generator", generator), ("discriminator", discriminator))]
     latents = _latents(players[0][0], latent, real)
@@ -135,10 +135,10 @@ def gan_game(
 def _discriminates(module: nn.Module, loss: str, real: Tensor) -> None:
     """A discriminator gives one logit a sample."""
     if loss in BELOW_LOGITS and type(module) is nn.Sequential and isinstance([*module.modules()][-1], nn.Sigmoid):
-        raise SpecError(f"{NAME}: discriminator ends in Sigmoid; the loss {loss!r} takes logits: leave it out")
+        raise UserError(f"{NAME}: discriminator ends in Sigmoid; the loss {loss!r} takes logits: leave it out")
     logits = ran("discriminator", module, real)
     if logits.numel() != len(real) or len(logits) != len(real):
-        raise SpecError(
+        raise UserError(
             f"{NAME}: discriminator gives {shown(logits)} on data {shown(real)}; one logit, (N, 1), is allowed"
         )
 
@@ -149,23 +149,23 @@ def _latents(module: nn.Module, latent: int | Shape | None, real: Tensor) -> Ten
         linear = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
         first = next((part for part in module.modules() if isinstance(part, linear)), None)
         if first is None:
-            raise SpecError(
+            raise UserError(
                 f"{NAME}: the generator has no linear layer or convolution to tell the latents by: give latent="
             )
         latent = first.in_features if isinstance(first, nn.Linear) else first.in_channels
     shapes: list[Shape] = [(latent,), (latent, 1, 1)] if isinstance(latent, int) else [tuple(latent)]
-    refused: list[SpecError] = []
+    refused: list[UserError] = []
     for shape in shapes:
         latents = torch.randn(len(real), *shape, generator=torch.Generator().manual_seed(0))
         try:
             samples = ran("generator", module, latents)
-        except SpecError as error:
+        except UserError as error:
             refused.append(error)
             continue
         if samples.shape == real.shape:
             return latents
         said = f"{NAME}: generator gives {shown(samples)} on latents {shown(latents)}, the data are {shown(real)}"
-        refused.append(SpecError(said))
+        refused.append(UserError(said))
     told = [error for error in refused if " gives " in str(error)]
     raise (told or refused)[0]
 
@@ -175,7 +175,7 @@ def _source(data: Any, count: int) -> tuple[Tensor | Draw, Tensor]:
     if callable(data):
         drawn, other = (drawn_by(data, 0, count) for _ in range(2))
         if not torch.equal(drawn, other):
-            raise SpecError(f"{NAME}: data drawn twice by the same generator differ; draw by the generator given alone")
+            raise UserError(f"{NAME}: data drawn twice by the same generator differ; draw by the generator given alone")
         return data, drawn
     if not isinstance(data, Tensor):
         try:
@@ -185,12 +185,12 @@ def _source(data: Any, count: int) -> tuple[Tensor | Draw, Tensor]:
             )
         except Exception as error:
             said = f"{type(data).__name__}, which raised {type(error).__name__}: {' '.join(str(error).split())}"
-            raise SpecError(
+            raise UserError(
                 f"{NAME}: data is a {said}; samples [N, ...], a data set or a function is allowed"
             ) from error
     data = data.detach().cpu().float().contiguous()
     if data.ndim < 2 or not len(data) or not bool(data.isfinite().all()):
-        raise SpecError(
+        raise UserError(
             f"{NAME}: data has shape {tuple(data.shape)}; finite samples (N, features) or (N, C, H, W) are allowed"
         )
     return data, data[torch.arange(count) % len(data)]
@@ -201,7 +201,7 @@ def drawn_by(draw: Draw, number: int, count: int) -> Tensor:
     samples = draw(torch.Generator().manual_seed(number), count)
     if not isinstance(samples, Tensor) or samples.ndim < 2 or len(samples) != count:
         found = f"shape {tuple(samples.shape)}" if isinstance(samples, Tensor) else f"a {type(samples).__name__}"
-        raise SpecError(f"{NAME}: data gives {found} for {count} samples; a tensor ({count}, features...) is allowed")
+        raise UserError(f"{NAME}: data gives {found} for {count} samples; a tensor ({count}, features...) is allowed")
     return samples.detach().float()
 
 
@@ -212,7 +212,7 @@ def _tried(game: ModuleGAN) -> None:
         F(game.init(F.seeds))
     except Exception as error:
         said = " ".join(str(error).split())
-        raise SpecError(f"{NAME}: the gradient of the losses raised {type(error).__name__}: {said}") from error
+        raise UserError(f"{NAME}: the gradient of the losses raised {type(error).__name__}: {said}") from error
 
 
 def speed(game: ModuleGAN) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.games.networks.layers import Shape
 from bench.games.networks.networks import Network
 from bench.games.networks.translation import Unlike, translated
@@ -195,21 +195,21 @@ def unset(given: nn.Module, make: Make) -> Iterator[str]:
 def made(who: str, given: nn.Module | Make, init: Init | None) -> tuple[nn.Module, Make]:
     """A module prepared to be called, and what makes a fresh one."""
     if not isinstance(given, nn.Module) and not callable(given):
-        raise SpecError(f"{NAME}: {who} is a {type(given).__name__}; a torch module, or what makes one, is allowed")
+        raise UserError(f"{NAME}: {who} is a {type(given).__name__}; a torch module, or what makes one, is allowed")
     plain = again(given) if isinstance(given, nn.Module) else given
     make = plain if init is None else lambda: plain().apply(init)
     template = given if isinstance(given, nn.Module) else fresh(make, 0)
     if lazy := [name for name, parameter in template.named_parameters() if nn.parameter.is_lazy(parameter)]:
-        raise SpecError(f"{NAME}: {who}'s {lazy[0]} is lazy; call the module on a sample once")
+        raise UserError(f"{NAME}: {who}'s {lazy[0]} is lazy; call the module on a sample once")
     module = prepared(template)
     for part in module.modules():
         if isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0:
-            raise SpecError(f"{NAME}: {who} has {part}; what draws random numbers is not allowed, p=0 is")
+            raise UserError(f"{NAME}: {who} has {part}; what draws random numbers is not allowed, p=0 is")
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
-            raise SpecError(f"{NAME}: {who}'s {name} is frozen; every parameter is trained: make it a buffer")
+            raise UserError(f"{NAME}: {who}'s {name} is frozen; every parameter is trained: make it a buffer")
     if isinstance(given, nn.Module) and init is None and (wrong := next(unset(given, make), "")):
-        raise SpecError(f"{NAME}: {who}'s {wrong}; give init=, or instead of the module a function that makes it")
+        raise UserError(f"{NAME}: {who}'s {wrong}; give init=, or instead of the module a function that makes it")
     return module, make
 
 
@@ -221,15 +221,15 @@ def ran(who: str, module: nn.Module, x: Tensor) -> Tensor:
             y = module(x)
     except Exception as error:
         said = " ".join(str(error).split())
-        raise SpecError(f"{NAME}: {who} on {shown(x)} raised {type(error).__name__}: {said}") from error
+        raise UserError(f"{NAME}: {who} on {shown(x)} raised {type(error).__name__}: {said}") from error
     if not torch.equal(torch.get_rng_state(), state):
-        raise SpecError(f"{NAME}: {who} draws random numbers when it is called; none are allowed")
+        raise UserError(f"{NAME}: {who} draws random numbers when it is called; none are allowed")
     if changed := [name for name, buffer in module.named_buffers() if not torch.equal(buffer, kept[name])]:
-        raise SpecError(
+        raise UserError(
             f"{NAME}: {who} changes its buffer {changed[0]} when it is called; nothing is kept between calls"
         )
     if not isinstance(y, Tensor):
-        raise SpecError(f"{NAME}: {who} gives a {type(y).__name__}; a tensor is allowed")
+        raise UserError(f"{NAME}: {who} gives a {type(y).__name__}; a tensor is allowed")
     return y
 
 

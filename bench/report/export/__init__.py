@@ -20,7 +20,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from bench.errors import SpecError, nearest, needed
+from bench.errors import UserError, nearest, needed
 
 if TYPE_CHECKING:
     from bench.storage.run_folder import RunFolder
@@ -37,11 +37,11 @@ def targets() -> dict[str, str]:
 def export(run: RunFolder, target: str, to: Path | None = None) -> Path:
     """Write what a run has for another tool; returns where it is, ``to`` if that is given.
 
-    Raises SpecError for wrong use, where the tool's package is not installed, and where the place cannot be written.
+    Raises UserError for wrong use, where the tool's package is not installed, and where the place cannot be written.
     """
     known = targets()
     if target not in known:
-        raise SpecError(f"unknown target {target!r}; {nearest(target, known)}")
+        raise UserError(f"unknown target {target!r}; {nearest(target, known)}")
     with needed(f"export to {target}", "export"):
         path: Path = import_module(f"bench.report.export.{target}").export(run, to)
     return path

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.report.trainings import Training, reported
 from bench.storage.files import MARK, check_database, write_file
 from bench.storage.run_folder import RunFolder
@@ -38,7 +38,7 @@ def export(run: RunFolder, to: Path | None = None) -> Path:
         with _quiet():
             write_file(path, _database(found, run.study, begun))
     except OSError as error:
-        raise SpecError(f"{str(path)!r} cannot be written: {error.strerror}") from None
+        raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None
     return path
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.scores import final_scores, last_evaluations
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.storage.files import MARK, check_database, write_file
 from bench.storage.run_folder import RunFolder
@@ -43,10 +43,10 @@ def export(run: RunFolder, to: Path | None = None) -> Path:
         check_database(path)
         tuned = list(_tuned(run))
         if not tuned:
-            raise SpecError(f"{str(run.path)!r} has no tuning to export: nothing was tuned in it")
+            raise UserError(f"{str(run.path)!r} has no tuning to export: nothing was tuned in it")
         write_file(path, _database(tuned))
     except OSError as error:
-        raise SpecError(f"{str(path)!r} cannot be written: {error.strerror}") from None
+        raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None
     return path
 
 

@@ -22,17 +22,16 @@ NUDGE, ROOM = 0.11, 0.7  # octaves between the rules' points at one k, and those
 def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
     """Score against step size while tuning: medians joined, a faint bar over the seeds, the chosen one ringed."""
     lost = {
-        rule: np.repeat(t.steps[~t.given_up, 0], np.isnan(t.values[~t.given_up]).sum(axis=1))
-        for rule, t in found.items()
+        rule: np.repeat(t.steps[~t.pruned, 0], np.isnan(t.values[~t.pruned]).sum(axis=1)) for rule, t in found.items()
     }
     figure, axes = panel(list(found), look, lost, axis)
     within = Range.of(*(part for trials in found.values() for part in (trials.values, trials.last)))
     for rule, trials in in_turn(found, look, axes):
         colour, dash, marker, _ = look[rule]
-        given_up: dict[str, Any] = {"ls": "", "marker": marker, "ms": MARK, "mfc": "none", "alpha": 0.5, "mew": 0.8}
-        axes.plot(trials.steps[:, 0], within.inside(trials.last), color=colour, **given_up)
+        pruned: dict[str, Any] = {"ls": "", "marker": marker, "ms": MARK, "mfc": "none", "alpha": 0.5, "mew": 0.8}
+        axes.plot(trials.steps[:, 0], within.inside(trials.last), color=colour, **pruned)
         order = np.argsort(trials.steps[:, 0], kind="stable")
-        medians = np.where(np.isfinite(trials.medians) & ~trials.given_up, trials.medians, np.nan)
+        medians = np.where(np.isfinite(trials.medians) & ~trials.pruned, trials.medians, np.nan)
         steps = trials.steps[order, 0]
         values, medians = within.inside(trials.values[order]), within.inside(medians[order])
         axes.plot(*_bars(steps, values), color=colour, lw=1.6, alpha=0.35, solid_capstyle="butt")
@@ -64,11 +63,11 @@ def step_pairs(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
     column = [figure.add_subplot(grid[row, 0]) for row in range(len(found))]
     for axes, (rule, trials) in zip(column, found.items(), strict=True):
         x, y = trials.steps.T
-        fine = np.isfinite(trials.medians) & ~trials.given_up
-        failed = ~fine & ~trials.given_up
+        fine = np.isfinite(trials.medians) & ~trials.pruned
+        failed = ~fine & ~trials.pruned
         axes.plot(x[failed], y[failed], ls="", marker="x", ms=6, color="#707070")
-        rings = colormaps["viridis"](norm(within.inside(trials.last[trials.given_up])))
-        axes.scatter(x[trials.given_up], y[trials.given_up], s=30, lw=1.2, fc="none", ec=rings)
+        rings = colormaps["viridis"](norm(within.inside(trials.last[trials.pruned])))
+        axes.scatter(x[trials.pruned], y[trials.pruned], s=30, lw=1.2, fc="none", ec=rings)
         colours: dict[str, Any] = {"c": trials.medians[fine], "norm": norm, "cmap": "viridis"}
         dots = axes.scatter(x[fine], y[fine], s=44, lw=0.5, ec="white", **colours)
         if trials.chosen:

@@ -17,7 +17,7 @@ import torch
 from bench.analysis.scores import scores as final_scores
 from bench.analysis.statistics import Interval, bootstrap_rules, interquartile_mean
 from bench.contracts import Attainable, Game
-from bench.metrics.evaluation import NoNetworks, Perfect
+from bench.metrics.evaluation import NotDefined, PerfectGenerator
 from bench.numerics.runtime import one_thread
 from bench.registry import NamedMetric, get_game, get_metric
 from bench.report.figures.panels import Axis, Look
@@ -98,14 +98,14 @@ def ceilings(game: Game, metrics: list[NamedMetric]) -> list[float]:
     """What a perfect generator would have in these metrics: interquartile means over ten seeds, NaN for no answer."""
     if not isinstance(game, Attainable):
         return [math.nan] * len(metrics)
-    judge = Perfect(game, range(10))
+    evaluator = PerfectGenerator(game, range(10))
     nowhere = torch.full((10, sum(game.sizes)), math.nan, dtype=game.dtype)
 
     def of(metric: NamedMetric) -> float:
         try:
-            value = float(interquartile_mean(metric(game, nowhere, judge).numpy()))
+            value = float(interquartile_mean(metric(game, nowhere, evaluator).numpy()))
             return value if math.isfinite(value) else math.nan
-        except (NoNetworks, ValueError):  # it looks at the networks, or at where they are, which is nowhere
+        except (NotDefined, ValueError):  # it looks at the networks, or at where they are, which is nowhere
             return math.nan
 
     return [of(metric) for metric in metrics]

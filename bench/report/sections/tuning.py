@@ -21,7 +21,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         caption = f"Step sizes tried on {scene.label}: median score over the tuning seeds, a faint bar over the seeds"
         crosses = any(np.isnan(trials.values).any() for trials in one.values())
         caption += f"; crosses: seeds that {failed}" if crosses else ""
-        caption += "; open: given up early" if any(trials.given_up.any() for trials in one.values()) else ""
+        caption += "; open: given up early" if any(trials.pruned.any() for trials in one.values()) else ""
         yield Drawing("step-sizes", caption + ringed, figures.step_sizes(one, scene.look, scene.axis))
     if two:
         caption = f"Pairs of step sizes tried on {scene.label}: colour is the median score over the tuning seeds"
@@ -29,17 +29,17 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         yield Drawing("step-pairs", caption + ringed, figures.step_pairs(two, scene.look, scene.axis))
     efforts = {rule: effort(trials, scene.metric, scene.study) for rule, trials in tried.items()}
     if any(np.isfinite(found.curve.value).any() for found in efforts.values()):
-        caption = _best_caption(scene.label, efforts, any(trials.given_up.any() for trials in tried.values()))
+        caption = _best_caption(scene.label, efforts, any(trials.pruned.any() for trials in tried.values()))
         yield Drawing("expected-best", caption, figures.expected_best(efforts, scene.look, scene.axis))
 
 
-def _best_caption(label: str, efforts: dict[str, Effort], given_up: bool) -> str:
+def _best_caption(label: str, efforts: dict[str, Effort], pruned: bool) -> str:
     """What a figure of the expected best shows, and which curves it does not show, and why."""
     caption = f"Expected best of k trials on {label}: the best median over the tuning seeds among k of the trials "
     caption += "that spread over the range, with its 95 % bootstrap interval over trials and seeds. On the right the "
     caption += "best of all trials as found, half of which close in, with its interval over the seeds. An interval "
     caption += "that reaches the border goes on beyond it."
-    caption += " A trial that was given up early counts as it stood then." if given_up else ""
+    caption += " A trial that was given up early counts as it stood then." if pruned else ""
     missing = []
     for rule, found in efforts.items():
         failures, most = int(np.isinf(found.curve.value).sum()), len(found.curve.value)

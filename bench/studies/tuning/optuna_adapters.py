@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.statistics import Array
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.registry.spelling import parse
 from bench.studies.tuning.search import Point, Space, Trial
 
@@ -45,7 +45,7 @@ def sampled(sampler: str, space: Space, tried: Sequence[Trial], count: int) -> l
 
 
 def make_sampler(spelled: str, seed: int) -> Any:
-    """A sampler of Optuna's as spelled, e.g. ``TPESampler`` or ``CmaEsSampler[sigma0=0.1]``; SpecError for none."""
+    """A sampler of Optuna's as spelled, e.g. ``TPESampler`` or ``CmaEsSampler[sigma0=0.1]``; UserError for none."""
     import optuna
     from optuna.distributions import FloatDistribution
 
@@ -53,7 +53,7 @@ def make_sampler(spelled: str, seed: int) -> Any:
     known = [name for name in dir(optuna.samplers) if name.endswith("Sampler") and not name.startswith("Base")]
     asked = parse(spelled)
     if asked.name not in known:
-        raise SpecError(f"sampler is {asked.name!r}; {nearest(asked.name, known)}")
+        raise UserError(f"sampler is {asked.name!r}; {nearest(asked.name, known)}")
     kind = getattr(optuna.samplers, asked.name)
     seeded = {"seed": seed} if "seed" in signature(kind).parameters else {}
     try:
@@ -64,10 +64,10 @@ def make_sampler(spelled: str, seed: int) -> Any:
                 study.tell(study.ask({name: FloatDistribution(0.0, 1.0) for name in "ab"}), value)
             return kind(**seeded | asked.keys)
     except Exception as error:
-        raise SpecError(f"sampler {spelled}: {error}") from None
+        raise UserError(f"sampler {spelled}: {error}") from None
 
 
-def pruned(spelled: str, medians: Array) -> NDArray[np.bool_]:
+def pruned_by_optuna(spelled: str, medians: Array) -> NDArray[np.bool_]:
     """What a pruner of Optuna's says to each trial, [T], by medians [marks, T]."""
     import optuna
 
@@ -89,20 +89,20 @@ def pruned(spelled: str, medians: Array) -> NDArray[np.bool_]:
 
 
 def make_pruner(spelled: str) -> Any:
-    """A pruner of Optuna's as spelled; SpecError for none."""
+    """A pruner of Optuna's as spelled; UserError for none."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     known = [name for name in dir(optuna.pruners) if name.endswith("Pruner") and not name.startswith("Base")]
     asked = parse(spelled)
     if asked.name not in known:
-        raise SpecError(f"pruner is {asked.name!r}; {nearest(asked.name, ['paired', 'none', *known])}")
+        raise UserError(f"pruner is {asked.name!r}; {nearest(asked.name, ['paired', 'none', *known])}")
     try:
         inner = {key: make_pruner(str(value)) for key, value in asked.keys.items() if key == "wrapped_pruner"}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return getattr(optuna.pruners, asked.name)(**asked.keys | inner)
-    except SpecError:
+    except UserError:
         raise
     except Exception as error:
-        raise SpecError(f"pruner {spelled}: {error}") from None
+        raise UserError(f"pruner {spelled}: {error}") from None

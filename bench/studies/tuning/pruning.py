@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.statistics import Array
-from bench.studies.tuning.optuna_adapters import pruned
+from bench.studies.tuning.optuna_adapters import pruned_by_optuna
 
 KEPT = 3  # trials that are never given up, for they may be chosen
 PATIENCE = 0.4  # of the budget, that a trial has in any case
 
 
-def given_up(pruner: str, scores: Array) -> NDArray[np.bool_]:
-    """Who is given up, [T], by scores [marks so far, T, seeds].
+def pruned(pruner: str, scores: Array) -> NDArray[np.bool_]:
+    """Who is given up, [T], by scores [evaluations so far, T, seeds].
 
     ``paired`` is this suite's own; else a pruner of Optuna's, e.g. ``MedianPruner[n_startup_trials=2]``, which sees the
     medians over the seeds as if all other trials had come before; ``none`` gives up nobody.
     """
     if pruner == "none":
         return np.zeros(scores.shape[1], dtype=bool)
-    return paired(scores[-1]) if pruner == "paired" else pruned(pruner, np.median(scores, axis=2))
+    return paired(scores[-1]) if pruner == "paired" else pruned_by_optuna(pruner, np.median(scores, axis=2))
 
 
 def paired(scores: Array) -> NDArray[np.bool_]:

@@ -51,30 +51,30 @@ class Trials(NamedTuple):
     numbers: NDArray[np.int64]
 
     @property
-    def given_up(self) -> NDArray[np.bool_]:
+    def pruned(self) -> NDArray[np.bool_]:
         """Which trials were, [trials]."""
         return np.asarray(~np.isnan(self.stood).all(axis=1))
 
     @property
     def failed(self) -> NDArray[np.bool_]:
         """Which trials have a failure for their median, [trials]."""
-        return np.asarray((np.isnan(self.values).mean(axis=1) >= 0.5) & ~self.given_up)
+        return np.asarray((np.isnan(self.values).mean(axis=1) >= 0.5) & ~self.pruned)
 
     @property
     def last(self) -> Array:
         """The median of where a trial stood that was given up early, [trials]; NaN for all others."""
         found = np.full(len(self.stood), np.nan)
-        found[self.given_up] = np.nanmedian(self.stood[self.given_up], axis=1)
+        found[self.pruned] = np.nanmedian(self.stood[self.pruned], axis=1)
         return found
 
     def scores(self, metric: NamedMetric) -> Array:
         """What every trial counts as on every seed, [trials, seeds]: no NaN, the metric's worst for a failure."""
         found = np.where(np.isnan(self.values), metric.worst, self.values)
-        ended, given_up = np.flatnonzero(~self.given_up), self.given_up
-        stood = np.where(np.isnan(self.stood[given_up]), metric.worst, self.stood[given_up])
+        ended, pruned = np.flatnonzero(~self.pruned), self.pruned
+        stood = np.where(np.isnan(self.stood[pruned]), metric.worst, self.stood[pruned])
         best, worse = (np.argmax, np.minimum) if metric.better == "higher" else (np.argmin, np.maximum)
         leader = found[ended[best(np.median(found[ended], axis=1))]] if len(ended) else metric.worst
-        found[given_up] = worse(stood, leader)
+        found[pruned] = worse(stood, leader)
         return found
 
 
@@ -200,7 +200,7 @@ def tuning(records: pd.DataFrame, study: dict[str, Any], trials_by: Tried | None
         rows.append(
             {"game": game, "optimizer": rule, "metric": metric.name, "better": metric.better}
             | {"hyperparameters": values_of(frozen.iloc[0]), "trials": len(trials.steps)}
-            | {"failed": int(trials.failed.sum()), "given_up": int(trials.given_up.sum())}
+            | {"failed": int(trials.failed.sum()), "given_up": int(trials.pruned.sum())}
             | _named("good_band", _width(trials, metric))
             | {"choice_changes": _changes(own, trials, metric)}
             | _cost(own, metric, (asked.trials + RERANKED) * asked.tuning_seeds * asked.cost_of(game))
@@ -232,7 +232,7 @@ def _changes(own: pd.DataFrame, trials: Trials, metric: NamedMetric) -> float:
     again = ends_of(own, "rerank", metric)
     fresh = np.where(np.isnan(again.of("ok")), metric.worst, again.of("ok"))
     places, everyone = np.searchsorted(trials.numbers, again.numbers), np.arange(len(first))
-    others = np.setdiff1d(everyone[~trials.given_up], places)
+    others = np.setdiff1d(everyone[~trials.pruned], places)
     for kept, scores in (
         (places, np.concatenate([first[places], fresh], axis=1)),
         (others, first[others]),

@@ -18,7 +18,7 @@ from bench.analysis.scores import final_scores
 from bench.analysis.statistics import interquartile_mean
 from bench.contracts import hyperparameters
 from bench.registry import get_game, get_metric, get_rule
-from bench.studies.plan import TUNING_SEED, Chunk, Contest, Curves, Row, Values, tunable
+from bench.studies.plan import TUNING_SEED, Chunk, Curves, Row, Task, Values, tunable
 from bench.studies.study import Study
 from bench.studies.tuning.optuna_adapters import BATCH, sampled
 from bench.studies.tuning.pruning import KEPT as RERANKED
@@ -29,17 +29,17 @@ MARKS = 5  # evaluations of a tuning replica
 Rounds = Generator[list[Chunk], pd.DataFrame, Values]
 
 
-def tune(contest: Contest, study: Study) -> Rounds:
+def tune(task: Task, study: Study) -> Rounds:
     """Yields the chunks of each round and is sent their records; returns the values to freeze."""
-    frozen = study.hyperparameters.get(contest.game, {}).get(contest.optimizer)
-    space = tunable(contest.optimizer, study.tune)
+    frozen = study.hyperparameters.get(task.game, {}).get(task.optimizer)
+    space = tunable(task.optimizer, study.tune)
     if frozen is not None or not study.trials or not space:
         return dict(frozen or {})
-    tuning = _Tuning(contest, study, space)
+    tuning = _Tuning(task, study, space)
     while batch := tuning.ask():
         tuning.tell((yield batch))
     chosen = tuning.chosen((yield tuning.rerank()))
-    return declared(contest.optimizer, space) if chosen is None else dict(tuning.tried[chosen].point)
+    return declared(task.optimizer, space) if chosen is None else dict(tuning.tried[chosen].point)
 
 
 def declared(optimizer: str, space: Space) -> Values:
@@ -58,9 +58,9 @@ def replicas(study: Study, optimizer: str) -> int:
 class _Tuning:
     """The trials of one rule on one game."""
 
-    def __init__(self, contest: Contest, study: Study, space: Space) -> None:
-        self.contest, self.study, self.space = contest, study, space
-        self.metric = get_metric(get_game(contest.game).score)
+    def __init__(self, task: Task, study: Study, space: Space) -> None:
+        self.task, self.study, self.space = task, study, space
+        self.metric = get_metric(get_game(task.game).score)
         self.tried: list[Trial] = []
         self.curves: list[np.ndarray] = []  # of each trial: [marks, seeds]
         self.finals: list[np.ndarray] = []  # of each trial: [seeds]
@@ -83,7 +83,7 @@ class _Tuning:
                 points = propose(self.space, spread, self.tried, self.spread, count)
             self.spread += count if spread else 0
             rows = list(self._rows(enumerate(points, first), 0))
-            chunks += self.contest.chunks(rows, "tune", MARKS, self.study.pruner, self._rivals())
+            chunks += self.task.chunks(rows, "tune", MARKS, self.study.pruner, self._rivals())
             self.asked += points
         return chunks
 
@@ -123,7 +123,7 @@ class _Tuning:
     def rerank(self) -> list[Chunk]:
         """The finalists on tuning seeds that none of them was found with."""
         points = [(i, self.tried[i].point) for i in self.finalists]
-        return self.contest.chunks(list(self._rows(points, 1)), "rerank", MARKS)
+        return self.task.chunks(list(self._rows(points, 1)), "rerank", MARKS)
 
     def chosen(self, records: pd.DataFrame) -> int | None:
         """The finalist with the best interquartile mean over all its seeds; None where no trial ever came through.
@@ -152,5 +152,5 @@ def _curve(own: pd.DataFrame, sign: float) -> np.ndarray:
     mark = np.unique(costs[later], return_inverse=True)[1]
     found = np.full((MARKS, len(known)), np.nan)
     found[mark, column[later]] = sign * values[later]
-    given_up = outcomes[first] == "interrupted"
-    return np.where(np.isnan(found) & ~given_up, np.inf, found)
+    pruned = outcomes[first] == "interrupted"
+    return np.where(np.isnan(found) & ~pruned, np.inf, found)

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from bench.errors import SpecError, nearest
+from bench.errors import UserError, nearest
 from bench.studies.study import Study
 
 PATIENCE = 600.0
 """Seconds; one step takes well below a second, the longest evaluation tens of them."""
 
 
-class Order(Study):
+class RunRequest(Study):
     """A study with how it is to be done, which decides none of its numbers: what flags and a study file may say.
 
     ``patience`` is in seconds: a plug-in that gives no sign of life for so long hangs, and its chunk is an error;
@@ -50,24 +50,24 @@ def check_device(device: str, engine: str = "local") -> None:
 
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
     if not match:
-        raise SpecError(f"found {device!r}; cpu, cuda or cuda:i is allowed")
+        raise UserError(f"found {device!r}; cpu, cuda or cuda:i is allowed")
     if engine == "local" and device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
-        raise SpecError(f"found {device!r}; this machine has {torch.cuda.device_count()} CUDA devices")
+        raise UserError(f"found {device!r}; this machine has {torch.cuda.device_count()} CUDA devices")
 
 
-def make_order(settings: dict[str, Any]) -> Order:
-    """An order from flags or a file; raises SpecError with a line for every mistake, each with its key."""
+def make_request(settings: dict[str, Any]) -> RunRequest:
+    """An order from flags or a file; raises UserError with a line for every mistake, each with its key."""
     try:
-        return Order(**settings)
+        return RunRequest(**settings)
     except ValidationError as error:
-        raise SpecError("\n".join(_lines(error))) from None
+        raise UserError("\n".join(_lines(error))) from None
 
 
 def _lines(error: ValidationError) -> Iterable[str]:
     for mistake in error.errors():
         key = ".".join(str(part) for part in mistake["loc"]) or "study"
         if mistake["type"] == "extra_forbidden":
-            yield f"unknown key {key!r}; {nearest(key, Order.model_fields)}"
+            yield f"unknown key {key!r}; {nearest(key, RunRequest.model_fields)}"
         elif mistake["type"] == "missing":
             yield f"{key}: missing; give at least one, e.g. sgd,adam,extragrad"
         elif mistake["type"] == "value_error":

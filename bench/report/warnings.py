@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.findings import Finding
-from bench.errors import SpecError
+from bench.errors import UserError
 from bench.registry import get_game, get_metric
 from bench.studies.plan import tunable
 from bench.studies.tuning.sensitivity import Trials, Tried
@@ -17,7 +17,7 @@ from bench.studies.tuning.sensitivity import Trials, Tried
 FEW = 5  # seeds below which an interval says little
 
 
-class Caveat(NamedTuple):
+class RunWarning(NamedTuple):
     """A warning; ``rule`` and ``games`` say whom it concerns, "" and () all."""
 
     text: str
@@ -37,7 +37,7 @@ def unfinished(records: pd.DataFrame, study: dict[str, Any]) -> dict[tuple[str, 
     return {pair: done for pair in pairs if (done := int(there.get(pair, 0))) < len(study["seeds"])}
 
 
-def finished(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame, list[Caveat]]:
+def finished(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame, list[RunWarning]]:
     """Records without the rules that lack report seeds on a game, and what is missing, in words."""
     keep, missing, n = np.ones(len(records), dtype=bool), [], len(study["seeds"])
     lacking = unfinished(records, study)
@@ -45,22 +45,22 @@ def finished(records: pd.DataFrame, study: dict[str, Any]) -> tuple[pd.DataFrame
         own = {rule: done for (rule, of), done in lacking.items() if of == game}
         keep &= ~(records["optimizer"].isin(list(own)) & (records["game"] == game)).to_numpy()
         if len(own) == len(study["optimizers"]) > 1 and not any(own.values()):
-            missing.append(Caveat(f"{game} is not finished: no rule has a seed there yet; it is left out."))
+            missing.append(RunWarning(f"{game} is not finished: no rule has a seed there yet; it is left out."))
             continue
         for rule, done in own.items():
             there_is = f"{done} of {n} seeds are there; it is left out until all are"
-            missing.append(Caveat(f"{rule} on {game} is not finished: {there_is}."))
+            missing.append(RunWarning(f"{rule} on {game} is not finished: {there_is}."))
     return records[keep], missing
 
 
-def caveats(
+def warnings_of(
     records: pd.DataFrame, study: dict[str, Any], verdicts: Sequence[Finding], trials_by: Tried
-) -> list[Caveat]:
+) -> list[RunWarning]:
     """The warnings of a study: of its seeds, its tuning, and of each rule."""
     said, frozen = [*_seeds(len(study["seeds"]), verdicts)], bool(study.get("hyperparameters"))
     if study["trials"] == 0 and not frozen:
         text = "Nothing was tuned: every rule ran with its declared defaults, which favours some over others."
-        said.append(Caveat(text))
+        said.append(RunWarning(text))
     parts = dict(iter(records.groupby(["optimizer", "game"], observed=True)))
     for rule in study["optimizers"]:
         where: dict[str, list[str]] = {}
@@ -68,31 +68,31 @@ def caveats(
             own, trials = parts.get((rule, game)), trials_by.get((game, rule))
             for problem in _problems(rule, game, own, trials, tuned=study["trials"] > 0 and not frozen):
                 where.setdefault(problem, []).append(game)
-        said += [Caveat(problem, rule, tuple(games)) for problem, games in where.items()]
+        said += [RunWarning(problem, rule, tuple(games)) for problem, games in where.items()]
     return said
 
 
-def concerning(said: Iterable[Caveat], finding: Finding) -> list[Caveat]:
+def concerning(said: Iterable[RunWarning], finding: Finding) -> list[RunWarning]:
     """The warnings about a game's best rule and those that cannot be told apart from it."""
     leading = {finding.best, *(rival.rule for rival in finding.tied)}
     return [caveat for caveat in said if finding.game in caveat.games and caveat.rule in leading]
 
 
-def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[Caveat]:
+def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[RunWarning]:
     if n < FEW:
-        yield Caveat(f"Few seeds: {n}. Below {FEW} an interval says little; no comparison is safe.")
+        yield RunWarning(f"Few seeds: {n}. Below {FEW} an interval says little; no comparison is safe.")
     compared = [finding for finding in verdicts if finding.rivals]
     if not compared:
         return
     most = max(compared, key=lambda finding: len(finding.rivals))
     rivals = f"{len(most.rivals)} rival{'s' if len(most.rivals) > 1 else ''}"
     if not most.decidable:
-        yield Caveat(
+        yield RunWarning(
             f"No power: with {n} seed{'s' if n > 1 else ''} and {rivals} the smallest p after Holm's correction is "
             f"{most.smallest:.2g}, so that no test can tell rules apart; at least {most.needed} seeds are needed."
         )
     elif n < most.needed + 2:
-        yield Caveat(
+        yield RunWarning(
             f"Little power: with {n} seeds and {rivals} the smallest p after Holm's correction is {most.smallest:.2g}; "
             "a rule is told apart only if it loses on nearly every seed. Not told apart does not mean equal."
         )
@@ -132,7 +132,7 @@ def _edges(rule: str, trials: Trials) -> Iterable[str]:
     """Of each tuned hyperparameter: whether its range was widened, at what cost, and whether that was enough."""
     try:
         space: Mapping[str, Any] = tunable(rule, "full")
-    except SpecError:
+    except UserError:
         return
     for name, chosen, steps in zip(trials.names, trials.chosen, trials.steps.T, strict=False):
         if name not in space:
