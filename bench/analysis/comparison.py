@@ -22,15 +22,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import torch
 
 from bench.analysis.findings import LEVEL
 from bench.analysis.formatting import values_of
 from bench.analysis.scores import last_evaluations
 from bench.analysis.statistics import bootstrap_rules, holm, interquartile_mean, paired_test, probability_of_improvement
-from bench.contracts import Game
+from bench.analysis.study import ComparedStudy
 from bench.errors import UserError
-from bench.registry import NamedMetric, get_game, get_metric
+from bench.registry.description import GameDescription, MetricDescription
 
 COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "difference", "difference_low"]
 COLUMNS += ["difference_high", "better_share", "low", "high", "failed_first", "failed_second", "p", "verdict", "change"]
@@ -62,7 +61,7 @@ class Recorded(Protocol):
     def manifest(self) -> dict[str, Any]: ...
 
     @property
-    def study(self) -> dict[str, Any]: ...
+    def study(self) -> ComparedStudy: ...
 
     @property
     def records(self) -> pd.DataFrame: ...
@@ -83,7 +82,7 @@ def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
     if protocols[0] != protocols[1]:
         raise UserError(f"{first.path} has protocol {protocols[0]}, {second.path} {protocols[1]}: not comparable")
     alike = same_platform(first, second)
-    rows = [row for game in second.study["games"] for row in _rows(game, first, second, alike)]
+    rows = [row for game in second.study.games for row in _rows(game, first, second, alike)]
     found = pd.DataFrame(rows, columns=COLUMNS)
     differ = found["p"] < 1
     if differ.any():
@@ -104,12 +103,12 @@ def same_platform(first: Recorded, second: Recorded) -> bool:
 def apart(first: Recorded, second: Recorded) -> list[str]:
     """What the two were not made alike in, and what the second lacks, in words."""
     said = [
-        f"{key}: {first.study.get(key)} and {second.study.get(key)}"
+        f"{key}: {getattr(first.study, key, None)} and {getattr(second.study, key, None)}"
         for key in ALIKE
-        if first.study.get(key) != second.study.get(key)
+        if getattr(first.study, key, None) != getattr(second.study, key, None)
     ]
     for what in ("optimizers", "games"):
-        gone = [name for name in first.study[what] if name not in second.study[what]]
+        gone = [name for name in getattr(first.study, what) if name not in getattr(second.study, what)]
         named = ", ".join(gone[:NAMED]) + ", ..." * (len(gone) > NAMED)
         said += [f"{what} of the first that are not in the second: {len(gone)} ({named})"] * bool(gone)
     if not same_platform(first, second) and not (first.records["phase"] == "rounded").any():
@@ -121,8 +120,7 @@ def apart(first: Recorded, second: Recorded) -> list[str]:
 
 
 def _rows(game: str, first: Recorded, second: Recorded, alike: bool) -> list[dict[str, Any]]:
-    made = get_game(game)
-    metric = get_metric(made.score)
+    described, metric = first.study.game(game), first.study.primary(game)
     sides = [run.records[(run.records["game"] == game) & (run.records["phase"] == "report")] for run in (first, second)]
     ends = [last_evaluations(side, metric, ["optimizer", "seed"]) for side in sides]
     wides = [end["value"].fillna(metric.worst).unstack("seed") for end in ends]
@@ -136,8 +134,8 @@ def _rows(game: str, first: Recorded, second: Recorded, alike: bool) -> list[dic
         if not common.empty:
             lost = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
             own = [side[(side["optimizer"] == rule) & side["seed"].isin(common.index)] for side in sides]
-            rounding = None if alike else Rounding(own[0], _drawn(first, game, rule), metric.name, made.dtype)
-            rows.append(here | _row(common.to_numpy(float), lost, metric, Change(own, made, metric, rounding)))
+            rounding = None if alike else Rounding(own[0], _drawn(first, game, rule), metric.name, described.dtype)
+            rows.append(here | _row(common.to_numpy(float), lost, metric, Change(own, described, metric, rounding)))
     return rows
 
 
@@ -153,7 +151,7 @@ def _new(own: pd.Series, ends: pd.DataFrame) -> dict[str, Any]:
     return shown | {"failed_first": 0, "failed_second": int((ends["outcome"] != "ok").sum()), "change": ""}
 
 
-def _row(both: np.ndarray, lost: np.ndarray, metric: NamedMetric, change: Change) -> dict[str, Any]:
+def _row(both: np.ndarray, lost: np.ndarray, metric: MetricDescription, change: Change) -> dict[str, Any]:
     """Scores [seeds, 2] and failures [seeds, 2] of one rule on one game."""
     means = interquartile_mean(both, axis=0)
     shared: dict[str, Any] = {"seeds": len(both), "first": float(means[0]), "second": float(means[1])}
@@ -205,15 +203,16 @@ class Change:
         rounding: what rounding alone makes of it; None where both come from the same platform, which rounds alike.
     """
 
-    def __init__(self, sides: list[pd.DataFrame], game: Game, metric: NamedMetric, rounding: Rounding | None) -> None:
+    def __init__(
+        self, sides: list[pd.DataFrame], game: GameDescription, metric: MetricDescription, rounding: Rounding | None
+    ) -> None:
         curves = [side[side["metric"] == metric.name].set_index(["seed", "cost"])["value"] for side in sides]
         self.curves = pd.concat(curves, axis=1, keys=["first", "second"]).sort_index()  # NaN where one has no record
         ends = [side.drop_duplicates("seed").set_index("seed")[["outcome", "ended"]].sort_index() for side in sides]
         self.ends = [end.astype({"outcome": object}) for end in ends]  # words: two runs' categories differ
         self.chosen = [json.loads(side["hyperparameters"].iloc[0]) for side in sides]
         self.rounding = rounding
-        draws = game.batch(torch.tensor(self.ends[0].index.to_numpy()[:2]), 0) is not None
-        self.exact = not draws and (rounding is None or rounding.known)
+        self.exact = not game.minibatches and (rounding is None or rounding.known)
 
     @property
     def none(self) -> bool:
@@ -301,10 +300,10 @@ class Rounding:
         dtype: what the game computes in.
     """
 
-    def __init__(self, report: pd.DataFrame, drawn: pd.DataFrame, metric: str, dtype: torch.dtype) -> None:
+    def __init__(self, report: pd.DataFrame, drawn: pd.DataFrame, metric: str, dtype: str) -> None:
         drawn = drawn[(drawn["metric"] == metric) & drawn["seed"].isin(report["seed"])]
         self.known = not drawn.empty
-        self.least = SLACK * torch.finfo(dtype).eps / 2
+        self.least = SLACK * float(np.finfo(dtype).eps) / 2
         self.moved = pd.Series(dtype=float)
         self.decides_failures = not self.known
         if not self.known:

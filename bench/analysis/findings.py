@@ -15,8 +15,9 @@ import pandas as pd
 
 from bench.analysis.scores import scores
 from bench.analysis.statistics import Interval, holm, paired_test, probability_of_improvement
+from bench.analysis.study import ComparedStudy
 from bench.analysis.table import games_of
-from bench.registry import NamedMetric, get_metric
+from bench.registry.description import MetricDescription
 
 LEVEL = 0.05
 
@@ -55,7 +56,7 @@ class Finding(NamedTuple):
     """A game's verdict; ``best`` is "" where no rule came through. Costs are those of the best rule."""
 
     game: str
-    metric: NamedMetric
+    metric: MetricDescription
     best: str
     score: Interval
     cost: float
@@ -102,9 +103,9 @@ class Finding(NamedTuple):
         return f"{abs(other - own):.3g} behind"
 
 
-def findings(found: pd.DataFrame, records: pd.DataFrame) -> list[Finding]:
+def findings(found: pd.DataFrame, records: pd.DataFrame, study: ComparedStudy) -> list[Finding]:
     """The verdict of every game of a table (`bench.analysis.table.table`), from the records that it was made of."""
-    return [_finding(str(game), rows, records[records["game"] == game]) for game, rows in games_of(found)]
+    return [_finding(str(game), rows, records[records["game"] == game], study) for game, rows in games_of(found)]
 
 
 def winners(verdicts: list[Finding]) -> dict[str, list[Finding]]:
@@ -116,8 +117,8 @@ def winners(verdicts: list[Finding]) -> dict[str, list[Finding]]:
     return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
 
 
-def _finding(game: str, rows: pd.DataFrame, here: pd.DataFrame) -> Finding:
-    metric, by_rule = get_metric(rows["metric"].iloc[0]), rows.set_index("optimizer")
+def _finding(game: str, rows: pd.DataFrame, here: pd.DataFrame, study: ComparedStudy) -> Finding:
+    metric, by_rule = study.metric(rows["metric"].iloc[0]), rows.set_index("optimizer")
     failures = [failure for rule, row in by_rule.iterrows() if (failure := _failure(str(rule), row)).words]
     failures.sort(key=lambda failure: (-failure.diverged - failure.errors, -failure.collapsed))
     higher = metric.better == "higher"

@@ -18,8 +18,9 @@ from scipy import stats
 
 from bench.analysis.findings import LEVEL
 from bench.analysis.statistics import Array, critical_difference, friedman_nemenyi
+from bench.analysis.study import ComparedStudy
 from bench.analysis.table import games_of
-from bench.registry import get_metric
+from bench.registry.description import MetricDescription
 
 
 class Place(NamedTuple):
@@ -57,39 +58,41 @@ class Standing(NamedTuple):
     why: str = ""
 
 
-def places(found: pd.DataFrame) -> dict[tuple[str, str], Place]:
+def ranks(found: pd.DataFrame, study: ComparedStudy) -> dict[tuple[str, str], Place]:
     """(rule, game) -> its place, of a table (`bench.analysis.table.table`)."""
     return {
         (str(rule), str(game)): place
         for game, rows in games_of(found)
-        for rule, place in zip(rows["optimizer"], _places(rows), strict=True)
+        for rule, place in zip(rows["optimizer"], _places(rows, study), strict=True)
     }
 
 
-def _ordered(rows: pd.DataFrame) -> tuple[Array, Array, Array]:
+def _ordered(rows: pd.DataFrame, metric: MetricDescription) -> tuple[Array, Array, Array]:
     """Score and interval of a game's rows such that lower is better."""
     score, low, high = (rows[name].to_numpy(float) for name in ("iqm", "low", "high"))
-    return (-score, -high, -low) if get_metric(rows["metric"].iloc[0]).better == "higher" else (score, low, high)
+    return (-score, -high, -low) if metric.better == "higher" else (score, low, high)
 
 
-def _places(rows: pd.DataFrame) -> list[Place]:
-    (score, low, high), worst = _ordered(rows), get_metric(rows["metric"].iloc[0]).worst
+def _places(rows: pd.DataFrame, study: ComparedStudy) -> list[Place]:
+    metric = study.metric(rows["metric"].iloc[0])
+    score, low, high = _ordered(rows, metric)
     ahead = high[:, None] < low  # [i, j]: all of i's interval is better than j's
     first, last = 1 + ahead.sum(axis=0), len(rows) - ahead.sum(axis=1)
-    failed = rows["iqm"].to_numpy(float) == worst
+    failed = rows["iqm"].to_numpy(float) == metric.worst
     parts = zip(stats.rankdata(score), first, last, failed, strict=True)
     return [Place(float(rank), int(low), int(high), len(rows), bool(lost)) for rank, low, high, lost in parts]
 
 
-def standing(found: pd.DataFrame, rules: Sequence[str]) -> Standing:
+def standing(found: pd.DataFrame, study: ComparedStudy) -> Standing:
     """The rules of a study over the games on which all of them are finished."""
+    rules = study.optimizers
     blocks = [
         (str(game), rows.set_index("optimizer").loc[list(rules)]) for game, rows in games_of(_whole(found, rules))
     ]
     games = [game for game, _ in blocks]
     if not games:
         return Standing([], {}, why="there is no game yet on which every rule is finished")
-    tested = friedman_nemenyi(np.array([_ordered(rows)[0] for _, rows in blocks]))
+    tested = friedman_nemenyi(np.array([_ordered(rows, study.metric(rows["metric"].iloc[0]))[0] for _, rows in blocks]))
     order = np.argsort(tested.ranks, kind="stable")
     ranks = {rules[i]: float(tested.ranks[i]) for i in order}
     if tested.statistic is None or tested.p is None:

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.registry import NamedMetric
+from bench.registry.description import MetricDescription
 
 
-def last_evaluations(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.DataFrame:
+def last_evaluations(records: pd.DataFrame, metric: MetricDescription, by: list[str]) -> pd.DataFrame:
     """Every replica's last record of a metric, indexed by ``by``; the value of a failed one is NaN."""
     own = records[records["metric"] == metric.name].sort_values("cost", kind="stable")
     last = own.drop_duplicates(by, keep="last").set_index(by)  # not groupby().last(), which skips a final NaN
     return last.assign(value=last["value"].where(last["outcome"] == "ok"))
 
 
-def final_scores(records: pd.DataFrame, metric: NamedMetric, by: list[str]) -> pd.Series:
+def final_scores(records: pd.DataFrame, metric: MetricDescription, by: list[str]) -> pd.Series:
     """The last value of a metric of every replica, indexed by ``by``; failed replicas have the metric's worst."""
     return last_evaluations(records, metric, by)["value"].fillna(metric.worst)
 
 
 def scores(
     records: pd.DataFrame,
-    metric: NamedMetric,
+    metric: MetricDescription,
     phase: str = "report",
     order: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,

@@ -20,38 +20,47 @@ from bench.analysis.statistics import (
     oscillation,
     wilson,
 )
+from bench.analysis.study import ComparedStudy
 from bench.contracts import Collapse
-from bench.registry import NamedMetric, get_game, get_metric
+from bench.registry.description import MetricDescription
 
 
-def table(records: pd.DataFrame, study: dict[str, Any], metrics: Sequence[str] = ()) -> pd.DataFrame:
+def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = ()) -> pd.DataFrame:
     """Rules x games: the primary metric's interquartile mean with interval, failures, cost, seconds, chosen values.
 
     ``auc`` is the same mean of the area under the curve against cost over its width: the mean score over training.
+    ``best`` marks a game's best row, and those whose intervals overlap its own.
     Where metrics are named, a game has a block for each of them that was measured on it, in place of its primary one.
     """
     rows = []
-    for game in study["games"]:
+    for game in study.games:
         here = records[records["game"] == game]
-        primary = get_metric(get_game(game).score)
+        primary = study.primary(game)
         wide = scores(here, primary)
         measured = wide.dropna().index  # a rule whose seeds are not all in yet comes later
-        order = [name for name in study["optimizers"] if name in measured]
+        order = [name for name in study.optimizers if name in measured]
         there = set(here["metric"].unique())
         for name in [name for name in metrics or [primary.name] if name in there and order]:
-            rows += _block(here, game, get_metric(name), order, list(wide.columns))
+            rows += _block(here, game, study.metric(name), study.game(game).collapse, order, list(wide.columns))
     found = pd.DataFrame(rows)
-    return found if found.empty else found.astype({"collapsed": "Int64", "fell": "Int64"})
+    if found.empty:
+        return found
+    return found.astype({"collapsed": "Int64", "fell": "Int64"}).assign(best=best(found, study))
 
 
 def _block(
-    here: pd.DataFrame, game: str, metric: NamedMetric, order: list[str], seeds: list[int]
+    here: pd.DataFrame,
+    game: str,
+    metric: MetricDescription,
+    collapse: Collapse | None,
+    order: list[str],
+    seeds: list[int],
 ) -> list[dict[str, Any]]:
     """The table's rows of one game and metric."""
     wide = scores(here, metric, order=order, seeds=seeds)
     band = bootstrap_rules(wide.to_numpy())
     beside = _untuned(here, metric)
-    stable, collapse = curves(here, metric.name), get_game(game).collapse
+    stable = curves(here, metric.name)
     watched = curves(here, collapse.metric) if collapse else {}
     ends, spent, budget = ended(here), _spent(here), study_budget(here)
     rows = []
@@ -76,7 +85,7 @@ def _spent(records: pd.DataFrame) -> pd.DataFrame:
     return records.groupby(by, observed=True)[["ended", "seconds"]].max()
 
 
-def _untuned(here: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
+def _untuned(here: pd.DataFrame, metric: MetricDescription) -> pd.DataFrame:
     """Of the rules that were trained with their declared defaults as well: iqm, low, high."""
     wide = scores(here, metric, "untuned").dropna()
     if wide.empty:
@@ -112,7 +121,7 @@ def _collapses(
     return {"collapsed": k, "collapsed_low": band.low, "collapsed_high": band.high, "fell": int(found.fell.sum())}
 
 
-def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric) -> dict[str, float]:
+def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: MetricDescription) -> dict[str, float]:
     """Median over replicas of the gap between best and last, and of the oscillation at the end."""
     if curve is None:
         return {"best_last_gap": float("nan"), "oscillation": float("nan")}
@@ -122,7 +131,7 @@ def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric)
     return {"best_last_gap": _median(gaps), "oscillation": _median(waves)}
 
 
-def _area(own: pd.DataFrame, curve: tuple[np.ndarray, np.ndarray] | None, metric: NamedMetric) -> float:
+def _area(own: pd.DataFrame, curve: tuple[np.ndarray, np.ndarray] | None, metric: MetricDescription) -> float:
     """Interquartile mean over replicas of the mean score over training; from where one failed on it has the worst."""
     if curve is None:
         return metric.worst
@@ -157,11 +166,11 @@ def games_of(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [] if found.empty else list(found.groupby("game", observed=True, sort=False))
 
 
-def best(found: pd.DataFrame) -> pd.Series:
+def best(found: pd.DataFrame, study: ComparedStudy) -> pd.Series:
     """Whether a row is its game's best, or its interval overlaps the best one's; where all failed none is."""
     chosen = pd.Series(False, index=found.index)
     for (_, name), rows in [] if found.empty else found.groupby(["game", "metric"], observed=True, sort=False):
-        metric = get_metric(str(name))
+        metric = study.metric(str(name))
         done = rows[rows["iqm"] != metric.worst]
         if not done.empty and metric.better:
             top = done.loc[done["iqm"].idxmax() if metric.better == "higher" else done["iqm"].idxmin()]
@@ -171,5 +180,5 @@ def best(found: pd.DataFrame) -> pd.Series:
 
 def to_csv(found: pd.DataFrame) -> str:
     """The table as CSV: the same records give the same bytes, so wall seconds are left to the records."""
-    text: str = found.drop(columns=["seconds", "tuning_seconds"], errors="ignore").to_csv(index=False)
+    text: str = found.drop(columns=["seconds", "tuning_seconds", "best"], errors="ignore").to_csv(index=False)
     return text

@@ -18,7 +18,7 @@ import pandas as pd
 
 from bench.analysis.scores import curves, ended, study_budget
 from bench.analysis.statistics import Array, cost_to_target
-from bench.registry import NamedMetric
+from bench.registry.description import MetricDescription
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """How much of the way the targets are."""
@@ -51,7 +51,7 @@ class Reached(NamedTuple):
         return f"of the way{', in logarithms,' if self.log else ''} from the start ({self.start:.3g}) to {known}"
 
 
-def reached(own: pd.DataFrame, rows: pd.DataFrame, metric: NamedMetric) -> Reached | None:
+def reached(own: pd.DataFrame, rows: pd.DataFrame, metric: MetricDescription) -> Reached | None:
     """From a game's long records and its rows of the table, indexed by optimizer; None where no rule improved."""
     by_rule, higher = curves(own, metric.name), metric.better == "higher"
     if not by_rule:

@@ -6,12 +6,13 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from bench.analysis.comparison import Recorded
+    from bench.analysis.study import ComparedStudy
     from bench.api import Run
 
 DONE, FAILED, WRONG_USE, IN_USE, WORSE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -58,10 +59,10 @@ def recorded_at(path: Path) -> Recorded:
     return kept
 
 
-def _refuse_code(study: dict[str, Any], path: Path) -> None:
+def _refuse_code(study: ComparedStudy, path: Path) -> None:
     from bench.errors import UserError
 
-    for spelled in (*study["optimizers"], *study["games"]):
+    for spelled in (*study.optimizers, *study.games):
         for file in re.findall(r"[^\[\],={}|]+\.py(?=:)", spelled):  # a run may come from a stranger, a plug-in is code
             if Path(file).resolve().is_relative_to(path.resolve()):
                 raise UserError(f"{str(path)!r} names code that came with it: {file}; move it out if you trust it")

@@ -45,8 +45,8 @@ def table(
     if format not in FORMATS:
         raise UserError(f"--format is {format!r}; {nearest(format, FORMATS)}")
     opened, write = run_at(run), FORMATS[format]
-    games = _named("--game", game, opened.study["games"]) or opened.study["games"]
-    study, records = opened.study | {"games": games}, opened.records
+    games = _named("--game", game, opened.study.games) or opened.study.games
+    study, records = opened.study.of_games(games), opened.records
     records = records[records["game"].isin(games)]
     measured = records.groupby("game", observed=True)["metric"].unique()
     metrics = _named("--metric", metric, sorted({str(name) for names in measured for name in names}))

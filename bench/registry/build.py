@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
+from operator import attrgetter
 from typing import Any, get_args
 
 from bench.contracts import Direction, Game, Hyperparameter, Options, UpdateRule, hyperparameters, nested
@@ -144,3 +146,24 @@ def spell(thing: Any) -> str:
         else:
             parts.append(f"{item.name}={spell(value) if is_dataclass(value) else write(value)}")
     return f"{thing.name}[{','.join(parts)}]" if parts else str(thing.name)
+
+
+def free(spelled: str) -> dict[str, Hyperparameter]:
+    """The numbers of a rule that its spelling leaves open, path -> kind.
+
+    A whole number is none of them: it is the same for all replicas of a stack.
+    """
+    rule = get_rule(spelled)
+    given = set(_given(parse(spelled), rule))
+    kinds = {path: kind for path, (kind, value) in hyperparameters(rule).items() if isinstance(value, float)}
+    return {path: kind for path, kind in kinds.items() if path not in given}
+
+
+def _given(spelled: Spec, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
+    """The dotted paths of all that a spelling of a rule sets; a value without a key is the first field's."""
+    for key, value in spelled.keys.items():
+        path = path_of(rule, key or fields(rule)[0].name) or key  # type: ignore[arg-type]
+        yield prefix + path
+        inner = attrgetter(path)(rule)
+        if isinstance(value, Spec) and isinstance(inner, UpdateRule):
+            yield from _given(value, inner, f"{prefix}{path}.")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.errors import UserError, nearest
-from bench.registry import get_game, get_metric
+from bench.registry.description import shipped_game
 from bench.report.figures import motion
 from bench.report.figures.panels import Axis, looks
 from bench.report.sections.plane import plane
@@ -29,7 +29,6 @@ from bench.report.sections.samples import notes, samples
 from bench.report.sections.scene import Scene
 from bench.storage.files import write_file
 from bench.storage.names import filename
-from bench.studies.study import Study
 
 if TYPE_CHECKING:
     from bench.storage.run_folder import RunFolder
@@ -79,23 +78,22 @@ def animate(
 def _scene(run: RunFolder, game: str, optimizers: list[str] | None) -> Scene:
     """What is there of the game and of the rules."""
     study = run.study
-    if game not in study["games"]:
-        raise UserError(f"--game is {game!r}; {nearest(game, study['games'])}")
+    if game not in study.games:
+        raise UserError(f"--game is {game!r}; {nearest(game, study.games)}")
     for rule in optimizers or []:
-        if rule not in study["optimizers"]:
-            raise UserError(f"--optimizers has {rule!r}; {nearest(rule, study['optimizers'])}")
+        if rule not in study.optimizers:
+            raise UserError(f"--optimizers has {rule!r}; {nearest(rule, study.optimizers)}")
     tensors = [(chunk, held) for chunk, held in run.tensors() if chunk["label"] == game]
     there = {chunk["optimizer"] for chunk, held in tensors if held}
-    wanted = study["optimizers"] if optimizers is None else list(dict.fromkeys(optimizers))
+    wanted = study.optimizers if optimizers is None else list(dict.fromkeys(optimizers))
     rules = [rule for rule in wanted if rule in there]
     if not rules or (optimizers is not None and len(rules) < len(wanted)):
         lacking = ", ".join(rule for rule in wanted if rule not in there)
         raise UserError(f"{game}: {str(run.path)!r} holds nothing to animate yet of {lacking}")
-    known, records = get_game(game), run.records
-    metric = get_metric(known.score)
+    records, metric = run.records, study.primary(game)
     own = records[(records["game"] == game) & records["optimizer"].isin(rules)]
-    axis, rows, look = Axis(metric.name, metric.better), pd.DataFrame(index=rules), looks(study["optimizers"])
-    return Scene(game, known, metric, axis, own, {}, rows, tensors, look, Study.model_construct(**study))
+    axis, rows, look = Axis(metric.name, metric.better), pd.DataFrame(index=rules), looks(study.optimizers)
+    return Scene(game, study.game(game), shipped_game(game), metric, axis, own, {}, rows, tensors, look, study)
 
 
 def _film(scene: Scene) -> motion.Motion:

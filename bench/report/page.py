@@ -20,19 +20,17 @@ from markupsafe import Markup
 
 from bench.analysis.findings import LEVEL, findings, winners
 from bench.analysis.formatting import number, rounded
-from bench.analysis.ranking import Standing, places, standing
-from bench.analysis.table import best, table, to_csv
+from bench.analysis.ranking import Standing, ranks, standing
+from bench.analysis.table import table, to_csv
 from bench.errors import UserError
-from bench.registry import get_game, get_metric
 from bench.report.figures.letters import FONT, font
 from bench.report.figures.panels import Look, looks
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.svg import key, shared
 from bench.report.gallery import Gallery, add, update_figures
-from bench.report.provenance import equations
 from bench.report.sections import Section, Sections
 from bench.report.sections.across import across
-from bench.report.sections.scene import Drawing, Tensors, first_line
+from bench.report.sections.scene import Drawing, Tensors
 from bench.report.warnings import RunWarning, concerning, finished, warnings_of
 from bench.storage.files import write_file
 from bench.storage.manifest import mixed
@@ -84,16 +82,15 @@ def render(
     What is drawn for it is added to a gallery; ``tuned`` is what tuning tells by the records (`tried`, `tuning`) and
     ``found`` their table, where these are known already.
     """
-    study = manifest["study"]
-    asked = Study.model_construct(**study)
+    study = Study.recorded(manifest["study"], manifest.get("descriptions", {}))
     whole, missing = finished(records, study)
     found = table(whole, study) if found is None or missing else found
-    look = looks(study["optimizers"])
+    look = looks(study.optimizers)
     trials = tried(records, study) if tuned is None else tuned[0]
     tuning_table = tuning(records, study, trials) if tuned is None else tuned[1]
     shown = Sections(whole, trials, tuning_table, tensors, found, look, study)
-    sections = [shown.of(game) for game in study["games"] if len(found) and (found["game"] == game).any()]
-    verdicts, over = findings(found, whole), standing(found, study["optimizers"])
+    sections = [shown.of(game) for game in study.games if len(found) and (found["game"] == game).any()]
+    verdicts, over = findings(found, whole, study), standing(found, study)
     said = warnings_of(records, study, verdicts, trials)
     overall = [*([] if over.why else [_diagram(over, look)]), *across(found, whole, look, study)]
     if gallery is None:
@@ -107,7 +104,7 @@ def render(
         _environment()
         .get_template("report.html.j2")
         .render(
-            name=_title(asked),
+            name=_title(study),
             study=study,
             manifest=manifest,
             look=look,
@@ -124,14 +121,14 @@ def render(
             overview=_cells(found, study),
             standing=over,
             overall=overall,
-            primary={game: get_metric(get_game(game).score) for game in study["games"]},
+            primary={game: study.primary(game) for game in study.games},
             metrics=_metrics(sections),
             warnings=[*(RunWarning(f"Mixed machines: {text}.") for text in mixed(manifest)), *said, *missing],
             errors=errors,
             sections=sections,
-            budgets={game: asked.cost_of(game) for game in study["games"]},
-            study_file=study_file(study),
-            equations={rule: equations(rule) for rule in study["optimizers"]},
+            budgets={game: study.cost_of(game) for game in study.games},
+            study_file=study_file(manifest["study"]),
+            equations={rule: study.rule(rule).equations for rule in study.optimizers},
         )
     )
 
@@ -141,7 +138,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "digest": _digest, "ranges": _ranges, "first_line": first_line}
+    environment.filters |= {"number": number, "digest": _digest, "ranges": _ranges}
     environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded, "key": key}
     return environment
 
@@ -183,11 +180,11 @@ def _ranges(seeds: Iterable[int]) -> str:
 # --- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def _cells(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+def _cells(found: pd.DataFrame, study: Study) -> dict[str, dict[str, dict[str, Any]]]:
     """rule -> game -> what its cells show; nothing where the rule is not finished there."""
-    cells: dict[str, dict[str, dict[str, Any]]] = {rule: {} for rule in study["optimizers"]}
-    placed = places(found)
-    for row in found.assign(best=best(found)).to_dict("records"):
+    cells: dict[str, dict[str, dict[str, Any]]] = {rule: {} for rule in study.optimizers}
+    placed = ranks(found, study)
+    for row in found.to_dict("records"):
         rule, game = row["optimizer"], row["game"]
         spent, took = (row["n"] * row[kind] + row[f"tuning_{kind}"] for kind in ("cost", "seconds"))
         more = {"hyperparameters": rounded(row["hyperparameters"]), "place": placed[rule, game]}
@@ -195,10 +192,10 @@ def _cells(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, dict[str, di
     return cells
 
 
-def _failed(found: pd.DataFrame, study: dict[str, Any]) -> dict[str, list[str]]:
+def _failed(found: pd.DataFrame, study: Study) -> dict[str, list[str]]:
     """rule -> the games on which it has no finite score."""
-    lost = {key for key, place in places(found).items() if place.failed}
-    games = {rule: [game for game in study["games"] if (rule, game) in lost] for rule in study["optimizers"]}
+    lost = {key for key, place in ranks(found, study).items() if place.failed}
+    games = {rule: [game for game in study.games if (rule, game) in lost] for rule in study.optimizers}
     return {rule: where for rule, where in games.items() if where}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import filelock
 import pandas as pd
@@ -42,10 +41,9 @@ def state(run: RunFolder) -> State:
     damaged: list[str] = []
     records = run.read_records(damaged)
     ends = records.drop_duplicates(["optimizer", "game", "phase", "trial", "seed"], keep="last")
-    study = Study.model_construct(**run.study)
     return State(
         going=_held(run.path),
-        planned=sum(planned_cost(study).values()),
+        planned=sum(planned_cost(run.study).values()),
         spent=float(ends["ended"].sum()),
         seconds=float(ends["seconds"].sum()),
         missing=missing(records, run.study),
@@ -55,9 +53,9 @@ def state(run: RunFolder) -> State:
     )
 
 
-def missing(records: pd.DataFrame, study: dict[str, Any]) -> list[str]:
+def missing(records: pd.DataFrame, study: Study) -> list[str]:
     """A line for each rule that lacks report seeds on a game."""
-    begun, n = set(records.groupby(["optimizer", "game"], observed=True).groups), len(study["seeds"])
+    begun, n = set(records.groupby(["optimizer", "game"], observed=True).groups), len(study.seeds)
     return [
         f"{rule} on {game}: {f'{done} of {n} seeds' if done else 'in tuning' if (rule, game) in begun else 'not begun'}"
         for (rule, game), done in unfinished(records, study).items()

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.analysis.formatting import number as typeset
 from bench.analysis.formatting import rounded
-from bench.analysis.table import best, to_csv
+from bench.analysis.table import to_csv
 
 number = partial(typeset, plain=True)
 
@@ -26,9 +26,9 @@ HEADER = ["game", "optimizer", "metric", "IQM [95 %]", "diverged", "cost", "hype
 def _rows(found: pd.DataFrame, bold: Callable[[str], str], plain: Callable[[str], str]) -> list[list[str]]:
     """The table's cells as text; ``plain`` escapes what stands for something else in the format."""
     rows = []
-    for row, marked in zip(found.itertuples(), best(found), strict=True):
+    for row in found.itertuples():
         names = [plain(str(name)) for name in (row.game, row.optimizer, row.metric)]
-        score = bold(interval(row)) if marked else interval(row)
+        score = bold(interval(row)) if row.best else interval(row)
         rows.append(
             [*names, score, f"{row.diverged} of {row.n}", f"{row.cost:g}", plain(rounded(str(row.hyperparameters)))]
         )

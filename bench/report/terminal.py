@@ -13,7 +13,7 @@ from rich.table import Table
 from bench.analysis.comparison import VERDICTS
 from bench.analysis.findings import findings
 from bench.analysis.formatting import rounded
-from bench.analysis.table import best, games_of, table
+from bench.analysis.table import games_of, table
 from bench.report.status import state
 from bench.report.tables import escape_markdown, interval, number
 from bench.report.warnings import finished, warnings_of
@@ -30,7 +30,7 @@ def terminal(run: RunFolder) -> str:
 def _blocks(found: pd.DataFrame) -> str:
     console = Console(width=None if Console().is_terminal else 140)
     with console.capture() as captured:
-        _draw(console, found, best(found))
+        _draw(console, found)
     return captured.get()
 
 
@@ -39,7 +39,7 @@ def summary(run: RunFolder) -> str:
     now = state(run)
     whole, _ = finished(now.records, run.study)
     trials = tried(now.records, run.study)
-    said = warnings_of(now.records, run.study, findings(table(whole, run.study), whole), trials)
+    said = warnings_of(now.records, run.study, findings(table(whole, run.study), whole, run.study), trials)
     how = "goes on" if now.going else "finished" if now.finished else "stopped before its end"
     parts = [
         f"{run.path.name or run.path}: {how}; protocol {run.manifest['protocol']}, {run.manifest['device']}",
@@ -61,7 +61,7 @@ def _listed(title: str, lines: list[str], most: int = 12) -> list[str]:
     return [f"{title}: {len(lines)}", *shown] if lines else []
 
 
-def _draw(console: Console, found: pd.DataFrame, marked: pd.Series) -> None:
+def _draw(console: Console, found: pd.DataFrame) -> None:
     for game, part in games_of(found):
         arrow = "↑" if part["better"].iloc[0] == "higher" else "↓"
         title = f"{escape(game)}: {part['metric'].iloc[0]} {arrow}"
@@ -71,7 +71,7 @@ def _draw(console: Console, found: pd.DataFrame, marked: pd.Series) -> None:
         for column in [*columns, "tuned"]:
             shown.add_column(column, justify="left" if column in ("optimizer", "tuned") else "right")
         for row in part.itertuples():
-            style = "bold" if marked[row.Index] else ""
+            style = "bold" if row.best else ""
             shown.add_row(
                 escape(row.optimizer), interval(row), f"{row.diverged} of {row.n}",
                 *[f"{row.collapsed} of {row.n}"] * collapse, f"{row.cost:,.0f}",

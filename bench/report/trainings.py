@@ -12,7 +12,8 @@ import pandas as pd
 
 from bench.analysis.scores import last_evaluations
 from bench.errors import UserError
-from bench.registry import NamedMetric, get_game, get_metric
+from bench.registry.description import MetricDescription
+from bench.studies.study import Study
 
 if TYPE_CHECKING:
     from bench.storage.run_folder import RunFolder
@@ -41,7 +42,7 @@ class Training:
     outcome: str
     ended: float
     """The cost at which it ended."""
-    metric: NamedMetric
+    metric: MetricDescription
     """What the game is judged by."""
     score: float
     """Its last value; the metric's worst for a failure."""
@@ -81,19 +82,19 @@ def reported(run: RunFolder) -> list[Training]:
     return found
 
 
-def trainings(records: pd.DataFrame, study: dict[str, Any]) -> Iterator[Training]:
+def trainings(records: pd.DataFrame, study: Study) -> Iterator[Training]:
     """The trainings that are there, in the study's order, then by seed."""
     own = records[records["phase"].isin(PHASES)].astype({"phase": str, "metric": str, "outcome": str})
     groups = dict(iter(own.groupby(["game", "optimizer", "phase"], observed=True)))
-    for game in study["games"]:
-        metric = get_metric(get_game(game).score)
-        for optimizer in study["optimizers"]:
+    for game in study.games:
+        metric = study.primary(game)
+        for optimizer in study.optimizers:
             for phase in PHASES:
                 if (game, optimizer, phase) in groups:
                     yield from _trainings(groups[game, optimizer, phase], metric)
 
 
-def _trainings(own: pd.DataFrame, metric: NamedMetric) -> Iterator[Training]:
+def _trainings(own: pd.DataFrame, metric: MetricDescription) -> Iterator[Training]:
     last = last_evaluations(own, metric, ["seed"])["value"].fillna(metric.worst)
     for seed, rows in own.groupby("seed"):
         first = rows.iloc[0]

@@ -9,8 +9,9 @@ The same run gives the same bytes: wall seconds are left out.
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import UserError
-from bench.registry import get_game
 from bench.storage.files import read_regular, write_file
 from bench.storage.manifest import sealed
 from bench.storage.records import TYPES, Damaged
 from bench.storage.run_folder import RunFolder
 from bench.storage.validation import OUTCOMES
+from bench.studies.study import Study
 
 if TYPE_CHECKING:
     from bench.storage.run_folder import RunFolder
@@ -55,18 +56,17 @@ class Baseline:
             raise Damaged(f"{str(path / RECORDS)!r} is damaged: its hash is another")
         self.records = _read(content, path / RECORDS)
 
-    @property
-    def study(self) -> dict[str, Any]:
-        """The study as it was asked for."""
-        found: dict[str, Any] = self.manifest["study"]
-        return found
+    @cached_property
+    def study(self) -> Study:
+        """The study as it was asked for, with what its games and metrics said of themselves then."""
+        return Study.recorded(self.manifest["study"], self.manifest.get("descriptions", {}))
 
 
 def write_baseline(run: RunFolder, to: Path) -> Path:
     """Keep what a comparison needs of a run; an earlier baseline there is replaced, anything else refused."""
     if to.exists() and not holds(to) and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"{str(to)!r} is there already and no baseline; choose another --to")
-    scores = {game: get_game(game).score for game in run.study["games"]}
+    scores = {game: run.study.game(game).score for game in run.study.games}
     records = run.records
     own = records["metric"].astype(str) == records["game"].astype(str).map(scores)
     own &= records["phase"].isin(["report", "rounded"])

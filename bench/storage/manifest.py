@@ -40,6 +40,7 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
         "protocol": PROTOCOL,
         "device": device.split(":")[0],
         "study": study.model_dump(mode="json"),
+        "descriptions": study.described(),
         "environment": {
             "bench": version(),
             "python": platform.python_version(),

@@ -41,6 +41,7 @@ def merge(runs: Sequence[RunFolder], out: Path) -> RunFolder:
     _check_conflicts(runs, owners)
     manifest = dict(first.manifest) | {"study": study, "merged": [_origin(run) for run in runs]}
     manifest["environment"] = _environment(runs)
+    manifest["descriptions"] = _descriptions(runs)
     writer = RunWriter(RunFolder(out))
     writer.open(manifest)
     try:
@@ -61,11 +62,14 @@ def _check_alike(first: RunFolder, other: RunFolder) -> None:
         if first.manifest.get(part) != other.manifest.get(part):
             found = f"{first.manifest.get(part)} and {other.manifest.get(part)}"
             raise UserError(f"{pair} have another {part} ({found}): they cannot be one")
-    keys = [key for key in {**first.study, **other.study} if key not in UNITED]
-    if differ := [key for key in keys if first.study.get(key) != other.study.get(key)]:
-        found = "; ".join(f"{key}: {first.study.get(key)!r} and {other.study.get(key)!r}" for key in differ)
+    one, two = first.manifest["study"], other.manifest["study"]
+    keys = [key for key in {**one, **two} if key not in UNITED]
+    if differ := [key for key in keys if one.get(key) != two.get(key)]:
+        found = "; ".join(
+            f"{key}: {first.manifest['study'].get(key)!r} and {other.manifest['study'].get(key)!r}" for key in differ
+        )
         raise UserError(f"{pair} were not made alike ({found}): their rows are not comparable")
-    if bool(first.study.get("hyperparameters")) != bool(other.study.get("hyperparameters")):
+    if bool(one.get("hyperparameters")) != bool(two.get("hyperparameters")):
         raise UserError(f"one of {pair} was tuned, the other was given its values: their rows are not comparable")
 
 
@@ -91,13 +95,13 @@ def _check_conflicts(runs: Sequence[RunFolder], owners: dict[str, RunFolder]) ->
 
 def _study(runs: Sequence[RunFolder]) -> dict[str, Any]:
     """The union, as a study that may be asked for again; what was frozen from a file is kept for each rule and game."""
-    study = dict(runs[0].study)
+    study = dict(runs[0].manifest["study"])
     for key in ("optimizers", "games"):
-        study[key] = _union(run.study[key] for run in runs)
-    study["seeds"] = sorted(_union(run.study["seeds"] for run in runs))
+        study[key] = _union(run.manifest["study"][key] for run in runs)
+    study["seeds"] = sorted(_union(run.manifest["study"]["seeds"] for run in runs))
     frozen: dict[str, dict[str, Any]] = {}
     for run in runs:
-        given: Frozen = run.study.get("hyperparameters") or {}
+        given: Frozen = run.manifest["study"].get("hyperparameters") or {}
         for game, values in given.items():
             for rule, value in values.items():
                 if frozen.setdefault(game, {}).setdefault(rule, value) != value:
@@ -106,6 +110,13 @@ def _study(runs: Sequence[RunFolder]) -> dict[str, Any]:
                     )
     study["hyperparameters"] = frozen
     return study
+
+
+def _descriptions(runs: Sequence[RunFolder]) -> dict[str, Any]:
+    """What the rules, games and metrics of all runs said of themselves."""
+    kinds = ("games", "metrics", "rules")
+    every = [run.manifest.get("descriptions", {}) for run in reversed(runs)]
+    return {kind: {name: said for part in every for name, said in part.get(kind, {}).items()} for kind in kinds}
 
 
 def _union(lists: Iterable[Iterable[Any]]) -> list[Any]:

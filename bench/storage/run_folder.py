@@ -87,11 +87,10 @@ class RunFolder:
             raise Damaged(f"{str(self.path / 'study.json')!r} is damaged: {wrong}")
         return found
 
-    @property
-    def study(self) -> dict[str, Any]:
-        """The study as it was asked for."""
-        found: dict[str, Any] = self.manifest["study"]
-        return found
+    @cached_property
+    def study(self) -> Study:
+        """The study as it was asked for, with what its rules, games and metrics said of themselves then."""
+        return Study.recorded(self.manifest["study"], self.manifest.get("descriptions", {}))
 
     @cached_property
     def records(self) -> pd.DataFrame:
@@ -215,7 +214,7 @@ class RunFolder:
 
     def hyperparameters(self) -> Frozen:
         """The frozen values, game -> rule -> hyperparameter -> value, of all rules whose tuning is there."""
-        study, found = Study(**self.study), Frozen()
+        study, found = Study(**self.manifest["study"]), Frozen()
         for game in study.games:
             for rule in study.optimizers:
                 task = Task(rule, game, study.cost_of(game), study.evaluations, self.manifest["device"])

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 from torch import Tensor
 
+from bench.registry.description import Descriptions
 from bench.studies.plan import STORED, Chunk
 from bench.studies.study import MOST_SEED, Study
 
@@ -38,6 +39,7 @@ class _Manifest(_Part):
     device: str
     command: str | None = ""
     merged: list[_Part] = []
+    descriptions: Descriptions = Descriptions()
 
 
 @cache

@@ -8,16 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from operator import attrgetter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.contracts import Hyperparameter, UpdateRule, hyperparameters
+from bench.contracts import Hyperparameter
 from bench.registry import get_game, get_rule
-from bench.registry.build import path_of, spell
+from bench.registry.build import free, spell
 from bench.registry.identity import plugin_code
-from bench.registry.spelling import Spec, parse
 
 PROTOCOL = "1.1"
 """MAJOR.MINOR: results are comparable where it is the same."""
@@ -140,17 +138,4 @@ def tunable(optimizer: str, track: str = "step") -> dict[str, Hyperparameter]:
 
     What is given stays, and so does a whole number: it is the same for all replicas of a stack.
     """
-    rule = get_rule(optimizer)
-    given = set(_given(parse(optimizer), rule))
-    kinds = {path: kind for path, (kind, value) in hyperparameters(rule).items() if isinstance(value, float)}
-    return {path: k for path, k in kinds.items() if path not in given and (k.step_size or track == "full")}
-
-
-def _given(spelled: Spec, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
-    """The dotted paths of all that a spelling of a rule sets; a value without a key is the first field's."""
-    for key, value in spelled.keys.items():
-        path = path_of(rule, key or fields(rule)[0].name) or key  # type: ignore[arg-type]
-        yield prefix + path
-        inner = attrgetter(path)(rule)
-        if isinstance(value, Spec) and isinstance(inner, UpdateRule):
-            yield from _given(value, inner, f"{prefix}{path}.")
+    return {path: kind for path, kind in free(optimizer).items() if kind.step_size or track == "full"}

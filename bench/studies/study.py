@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, TypeAdapter, field_validator
 
 from bench.errors import UserError
+from bench.registry.description import Descriptions, GameDescription, MetricDescription, RuleDescription
 from bench.registry.spelling import Spec, expand, parse, split
 from bench.studies.frozen import frozen_values, mistaken
 from bench.studies.toml import Frozen
@@ -71,6 +72,9 @@ def seeds_of(value: Any) -> Any:
     return found
 
 
+DESCRIPTIONS = TypeAdapter(Descriptions)
+
+
 class Study(BaseModel):
     """Rules x games x seeds, tuned at equal budget.
 
@@ -95,6 +99,7 @@ class Study(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    _descriptions: Descriptions = PrivateAttr(default_factory=Descriptions)
 
     features: str = ""  # before the games, whose spellings it completes
     optimizers: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)]
@@ -192,11 +197,50 @@ class Study(BaseModel):
 
     def cost_of(self, game: str) -> float:
         """Gradient evaluations of one replica on a game."""
-        from bench.registry import get_game
-
         if isinstance(self.budget, str):
-            return max(1.0, round(get_game(game).budget * BUDGETS[self.budget]))
+            return max(1.0, round(self.game(game).budget * BUDGETS[self.budget]))
         return self.budget
+
+    @classmethod
+    def recorded(cls, study: dict[str, Any], descriptions: dict[str, Any]) -> Study:
+        """A study as a run's manifest holds it: nothing that it names is loaded."""
+        found = cls.model_construct(**study)
+        found._descriptions = DESCRIPTIONS.validate_python(descriptions)
+        return found
+
+    def of_games(self, games: list[str]) -> Study:
+        """The same study of some of its games."""
+        return self.model_copy(update={"games": games})
+
+    @property
+    def descriptions(self) -> Descriptions:
+        """What its rules, games and metrics say of themselves."""
+        return self._descriptions
+
+    def described(self) -> dict[str, Any]:
+        """The same, asked of what is installed now, as JSON can hold it."""
+        return Descriptions.of(self.optimizers, self.games).plain()
+
+    def game(self, label: str) -> GameDescription:
+        """What a game says of itself."""
+        return self._descriptions.game(label)
+
+    def metric(self, name: str) -> MetricDescription:
+        """What a metric says of itself."""
+        return self._descriptions.metric(name)
+
+    def primary(self, game: str) -> MetricDescription:
+        """The metric that a game is judged by."""
+        return self.metric(self.game(game).score)
+
+    def searched(self, label: str) -> list[str]:
+        """The hyperparameters of a rule that this study tunes."""
+        found = self.rule(label).searched
+        return [path for path, (_, _, step_size) in found.items() if step_size or self.tune == "full"]
+
+    def rule(self, label: str) -> RuleDescription:
+        """What a rule says of itself."""
+        return self._descriptions.rule(label)
 
 
 def _all(spelled: str, registry: Registry[Any]) -> list[str]:

@@ -88,7 +88,7 @@ def _with(games: Sequence[str], test: Test) -> Test:
     """The test, where the study has its games."""
 
     def tested(study: Measured) -> Found:
-        needed = set(games or study.run.study["games"])
+        needed = set(games or study.run.study.games)
         return test(study) if needed <= set(study.scores) else (UNTESTED, "not finished")
 
     return tested

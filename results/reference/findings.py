@@ -77,17 +77,17 @@ class Measured:
     @cached_property
     def scores(self) -> dict[str, pd.DataFrame]:
         """game -> final scores [rules, seeds], lower is better; games that are not whole are left out."""
-        found, size = {}, (len(self.run.study["optimizers"]), len(self.run.study["seeds"]))
-        for game in self.run.study["games"]:
+        found, size = {}, (len(self.run.study.optimizers), len(self.run.study.seeds))
+        for game in self.run.study.games:
             metric = get_metric(get_game(game).score)
             wide = metric.sign * scores(self.records[self.records["game"] == game], metric)
             if wide.shape == size and not wide.isna().any(axis=None):
-                found[game] = wide.loc[self.run.study["optimizers"]]
+                found[game] = wide.loc[self.run.study.optimizers]
         return found
 
     @property
     def rules(self) -> list[str]:
-        return list(self.run.study["optimizers"])
+        return list(self.run.study.optimizers)
 
     @property
     def gans(self) -> list[str]:
@@ -108,7 +108,12 @@ class Measured:
     def nowhere(self) -> set[tuple[str, str]]:
         """(rule, game) where half of the seeds or more ended no better than they began."""
         parts = dict(iter(self.records.groupby(["optimizer", "game"], observed=True)))
-        return {(rule, game) for game in self.scores for rule in self.rules if gets_nowhere(game, parts[rule, game])}
+        return {
+            (rule, game)
+            for game in self.scores
+            for rule in self.rules
+            if gets_nowhere(self.run.study.primary(game), parts[rule, game])
+        }
 
     def better(self, a: str, b: str, games: Sequence[str]) -> Interval:
         """How often a training by rule a ends better than one by b, mean over games."""
@@ -148,7 +153,7 @@ def recommended(study: Measured) -> Lines:
         yield "No GAN is finished."
         return
     ranks = study.ranks
-    trained = len(games) * len(study.run.study["seeds"])
+    trained = len(games) * len(study.run.study.seeds)
     yield f"Rules in the order of their mean rank over {', '.join(map(plain, games))}: 1 is best of"
     yield f"{len(study.rules)}, the interval is over seeds drawn anew. Then how often they end better than simultaneous"
     yield f"Adam, how many of {trained} trainings with tuned step sizes diverged and how many collapsed, and the"

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.analysis.findings import Finding, findings
 from bench.analysis.table import table
+from bench.studies.study import Study
 
 
 def records(**curves: list[float]) -> pd.DataFrame:
@@ -26,7 +27,8 @@ def records(**curves: list[float]) -> pd.DataFrame:
 
 def verdict(**curves: list[float]) -> Finding:
     long = records(**curves)
-    (found,) = findings(table(long, {"games": ["dirac"], "optimizers": list(curves)}), long)
+    study = Study.model_construct(optimizers=list(curves), games=["dirac"])
+    (found,) = findings(table(long, study), long, study)
     return found
 
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.findings import Finding, Rival, winners
-from bench.analysis.ranking import _groups, places, standing
+from bench.analysis.ranking import _groups, ranks, standing
 from bench.analysis.statistics import Interval, friedman_nemenyi
-from bench.registry import get_metric
 from bench.report.figures.panels import lines, looks
 from bench.report.figures.ranks import critical_difference as drawn
 from bench.report.figures.svg import svg
 from bench.report.warnings import RunWarning, concerning, gets_nowhere, warnings_of
+from bench.studies.study import Study
 
 SVG = "{http://www.w3.org/2000/svg}"
 LONG = "lookahead[inner=alternating[direction=adam,lr=0.1],steps=5,a]"
@@ -38,25 +38,32 @@ def names(count):
     return [f"r{i}" for i in range(count)]
 
 
+def study(count):
+    return Study.model_construct(optimizers=names(count), games=[])
+
+
+STUDY = study(0)
+
+
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.floats(0, 2), st.booleans())
 def test_a_rank_lies_within_the_places_that_it_may_hold(scores, spread, higher):
-    found = places(table([scores], "modes" if higher else "distance", spread=spread))
-    ranks = [found[rule, "g0"].rank for rule in names(len(scores))]
-    assert sum(ranks) == len(scores) * (len(scores) + 1) / 2
+    found = ranks(table([scores], "modes" if higher else "distance", spread=spread), STUDY)
+    held = [found[rule, "g0"].rank for rule in names(len(scores))]
+    assert sum(held) == len(scores) * (len(scores) + 1) / 2
     assert all(place.first <= place.rank <= place.last for place in found.values())
     signed = [-x if higher else x for x in scores]
-    assert np.array_equal(np.sign(np.subtract.outer(ranks, ranks)), np.sign(np.subtract.outer(signed, signed)))
+    assert np.array_equal(np.sign(np.subtract.outer(held, held)), np.sign(np.subtract.outer(signed, signed)))
 
 
 @pytest.mark.parametrize(("spread", "expected"), [(0.4, ["1", "2", "3"]), (0.6, ["1 (1–2)", "2 (1–3)", "3 (2–3)"])])
 def test_places_are_shared_where_intervals_overlap(spread, expected):
-    found = places(table([[1, 2, 3]], spread=spread))
+    found = ranks(table([[1, 2, 3]], spread=spread), STUDY)
     assert [found[rule, "g0"].words for rule in names(3)] == expected
     assert [found[rule, "g0"].heat for rule in names(3)] == [1, 0.5, 0]
 
 
 def test_failures_share_the_last_places():
-    found = places(table([[math.inf, 2, math.inf, 1]]))
+    found = ranks(table([[math.inf, 2, math.inf, 1]]), STUDY)
     assert [(p.rank, p.first, p.last, p.failed) for p in found.values()] == [
         (3.5, 3, 4, True), (2, 2, 2, False), (3.5, 3, 4, True), (1, 1, 1, False)
     ]  # fmt: skip
@@ -65,7 +72,7 @@ def test_failures_share_the_last_places():
 @pytest.mark.parametrize(("rules", "games"), [(3, 5), (8, 4), (20, 6)])
 def test_groups_are_nemenyis(rules, games):
     scores = np.random.default_rng(rules).normal(size=(games, rules)) * rules / 4 + np.arange(rules)
-    found, tested = standing(table(scores), names(rules)), friedman_nemenyi(scores)
+    found, tested = standing(table(scores), study(rules)), friedman_nemenyi(scores)
     assert found.why == ""
     assert found.p == tested.p
     assert list(found.ranks.values()) == sorted(tested.ranks)
@@ -87,14 +94,14 @@ def test_a_group_is_as_long_as_can_be_and_in_no_other(ranks, difference):
 def test_directions_and_failures_count_over_games():
     lower, higher = table([[1, 2, 3]]), table([[9, 5, 0]], "modes").assign(game="h")
     lost = table([[1, math.inf, math.inf]]).assign(game="i")
-    found = standing(pd.concat([lower, higher, lost]), names(3))
+    found = standing(pd.concat([lower, higher, lost]), study(3))
     assert found.games == ["g0", "h", "i"]
     assert found.ranks == pytest.approx({"r0": 1, "r1": 6.5 / 3, "r2": 8.5 / 3})
 
 
 def test_where_the_rules_do_not_differ_one_bar_joins_all():
     scores = np.array([[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1]])
-    assert standing(table(scores), names(4)).groups == ((0, 3),)
+    assert standing(table(scores), study(4)).groups == ((0, 3),)
 
 
 @pytest.mark.parametrize(
@@ -107,15 +114,15 @@ def test_where_the_rules_do_not_differ_one_bar_joins_all():
     ],
 )
 def test_why_no_diagram_can_be_given(scores, words):
-    assert words in standing(table(scores), names(len(scores[0]))).why
+    assert words in standing(table(scores), study(len(scores[0]))).why
 
 
 def test_a_game_on_which_a_rule_is_not_finished_is_left_out():
     found = table([[1, 2, 3]] * 4)
     part = found[~((found["game"] == "g1") & (found["optimizer"] == "r2"))]
-    assert standing(part, names(3)).games == ["g0", "g2", "g3"]
-    assert "no game yet" in standing(found, names(4)).why
-    assert "no game yet" in standing(found[:0], names(3)).why
+    assert standing(part, study(3)).games == ["g0", "g2", "g3"]
+    assert "no game yet" in standing(found, study(4)).why
+    assert "no game yet" in standing(found[:0], study(3)).why
 
 
 @pytest.mark.parametrize("count", [3, 8, 20])
@@ -136,7 +143,7 @@ def test_the_diagram_names_every_rule_once(count):
 
 def verdict(seeds, rivals, game="g0", best="r0"):
     beside = [Rival(f"r{i + 1}", Interval(1, 1, 1), 1.0, Interval(0.5, 0, 1)) for i in range(rivals)]
-    return Finding(game, get_metric("distance"), best, Interval(0, 0, 0), 1.0, 1.0, 0.0, seeds, beside, [])
+    return Finding(game, STUDY.metric("distance"), best, Interval(0, 0, 0), 1.0, 1.0, 0.0, seeds, beside, [])
 
 
 @pytest.mark.parametrize(("seeds", "rivals", "needed"), [(5, 1, 6), (6, 1, 6), (8, 7, 9), (9, 7, 9), (10, 29, 11)])
@@ -144,9 +151,9 @@ def test_power_is_what_holm_leaves(seeds, rivals, needed):
     found = verdict(seeds, rivals)
     assert found.needed == needed
     assert found.decidable == (seeds >= needed) == (rivals * 2 ** (1 - seeds) <= 0.05)
-    study = {"optimizers": [], "games": [], "seeds": list(range(seeds)), "trials": 4}
+    asked = Study.model_construct(optimizers=[], games=[], seeds=list(range(seeds)), trials=4)
     records = pd.DataFrame({"optimizer": [], "game": []})
-    said = " ".join(caveat.words for caveat in warnings_of(records, study, [found], {}))
+    said = " ".join(caveat.words for caveat in warnings_of(records, asked, [found], {}))
     assert ("No power" in said) == (seeds < needed)
     assert ("Little power" in said) == (needed <= seeds < needed + 2)
 
@@ -190,4 +197,4 @@ def test_a_rule_gets_nowhere_if_half_of_its_seeds_end_no_better_than_they_began(
     other = [row | {"metric": "field_norm", "value": 1.0} for row in rows]
     columns = ["seed", "cost", "value", "outcome", "phase", "metric"]
     records = pd.DataFrame([*tuned, *other, *diverged, *rows][::-1], columns=columns)
-    assert gets_nowhere("bilinear", records) == nowhere
+    assert gets_nowhere(STUDY.metric("distance"), records) == nowhere

@@ -5,6 +5,9 @@ import pandas as pd
 import pytest
 
 from bench.analysis.table import best
+from bench.studies.study import Study
+
+STUDY = Study.model_construct(optimizers=list("abc"), games=["g"])
 
 
 @pytest.mark.parametrize(
@@ -19,4 +22,4 @@ from bench.analysis.table import best
 )
 def test_best_are_those_whose_interval_overlaps_the_bests(metric, rows, expected):
     found = pd.DataFrame(rows, columns=["iqm", "low", "high"]).assign(optimizer=list("abc"), metric=metric, game="g")
-    assert set(found["optimizer"][best(found)]) == expected
+    assert set(found["optimizer"][best(found, STUDY)]) == expected

@@ -87,11 +87,11 @@ def test_what_is_committed_is_of_this_study_and_small(study: Study) -> None:
     assert {key: value for key, value in kept.study.items() if key != "optimizers"} == {
         key: value for key, value in asked.items() if key != "optimizers"
     }
-    gone = [name for name in kept.study["optimizers"] if name not in study.optimizers]
+    gone = [name for name in kept.study.optimizers if name not in study.optimizers]
     assert not gone, "a rule that is no more: python results/reference/ci.py --renew"
     assert sum(file.stat().st_size for file in kept.path.iterdir()) < 1_000_000
     pairs = kept.records.groupby(["optimizer", "game"], observed=True)["seed"].nunique()
-    assert len(pairs) == len(kept.study["optimizers"]) * len(study.games)
+    assert len(pairs) == len(kept.study.optimizers) * len(study.games)
     assert set(pairs) == {len(study.seeds)}
     assert set(kept.records["outcome"]) <= {"ok", "diverged"}
 

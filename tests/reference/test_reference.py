@@ -123,15 +123,15 @@ def published(tmp_path_factory):
 
 def test_the_published_run_is_the_studys(published):
     asked = Study(**STUDY)
-    assert published.study["optimizers"] == asked.optimizers
-    assert published.study["games"] == asked.games
-    assert published.study["seeds"] == asked.seeds
+    assert published.study.optimizers == asked.optimizers
+    assert published.study.games == asked.games
+    assert published.study.seeds == asked.seeds
     assert not published.errors
     assert all(map(published.whole, published.names()))
 
 
 def test_the_published_run_is_whole(published, scripts):
-    assert list(scripts[0].Measured(published).scores) == published.study["games"]
+    assert list(scripts[0].Measured(published).scores) == published.study.games
 
 
 @pytest.mark.parametrize("name", ["findings", "claims"])

@@ -17,7 +17,7 @@ from scipy.stats import trim_mean, wilcoxon
 import bench
 from bench.analysis.formatting import number
 from bench.analysis.outcomes import survivals
-from bench.analysis.ranking import places, standing
+from bench.analysis.ranking import ranks, standing
 from bench.contracts import Collapse
 from bench.registry import get_metric
 from bench.studies.request import make_request
@@ -63,7 +63,7 @@ def test_the_overview_shows_the_records_numbers(run, html):
 
 def test_the_overview_shows_the_tables_intervals_rates_and_ranks(run, html):
     cells, found = Page(html).cells, run.table()
-    placed, over = places(found), standing(found, STUDY.optimizers)
+    placed, over = ranks(found, STUDY), standing(found, STUDY)
     shown = Page(html).table("Overview table")
     for row in found.to_dict("records"):
         rule, game = row["optimizer"], row["game"]

@@ -224,7 +224,7 @@ def test_where_all_finalists_fail_again_the_first_seeds_of_the_others_decide(tun
 
 
 def test_a_single_tuning_seed_says_nothing_of_others(tuned):
-    records, study = tuned.records, tuned.study | {"tuning_seeds": 1}
+    records, study = tuned.records, tuned.study.model_copy(update={"tuning_seeds": 1})
     first = records[records["phase"].isin(["tune", "rerank"])].groupby("phase", observed=True)["seed"].min()
     kept = (records["phase"] == "report") | records["seed"].isin(first)
     row = tuning(records[kept], study).set_index("optimizer").loc["adam"]
@@ -247,7 +247,7 @@ def test_values_that_have_no_decades_or_stand_twice(tuned):
 
 
 def test_trials_that_a_sampler_proposed_are_not_drawn_at_random(tuned):
-    found = tuning(tuned.records, tuned.study | {"sampler": "TPESampler"})
+    found = tuning(tuned.records, tuned.study.model_copy(update={"sampler": "TPESampler"}))
     assert [name for name in found if name.startswith("best_of")] == [
         "best_of_all",
         "best_of_all_low",

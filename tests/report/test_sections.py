@@ -15,7 +15,7 @@ from bench.analysis.outcomes import outcomes as counted
 from bench.analysis.scores import curves
 from bench.analysis.statistics import Band, Interval, interquartile_mean
 from bench.analysis.table import table
-from bench.registry import get_game, get_metric
+from bench.registry import get_game
 from bench.report.figures import dynamics, outcomes, scores, tuning
 from bench.report.figures import targets as target_figures
 from bench.report.figures.panels import COLOURS, Axis, Range, looks
@@ -56,13 +56,12 @@ def ways(seeds=3, **ends):
 
 def scene(own, game="dirac"):
     rules = list(dict.fromkeys(own["optimizer"]))
-    study = {"optimizers": rules, "games": [game], "seeds": sorted(set(own["seed"]))}
+    study = Study.model_construct(optimizers=rules, games=[game], seeds=sorted(set(own["seed"])))
     rows = table(own, study).set_index("optimizer")
-    made = get_game(game)
-    metric = get_metric(made.score)
+    metric = study.primary(game)
     axis = Axis(metric.name, metric.better, metric.unit)
     look = looks(rules)
-    return Scene(game, made, metric, axis, own, own, rows, [], look, Study.model_construct(**study))
+    return Scene(game, study.game(game), get_game(game), metric, axis, own, own, rows, [], look, study)
 
 
 def drawn(section, own, game="dirac"):
@@ -215,7 +214,9 @@ def test_the_area_of_a_table_is_the_mean_score_over_training():
     given = ways(seeds=4, a=0.5, b=0.9)
     for seed in range(3):
         given[("b", seed)] = ([1, 0.1, 0.1], "diverged")
-    found = table(records(given), {"optimizers": ["a", "b"], "games": ["dirac"]}).set_index("optimizer")["auc"]
+    found = table(records(given), Study.model_construct(optimizers=["a", "b"], games=["dirac"])).set_index("optimizer")[
+        "auc"
+    ]
     expected = interquartile_mean([np.trapezoid(given["a", seed][0], COSTS) / 100 for seed in range(4)])
     assert found["a"] == pytest.approx(float(expected))
     assert found["b"] == INF
@@ -226,13 +227,13 @@ def test_the_area_of_a_table_is_the_mean_score_over_training():
 
 def test_across_counts_games_seeds_and_targets():
     own = pd.concat([records(ways(a=0.5, b=0.7)), records(ways(a=0.8, b=0.4), "bilinear")], ignore_index=True)
-    study = {"optimizers": ["a", "b"], "games": ["dirac", "bilinear"], "seeds": [0, 1, 2]}
+    study = Study.model_construct(optimizers=["a", "b"], games=["dirac", "bilinear"], seeds=[0, 1, 2])
     found = table(own, study)
     (drawing,) = across(found, own, looks(["a", "b"]), study)
     assert "over 2 games" in drawing.caption
     (axes,) = drawing.figure.axes
     ends = [line.get_ydata()[-1] for line in axes.lines if len(line.get_xdata()) > 1]
-    shown = {game: scene(own[own["game"] == game], game) for game in study["games"]}
+    shown = {game: scene(own[own["game"] == game], game) for game in study.games}
     met = {game: targets.reached(one.own, one.rows, one.metric) for game, one in shown.items()}
     for rule, end in zip("ab", ends, strict=True):
         expected = np.mean([np.isfinite(one.costs[rule]) for one in met.values()])
@@ -245,7 +246,7 @@ def test_across_says_who_is_left_out():
     whole = pd.concat([records(ways(a=0.5, b=0.7)), records(ways(a=0.8), "bilinear")], ignore_index=True)
     still = records({("a", seed): ([1, 1, 1, 1, 1], "ok") for seed in range(3)}, "quadratic")
     own = pd.concat([whole, still], ignore_index=True)
-    study = {"optimizers": ["a", "b"], "games": ["dirac", "bilinear", "quadratic"], "seeds": [0, 1, 2]}
+    study = Study.model_construct(optimizers=["a", "b"], games=["dirac", "bilinear", "quadratic"], seeds=[0, 1, 2])
     (drawing,) = across(table(own, study), own, looks(["a", "b"]), study)
     assert "Without quadratic" in drawing.caption
     assert "not finished on all of them: b" in drawing.caption

@@ -39,7 +39,7 @@ def test_a_run_is_identical_to_what_was_kept_of_it(reported: bench.Run, kept: Pa
     for pair in ((Baseline(kept), reported), (reported, Baseline(kept)), (Baseline(kept), Baseline(kept))):
         found = bench.compare(*pair)
         assert set(found["verdict"]) == {"identical"}
-        assert len(found) == len(reported.study["optimizers"]) * len(reported.study["games"])
+        assert len(found) == len(reported.study.optimizers) * len(reported.study.games)
 
 
 def test_it_is_two_small_files_and_the_same_bytes_again(reported: bench.Run, kept: Path, tmp_path: Path) -> None:
@@ -117,4 +117,4 @@ def test_by_command(reported: bench.Run, call: Call, tmp_path: Path) -> None:
     assert (code, out, err) == (0, f"{tmp_path / 'kept'}\n", "")
     code, out, _ = call("compare", tmp_path / "kept", reported.path, "--fail-on", "changed", "--format", "md")
     assert code == 0
-    assert out.startswith(f"{len(reported.study['optimizers']) * len(reported.study['games'])} identical\n")
+    assert out.startswith(f"{len(reported.study.optimizers) * len(reported.study.games)} identical\n")

@@ -61,7 +61,7 @@ def test_the_same_study_goes_on_in_a_merged_folder(
 def test_seeds_merged_are_what_one_run_of_all_gives(whole: bench.Run, tmp_path: Path) -> None:
     halves = [made(tmp_path / seeds, optimizers=RULES, seeds=seeds) for seeds in ("2-3", "0-1")]
     merged = merge(halves, tmp_path / "merged")
-    assert merged.study["seeds"] == whole.study["seeds"]
+    assert merged.study.seeds == whole.study.seeds
     assert to_csv(merged.table()) == to_csv(whole.table())
 
 

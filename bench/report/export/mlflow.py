@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.errors import UserError
 from bench.report.trainings import Training, reported
 from bench.storage.files import MARK, check_database, write_file
 from bench.storage.run_folder import RunFolder
+from bench.studies.study import Study
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -64,7 +65,7 @@ def _unhurried(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA synchronous = OFF")
 
 
-def _database(found: list[Training], study: dict[str, Any], begun: int) -> bytes:
+def _database(found: list[Training], study: Study, begun: int) -> bytes:
     """An SQLite file of the trainings; ``begun`` in milliseconds since 1970."""
     import logging
 

@@ -25,7 +25,7 @@ import pandas as pd
 
 from bench.analysis.scores import final_scores, last_evaluations
 from bench.errors import UserError
-from bench.registry import NamedMetric, get_game, get_metric
+from bench.registry.description import MetricDescription
 from bench.storage.files import MARK, check_database, write_file
 from bench.storage.run_folder import RunFolder
 from bench.studies.plan import tunable
@@ -62,14 +62,11 @@ class _Tuned:
     track: str
     protocol: str
     begun: datetime
+    metric: MetricDescription
+    """What the game is judged by."""
     records: pd.DataFrame
     chosen: dict[str, Any] | None
     """The values frozen; None where tuning has not come to an end."""
-
-    @cached_property
-    def metric(self) -> NamedMetric:
-        """What the game is judged by."""
-        return get_metric(get_game(self.game).score)
 
     @cached_property
     def trials(self) -> dict[int, pd.DataFrame]:
@@ -106,8 +103,8 @@ def _tuned(run: RunFolder) -> Iterator[_Tuned]:
     records, study = run.records, run.study
     begun = datetime.fromtimestamp(int((run.path / "study.json").stat().st_mtime))
     frozen: dict[str, Any] | None = None
-    for game in study["games"]:
-        for optimizer in study["optimizers"]:
+    for game in study.games:
+        for optimizer in study.optimizers:
             own = records[(records["game"] == game) & (records["optimizer"] == optimizer)]
             if not (own["phase"] == "tune").any():
                 continue
@@ -115,11 +112,11 @@ def _tuned(run: RunFolder) -> Iterator[_Tuned]:
             if report.empty and frozen is None:  # `bench tune`, or it goes on still: what would be frozen now
                 frozen = dict(run.hyperparameters())
             chosen = (frozen or {}).get(game, {}).get(optimizer) if report.empty else json.loads(report.iloc[0])
-            track, protocol = study.get("tune", "step"), run.manifest["protocol"]
-            yield _Tuned(game, optimizer, track, protocol, begun, own, chosen)
+            track, protocol = study.tune, run.manifest["protocol"]
+            yield _Tuned(game, optimizer, track, protocol, begun, study.primary(game), own, chosen)
 
 
-def _curve(own: pd.DataFrame, metric: NamedMetric) -> pd.DataFrame:
+def _curve(own: pd.DataFrame, metric: MetricDescription) -> pd.DataFrame:
     """A trial's values, [costs, seeds]: from where a replica failed on the metric's worst."""
     ends = own.groupby("seed")[["outcome", "ended"]].first()
     wide = own.pivot_table(index="cost", columns="seed", values="value", observed=True, dropna=False)
@@ -209,7 +206,7 @@ def _distributions(tuned: _Tuned) -> dict[str, BaseDistribution]:
 def _trial(
     number: int,
     own: pd.DataFrame,
-    metric: NamedMetric,
+    metric: MetricDescription,
     params: dict[str, float],
     shapes: dict[str, BaseDistribution],
 ) -> FrozenTrial:

@@ -19,10 +19,10 @@ from bench.analysis.statistics import Interval, bootstrap_rules, interquartile_m
 from bench.contracts import Attainable, Game
 from bench.metrics.evaluation import NotDefined, PerfectGenerator
 from bench.numerics.runtime import one_thread
-from bench.registry import NamedMetric, get_game, get_metric
+from bench.registry.description import MetricDescription, shipped_game, shipped_metric
 from bench.report.figures.panels import Axis, Look
 from bench.report.sections import dynamics, outcomes, plane, samples, scores, spectrum, targets, tuning
-from bench.report.sections.scene import Drawing, Scene, Tensors, first_line
+from bench.report.sections.scene import Drawing, Scene, Tensors
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import Tried
 
@@ -35,9 +35,9 @@ class Section:
 
     label: str
     about: str
-    metric: NamedMetric
+    metric: MetricDescription
     drawings: list[Drawing]
-    metrics: list[NamedMetric]
+    metrics: list[MetricDescription]
     others: dict[str, list[Interval]]
     ceilings: list[float]
     """What a perfect generator would have in ``metrics``; NaN where that cannot be said."""
@@ -71,37 +71,40 @@ class Sections:
         tensors: Tensors,
         found: pd.DataFrame,
         look: dict[str, Look],
-        study: dict[str, Any],
+        study: Study,
     ) -> None:
         self.whole, self.tensors, self.found, self.look = whole, tensors, found, look
-        self.study, self.tried, self.tuned = Study.model_construct(**study), tried, tuned
+        self.study, self.tried, self.tuned = study, tried, tuned
 
     def of(self, label: str) -> Section:
         """The section of the game spelled ``label``."""
-        game = get_game(label)
-        metric = get_metric(game.score)
+        game, metric = self.study.game(label), self.study.primary(label)
         own = self.whole[self.whole["game"] == label]
         tried = {rule: trials for (game_of, rule), trials in self.tried.items() if game_of == label}
         rows = self.found[self.found["game"] == label].set_index("optimizer")
         failed = "failed" if rows["errors"].any() else "diverged"
-        metrics, others = _others(own, [str(rule) for rule in rows.index], metric)
-        ceiling, *attainable = ceilings(game, [metric, *metrics])
+        metrics, others = _others(own, [str(rule) for rule in rows.index], metric, self.study)
+        ceiling, *attainable = ceilings(shipped_game(label), [metric, *metrics])
         axis = Axis(metric.name, metric.better, metric.unit, failed, ceiling)
-        scene = Scene(label, game, metric, axis, own, tried, rows, self.tensors, self.look, self.study)
+        scene = Scene(
+            label, game, shipped_game(label), metric, axis, own, tried, rows, self.tensors, self.look, self.study
+        )
         drawings = [drawing for room in ROOMS for drawing in room.exhibits(scene)]
-        about, tuned = first_line(type(game)), self.tuned[self.tuned["game"] == label].to_dict("records")
+        about, tuned = game.doc, self.tuned[self.tuned["game"] == label].to_dict("records")
         return Section(label, about, metric, drawings, metrics, others, attainable, tuned)
 
 
 @one_thread()
-def ceilings(game: Game, metrics: list[NamedMetric]) -> list[float]:
+def ceilings(game: Game | None, metrics: list[MetricDescription]) -> list[float]:
     """What a perfect generator would have in these metrics: interquartile means over ten seeds, NaN for no answer."""
     if not isinstance(game, Attainable):
         return [math.nan] * len(metrics)
     evaluator = PerfectGenerator(game, range(10))
     nowhere = torch.full((10, sum(game.sizes)), math.nan, dtype=game.dtype)
 
-    def of(metric: NamedMetric) -> float:
+    def of(described: MetricDescription) -> float:
+        if (metric := shipped_metric(described.name)) is None:
+            return math.nan
         try:
             value = float(interquartile_mean(metric(game, nowhere, evaluator).numpy()))
             return value if math.isfinite(value) else math.nan
@@ -112,11 +115,11 @@ def ceilings(game: Game, metrics: list[NamedMetric]) -> list[float]:
 
 
 def _others(
-    own: pd.DataFrame, order: list[str], primary: NamedMetric
-) -> tuple[list[NamedMetric], dict[str, list[Interval]]]:
+    own: pd.DataFrame, order: list[str], primary: MetricDescription, study: Study
+) -> tuple[list[MetricDescription], dict[str, list[Interval]]]:
     """Every metric but the primary one, and each rule's interquartile means at the last cost, with their intervals."""
     report = own[own["phase"] == "report"]
-    metrics = [get_metric(name) for name in sorted(set(report["metric"].unique()) - {primary.name})]
+    metrics = [study.metric(name) for name in sorted(set(report["metric"].unique()) - {primary.name})]
     seeds = sorted(report["seed"].unique())
     bands = [bootstrap_rules(final_scores(own, metric, order=order, seeds=seeds).to_numpy()) for metric in metrics]
     found = {rule: [Interval(*(float(part[i]) for part in band)) for band in bands] for i, rule in enumerate(order)}

@@ -19,7 +19,7 @@ STAIRS = 121  # places of a survival curve
 def exhibits(scene: Scene) -> Iterator[Drawing]:
     """Survival of divergence and collapse, where there was any, and the path-angle."""
     grid = np.linspace(0, study_budget(scene.own), STAIRS)
-    if events := survivals(scene.own, scene.order, scene.game.collapse, grid):
+    if events := survivals(scene.own, scene.order, scene.described.collapse, grid):
         caption = f"Replicas on {scene.label} that had not yet {' or '.join(events)}, with Wilson's 95 % interval."
         yield Drawing("survival", caption, dynamics.survivals(events, grid, scene.look))
     if held := scene.held("angle"):

@@ -12,10 +12,10 @@ from bench.report.sections.scene import Drawing, Scene
 
 def exhibits(scene: Scene) -> Iterator[Drawing]:
     """A bar a rule."""
-    counted = outcomes(scene.own, scene.order, scene.game.collapse)
+    counted = outcomes(scene.own, scene.order, scene.described.collapse)
     through = {rule: wilson(counts.get("ok", 0), sum(counts.values())) for rule, counts in counted.items()}
     caption = f"How the replicas on {scene.label} ended, in numbers; the line is Wilson's 95 % interval of the share "
     caption += "that came through."
-    if scene.game.collapse is not None:
+    if scene.described.collapse is not None:
         caption += " Collapsed are those that had not failed otherwise."
     yield Drawing("outcomes", caption, figures.outcomes(counted, through, scene.look))

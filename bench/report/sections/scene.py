@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from bench.contracts import Game
-from bench.registry import NamedMetric
+from bench.registry.description import GameDescription, MetricDescription
 from bench.report.figures.films import Film
 from bench.report.figures.panels import Axis, Look
 from bench.report.figures.svg import svg
@@ -59,8 +58,10 @@ class Scene:
     """
 
     label: str
-    game: Game
-    metric: NamedMetric
+    described: GameDescription
+    game: Game | None
+    """The game itself where it ships with the suite: what needs its code is drawn of those alone."""
+    metric: MetricDescription
     axis: Axis
     own: pd.DataFrame
     tried: dict[str, Trials]
@@ -80,8 +81,3 @@ class Scene:
         mine.sort(key=lambda pair: pair[0]["rows"][0]["seed"], reverse=True)
         by_rule = {chunk["optimizer"]: held for chunk, held in mine}
         return {rule: by_rule[rule] for rule in self.order if rule in by_rule}
-
-
-def first_line(thing: object) -> str:
-    """What the docstring says first."""
-    return (inspect.getdoc(thing) or "").partition("\n")[0]

@@ -25,7 +25,7 @@ from bench.analysis.statistics import (
     interquartile_mean,
     stratified_bootstrap,
 )
-from bench.registry import NamedMetric, get_game, get_metric
+from bench.registry.description import MetricDescription
 from bench.studies.study import Study
 from bench.studies.tuning.pruning import KEPT as RERANKED
 from bench.studies.tuning.search import rounds
@@ -67,7 +67,7 @@ class Trials(NamedTuple):
         found[self.pruned] = np.nanmedian(self.stood[self.pruned], axis=1)
         return found
 
-    def scores(self, metric: NamedMetric) -> Array:
+    def scores(self, metric: MetricDescription) -> Array:
         """What every trial counts as on every seed, [trials, seeds]: no NaN, the metric's worst for a failure."""
         found = np.where(np.isnan(self.values), metric.worst, self.values)
         ended, pruned = np.flatnonzero(~self.pruned), self.pruned
@@ -101,7 +101,7 @@ class Ends(NamedTuple):
         return np.where(self.outcome == outcome, self.value, np.nan)
 
 
-def ends_of(own: pd.DataFrame, phase: str, metric: NamedMetric) -> Ends:
+def ends_of(own: pd.DataFrame, phase: str, metric: MetricDescription) -> Ends:
     """From one rule's records on a game: by arrays, for pandas takes ten times as long for so few rows."""
     here = own[(own["phase"] == phase) & (own["metric"] == metric.name)]
     trial, seed = here["trial"].to_numpy(np.int64), here["seed"].to_numpy(np.int64)
@@ -117,7 +117,7 @@ def ends_of(own: pd.DataFrame, phase: str, metric: NamedMetric) -> Ends:
     return Ends(numbers, [str(text) for text in texts], value, outcome, ended)
 
 
-def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
+def trials_of(own: pd.DataFrame, metric: MetricDescription) -> Trials | None:
     """What tuning tried for one rule on one game, from its records; None where nothing was tuned."""
     ends = ends_of(own, "tune", metric)
     if not len(ends.numbers):
@@ -138,7 +138,7 @@ def trials_of(own: pd.DataFrame, metric: NamedMetric) -> Trials | None:
     )
 
 
-def effort(trials: Trials, metric: NamedMetric, study: Study) -> Effort:
+def effort(trials: Trials, metric: MetricDescription, study: Study) -> Effort:
     """What more trials would buy a rule.
 
     Half of the trials close in on the best there is, so that the best of k of them says nothing of what k trials find.
@@ -173,27 +173,27 @@ def _parts(records: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     return dict(iter(pd.concat([records[tuned], frozen]).groupby(["game", "optimizer"], observed=True)))
 
 
-def tried(records: pd.DataFrame, study: dict[str, Any]) -> Tried:
+def tried(records: pd.DataFrame, study: Study) -> Tried:
     """The trials of every rule that was tuned on a game."""
     parts, found = _parts(records), dict[tuple[str, str], Trials]()
-    for game, rule in ((game, rule) for game in study["games"] for rule in study["optimizers"]):
+    for game, rule in ((game, rule) for game in study.games for rule in study.optimizers):
         own = parts.get((game, rule))
-        if own is not None and (trials := trials_of(own, get_metric(get_game(game).score))) is not None:
+        if own is not None and (trials := trials_of(own, study.primary(game))) is not None:
             found[game, rule] = trials
     return found
 
 
-def tuning(records: pd.DataFrame, study: dict[str, Any], trials_by: Tried | None = None) -> pd.DataFrame:
+def tuning(records: pd.DataFrame, study: Study, trials_by: Tried | None = None) -> pd.DataFrame:
     """A row for each game and each rule that was tuned on it, once its values are frozen.
 
     ``choice_changes`` is a share of the resamples of the seeds that decided, the finalists' first and fresh ones;
     ``best_of_k`` is in `effort`, ``best_of_all`` beside it. ``saved`` is the share of the granted cost that failures
     and trials given up early left; what does not apply is NaN.
     """
-    asked, rows = Study.model_construct(**study), []
+    rows: list[dict[str, Any]] = []
     parts = _parts(records)
     for (game, rule), trials in (tried(records, study) if trials_by is None else trials_by).items():
-        own, metric = parts[game, rule], get_metric(get_game(game).score)
+        own, metric = parts[game, rule], study.primary(game)
         frozen = own.loc[own["phase"] == "report", "hyperparameters"]
         if frozen.empty:
             continue
@@ -203,8 +203,8 @@ def tuning(records: pd.DataFrame, study: dict[str, Any], trials_by: Tried | None
             | {"failed": int(trials.failed.sum()), "given_up": int(trials.pruned.sum())}
             | _named("good_band", _width(trials, metric))
             | {"choice_changes": _changes(own, trials, metric)}
-            | _cost(own, metric, (asked.trials + RERANKED) * asked.tuning_seeds * asked.cost_of(game))
-            | _bests(effort(trials, metric, asked))
+            | _cost(own, metric, (study.trials + RERANKED) * study.tuning_seeds * study.cost_of(game))
+            | _bests(effort(trials, metric, study))
         )
     return pd.DataFrame(rows, columns=None if rows else ["game", "optimizer"])
 
@@ -213,7 +213,7 @@ def _named(name: str, interval: Interval) -> dict[str, float]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
 
 
-def _width(trials: Trials, metric: NamedMetric) -> Interval:
+def _width(trials: Trials, metric: MetricDescription) -> Interval:
     """Decades that do well, of a single step size; without an interval where a single seed says nothing of others."""
     steps, first = np.unique(trials.steps[:, 0], return_index=True)
     if len(trials.names) != 1 or steps[0] <= 0:
@@ -223,7 +223,7 @@ def _width(trials: Trials, metric: NamedMetric) -> Interval:
     return found if scores.shape[1] > 1 else NOWHERE._replace(value=found.value)
 
 
-def _changes(own: pd.DataFrame, trials: Trials, metric: NamedMetric) -> float:
+def _changes(own: pd.DataFrame, trials: Trials, metric: MetricDescription) -> float:
     """Share of the resamples of the seeds that decided which would choose another trial; NaN where nothing was chosen.
 
     Those are all seeds of the finalists; where every finalist failed, the first of the other trials, or of all.
@@ -247,7 +247,7 @@ def _changes(own: pd.DataFrame, trials: Trials, metric: NamedMetric) -> float:
     return float("nan")
 
 
-def _cost(own: pd.DataFrame, metric: NamedMetric, granted: float) -> dict[str, float]:
+def _cost(own: pd.DataFrame, metric: MetricDescription, granted: float) -> dict[str, float]:
     """Gradient evaluations of all trials and seeds, the finalists' second ones among them."""
     spent = float(sum(np.nansum(ends_of(own, phase, metric).ended) for phase in ("tune", "rerank")))
     return {"granted": granted, "spent": spent, "saved": 1 - spent / granted}

@@ -17,7 +17,7 @@ import pandas as pd
 from bench.analysis.scores import final_scores
 from bench.analysis.statistics import interquartile_mean
 from bench.contracts import hyperparameters
-from bench.registry import get_game, get_metric, get_rule
+from bench.registry import get_rule
 from bench.studies.plan import TUNING_SEED, Chunk, Curves, Row, Task, Values, tunable
 from bench.studies.study import Study
 from bench.studies.tuning.optuna_adapters import BATCH, sampled
@@ -50,7 +50,7 @@ def declared(optimizer: str, space: Space) -> Values:
 def replicas(study: Study, optimizer: str) -> int:
     """Trainings that tuning a rule on a game is granted: what is not spent, for it failed or was given up, is saved."""
     frozen = all(optimizer in study.hyperparameters.get(game, {}) for game in study.games)
-    if frozen or not tunable(optimizer, study.tune) or not study.trials:
+    if frozen or not study.searched(optimizer) or not study.trials:
         return 0
     return (study.trials + RERANKED) * study.tuning_seeds
 
@@ -60,7 +60,7 @@ class _Tuning:
 
     def __init__(self, task: Task, study: Study, space: Space) -> None:
         self.task, self.study, self.space = task, study, space
-        self.metric = get_metric(get_game(task.game).score)
+        self.metric = study.primary(task.game)
         self.tried: list[Trial] = []
         self.curves: list[np.ndarray] = []  # of each trial: [marks, seeds]
         self.finals: list[np.ndarray] = []  # of each trial: [seeds]

@@ -1,0 +1,161 @@
+"""What rules, games and metrics say of themselves, as plain values: a run keeps them, and its report runs no plug-in.
+
+A description is made from the thing itself when a study begins, and written into the run's manifest. Whoever reads the
+run afterwards reads that: the plug-in may be gone, or a stranger's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from bench.contracts import Collapse, Direction, Game, UpdateRule
+from bench.errors import UserError
+from bench.registry.build import free, get_game, get_metric, get_rule
+from bench.registry.discovery import origin
+from bench.registry.registries import NamedMetric, Preset, games, metrics, rules
+from bench.registry.spelling import parse
+
+Equation = tuple[str, str, str]
+"""(name, equation, source); the name is "" for the rule itself."""
+
+
+@dataclass(frozen=True)
+class MetricDescription:
+    """A metric as statistics and figures need it: ``better`` is lower, higher or "" for what is only watched."""
+
+    name: str
+    better: str = "lower"
+    worst: float = math.inf
+    unit: str = ""
+    doc: str = ""
+
+    @property
+    def sign(self) -> float:
+        """What makes a lower score the better one."""
+        return -1.0 if self.better == "higher" else 1.0
+
+
+@dataclass(frozen=True)
+class GameDescription:
+    """A game as a report needs it: its score's name, its own budget, what counts as collapse, how it computes."""
+
+    score: str
+    budget: float
+    minibatches: bool = True
+    dtype: str = "float32"
+    collapse: Collapse | None = None
+    metrics: tuple[str, ...] = ()
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class RuleDescription:
+    """A rule's equations, and what tuning may search of it: path -> (low, high, whether it is a step size)."""
+
+    equations: tuple[Equation, ...]
+    searched: dict[str, tuple[float, float, bool]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """What a run's rules, games and metrics said of themselves, by spelling or name.
+
+    What is not among them is asked now, as for a study that has not begun: UserError where it is not here.
+    """
+
+    games: dict[str, GameDescription] = field(default_factory=dict)
+    metrics: dict[str, MetricDescription] = field(default_factory=dict)
+    rules: dict[str, RuleDescription] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, optimizers: Iterable[str], games: Iterable[str]) -> Descriptions:
+        """Descriptions of rules and games as spelled, and of all metrics that the games have."""
+        by_game = {spelled: describe_game(get_game(spelled)) for spelled in games}
+        names = dict.fromkeys(name for game in by_game.values() for name in (game.score, *game.metrics))
+        by_metric = {name: describe_metric(get_metric(name)) for name in names}
+        return cls(by_game, by_metric, {spelled: describe_rule(spelled) for spelled in optimizers})
+
+    def plain(self) -> dict[str, Any]:
+        """The same as JSON can hold it, which has no infinity but as a word."""
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
+
+    def game(self, spelled: str) -> GameDescription:
+        """What a game said of itself."""
+        return self.games[spelled] if spelled in self.games else describe_game(get_game(spelled))
+
+    def metric(self, name: str) -> MetricDescription:
+        """What a metric said of itself."""
+        return self.metrics[name] if name in self.metrics else describe_metric(get_metric(name))
+
+    def rule(self, spelled: str) -> RuleDescription:
+        """What a rule said of itself; nothing, where it is not known to this installation."""
+        if spelled in self.rules:
+            return self.rules[spelled]
+        try:
+            return describe_rule(spelled)
+        except UserError:
+            return RuleDescription((("", "not known to this installation", ""),))
+
+
+def describe_game(game: Game) -> GameDescription:
+    """What a game says of itself."""
+    own = tuple(name for name in metrics.names() if metrics[name].judges(game))
+    minibatches = not game.missing and game.batch(torch.tensor([0, 1]), 0) is not None
+    dtype = str(game.dtype).removeprefix("torch.")
+    return GameDescription(
+        game.score, float(game.budget), minibatches, dtype, game.collapse, own, first_line(type(game))
+    )
+
+
+def describe_metric(metric: NamedMetric) -> MetricDescription:
+    """What a metric says of itself."""
+    return MetricDescription(metric.name, metric.better, metric.worst, metric.unit, first_line(metric))
+
+
+def describe_rule(spelled: str) -> RuleDescription:
+    """What a rule says of itself, and of what it steps along: equations, sources, what tuning may search."""
+    known, made = rules[parse(spelled).name], get_rule(spelled)
+    searched = {path: (kind.low, kind.high, kind.step_size) for path, kind in free(spelled).items()}
+    if isinstance(known, Preset):
+        return RuleDescription((("", *_equation(known.doc)),), searched)
+    inner = [part for part in vars(made).values() if isinstance(part, (UpdateRule, Direction)) and part.name != "plain"]
+    named = [("", known), *((part.name, type(part)) for part in inner)]
+    return RuleDescription(tuple((name, *_equation(inspect.getdoc(thing) or "")) for name, thing in named), searched)
+
+
+def shipped_game(spelled: str) -> Game | None:
+    """The game where it ships with the suite, whose code a report may run to draw it; None for a plug-in."""
+    name = parse(spelled).name
+    if ".py:" in name or name not in games.names() or origin(games[name]) != "here":
+        return None
+    return get_game(spelled)
+
+
+def shipped_metric(name: str) -> NamedMetric | None:
+    """The metric where it ships with the suite; None for a plug-in."""
+    return metrics[name] if name in metrics.names() and origin(metrics[name].function) == "here" else None
+
+
+def first_line(thing: object) -> str:
+    """What a docstring says first."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _equation(doc: str) -> tuple[str, str]:
+    paragraphs = [" ".join(part.split()) for part in doc.split("\n\n")]
+    return paragraphs[0], " ".join(part for part in paragraphs if part.startswith("Source:"))
