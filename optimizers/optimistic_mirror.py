@@ -12,18 +12,18 @@ from bench.registry import rule
 from optimizers.plain import Plain
 
 
-def euclidean(w: Tensor, d: Tensor, beta: float) -> Tensor:
+def euclidean(w: Tensor, d: Tensor, beta: Coefficient) -> Tensor:
     """P(w) = w."""
     return w - d
 
 
-def hypentropy(w: Tensor, d: Tensor, beta: float) -> Tensor:
+def hypentropy(w: Tensor, d: Tensor, beta: Coefficient) -> Tensor:
     """P(w) = beta asinh(w / beta), so Q(P(w) - d) = beta sinh(asinh(w / beta) - d / beta), by the addition theorem."""
     rise = evenly(torch.sinh, d / beta)
     return w * (1 + rise * rise).sqrt() - (w * w + beta * beta) ** 0.5 * rise
 
 
-MIRRORS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"euclidean": euclidean, "hypentropy": hypentropy}
+MIRRORS: dict[str, Callable[[Tensor, Tensor, Coefficient], Tensor]] = {"euclidean": euclidean, "hypentropy": hypentropy}
 """The step Q(P(w) - d) of each mirror map."""
 
 

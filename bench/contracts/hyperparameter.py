@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Hyperparameter:
@@ -27,13 +29,18 @@ class Hyperparameter:
     step_size: bool = False
 
 
-# A value is a number, [R, 1] (every replica its own) or [R, n] (players differ): rule code never branches on which.
-StepSize = Annotated[float, Hyperparameter("step size", 1e-3, 10.0, log=True, least=0.0, step_size=True)]
-Decay = Annotated[float, Hyperparameter("decay", 0.0, 0.999, least=0.0, most=1.0)]
-Momentum = Annotated[float, Hyperparameter("momentum", -0.9, 0.9, least=-1.0, most=1.0)]
-Coefficient = Annotated[float, Hyperparameter("coefficient", 1e-3, 10.0, log=True)]
-Epsilon = Annotated[float, Hyperparameter("epsilon", 1e-10, 1e-4, log=True, least=0.0)]
-Fraction = Annotated[float, Hyperparameter("fraction", 0.0, 1.0, least=0.0, most=1.0)]
+Value = float | Tensor
+"""A number as it is declared; in a stack [R, 1] (every replica its own) or [R, n] (players differ).
+
+Rule code never branches on which.
+"""
+
+StepSize = Annotated[Value, Hyperparameter("step size", 1e-3, 10.0, log=True, least=0.0, step_size=True)]
+Decay = Annotated[Value, Hyperparameter("decay", 0.0, 0.999, least=0.0, most=1.0)]
+Momentum = Annotated[Value, Hyperparameter("momentum", -0.9, 0.9, least=-1.0, most=1.0)]
+Coefficient = Annotated[Value, Hyperparameter("coefficient", 1e-3, 10.0, log=True)]
+Epsilon = Annotated[Value, Hyperparameter("epsilon", 1e-10, 1e-4, log=True, least=0.0)]
+Fraction = Annotated[Value, Hyperparameter("fraction", 0.0, 1.0, least=0.0, most=1.0)]
 Count = Annotated[int, Hyperparameter("count", 1, 10, least=0)]
 
 
