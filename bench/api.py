@@ -29,8 +29,13 @@ from bench.studies.toml import to_toml
 class Run(RunFolder):
     """A finished or unfinished run: its records, its table, its report.
 
+    ``bench.run`` returns one; ``Run("results/NAME")`` opens one that a command wrote.
+
     Args:
-        path: the folder that ``bench run`` wrote; UserError where it is none.
+        path: the folder that ``bench run`` wrote.
+
+    Raises:
+        UserError: the folder holds no run.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -38,13 +43,22 @@ class Run(RunFolder):
         _ = self.manifest  # a folder that holds no run is told at once
 
     def table(self) -> pd.DataFrame:
-        """A row for each rule and game: interquartile mean with interval, diverged k of n, cost, seconds."""
+        """Return a data frame with one row for each rule and game.
+
+        Returns:
+            The interquartile mean of the final score with its 95 % interval, how many of the n replicas diverged and
+            collapsed, the cost in gradient evaluations, the seconds of training, and the tuned hyperparameters.
+        """
         from bench.analysis.table import table
 
         return table(self.records, self.study)
 
     def report(self) -> Path:
-        """Write ``table.csv``, ``tuning.csv`` and ``report.html`` into the folder; returns the report's path."""
+        """Write ``table.csv``, ``tuning.csv`` and ``report.html`` into the folder.
+
+        Returns:
+            The path of the report.
+        """
         from bench.analysis.table import to_csv
         from bench.report.page import write_report
 
@@ -56,7 +70,7 @@ class Run(RunFolder):
 
     @property
     def reported(self) -> bool:
-        """Whether all that `report` writes is there and made of the records that are there now."""
+        """Whether everything that `report` writes is there and was made from the present records."""
         try:
             return read_regular(self.path / ".reported") == self._mark()
         except OSError:
@@ -70,7 +84,11 @@ class Run(RunFolder):
         return "\n".join([self.digest(), *hashes]).encode()
 
     def freeze(self) -> Path:
-        """Write ``hyperparameters.toml`` into the folder, which ``--hyperparameters`` reads; returns its path."""
+        """Write the frozen values to ``hyperparameters.toml``, which ``--hyperparameters`` reads.
+
+        Returns:
+            The path of the file.
+        """
         path = self.path / "hyperparameters.toml"
         write_file(path, to_toml(self.hyperparameters()).encode())
         return path
@@ -88,24 +106,36 @@ def run(
     scheduler: str = "",
     timeout: float = math.inf,
 ) -> Run:
-    """Tune, freeze, compare: execute what of a study is not yet in its folder.
+    """Tune, freeze and compare: execute the part of a study that its folder does not yet hold.
 
     Args:
         study: what to compare.
-        out: the run's folder; ``results/<name>`` of the study where none is given.
-        jobs: chunks that train side by side, each in a process of its own; 1 trains in this process, but for plug-ins
-            by path or entry point.
+        out: the run's folder; the default is ``results/<name of the study>``.
+        jobs: how many chunks train at the same time, each in its own process. 1 trains in this process, except for
+            plug-ins given by path or entry point.
         device: ``cpu``, ``cuda`` or ``cuda:i``.
-        watch: called with a Status now and then.
-        patience: seconds without a sign of life after which a chunk in a process of its own is ended as an error.
-        only_tune: stop once the hyperparameters are found; the same study goes on from there.
+        watch: a function that is called with a Status from time to time.
+        patience: seconds, 600 by default; a chunk in its own process that gives no sign of life for so long ends as an
+            error.
+        only_tune: stop when the hyperparameters are found. Running the same study again continues from there.
         engine: where chunks train: ``local``, ``dask`` or ``slurm``.
-        scheduler: the address of a scheduler of dask's, or a file that holds it.
-        timeout: seconds after which a chunk is ended as an error, in a process of its own too.
+        scheduler: the address of a dask scheduler, or a file that holds it.
+        timeout: seconds; a chunk that trains for longer ends as an error.
 
     Returns:
-        The finished run. Raises UserError for wrong use, InUse where another process holds the folder, EngineLost
-        where a scheduler is gone: what was finished is kept.
+        The finished run.
+
+    Raises:
+        UserError: the study or an argument is wrong.
+        InUse: another process is writing to the folder.
+        EngineLost: the scheduler is gone. Finished chunks are kept.
+
+    Example:
+        >>> import bench
+        >>> study = bench.Study(optimizers=["sgd", "extragrad"], games=["dirac"], trials=0, seeds="0-1", budget=20)
+        >>> run = bench.run(study, out="results/first")
+        >>> run.table()[["optimizer", "game", "cost"]].values.tolist()
+        [['sgd', 'dirac', 20.0], ['extragrad', 'dirac', 20.0]]
     """
     check_device(device, engine)
     check(engine, scheduler)

@@ -68,15 +68,29 @@ class Recorded(Protocol):
 
 
 def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
-    """The rules and games of the second run beside those of the first, a row each.
+    """Compare the rules of two runs on the games that both have, seed by seed.
 
-    Columns: game, optimizer, metric; seeds in common; first, second (interquartile means on those); difference,
-    difference_low, difference_high (interquartile mean of second minus first, seed by seed, with its 95 % interval);
-    better_share, low, high (how often a replica of the second is better than one of the first, with its 95 %
-    interval); failed_first, failed_second; p (Holm); verdict: worse, changed, better, same, identical, or new for what
-    the first does not know; change: what differs of what no chance is part of, in words.
+    Args:
+        first: the run to compare with, or a baseline that was exported from one.
+        second: the run that is judged.
 
-    Raises UserError where the runs' protocols differ: their numbers do not mean the same.
+    Returns:
+        A data frame with one row for each rule and game of the second run. Columns: game, optimizer, metric; seeds (in
+        common); first, second (interquartile means on those seeds); difference, difference_low, difference_high
+        (interquartile mean of second minus first with its 95 % interval); better_share, low, high (how often a replica
+        of the second is better than one of the first, with its 95 % interval); failed_first, failed_second; p
+        (Holm-corrected); verdict (worse, changed, better, same, identical, or new for a rule that the first run does
+        not have); change (what differs among the numbers that do not depend on chance, in words).
+
+    Raises:
+        UserError: the runs have different protocols, so that their numbers do not mean the same.
+
+    Example:
+        >>> import bench
+        >>> study = bench.Study(optimizers=["sgd", "adam"], games=["dirac"], trials=0, seeds="0-5", budget=20)
+        >>> before, after = (bench.run(study, out=f"results/{name}") for name in ("before", "after"))
+        >>> bench.compare(before, after)[["optimizer", "verdict"]].values.tolist()
+        [['sgd', 'identical'], ['adam', 'identical']]
     """
     protocols = [str(run.manifest.get("protocol")) for run in (first, second)]
     if protocols[0] != protocols[1]:

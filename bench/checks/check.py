@@ -22,7 +22,7 @@ Cases = list[tuple[str, tuple[Any, ...]]]  # where, and what the laws are given
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one law says of one thing: ``broken`` is empty, or says where and how it does not hold."""
+    """The result of one law for one plug-in: ``broken`` is empty, or says where and how the law does not hold."""
 
     subject: str
     law: str
@@ -33,10 +33,27 @@ class Verdict:
 
 
 def check(spelling: str) -> list[Verdict]:
-    """The laws of plug-ins on what a spelling names, e.g. ``extragrad``, ``./my_rule.py:MyRule``; UserError for none.
+    """Test the laws of plug-ins on a rule, direction, game or metric.
 
     A name that several kinds share, such as the rule and the direction ``adam``, is checked as each of them. Rules are
-    tried on small games: bilinear, Dirac-GAN, a ring of Gaussians.
+    tested on small games: bilinear, Dirac-GAN, a ring of Gaussians.
+
+    Args:
+        spelling: e.g. ``extragrad`` or ``./my_rule.py:MyRule``.
+
+    Returns:
+        A verdict for each law; ``verdict.broken`` is empty if the law holds.
+
+    Raises:
+        UserError: nothing has this name, or the game lacks its data.
+
+    Example:
+        >>> import bench
+        >>> verdicts = bench.check("extragrad")
+        >>> print(verdicts[0])
+        ok      replicas do not touch
+        >>> any(verdict.broken for verdict in verdicts)
+        False
     """
     return [verdict for subject, laws, cases in _subjects(spelling) for verdict in _verdicts(subject, laws, cases)]
 

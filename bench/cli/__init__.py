@@ -1,9 +1,10 @@
 """The command ``bench``: a file for each group of commands.
 
 Exit codes: 0 done; 1 some cells failed with an error (divergence is a result, not an error); 2 wrong use; 3 the run's
-folder is in use; 4 a rule became worse and that was asked not to happen; 5 nothing to compare; 130 interrupted. Heavy
-imports stand inside the commands, so that ``--help`` is quick. This package may import everything, and nothing imports
-it.
+folder is in use; 4 a rule became worse or changed, and ``--fail-on`` forbids it; 5 nothing to compare; 130 interrupted.
+
+Heavy imports stand inside the commands, so that ``--help`` is quick. This package may import everything, and nothing
+imports it.
 """
 
 from __future__ import annotations

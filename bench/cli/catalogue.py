@@ -11,7 +11,7 @@ from bench.cli.application import DONE, FAILED, answer, app
 
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, games, metrics, or a name.")] = "") -> int:
-    """What there is: name, equation, source, hyperparameters with ranges."""
+    """Show what is available: name, equation, source, hyperparameters with their ranges."""
     from bench.registry.listing import listing
 
     answer(listing(what))
@@ -21,9 +21,11 @@ def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, game
 @app.command()
 def check(
     names: Annotated[list[str], typer.Argument(help="Rules, directions, games or metrics; ./my_rule.py:MyRule.")],
-    speed: Annotated[bool, typer.Option("--speed", help="Also a rule's time for a gradient beside sgd's.")] = False,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Also measure a rule's time for a gradient evaluation beside sgd's.")
+    ] = False,
 ) -> int:
-    """Run the laws that every plug-in obeys: one line a law, exit code 1 where one is broken."""
+    """Test the laws that every plug-in obeys: a line for each law, exit code 1 if one is broken."""
     from bench.checks.check import check, remark
     from bench.checks.overhead import pace
 

@@ -21,7 +21,7 @@ def fetch_data(
     data: Folder = None,
     mirror: Annotated[str | None, typer.Option(help="Address of a folder to download from.")] = None,
 ) -> int:
-    """Download image sets; what is there and whole stays."""
+    """Download image sets; files that are there and intact are kept."""
     from bench.errors import UserError
     from bench.games.data.download import fetch
 
@@ -36,7 +36,7 @@ def fetch_data(
 
 @data_app.command("check")
 def check_data(data: Folder = None) -> int:
-    """Say of every image set where it is, and verify its files; exit code 1 where one is damaged."""
+    """Show where each image set is and verify its files; exit code 1 if one is damaged."""
     from bench.games.data.loading import check
 
     rows = check(data)

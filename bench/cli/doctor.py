@@ -13,7 +13,7 @@ from bench.cli.application import DONE, answer, app
 def doctor(
     speed: Annotated[bool, typer.Option("--speed", help="Measure a core and the engine on it: half a minute.")] = False,
 ) -> int:
-    """What this machine is to the suite: versions, threads, memory, devices, data; with --speed, how fast."""
+    """Show versions, threads, memory, devices and data of this machine; with --speed, how fast it is."""
     from bench.checks.machine import examine, listing, measure, table
 
     answer(listing(examine()))

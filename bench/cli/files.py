@@ -47,7 +47,7 @@ def animate(
     optimizers: Annotated[str | None, typer.Option(help="Some of its rules, in this order; default: all.")] = None,
     to: Annotated[Path | None, typer.Option(help="FILE.gif, .png or .mp4; default: RUN/<game>.gif.")] = None,
 ) -> int:
-    """Make a moving picture of a game's trainings, rule beside rule, for a talk or a README; print its path."""
+    """Make an animation of a game's trainings, rule beside rule; print its path."""
     from bench.registry.spelling import split
     from bench.report.animation import animate
 
@@ -60,7 +60,7 @@ def merge(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs of the same protocol.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
 ) -> int:
-    """Write runs as one, with the rules, games and seeds of all; print its folder."""
+    """Merge runs into one with the rules, games and seeds of all; print its folder."""
     from bench.api import merge
     from bench.storage.manifest import mixed
 
@@ -73,7 +73,7 @@ def merge(
 
 @app.command()
 def pack(run: RunArgument) -> int:
-    """Put a run's records into one file, for keeping or publishing; every command reads it as before. Prints it."""
+    """Pack a run's records into one file, which every command reads; print its path."""
     from bench.storage.writer import RunWriter
 
     answer(str(RunWriter(run_at(run)).pack()))

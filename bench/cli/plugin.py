@@ -12,7 +12,7 @@ from bench.cli.application import DONE, answer, app
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="Of the rule and its package: my-optimizer.")],
+    name: Annotated[str, typer.Argument(help="The name of the rule and of its package: my-optimizer.")],
     to: Annotated[Path | None, typer.Option(help="The folder to write; default: NAME.")] = None,
 ) -> int:
     """Write a package with an update rule of your own: rule, tests, study, CI; print its folder."""

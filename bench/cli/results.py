@@ -13,7 +13,7 @@ from bench.cli.application import DONE, NOTHING, WORSE, RunArgument, answer, app
 
 @app.command("show")
 def show(run: RunArgument) -> int:
-    """A run on the terminal: how far it is, what is missing, what failed, its table, what to beware of."""
+    """Show a run: its progress, what is missing or failed, its table, its warnings."""
     from bench.report.terminal import summary
 
     answer(summary(run_at(run)))
@@ -33,10 +33,10 @@ def table(
     format: Annotated[str, typer.Option(help="md, csv or latex.")] = "md",
     game: Annotated[list[str] | None, typer.Option(help="Some of its games; default: all.")] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="Metrics that it measured, in place of each game's own score.")
+        list[str] | None, typer.Option(help="Metrics that it measured, instead of each game's own score.")
     ] = None,
 ) -> int:
-    """Print a run's table, of all its games and of each one's own score unless others are named."""
+    """Print a run's table: all its games, each with its own score, unless others are named."""
     from bench.analysis.table import table
     from bench.errors import UserError, nearest
     from bench.report.status import missing
@@ -72,14 +72,14 @@ def _named(option: str, given: list[str] | None, known: Sequence[str]) -> list[s
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run's folder, or what bench export RUN baseline kept of one.")],
-    second: Annotated[Path, typer.Argument(help="Another's, to be judged by the first.")],
+    first: Annotated[Path, typer.Argument(help="The run to compare with, or a baseline that was exported from one.")],
+    second: Annotated[Path, typer.Argument(help="The run that is judged.")],
     format: Annotated[str, typer.Option(help="text, or md for a summary of a CI.")] = "text",
     fail_on: Annotated[
-        str, typer.Option(help="Exit code 4 if a rule became worse; changed: or better; never.")
+        str, typer.Option(help="Exit code 4 if a rule became worse or changed; changed: or better; never.")
     ] = "never",
 ) -> int:
-    """The same rules in two runs, paired by seed: better, worse, the same; exit code 5 if they share nothing."""
+    """Compare the same rules in two runs, seed by seed; exit code 5 if the runs share nothing."""
     from bench.analysis.comparison import FAILS_ON, apart, compare
     from bench.errors import UserError, nearest
     from bench.report.terminal import COMPARED

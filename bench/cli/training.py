@@ -14,10 +14,10 @@ StudyFile = Annotated[Path | None, typer.Argument(help="A TOML file with the sam
 Optimizers = Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")]
 Games = Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")]
 Budget = Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")]
-Jobs = Annotated[str | None, typer.Option(help="Chunks that train side by side; default: the cores.")]
+Jobs = Annotated[str | None, typer.Option(help="Chunks that train at the same time; default: the number of cores.")]
 Engine = Annotated[str | None, typer.Option(help="Where they train: local (the default), dask or slurm.")]
-Scheduler = Annotated[str | None, typer.Option(help="Of dask: tcp://host:port, or the file that holds it.")]
-Timeout = Annotated[str | None, typer.Option(help="Seconds after which a chunk is an error; default: none.")]
+Scheduler = Annotated[str | None, typer.Option(help="The dask scheduler: tcp://host:port, or a file with its address.")]
+Timeout = Annotated[str | None, typer.Option(help="Seconds after which a chunk ends as an error; default: no limit.")]
 Device = Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")]
 Out = Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")]
 Data = Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")]
@@ -41,7 +41,9 @@ def run(
     data: Data = None,
     tune: Annotated[str | None, typer.Option(help="step sizes (the default), full: every number, or none.")] = None,
     hyperparameters: Annotated[str | None, typer.Option(help="A TOML file of frozen values: tunes nothing.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, its cost and time.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the cells, their cost and an estimate of the time.")
+    ] = False,
 ) -> int:
     """Tune every rule on every game at equal budget, freeze, compare on fresh seeds: a table and a report."""
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
@@ -76,7 +78,7 @@ def tune(
     out: Out = None,
     data: Data = None,
 ) -> int:
-    """Tune alone: print the values found and write them to hyperparameters.toml; bench run goes on from there."""
+    """Tune only: print the chosen values and write them to hyperparameters.toml, which bench run reads."""
     flags = {"optimizers": optimizers, "games": games, "trials": trials, "budget": budget}
     flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout}
     order = _order(study_file, flags | {"device": device, "out": out, "data": data}, option or [])

@@ -21,7 +21,10 @@ Batch = Mapping[str, Tensor]
 
 
 class Game(ABC):
-    """Players, where they start, their data, and one loss per player. Subclasses are frozen dataclasses."""
+    """The players of a game, their starting points, their data, and one loss for each player.
+
+    Subclasses are frozen dataclasses; their fields are the game's settings.
+    """
 
     name: ClassVar[str] = ""
     sizes: tuple[int, ...]
@@ -43,23 +46,39 @@ class Game(ABC):
 
     @property
     def missing(self) -> str:
-        """What the game lacks to be played, in one line: files of data; "" for nothing."""
+        """The data files that are missing, in one line; "" if the game can be played."""
         return ""
 
     @abstractmethod
     def init(self, seeds: Tensor) -> Tensor:
-        """Starting points of the players: seeds int64[R] -> w [R, n]."""
+        """Return the starting points of the players: seeds int64 [R] -> w [R, n]."""
 
     def batch(self, seeds: Tensor, draw: int) -> Batch | None:
-        """The minibatch that (seed, draw) alone decides: tensors with leading R; None for a deterministic game."""
+        """Return the minibatch, which seed and draw alone decide.
+
+        Args:
+            seeds: int64 [R].
+            draw: the number of the minibatch.
+
+        Returns:
+            Tensors with leading axis R by name; None for a game without minibatches.
+        """
         return None
 
     @abstractmethod
     def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
-        """Each player's own loss: players[i] [R, sizes[i]] -> one tensor [R] a player."""
+        """Return each player's own loss.
+
+        Args:
+            players: the parameters of player i, [R, sizes[i]].
+            batch: what `batch` returned.
+
+        Returns:
+            One tensor [R] for each player.
+        """
 
     def own_loss(self, player: int, players: tuple[Tensor, ...], batch: Batch | None) -> Tensor:
-        """One player's loss [R], where nothing else is asked; games that can save work by it say how."""
+        """Return the loss [R] of one player. A game overrides this if that saves work."""
         return self.losses(players, batch)[player]
 
 

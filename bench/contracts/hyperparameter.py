@@ -36,6 +36,10 @@ Rule code never branches on which.
 """
 
 StepSize = Annotated[Value, Hyperparameter("step size", 1e-3, 10.0, log=True, least=0.0, step_size=True)]
+"""The kind of a field that holds a step size: at least 0, searched on a log scale from 0.001 to 10.
+
+Tuning tunes fields of this kind by default. The range is multiplied by the ``scale`` of the rule's direction.
+"""
 Decay = Annotated[Value, Hyperparameter("decay", 0.0, 0.999, least=0.0, most=1.0)]
 Momentum = Annotated[Value, Hyperparameter("momentum", -0.9, 0.9, least=-1.0, most=1.0)]
 Coefficient = Annotated[Value, Hyperparameter("coefficient", 1e-3, 10.0, log=True)]

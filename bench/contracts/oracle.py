@@ -23,12 +23,28 @@ T = TypeVar("T")
 
 
 class Oracle:
-    """F(w) of a game for R stacked replicas; counts gradients, products and draws.
+    """Evaluates the field F(w) of a game for R stacked replicas and counts the cost.
+
+    An update rule sees a game only through its oracle. ``F.blocks[i]`` are the columns of player i in w.
 
     Args:
         game: the game.
-        seeds: int64[R], one for each replica; they decide the minibatches.
-        draw: the first minibatch.
+        seeds: int64 [R], one seed for each replica; they decide the minibatches.
+        draw: the number of the first minibatch.
+
+    Example:
+        >>> import bench, torch
+        >>> game = bench.get_game("bilinear[dim=2]")
+        >>> seeds = torch.tensor([0, 1, 2])
+        >>> F, w = bench.Oracle(game, seeds), game.init(seeds)
+        >>> F(w).shape
+        torch.Size([3, 4])
+        >>> F.cost
+        1.0
+        >>> field, push, pull = F.linear(w)
+        >>> jacobian_times_field = push(field)
+        >>> F.cost
+        4.0
     """
 
     def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = 0) -> None:
@@ -46,23 +62,25 @@ class Oracle:
 
     @property
     def cost(self) -> float:
-        """Gradient evaluations so far: both players on one minibatch = 1, one player = 1/2, a product = 2 (of one
-        player's rows, 1)."""
+        """The gradient evaluations so far.
+
+        Both players on one minibatch count as 1, one player as 1/2, a Jacobian product as 2 (of one player's rows, 1).
+        """
         return self.gradients + PRODUCT_COST * self.products
 
     def select(self, rows: Tensor) -> Oracle:
-        """An oracle of some of the replicas, int64[R'], that has counted what this one has."""
+        """Return an oracle for some of the replicas, int64 [R'], with the same counts."""
         part = copy(self)
         part.seeds, part._batch, part._drawn = self.seeds[rows], None, False
         return part
 
     def new_batch(self) -> None:
-        """Turn to the next minibatch. Within a step the minibatch stays, unless the rule asks."""
+        """Move to the next minibatch. Within a step the minibatch stays the same unless the rule calls this."""
         self.draw += 1
         self._drawn = False
 
     def batch(self, like: Tensor) -> Batch | None:
-        """The current minibatch, on the device of ``like``."""
+        """Return the current minibatch on the device of ``like``; None for a game without minibatches."""
         if not self._drawn:
             batch = self.game.batch(self.seeds, self.draw)
             self._batch = None if batch is None else {key: value.to(like.device) for key, value in batch.items()}
@@ -71,7 +89,7 @@ class Oracle:
         return self._batch
 
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
-        """F(w): [R, n] -> [R, n]; with ``player``, that player's block and zeros elsewhere."""
+        """Return F(w): [R, n] -> [R, n]. With ``player``, only that player's block is not zero."""
         if self._field is not None:
             with torch.no_grad():
                 field = self._field(w, self.batch(w), player)
@@ -81,11 +99,11 @@ class Oracle:
         return self._gradients(w, player, cross=False)
 
     def cross(self, w: Tensor) -> Tensor:
-        """(grad_0 L_1, grad_1 L_0): each player's block of the *opponent's* gradient; [R, n] -> [R, n]."""
+        """Return (grad_0 L_1, grad_1 L_0), each player's block of the *opponent's* gradient: [R, n] -> [R, n]."""
         return self._gradients(w, None, cross=True)
 
     def loss_gradient(self, w: Tensor, player: int) -> Tensor:
-        """The gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]; counted as that player."""
+        """Return the gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]. Costs 1/2."""
         self.gradients += 1 / len(self.blocks)
         with torch.enable_grad():
             players = self._players(w)
@@ -93,7 +111,12 @@ class Oracle:
         return torch.cat(_grad([loss], players), dim=1)
 
     def per_player(self, w: Tensor, *values: object) -> Tensor:
-        """One value a player -> [R, n]; each is a number, [R, 1], or [R, n], of which the player's block counts."""
+        """Expand one value for each player to [R, n].
+
+        Args:
+            w: parameters [R, n], for shape, dtype and device.
+            values: one for each player: a number, [R, 1], or [R, n], of which the player's own block is taken.
+        """
         parts = []
         for value, block in zip(values, self.blocks, strict=True):
             given = value.to(w) if isinstance(value, Tensor) else w.new_full((), cast("float", value))
@@ -102,24 +125,28 @@ class Oracle:
         return torch.cat(parts, dim=1)
 
     def within(self, player: int, inside: Tensor, outside: Tensor) -> Tensor:
-        """``inside`` in the player's block, ``outside`` elsewhere; [R, n]."""
+        """Return ``inside`` in the player's block and ``outside`` elsewhere, [R, n]."""
         block = self.blocks[player]
         return torch.cat([outside[:, : block.start], inside[:, block], outside[:, block.stop :]], dim=1)
 
     def losses(self, w: Tensor) -> tuple[Tensor, ...]:
-        """Every player's loss on the current minibatch, one [R] a player; not counted: for metrics."""
+        """Return every player's loss on the current minibatch, one [R] for each player. For metrics: not counted."""
         with torch.no_grad():
             return self.game.losses(tuple(w[:, b] for b in self.blocks), self.batch(w))
 
     def samples(self, w: Tensor, count: int) -> Tensor:
-        """Generated data, [R, count, ...]; not counted: for metrics."""
+        """Return generated data [R, count, ...]. For metrics: not counted.
+
+        Raises:
+            TypeError: the game generates nothing.
+        """
         if not isinstance(self.game, Generative):
             raise TypeError(f"{self.game.name} generates nothing: samples are for games with generate()")
         with torch.no_grad():
             return self.game.generate(w, self.seeds, count)
 
     def cached(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
-        """The value of ``compute`` for this very w; a judge computes it at most once."""
+        """Return ``compute()``. The oracle that metrics get computes it only once for each w and key."""
         return compute()
 
     def _gradients(self, w: Tensor, player: int | None, cross: bool) -> Tensor:
@@ -137,12 +164,19 @@ class Oracle:
         return torch.cat(parts, dim=1)
 
     def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
-        """(F(w), push, pull) at w [R, n]: push(v) = J v, pull(u) = J^T u, both [R, n] -> [R, n].
+        """Return F(w) and the products with its Jacobian J at w.
 
         The graph of F(w) is built once; then each product costs one backward (J^T u) or the backward of a backward
-        that is itself built once (J v). With ``player``, F and the rows of J are that player's alone, and so is what is
-        counted. ``own=False`` leaves the diagonal blocks out, the players' own Hessians: J becomes the H_o of the
-        literature on opponent shaping.
+        that is itself built once (J v).
+
+        Args:
+            w: parameters [R, n].
+            player: if given, F and the rows of J are that player's alone, and only they are counted.
+            own: False leaves out the diagonal blocks, which are the players' own Hessians. J is then the H_o of the
+                literature on opponent shaping.
+
+        Returns:
+            F(w) [R, n], push and pull, with push(v) = J v and pull(u) = J^T u, both [R, n] -> [R, n].
         """
         movers = range(len(self.blocks)) if player is None else (player,)
         share = len(movers) / len(self.blocks)

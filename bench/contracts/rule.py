@@ -18,11 +18,15 @@ from bench.contracts.game import Game
 if TYPE_CHECKING:
     from bench.contracts.oracle import Oracle
 
-State = dict[str, Any]  # nested: str -> Tensor with leading R, or State
+State = dict[str, Any]
+"""The memory of an update rule or direction: a dict of tensors with leading axis R; it may be nested."""
 
 
 class Direction(ABC):
-    """How one gradient becomes a step, w <- w - lr d. A frozen dataclass; its fields are hyperparameters."""
+    """How one gradient g becomes a step d, with w <- w - lr d.
+
+    Subclasses are frozen dataclasses; their fields are hyperparameters.
+    """
 
     name: ClassVar[str] = ""
     scale: ClassVar[float] = 1.0
@@ -33,19 +37,37 @@ class Direction(ABC):
     """What a user should know before a long run, e.g. that replicas are not stacked."""
 
     def init(self, w: Tensor) -> State:
-        """The memory before the first gradient; w [R, n]."""
+        """Return the memory before the first gradient; w is [R, n]."""
         return {}
 
     @abstractmethod
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
-        """d, the step to descend, and the memory after it; gradient g and parameters w are [R, n]."""
+        """Return the step d [R, n] and the new memory; gradient g and parameters w are [R, n]."""
 
 
 class UpdateRule(ABC):
-    """How w changes. Subclasses are frozen dataclasses; their fields are their hyperparameters.
+    """How the players' parameters w [R, n] change in one step.
 
-    ``cost`` declares the gradient evaluations of one step; the oracle counts them, and a law holds the two equal.
-    ``rests`` says whether the rule stays where F(w) = 0: as its direction and inner rule do, unless it says otherwise.
+    Subclasses are frozen dataclasses; their annotated fields are their hyperparameters. ``cost`` declares the gradient
+    evaluations of one step; ``bench check`` compares it with what the oracle counts. ``rests`` says whether the rule
+    stays where F(w) = 0. By default it does if its direction and its inner rule do.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from bench import Oracle, StepSize, UpdateRule, get_game
+        >>> @dataclass(frozen=True)
+        ... class TwoHalfSteps(UpdateRule):
+        ...     '''w' = w - lr/2 F(w);   w+ = w' - lr/2 F(w')'''
+        ...     lr: StepSize = 0.1
+        ...     cost = 2.0
+        ...     def step(self, F, w, s):
+        ...         half = w - self.lr / 2 * F(w)
+        ...         return half - self.lr / 2 * F(half), s
+        >>> game = get_game("dirac")
+        >>> F = Oracle(game, seeds=[0, 1])
+        >>> w, state = TwoHalfSteps(lr=0.5).step(F, game.init(F.seeds), {})
+        >>> w.shape, F.cost
+        (torch.Size([2, 2]), 2.0)
     """
 
     name: ClassVar[str] = ""
@@ -61,19 +83,25 @@ class UpdateRule(ABC):
         return 1.0
 
     def init(self, w: Tensor) -> State:
-        """The memory before the first step: nested dict of tensors with leading R; w [R, n]."""
+        """Return the memory before the first step: a nested dict of tensors with leading axis R; w is [R, n]."""
         return {}
 
     @abstractmethod
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        """One update of w [R, n]; pure: w and s are left as they were."""
+        """Return the updated w [R, n] and the new memory.
+
+        Args:
+            F: the oracle; F(w) is the field [R, n].
+            w: parameters [R, n]. They must not be changed in place.
+            s: the memory. It must not be changed in place.
+        """
 
     def on_external_update(self, w: Tensor, s: State) -> State:
-        """The memory once a wrapper has set w [R, n]: as it was, but for copies of w that must follow."""
+        """Return the memory after a wrapper has set w [R, n]. A rule that keeps copies of w updates them here."""
         return s
 
     def answer(self, w: Tensor, s: State) -> Tensor:
-        """The point that is judged (an average, a slow copy), [R, n]."""
+        """Return the point that is evaluated, [R, n]: w itself, an average or a slow copy."""
         return w
 
 

@@ -17,19 +17,40 @@ from bench.registry.spelling import Spec, parse, write
 
 
 def get_rule(spec: str | Spec) -> UpdateRule:
-    """The update rule that a spelling names, e.g. ``extragrad[lr=0.1,direction=adam]``; UserError for wrong use."""
+    """Return the update rule that a spelling names.
+
+    Args:
+        spec: e.g. ``extragrad[lr=0.1,direction=adam]`` or ``./my_rule.py:MyRule``.
+
+    Raises:
+        UserError: a name or key is unknown or a value is out of bounds; the message names the nearest known ones.
+    """
     found: UpdateRule = _build(rules, spec)
     return found
 
 
 def get_game(spec: str | Spec) -> Game:
-    """The game that a spelling names, e.g. ``bilinear[dim=3]``; UserError for wrong use."""
+    """Return the game that a spelling names.
+
+    Args:
+        spec: e.g. ``bilinear[dim=3]`` or ``./my_gan.py:game``.
+
+    Raises:
+        UserError: a name or key is unknown or a value is out of bounds; the message names the nearest known ones.
+    """
     found: Game = _build(games, spec)
     return found
 
 
 def get_metric(name: str) -> NamedMetric:
-    """The metric of that name; call it as ``metric(game, w, oracle) -> [R]``."""
+    """Return the metric of that name; call it as ``metric(game, w, oracle) -> [R]``.
+
+    Args:
+        name: e.g. ``sliced_wasserstein``.
+
+    Raises:
+        UserError: there is no such metric; the message names the nearest known ones.
+    """
     return metrics[name]
 
 

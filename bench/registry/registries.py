@@ -74,7 +74,14 @@ def _registering(registry: Registry[Any], name: str) -> Callable[[Class], Class]
 
 @dataclass_transform(frozen_default=True)
 def rule(name: str) -> Callable[[Class], Class]:
-    """Register an UpdateRule under a name; its annotated fields become its hyperparameters."""
+    """Register an UpdateRule under a name; its annotated fields become its hyperparameters.
+
+    Args:
+        name: the name in spellings, e.g. ``extragrad``.
+
+    Returns:
+        A decorator that makes the class a frozen dataclass.
+    """
     return _registering(rules, name)
 
 
@@ -86,12 +93,26 @@ def direction(name: str) -> Callable[[Class], Class]:
 
 @dataclass_transform(frozen_default=True)
 def game(name: str) -> Callable[[Class], Class]:
-    """Register a Game under a name; its annotated fields become its settings."""
+    """Register a Game under a name; its annotated fields become its settings.
+
+    Args:
+        name: the name in spellings, e.g. ``bilinear``.
+
+    Returns:
+        A decorator that makes the class a frozen dataclass.
+    """
     return _registering(games, name)
 
 
 def preset(name: str, spelling: str, doc: str, first: str = "") -> None:
-    """Register a well-known combination; ``doc`` gives its equation first, then its source."""
+    """Register a well-known combination of rules and directions under its own name.
+
+    Args:
+        name: the name in spellings, e.g. ``extraadam``.
+        spelling: what it stands for, e.g. ``extragrad[direction=adam]``.
+        doc: its equation on the first line, then its source.
+        first: the key that a value alone stands for; by default the first field of the spelled rule.
+    """
     rules.add(name, Preset(name, spelling, inspect.cleandoc(doc), first), f"preset {spelling}")
 
 
@@ -104,10 +125,19 @@ def metric(
     at_end: bool = False,
     where: Callable[[Any], bool] = lambda game: True,
 ) -> Callable[[M], M]:
-    """Register a metric for the games that are an ``on``, of those for the ones ``where`` it can be judged.
+    """Register a metric: a function (game, w [R, n], oracle) -> [R].
 
-    ``better`` is lower, higher, or "" for what is only watched; ``worst`` is what a failed replica counts as;
-    ``at_end`` is for one that costs too much to be judged through training.
+    Args:
+        name: the name of the metric.
+        on: the class of the games that it is for.
+        better: ``lower``, ``higher``, or "" for a metric that is only shown.
+        worst: what a failed replica counts as.
+        unit: the unit, for tables and axes.
+        at_end: True for a metric that is too slow to be evaluated during training.
+        where: which of the games of class ``on`` it is for.
+
+    Returns:
+        A decorator that returns the function as it is.
     """
 
     def register(function: M) -> M:

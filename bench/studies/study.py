@@ -76,26 +76,42 @@ DESCRIPTIONS = TypeAdapter(Descriptions)
 
 
 class Study(BaseModel):
-    """Rules x games x seeds, tuned at equal budget.
+    """What to compare: update rules, games and seeds, all tuned with the same budget.
+
+    A study is checked as a whole when it is made, and all mistakes are reported at once.
 
     Args:
-        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``; ``all`` is every one,
-            ``sgd[direction=all]`` sgd with every direction.
-        games: spellings of games; ``all`` is every one.
-        seeds: report seeds; a list, or ``"0-9"``.
-        trials: what is tried for every rule on every game; 0 uses the declared defaults.
-        tune: ``step`` tunes step sizes, ``full`` every number that a rule has, ``none`` nothing.
-        tuning_seeds: seeds for each trial; report seeds are never among them.
-        sampler: a sampler of Optuna's that says what to try, e.g. ``TPESampler``; "" for the suite's own strategy.
-        pruner: which trials are given up early: ``paired``, ``none``, or a pruner of Optuna's, e.g. ``MedianPruner``.
+        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``. ``all`` means every
+            rule, ``sgd[direction=all]`` means sgd with every direction.
+        games: spellings of games; ``all`` means every game.
+        seeds: report seeds, as a list or as ``"0-9"``.
+        trials: how many configurations are tried for each rule on each game; 0 uses the declared defaults.
+        tune: ``step`` tunes step sizes, ``full`` tunes every number of a rule, ``none`` tunes nothing.
+        tuning_seeds: how many seeds each trial trains on. Report seeds are never among them.
+        sampler: the Optuna sampler that proposes trials, e.g. ``TPESampler``; "" is the built-in strategy.
+        pruner: which trials stop early: ``paired``, ``none``, or an Optuna pruner, e.g. ``MedianPruner``.
         roundings: how often the report is trained again with every gradient rounded at random, so that a comparison
-            with a run of another processor knows what rounding alone does.
-        untuned: whether every rule is trained with its declared defaults as well, to be shown beside.
-        hyperparameters: frozen values, game -> rule -> hyperparameter -> value; where given, nothing is tuned.
-        budget: cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: a share of each
-            game's own.
-        evaluations: how often a replica is judged after its start.
-        features: what games of images are judged by beside what ships: ``mnist``, ``inception:PATH``.
+            with a run on another processor knows what rounding alone does.
+        untuned: whether to train every rule with its declared defaults as well and show them beside.
+        hyperparameters: frozen values, game -> rule -> hyperparameter -> value. If given, nothing is tuned.
+        budget: the cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: 0.05, 1 and 5
+            times each game's own budget.
+        evaluations: how many times a replica is evaluated after its start.
+        features: features that image games are evaluated with besides the built-in ones: ``mnist``,
+            ``inception:PATH``.
+
+    Raises:
+        ValidationError: pydantic's, with a line for each mistake.
+
+    Example:
+        >>> import bench
+        >>> study = bench.Study(optimizers="sgd,adam[lr={0.01|0.1}]", games="dirac", seeds="0-4")
+        >>> study.optimizers
+        ['sgd', 'adam[lr=0.01]', 'adam[lr=0.1]']
+        >>> study.seeds
+        [0, 1, 2, 3, 4]
+        >>> study.cost_of("dirac")
+        2000
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -190,13 +206,13 @@ class Study(BaseModel):
 
     @property
     def name(self) -> str:
-        """A run's folder name, decided by the study's content; more of what grows goes on in the same folder."""
+        """The run's folder, decided by the study's content; more trials or roundings continue in the same folder."""
         content = json.dumps(self.model_dump(mode="json", exclude=set(GROWS)), sort_keys=True)
         first = re.sub(r"[^a-z0-9-]+", "-", "-".join(self.optimizers[:3]).lower())[:40].strip("-")
         return f"{first}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     def cost_of(self, game: str) -> float:
-        """Gradient evaluations of one replica on a game."""
+        """Return the cost of one replica on a game, in gradient evaluations."""
         if isinstance(self.budget, str):
             return max(1.0, round(self.game(game).budget * BUDGETS[self.budget]))
         return self.budget

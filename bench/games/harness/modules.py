@@ -97,23 +97,41 @@ def gan_game(
     init: Init | None = None,
     **options: Any,
 ) -> ModuleGAN:
-    """A game between two torch modules, for every rule and metric; UserError where they do not fit together.
+    """Make a game of two ordinary torch modules, a loss and a source of real data.
 
-    Every replica starts as a fresh module would, decided by its seed: all parts are reset by their
-    ``reset_parameters()`` and then visited by ``init``, as by ``Module.apply``; parameters that no part resets keep the
-    values given. Where the module is given as a function without arguments, that function makes each replica's. Modules
-    are as in training: batch normalisation goes by the batch at hand, in generated samples too.
+    Every replica starts as a fresh module does, decided by its seed: ``reset_parameters()`` of every part is called,
+    then ``init`` visits every part, as ``Module.apply`` does. Parameters that no part resets keep the given values. If
+    the module is given as a function without arguments, that function makes the module of each replica. Modules are in
+    training mode: batch normalisation uses the statistics of the batch, for generated samples too.
 
     Args:
-        generator: takes latents [N, latent] (or [N, latent, 1, 1]), standard normal, and gives samples as the data are.
-        discriminator: takes samples and gives one logit each, before any sigmoid: [N] or [N, 1].
-        loss: one of ``bench.games.harness.losses.LOSSES``.
-        data: real samples [N, ...]; a data set of samples, or of pairs with the sample first, which is read whole; or a
-            function (torch.Generator, count) -> [count, ...] that draws by that generator alone.
-        latent: numbers, or shape, of a latent; by default what the generator's first linear layer or convolution takes.
-        init: sets the starting values of one part of a module; for values that ``reset_parameters`` does not give.
-        options: ``batch_size``, ``budget``, ``score``, ``regulariser``, ``gamma``, ``noise``, as in
-            ``bench.games.harness.gan.GAN``.
+        generator: takes latents [N, latent] or [N, latent, 1, 1], standard normal, and returns samples of the shape of
+            the data.
+        discriminator: takes samples and returns one logit for each, without a sigmoid: [N] or [N, 1].
+        loss: ``minimax``, ``non-saturating``, ``wgan``, ``wgan-gp``, ``hinge``, ``lsgan`` or ``relativistic``.
+        data: real samples [N, ...]; or a data set of samples or of pairs with the sample first, which is read as a
+            whole; or a function (torch.Generator, count) -> [count, ...] that uses no other randomness.
+        latent: the size or the shape of a latent; by default what the generator's first linear layer or convolution
+            takes.
+        init: sets the starting values of one part of a module, where ``reset_parameters`` is not enough.
+        options: ``batch_size``, ``budget`` (gradient evaluations), ``score``, ``regulariser``, ``gamma``, ``noise``, as
+            in ``bench.games.harness.gan.GAN``.
+
+    Returns:
+        A game that every rule and metric accepts.
+
+    Raises:
+        UserError: the modules, the loss and the data do not fit together; the message says where.
+
+    Example:
+        >>> import bench, torch
+        >>> from torch import nn
+        >>> generator = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
+        >>> discriminator = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
+        >>> game = bench.gan_game(generator, discriminator, "hinge", torch.randn(100, 2))
+        >>> F = bench.Oracle(game, seeds=[0, 1, 2])
+        >>> F(game.init(F.seeds)).shape == (3, sum(game.sizes))
+        True
     """
     allowed = {"batch_size", "budget", "score", "regulariser", "gamma", "noise"}
     if wrong := sorted(set(options) - allowed):
