@@ -1,6 +1,6 @@
 """The report's figures as files of their own, for papers and talks: SVG and PDF, the same bytes for the same records.
 
-An SVG is what the page shows, with the shapes of its letters in it; a PDF is drawn anew, which takes as long again.
+An SVG is what the page shows; a PDF is drawn anew, which takes as long again.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError, nearest
-from bench.report.figures.letters import font
-from bench.report.figures.svg import pdf, standalone
+from bench.report.figures.svg import pdf
 from bench.report.sections.scene import Drawing
 from bench.storage.files import whole_folder
 from bench.storage.names import filename
@@ -22,17 +21,11 @@ if TYPE_CHECKING:
 FOLDER = "figures"
 
 
-def _svg(drawing: Drawing, face: str) -> bytes:
-    return standalone(str(drawing.svg), face)
-
-
-def _pdf(drawing: Drawing, face: str) -> bytes:
-    _ = drawing.svg  # puts everything in its place
-    return pdf(drawing.figure, drawing.caption)
-
-
-FORMATS: dict[str, Callable[[Drawing, str], bytes]] = {"svg": _svg, "pdf": _pdf}
-"""What makes a file of a drawing and of the shapes of all letters that are on any."""
+FORMATS: dict[str, Callable[[Drawing], bytes]] = {
+    "svg": lambda drawing: drawing.svg.encode(),
+    "pdf": lambda drawing: pdf(drawing.figure, drawing.caption),
+}
+"""What makes a file of a drawing."""
 
 Gallery = dict[str, Drawing]
 """A file's name without its ending -> what is drawn there."""
@@ -52,11 +45,10 @@ def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise UserError(f"--format is {','.join(formats)!r}; {nearest((*unknown, '')[0], FORMATS)}")
-    face = font(drawing.svg for drawing in gallery.values()) if "svg" in formats else ""
     with whole_folder(to) as folder:
         for name, drawing in gallery.items():
             for ending in formats:
-                (folder / f"{name}.{ending}").write_bytes(FORMATS[ending](drawing, face))
+                (folder / f"{name}.{ending}").write_bytes(FORMATS[ending](drawing))
     return to
 
 

@@ -23,10 +23,9 @@ from bench.analysis.formatting import number, rounded
 from bench.analysis.ranking import Standing, ranks, standing
 from bench.analysis.table import table, to_csv
 from bench.errors import UserError
-from bench.report.figures.letters import FONT, font
 from bench.report.figures.panels import Look, looks
 from bench.report.figures.ranks import critical_difference
-from bench.report.figures.svg import key, shared
+from bench.report.figures.svg import key
 from bench.report.gallery import Gallery, add, update_figures
 from bench.report.sections import Section, Sections
 from bench.report.sections.across import across
@@ -98,8 +97,6 @@ def render(
     add(gallery, "all", overall)
     for section in sections:
         add(gallery, section.label, section.drawings)
-    printed = {drawing.caption: drawing.svg for drawing in gallery.values() if drawing.film is None}
-    page = shared(printed)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -108,12 +105,8 @@ def render(
             study=study,
             manifest=manifest,
             look=look,
-            family=FONT,
-            style=Markup("\n".join([*_sources(".css"), page.style])),
-            shapes=Markup(page.shapes),
-            figures={caption: Markup(figure) for caption, figure in page.figures.items()},
+            style=Markup("\n".join(_sources(".css"))),
             scripts=[Markup(script) for script in _sources(".js")],
-            font=font(printed.values()) if printed else "",
             findings=verdicts,
             winners=winners(verdicts),
             failed=_failed(found, study),

@@ -205,7 +205,6 @@ def keep_what_takes_long(whole: Path) -> None:
     import bench
     from bench.analysis import table
     from bench.execution import process_pool as slots
-    from bench.report import gallery
     from bench.report import page as report
 
     trained: dict[str, Any] = {}
@@ -237,7 +236,6 @@ def keep_what_takes_long(whole: Path) -> None:
         return drawn[key].copy()
 
     slots.work, report.render, table.table = work_once, draw_once, judge_once
-    report.font = gallery.font = lambda *_: ""  # type: ignore[attr-defined]
     command(whole)
     known = report.tried(bench.Run(whole).records, bench.Run(whole).study)
     tuned = report.tuning(bench.Run(whole).records, bench.Run(whole).study, known)

@@ -1,14 +1,12 @@
 """The figures: what is drawn of ordinary and of broken numbers, and how it is written."""
 
-import itertools
 import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Band, Interval
 from bench.registry import get_metric
@@ -17,8 +15,8 @@ from bench.report.figures import scores as figures
 from bench.report.figures import tuning as tuning_figures
 from bench.report.figures.panels import Axis, looks
 from bench.report.figures.scores import Curve, Scores
-from bench.report.figures.strokes import line, walk
-from bench.report.figures.svg import shared, svg
+from bench.report.figures.series import draw_lines
+from bench.report.figures.svg import inline, key, svg
 from bench.studies.tuning.sensitivity import Effort, Trials, trials_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -59,8 +57,8 @@ def test_expected_best_is_drawn_where_it_is_finite(axis):
     drawn = svg(tuning_figures.expected_best(found, LOOK, axis), "title")
     assert {"1", "2", "4", "all 8"} <= set(texts(drawn))
     assert not re.search(r"\b(inf|nan)\b", drawn)
-    assert marks(drawn, LOOK["a"].colour) == [1, 1, 3]  # legend, best of all, the curve from k = 2
-    assert marks(drawn, LOOK["b"].colour) == [1, 1, 4]
+    assert marks(drawn, LOOK["a"].key) == [1, 1, 1, 3]  # legend, band, best of all, curve from k = 2
+    assert marks(drawn, LOOK["b"].key) == [1, 1, 1, 4]
 
 
 def test_scores_span_a_decade_or_not():
@@ -79,23 +77,14 @@ def test_a_point_a_seed_and_a_cross_a_failure(axis):
     found = {"a": Scores(values, 1.5, 1.0, np.inf), "b": Scores(values[:3], 1.0, 1.0, 2.0)}
     drawn = svg(figures.final_scores(found, LOOK, axis), "title")
     assert texts(drawn).count("2 of 5") == 1
-    assert marks(drawn, LOOK["a"].colour) == [1, 2, 3]  # the middle, the failed seeds, the others
-    assert marks(drawn, LOOK["b"].colour) == [1, 3]
+    assert marks(drawn, LOOK["a"].key) == [1, 2, 3]  # the middle, the failed seeds, the others
+    assert marks(drawn, LOOK["b"].key) == [1, 3]
 
 
-def marks(svg, colour):
-    """How many marks each series of that colour has: several by a marker, a single one as it is."""
-    root = ElementTree.fromstring(svg)
-    own = {marker.get("id") for marker in root.iter(f"{SVG}marker") if colour in marker[0].get("style", "")}
-    shapes = {shape for marker in root.iter(f"{SVG}marker") for shape in marker}
-    found = []
-    for path in set(root.iter(f"{SVG}path")) - shapes:
-        style, points = path.get("style", ""), path.get("d")
-        if called := re.search(r"marker:url\(#(\w+)\)", style):
-            found += [len(re.findall(r"-?\d+", points)) // 2] if called[1] in own else []
-        elif f"fill:{colour}" in style and "opacity" not in style:
-            found.append(1)
-    return sorted(found)
+def marks(svg, key):
+    """How many marks, or bands, each series of the rule that is called so has."""
+    groups = [group for group in ElementTree.fromstring(svg).iter(f"{SVG}g") if group.get("class") == key]
+    return sorted(count for group in groups if (count := len(list(group.iter(f"{SVG}use")))))
 
 
 def test_names_of_any_kind_are_drawn():
@@ -131,45 +120,40 @@ def test_a_diverging_path_is_cut_near_its_start():
     assert pictures.square({"a": near}, np.zeros(2))[1] == pytest.approx(1.05)
 
 
-@given(st.lists(st.tuples(*[st.integers(-9999, 9999)] * 2, st.booleans()), min_size=1, max_size=30))
-def test_a_path_is_written_as_it_goes(points):
-    points[0] = (*points[0][:2], True)
-    at, codes = np.array([point[:2] for point in points]), np.array([1 if new else 2 for *_, new in points], np.uint8)
-    corners = [(x, y, new) for x, y, new in points]
-    moved = [corner for k, corner in enumerate(corners) if corner[2] or corner[:2] != corners[k - 1][:2]]
-    drawn = [corner for corner, after in itertools.zip_longest(moved, moved[1:], fillvalue=(0, 0, True))
-             if not corner[2] or not after[2]]  # fmt: skip
-    assert followed(line(codes, at)) == drawn
-    assert [point[:2] for point in followed(walk(at.tolist()))] == [tuple(point) for point in at.tolist()]
+def test_a_line_is_broken_where_it_is_not_known():
+    axes = Figure().subplots()
+    broken, nowhere = np.array([1, 2, np.nan, 4, np.inf]), np.full(5, np.nan)
+    draw_lines(axes, {"a": (COSTS, broken), "b": (COSTS, nowhere), "_c$x$": (COSTS, COSTS)}, LOOK)
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[1, 2], [4], COSTS.tolist()]
+    assert [line.get_gid() for line in axes.lines] == ["r0", "r0", "r2"]
+    assert [line.get_color() for line in axes.lines] == [LOOK[rule].colour for rule in ("a", "a", "_c$x$")]
+    draw_lines(axes, {"b": (COSTS, nowhere)}, LOOK)
+    assert len(axes.lines) == 3
 
 
-def followed(path):
-    """The points of a path of moves and relative lines, each with whether it starts a new line."""
-    found, x, y = [], 0, 0
-    for command, text in re.findall(r"([Mlhv])([^Mlhv]*)", path):
-        numbers = [int(number) for number in re.findall(r"-?\d+", text)]
-        if command in "hv":
-            numbers = [part for number in numbers for part in ((number, 0) if command == "h" else (0, number))]
-        for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
-            x, y = (dx, dy) if command == "M" else (x + dx, y + dy)
-            found.append((x, y, command == "M"))
-    return found
+def test_figures_of_one_page_share_no_id_and_say_what_their_files_say():
+    axes = (LOWER, HIGHER)
+    files = {axis.name: svg(figures.curves({"a": FINE, "b": BROKEN}, LOOK, axis), axis.name) for axis in axes}
+    parts = {title: inline(drawn, title) for title, drawn in files.items()}
+    page = "".join(parts.values())
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids)) > 0
+    assert set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)) <= {(name, "") for name in ids} | {
+        ("", name) for name in ids
+    }
+    assert len(page) < 0.75 * len("".join(files.values()))
+    for title, part in parts.items():
+        assert f'aria-labelledby="{key(title)}"' in part
+        root = ElementTree.fromstring(part)
+        assert ["".join(text.itertext()) for text in root.iter("text")] == texts(files[title])
+        for tag in ("path", "use"):
+            assert len(list(root.iter(tag))) == len(list(ElementTree.fromstring(files[title]).iter(f"{SVG}{tag}")))
 
 
-def test_what_figures_of_a_page_say_alike_is_said_once():
-    found, axes = {"a": FINE, "b": BROKEN}, (LOWER, HIGHER)
-    alone = {axis.name: svg(figures.curves(found, LOOK, axis), axis.name) for axis in axes}
-    page = shared(alone)
-    styles = dict(re.findall(r"^\.(\w+)\{(.*)\}$", page.style, re.MULTILINE))
-    shapes = re.findall(r'<marker id="(\w+)".*?</marker>', page.shapes)
-    assert len(shapes) == len(set(shapes)) > 0
-    assert len(page.style + page.shapes + "".join(page.figures.values())) < 0.9 * len("".join(alone.values()))
-    for title, figure in page.figures.items():
-        assert "<marker" not in figure
-        again = re.sub(r' class="(s\d+)"', lambda found: f' style="{styles[found[1]]}"', figure)
-        drawn = re.sub(r"<title>.*</title>|<marker .*?</marker>", "", alone[title]).replace("<defs></defs>", "")
-        assert again.partition("style=")[2] == drawn.partition("style=")[2]
-        assert set(re.findall(r"url\(#(m\w+)\)", again)) <= set(shapes)
+def test_a_drawing_gives_the_same_bytes_again():
+    figure = figures.curves({"a": FINE, "b": BROKEN}, LOOK, LOWER)
+    assert svg(figure, "title") == svg(figure, "title")
+    assert svg(figure, "title") == svg(figures.curves({"a": FINE, "b": BROKEN}, LOOK, LOWER), "title")
 
 
 def test_a_final_value_that_is_no_number_is_a_failure_in_the_figures_too():

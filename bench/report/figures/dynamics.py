@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array, Band
-from bench.report.figures.panels import COST, HEIGHT, MARK, Look, in_turn, with_legend
+from bench.report.figures.panels import COST, HEIGHT, Look
+from bench.report.figures.series import draw_band, draw_lines, draw_stairs, with_legend
 from bench.report.figures.svg import styled
-
-APART = 0.045  # of a share, over which stairs that coincide are spread to be seen side by side
 
 
 @styled()
@@ -22,24 +20,11 @@ def survivals(found: Mapping[str, Mapping[str, Band]], grid: Array, look: Mappin
     figure = with_legend(rules, look, (HEIGHT - 0.7) * len(found) + 0.3)
     column = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (event, bands) in zip(column, found.items(), strict=True):
-        for place, (rule, band) in enumerate(in_turn(bands, look, axes)):
-            stair(axes, grid, band, look[rule], place, len(bands))
-        axes.set(ylim=(-0.05, 1.05), ylabel=f"share not {event}")
+        draw_stairs(axes, bands, grid, look)
+        axes.set(ylim=(-0.05, 1.05), xlabel="", ylabel=f"share not {event}")
     column[-1].set(xlabel=COST)
     column[-1].set_xlim(0, float(grid[-1]) or 1.0)
     return figure
-
-
-def stair(axes: Axes, grid: Array, band: Band, look: Look, place: int, rules: int) -> None:
-    """Shares [G] with their band, a corner only where something changes; those of ``rules`` stand a little apart."""
-    rows = np.stack(band)
-    changes = np.any(rows[:, 1:] != rows[:, :-1], axis=0)
-    kept = np.flatnonzero(np.append(True, changes) | (np.arange(len(grid)) == len(grid) - 1))
-    at, (value, low, high) = grid[kept], rows[:, kept]
-    axes.fill_between(at, low, high, step="post", color=look.colour, alpha=min(0.12, 0.7 / rules), lw=0)
-    nudged = value + APART * (place - (rules - 1) / 2) / rules
-    axes.plot(at, nudged, drawstyle="steps-post", color=look.colour, ls=look.dash, lw=1.5)
-    axes.plot(at[-1], nudged[-1], ls="", marker=look.marker, ms=MARK, color=look.colour, clip_on=False)
 
 
 @styled()
@@ -52,10 +37,9 @@ def path_angles(points: Array, found: Mapping[str, Band], look: Mapping[str, Loo
     axes = figure.subplots()
     axes.axvline(1, color="#808080", lw=0.8)
     axes.axhline(0, color="#808080", lw=0.8)
-    for place, (rule, band) in enumerate(in_turn(found, look, axes)):
-        colour, dash, marker, _ = look[rule]
-        axes.fill_between(points, band.low, band.high, color=colour, alpha=0.14, lw=0)
-        axes.plot(points, band.value, color=colour, ls=dash, marker=marker, ms=3.6, markevery=(place % 3, 3), lw=1.5)
+    for rule, band in found.items():
+        draw_band(axes, points, band.low, band.high, look[rule], min(0.14, 1.4 / len(found)))
+    draw_lines(axes, {rule: (points, band.value) for rule, band in found.items()}, look, every=3, lw=1.5)
     low = min(float(np.min(band.low)) for band in found.values())
     high = max(float(np.max(band.high)) for band in found.values())
     margin = 0.06 * (high - low) or 0.1

@@ -95,7 +95,6 @@ class Motion(ABC):
         rows, gap, top = -(-count // columns), 0.12, 0.24
         width, height = columns * (side + gap) + gap, rows * (side + above + gap) + top
         figure = Figure(figsize=(max(width, 2.8), height), dpi=DPI, facecolor="white")
-        figure.set_layout_engine("none")
         panels = []
         left = (figure.get_figwidth() - width) / 2
         for k, name in enumerate(self.names):

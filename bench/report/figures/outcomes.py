@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from bench.analysis.statistics import Interval
-from bench.report.figures.layout import headed
-from bench.report.figures.panels import WIDTH, Look, in_turn, lines, rows
+from bench.report.figures.panels import WIDTH, Look, lines, rows
+from bench.report.figures.series import headed, in_turn
 from bench.report.figures.svg import styled
 
 COLOURS = {
@@ -25,8 +25,7 @@ def outcomes(
     """A bar a rule: how many replicas ended how, those that came through first; the line is the interval of these."""
     kinds = [kind for kind in COLOURS if any(counts.get(kind, 0) for counts in found.values())]
     deepest = max(lines(rule, 27).count("\n") for rule in found)
-    square: dict[str, Any] = {"ls": "", "marker": "s", "ms": 8, "mew": 0}
-    entries = [(kind, square | {"color": COLOURS[kind]}) for kind in kinds]
+    entries = [(kind, "", Patch(color=COLOURS[kind])) for kind in kinds]
     figure = headed(WIDTH, 0.75 + (0.26 + 0.1 * deepest) * max(len(found), 2), entries)
     axes = figure.subplots()
     for place, (rule, counts) in enumerate(in_turn(found, look, axes)):

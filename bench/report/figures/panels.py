@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from bench.analysis.statistics import Array
-from bench.report.figures.layout import headed
-
-T = TypeVar("T")
 
 COST = "cost (gradient evaluations)"
 WIDTH = 5.4  # inches of a figure that stands beside another
 HEIGHT = 3.1
-LANE = 0.13  # inches of a rule's lane in the strip of failures
 FEW = 3  # decades of an axis that has ticks between them
 DECADES = 16  # as many as float64 has digits
 MARK = 3.6  # points of a marker; one size, so that a figure holds its shape once
@@ -59,6 +54,11 @@ class Look(NamedTuple):
     key: str = ""
     """What its parts of a figure are called, for a page to hide them."""
 
+    @property
+    def dashes(self) -> Any:
+        """The dash as seaborn writes it."""
+        return "" if self.dash == "-" else self.dash[1]
+
 
 class Axis(NamedTuple):
     """What a score is called, which way is better, of what unit it is, what a failed replica did, what could be had."""
@@ -88,16 +88,7 @@ def looks(rules: Sequence[str]) -> dict[str, Look]:
     }
 
 
-def in_turn(found: Mapping[str, T], look: Mapping[str, Look], *panels: Axes) -> Iterator[tuple[str, T]]:
-    """Rules one by one; what is drawn in the panels before the next one's turn is called by the rule's key."""
-    for rule, what in found.items():
-        before = {id(artist) for axes in panels for artist in axes.get_children()}
-        yield rule, what
-        for artist in (artist for axes in panels for artist in axes.get_children() if id(artist) not in before):
-            artist.set_gid(look[rule].key if rule in look else None)
-
-
-def _short(name: str, most: int = 44) -> str:
+def short(name: str, most: int = 44) -> str:
     """A name that fits, its middle left out where it is long; never read as a formula."""
     cut = name if len(name) <= most else f"{name[: most - 17]}…{name[-16:]}"
     return " ".join(cut.split()).replace("$", r"\$")
@@ -106,7 +97,7 @@ def _short(name: str, most: int = 44) -> str:
 def lines(name: str, width: int) -> str:
     """A name on several lines, broken after brackets, commas and hyphens, else where it must be."""
     lines = [""]
-    for part in re.findall(rf"(?:\\\$|[^\[\],…\-]){{1,{width}}}[\[\],…\-]?|[\[\],…\-]", _short(name)):
+    for part in re.findall(rf"(?:\\\$|[^\[\],…\-]){{1,{width}}}[\[\],…\-]?|[\[\],…\-]", short(name)):
         if lines[-1] and len(lines[-1]) + len(part) > width:
             lines.append("")
         lines[-1] += part
@@ -186,37 +177,6 @@ def tick(axis: Any, low: float, high: float) -> None:
         return
     axis.set_minor_locator(LogLocator(subs=between or (2, 5)))
     axis.set_minor_formatter(lambda value, at: label(value, at) if plain and between else "")
-
-
-def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float) -> Figure:
-    """A figure of so many inches below the rules' legend."""
-    return headed(WIDTH, height, [(_short(rule), _line(look[rule])) for rule in rules])
-
-
-def _line(look: Look) -> dict[str, Any]:
-    return {"color": look.colour, "ls": look.dash, "marker": look.marker, "ms": MARK, "gid": look.key, "lw": 1.2}
-
-
-def panel(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis) -> tuple[Figure, Axes]:
-    """A figure with its legend; where replicas failed, a strip at the worse border, a lane a rule, a cross for each."""
-    lanes = {rule: lost[rule] for rule in rules if lost[rule].size}
-    height = LANE * len(lanes) + 0.06 if lanes else 0.0
-    tall = max(HEIGHT, 0.36 * len(rules))
-    figure = with_legend(rules, look, tall + height)
-    if not lanes:
-        return figure, figure.subplots()
-    top = axis.better == "lower"
-    heights = (height, tall) if top else (tall, height)
-    pair = figure.subplots(2, 1, sharex=True, height_ratios=heights)
-    strip, axes = (pair[0], pair[1]) if top else (pair[1], pair[0])
-    for lane, (rule, costs) in enumerate(in_turn(lanes, look, strip)):
-        mark = {"marker": "x", "ms": 3.6, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
-        strip.plot(costs, np.full(costs.shape, lane), ls="", clip_on=False, **mark)
-    strip.set(ylim=(len(lanes) - 0.3, -0.7), yticks=[])
-    strip.set_ylabel(axis.failed, rotation=0, ha="right", va="center", fontsize="small")
-    blank(strip)
-    axes.tick_params(labelbottom=True)
-    return figure, axes
 
 
 def blank(strip: Axes) -> None:

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
 from bench.report.figures.films import Window, sheet
-from bench.report.figures.layout import name_sides
 from bench.report.figures.panels import Look, lines
 from bench.report.figures.svg import styled
 
@@ -33,7 +32,7 @@ def grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tupl
     columns = min(count, most)
     rows = -(-count // columns)
     side = min(largest, FULL / columns)
-    figure = Figure(figsize=(side * columns, (side + height) * rows))
+    figure = Figure(figsize=(side * columns + 0.3, (side + height) * rows + 0.3), layout="compressed")
     panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel())
     for spare in panels[count:]:
         spare.remove()
@@ -69,7 +68,8 @@ def trajectories(
         axes.tick_params(color="#8a8a85")
         axes.locator_params(nbins=5)
         axes.set_gid(look[rule].key)
-    name_sides(figure, "generator, or x", "discriminator, or y")
+    figure.supxlabel("generator, or x", fontsize="medium")
+    figure.supylabel("discriminator, or y", fontsize="medium")
     return figure
 
 
@@ -163,7 +163,7 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
     columns = max(len(cost) for cost, _ in frames.values())
     window = Window.of(frames, modes)
     middle, side = window
-    figure = Figure(figsize=(1.5 * columns + 0.5, 1.62 * len(frames)))
+    figure = Figure(figsize=(1.5 * columns + 0.5, 1.62 * len(frames)), layout="compressed")
     grid = figure.subplots(len(frames), columns, sharex=True, sharey=True, squeeze=False)
     for row, (rule, (cost, points)) in zip(grid, frames.items(), strict=True):
         for axes, at, cloud in zip(row, cost, points, strict=False):
@@ -192,7 +192,7 @@ def images(real: Array | None, found: Mapping[str, tuple[Array, Array]]) -> Figu
     """
     columns = max(len(cost) for cost, _ in found.values())
     rows = len(found) + (real is not None)
-    figure = Figure(figsize=(2.1 * columns + 0.5, 2.2 * rows))
+    figure = Figure(figsize=(2.1 * columns + 0.5, 2.2 * rows), layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])

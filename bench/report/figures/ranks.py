@@ -11,12 +11,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures.letters import width_of
 from bench.report.figures.panels import Look, lines
 from bench.report.figures.svg import styled
 
-LINE, ASIDE = 5.2, 0.1  # inches: of the line of ranks, around a name beside it
-LETTERS = 9.6  # points
+LINE = 5.2  # inches: of the line of ranks; names stand beside it
 ROW, BAR, TOP = 0.24, 0.13, 0.62  # inches: of a name, of a level of bars, of what stands above the line
 INK = "#303030"
 
@@ -30,11 +28,8 @@ def critical_difference(
     levels = _levels([(at[first], at[last]) for first, last in groups])
     below, rows = 0.12 + BAR * (1 + max(levels, default=-1)), -(-most // 2)
     tall = TOP + below + ROW * rows + 0.1
-    widths = [max((width_of(_words(name, ranks[name]), LETTERS) for name in part), default=0.0) / 72 + ASIDE
-              for part in (names[:rows], names[rows:])]  # fmt: skip
-    wide = LINE + sum(widths)
-    figure = Figure(figsize=(wide, tall))
-    axes = figure.add_axes((widths[0] / wide, 0, LINE / wide, 1))
+    figure = Figure(figsize=(LINE, tall))
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(1 - 0.02 * most, most + 0.02 * most), ylim=(TOP - tall, TOP))
     axes.axis("off")
     _scale(axes, most, difference)
@@ -80,10 +75,6 @@ def _name(axes: Axes, name: str, rank: float, depth: float, side: float, look: L
     point: Any = {"marker": look.marker, "ms": 5.5, "mec": "white", "mew": 0.6, "gid": look.key}
     axes.plot(rank, 0, color=look.colour, zorder=4, clip_on=False, **point)
     left = side == 1
-    words = _words(name, rank) if left else f"{rank:.3g}  {lines(name, 99)}"
+    words = f"{lines(name, 99)}  {rank:.3g}" if left else f"{rank:.3g}  {lines(name, 99)}"
     aside: Any = {"xytext": (-4 if left else 4, 0), "textcoords": "offset points", "gid": look.key}
     axes.annotate(words, (side, depth), ha="right" if left else "left", va="center", **aside)
-
-
-def _words(name: str, rank: float) -> str:
-    return f"{lines(name, 99)}  {rank:.3g}"

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
-from bench.report.figures.panels import (
-    CEILING,
-    COST,
-    HEIGHT,
-    WIDTH,
-    Axis,
-    Look,
-    Range,
-    blank,
-    in_turn,
-    panel,
-    rows,
-)
+from bench.report.figures.panels import CEILING, COST, HEIGHT, MARK, WIDTH, Axis, Look, Range, blank, lines, rows
+from bench.report.figures.series import draw_band, draw_lines, in_turn, panel
 from bench.report.figures.svg import styled
 
 
@@ -54,14 +45,16 @@ def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, lab
     figure, axes = panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
     within = Range.of([axis.ceiling], *(part for curve in found.values() for part in curve[1:4]))
     axes.axhline(axis.ceiling, **CEILING)
-    for i, (rule, curve) in enumerate(in_turn(found, look, axes)):
+    middles: dict[str, tuple[Array, Array]] = {}
+    for rule, curve in in_turn(found, look, axes):
         known = np.isfinite(curve.middle)
         cost, middle, low, high = curve.cost[known], *(within.inside(part[known]) for part in curve[1:4])
-        colour, dash, marker, _ = look[rule]
-        axes.fill_between(cost, low, high, color=colour, alpha=min(0.16, 1.4 / len(found)), lw=0)
-        axes.plot(cost, middle, color=colour, ls=dash, marker=marker, ms=3.6, markevery=(i % 4, 4), lw=1.5)
+        middles[rule] = cost, middle
+        draw_band(axes, cost, low, high, look[rule], min(0.16, 1.4 / len(found)))
         if not known[-1]:
-            axes.plot(cost[-1:], middle[-1:], marker="x", ms=8, mew=2, color=colour, clip_on=False, zorder=5)
+            cross: dict[str, Any] = {"marker": "x", "ms": 8, "mew": 2, "color": look[rule].colour}
+            axes.plot(cost[-1:], middle[-1:], clip_on=False, zorder=5, **cross)
+    draw_lines(axes, middles, look, every=4, lw=1.5)
     within.set(axes, "y")
     axes.set(xlabel=label, ylabel=axis.label)
     axes.set_xlim(0, max(float(curve.cost.max()) for curve in found.values()) or 1.0)
@@ -72,41 +65,49 @@ def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, lab
 def final_scores(
     found: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis, span: Range | None = None
 ) -> Figure:
-    """One point a seed, the middle with its interval above, failed seeds as crosses at the worse border."""
-    figure = Figure(figsize=(WIDTH, max(HEIGHT + 0.25, 0.75 + 0.44 * len(found))))
+    """One point a seed, the middle with its interval over them, failed seeds as crosses at the worse border."""
+    deepest = max(lines(rule, 27).count("\n") for rule in found)
+    tall = max(HEIGHT + 0.25, 0.75 + (0.3 + 0.08 * deepest) * len(found))
+    figure = Figure(figsize=(WIDTH, tall), layout="constrained")
     failed = [int(np.isnan(scores.values).sum()) for scores in found.values()]
     axes, strip = _beside(figure, axis) if any(failed) else (figure.subplots(), None)
     within = span or Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in found.values()))
+    within.set(axes, "x")
     axes.axvline(axis.ceiling, **CEILING)
+    _swarms(axes, found, look, within)
     for place, (rule, scores) in enumerate(in_turn(found, look, *[part for part in (axes, strip) if part is not None])):
-        colour, _, marker, _ = look[rule]
-        spread = place + np.linspace(-0.02, 0.32, len(scores.values))
-        axes.plot(
-            within.inside(scores.values),
-            spread,
-            ls="",
-            clip_on=False,
-            marker=marker,
-            ms=3.6,
-            color=colour,
-            alpha=0.55,
-            mew=0,
-        )
         if np.isfinite([scores.low, scores.high]).any():
             ends = within.inside([scores.low, scores.high])
-            axes.plot(ends, [place - 0.2] * 2, color=colour, lw=2.4, solid_capstyle="butt")
+            axes.plot(ends, [place] * 2, color="#1c1c1a", lw=1.6, solid_capstyle="butt", zorder=4)
         if np.isfinite(scores.middle):
-            axes.plot(within.inside(scores.middle), place - 0.2, marker="|", ms=9, mew=2.4, color=colour)
+            middle: dict[str, Any] = {"marker": "D", "ms": 4.6, "mec": "white", "mew": 0.8, "color": "#1c1c1a"}
+            axes.plot(within.inside(scores.middle), place, zorder=5, clip_on=False, **middle)
         if strip is not None and failed[place]:
-            across = np.linspace(0.08, 0.92, failed[place]) if failed[place] > 1 else [0.5]
-            strip.plot(across, np.full(failed[place], place + 0.15), ls="", marker="x", ms=3.6, color=colour)
-            words = f"{failed[place]} of {len(scores.values)}"
-            strip.text(0.5, place - 0.2, words, ha="center", va="center", fontsize="small")
-    within.set(axes, "x")
-    axes.set(xlabel=axis.label, ylim=(len(found) - 0.4, -0.6))
+            _crosses(strip, place, failed[place], len(scores.values), look[rule])
+    axes.set(xlabel=axis.label, ylabel="", ylim=(len(found) - 0.4, -0.6))
     first = strip if strip is not None and axis.better == "higher" else axes
     rows(first, list(found), look)
     return figure
+
+
+def _swarms(axes: Axes, found: Mapping[str, Scores], look: Mapping[str, Look], within: Range) -> None:
+    """A row a rule of a point a seed, side by side where they would hide each other."""
+    parts = [pd.DataFrame({"rule": rule, "value": within.inside(scores.values)}) for rule, scores in found.items()]
+    data = pd.concat(parts).dropna()
+    if data.empty:
+        return
+    dots: dict[str, Any] = {"size": MARK, "alpha": 0.6, "linewidth": 0, "clip_on": False, "warn_thresh": 1.0}
+    colours: dict[str, Any] = {"hue": "rule", "palette": {rule: look[rule].colour for rule in found}, "legend": False}
+    seaborn.swarmplot(data=data, x="value", y="rule", order=list(found), ax=axes, **colours, **dots)
+    for points, rule in zip(axes.collections, found, strict=True):
+        points.set_gid(look[rule].key)
+
+
+def _crosses(strip: Axes, place: int, failed: int, seeds: int, look: Look) -> None:
+    """A cross for each seed that failed, and above them how many of how many they are."""
+    across = np.linspace(0.08, 0.92, failed) if failed > 1 else [0.5]
+    strip.plot(across, np.full(failed, place + 0.2), ls="", marker="x", ms=MARK, color=look.colour)
+    strip.text(0.5, place - 0.17, f"{failed} of {seeds}", ha="center", va="center", fontsize="small")
 
 
 def _beside(figure: Figure, axis: Axis) -> tuple[Axes, Axes]:

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from bench.analysis.statistics import Array
-from bench.report.figures.layout import name_sides
 from bench.report.figures.panels import Look, lines, power_of_ten
 from bench.report.figures.pictures import grid
 from bench.report.figures.svg import styled
@@ -49,7 +48,8 @@ def spectra(end: Mapping[str, Array], start: Array, look: Mapping[str, Look], no
     _scale(panels[0], "y", shown.imag, size)
     for axes in panels:
         _halves(axes)
-    name_sides(figure, "real part", "imaginary part")
+    figure.supxlabel("real part", fontsize="medium")
+    figure.supylabel("imaginary part", fontsize="medium")
     return figure
 
 

@@ -1,7 +1,7 @@
-"""A matplotlib figure as an SVG element for an HTML page: small, the same bytes for the same content.
+"""A matplotlib figure as SVG and PDF: the same bytes for the same content, whatever the user's own settings.
 
-Letters stay text, which is small and can be searched and copied; the page carries the letters' shapes once, as a font,
-so that a figure looks the same on every machine. Ids are made the figure's own, for all figures share one page.
+Letters stay text, which can be searched, copied and edited. What belongs to a rule is called by it: an artist's gid
+becomes the class of its group, and a page hides what has that class.
 """
 
 from __future__ import annotations
@@ -9,46 +9,32 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
+from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib
 import matplotlib.style
 import seaborn
-from matplotlib.backends.backend_mixed import MixedModeRenderer
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
-from bench.report.figures.layout import arrange
-from bench.report.figures.letters import FONT
-from bench.report.figures.strokes import UNIT
-from bench.report.figures.vector import DPI, FINE, Vector
-
-FAMILY = f"'{FONT}',sans-serif"
-STYLE = (
+FAMILY = "'DejaVu Sans', sans-serif"
+FALLBACK = "'DejaVu Sans', Verdana, sans-serif"  # as wide as DejaVu Sans, which not every machine has
+STYLE: dict[str, Any] = (
     seaborn.axes_style("ticks")
     | seaborn.plotting_context("paper")
-    | {"font.family": "sans-serif", "font.sans-serif": [FONT], "mathtext.fontset": "dejavusans"}
-    | {"svg.fonttype": "none", "svg.hashsalt": "bench", "figure.facecolor": "none", "axes.facecolor": "none"}
-    | {"axes.spines.top": False, "axes.spines.right": False, "axes.titley": 1.0}
-    | {
-        "axes.grid": True,
-        "grid.color": "#e4e4e0",
-        "grid.linewidth": 0.6,
-    }
-    | {"path.simplify_threshold": FINE}
-    | dict(zip([f"figure.subplot.{side}" for side in ("left", "bottom", "right", "top")], (0, 0, 1, 1), strict=True))
+    | {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "mathtext.fontset": "dejavusans"}
+    | {"svg.fonttype": "none", "pdf.fonttype": 42, "figure.facecolor": "white", "axes.facecolor": "none"}
+    | {"axes.spines.top": False, "axes.spines.right": False}
+    | {"axes.grid": True, "grid.color": "#e4e4e0", "grid.linewidth": 0.6}
+    | {"savefig.bbox": "tight", "savefig.pad_inches": 0.04, "savefig.dpi": 120, "path.simplify_threshold": 0.3}
+    | {"figure.constrained_layout.h_pad": 0.03, "figure.constrained_layout.w_pad": 0.03}
 )
-ROOT = f"fill:none;stroke-linejoin:round;font-family:{FAMILY}"
 
-
-_SHAPE = re.compile(r'<marker id="(\w+)".*?</marker>')
-_STYLE = re.compile(r' style="([^"]*)"')
-_TITLE = re.compile(r"<title>.*?</title>", re.DOTALL)
+_RULE = re.compile(r' id="(r\d+)"')
+_FINE = re.compile(r"(\.\d)\d+")
 
 
 @contextmanager
@@ -61,73 +47,73 @@ def styled() -> Iterator[None]:
 
 @styled()
 def svg(figure: Figure, title: str) -> str:
-    """The figure as text; ``title`` tells those who do not see it what it shows."""
-    figure.set_dpi(72)  # a point is a point
-    arrange(figure)
-    inches = figure.get_size_inches()
-    wide, tall = (float(side) * 72 for side in inches)
-    drawn = Vector(wide, tall)
-    mixed: Any = MixedModeRenderer
-    figure.draw(mixed(figure, *inches, DPI, drawn))
-    words = escape(title, {'"': "&quot;"})
-    size = f'width="{wide:g}pt" height="{tall:g}pt" viewBox="0 0 {wide * UNIT:.0f} {tall * UNIT:.0f}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{words}" style="{ROOT}">'
-    return f"{head}<title>{words}</title>{drawn.body(key(title))}</svg>"
-
-
-def key(title: str) -> str:
-    """What begins the names of a figure's own parts, and names its caption on a page."""
-    return f"f{sha256(title.encode()).hexdigest()[:5]}"
-
-
-class Shared(NamedTuple):
-    """Figures of one page: what many of them say alike is said once, in its style sheet and in one hidden element."""
-
-    style: str
-    shapes: str
-    figures: dict[str, str]
-
-
-def shared(drawn: Mapping[str, str]) -> Shared:
-    """SVG elements of `svg` by their titles, for a page that has the title as a caption, an element of `key`'s id."""
-    shapes: dict[str, str] = {}
-    for figure in drawn.values():
-        shapes |= {found[1]: found[0] for found in _SHAPE.finditer(figure)}
-    bare = [_bare(figure, title) for title, figure in drawn.items()]
-    marks = "".join(shapes.values())
-    often = Counter(style for text in [marks, *bare] for style in _STYLE.findall(text))
-    names = {style: f"s{i}" for i, (style, count) in enumerate(often.most_common()) if count > 1}
-
-    def called(found: re.Match[str]) -> str:
-        return f' class="{names[found[1]]}"' if found[1] in names else found[0]
-
-    rules = "".join(f".{name}{{{style}}}\n" for style, name in names.items())
-    marks, *bare = [_STYLE.sub(called, text) for text in [marks, *bare]]
-    hidden = (
-        f'<svg width="0" height="0" style="position:absolute;{ROOT}" aria-hidden="true">{marks}</svg>' if marks else ""
-    )
-    return Shared(rules, hidden, dict(zip(drawn, bare, strict=True)))
-
-
-def _bare(figure: str, title: str) -> str:
-    """A figure without its shapes, its title said by its caption."""
-    named = _TITLE.sub("", re.sub(' aria-label="[^"]*"', f' aria-labelledby="{key(title)}"', figure, count=1), count=1)
-    return _SHAPE.sub("", named).replace("<defs></defs>", "")
-
-
-def standalone(drawn: str, face: str) -> bytes:
-    """An SVG element of `svg` as a file: on white, with its letters' shapes (`font`): it looks the same anywhere."""
-    shapes = f"@font-face{{font-family:'{FONT}';src:url({face})}}"
-    head, title, rest = drawn.partition("<title>")
-    head = head.replace('style="', 'style="background:#fff;', 1)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}<style>{shapes}</style>{title}{rest}\n'.encode()
+    """The figure as a file's text; ``title`` tells those who do not see it what it shows."""
+    sink = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": title}):
+        figure.savefig(sink, format="svg", metadata={"Title": title, "Creator": None, "Date": None})
+    return _RULE.sub(r' class="\1"', sink.getvalue()).replace(FAMILY, FALLBACK)
 
 
 @styled()
 def pdf(figure: Figure, title: str) -> bytes:
-    """A figure that `svg` has drawn as a PDF file: everything stands where it stands there, letters are text."""
+    """The figure as a PDF file; letters are text."""
     sink = io.BytesIO()
-    canvas: Any = FigureCanvasPdf(figure)
-    with matplotlib.rc_context({"pdf.fonttype": 42}):
-        canvas.print_pdf(sink, metadata={"CreationDate": None, "Title": title, "Creator": None, "Producer": None})
+    metadata = {"Title": title, "Creator": None, "Producer": None, "CreationDate": None}
+    figure.savefig(sink, format="pdf", metadata=metadata)
     return sink.getvalue()
+
+
+def key(title: str) -> str:
+    """The id of a figure's caption on a page."""
+    return f"f{sha256(title.encode()).hexdigest()[:5]}"
+
+
+def inline(drawn: str, title: str) -> str:
+    """A file of `svg` as an element of an HTML page that has the title as a caption, in an element of `key`'s id.
+
+    A page has many figures: ids that nothing refers to are left out, the others differ from figure to figure. What says
+    nothing is left out too, and points are cut to a tenth of a point: half of the size.
+    """
+    root = ElementTree.fromstring(drawn)
+    used = set(re.findall(r'href="#([^"]+)"', drawn)) | set(re.findall(r"url\(#([^)]+)\)", drawn))
+    for part in [part for part in root if part.tag.endswith(("}metadata", "}title"))]:
+        root.remove(part)
+    _lean(root, used)
+    size = {name: root.attrib[name] for name in ("width", "height", "viewBox")}
+    root.attrib = size | {"role": "img", "aria-labelledby": key(title), "style": f"font-family:{FALLBACK}"}
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _lean(part: ElementTree.Element, used: set[str]) -> None:
+    """Leave out what is not needed of an element and of all in it."""
+    part.tag = part.tag.rpartition("}")[2]
+    part.attrib = {name.rpartition("}")[2]: value for name, value in part.attrib.items() if _said(name, value, used)}
+    for name in part.attrib.keys() & {"d", "x", "y"}:
+        part.set(name, _short(part.attrib[name]))
+    if "style" in part.attrib:
+        part.set("style", re.sub("(?<=[:;]) ", "", part.attrib["style"].replace(f" font-family: {FALLBACK};", "")))
+    part.tail = None
+    if part.tag in ("text", "tspan"):
+        return
+    part.text, inner = None, []
+    for child in part:
+        _lean(child, used)
+        bare = child.tag == "g" and not child.attrib
+        inner += list(child) if bare else [] if child.tag == "style" else [child]
+    part[:] = inner
+    styles = {child.get("style", "") for child in part}
+    if part.tag == "g" and len(part) > 1 and len(styles) == 1 and {child.tag for child in part} == {"use"}:
+        part.set("style", styles.pop())  # of many marks it is said once
+        for child in part:
+            child.attrib.pop("style", None)
+
+
+def _short(points: str) -> str:
+    """Points in fewer digits; that a line goes on from one to the next need not be said."""
+    cut = " ".join(_FINE.sub(r"\1", points).split())
+    return cut if "C" in cut or "Q" in cut else cut.replace(" L ", " ")
+
+
+def _said(name: str, value: str, used: set[str]) -> bool:
+    """Whether an attribute says something."""
+    return not (name == "id" and value not in used) and not (name == "transform" and value.startswith("rotate(-0 "))

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+import seaborn
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
-from bench.report.figures.panels import HEIGHT, MARK, WIDTH, Axis, Look, Range, in_turn, lines, panel, tick
+from bench.report.figures.panels import HEIGHT, MARK, WIDTH, Axis, Look, Range, lines, tick
+from bench.report.figures.series import draw_band, draw_lines, in_turn, panel
 from bench.report.figures.svg import styled
 from bench.studies.tuning.sensitivity import Effort, Trials
 
@@ -26,19 +28,19 @@ def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
     }
     figure, axes = panel(list(found), look, lost, axis)
     within = Range.of(*(part for trials in found.values() for part in (trials.values, trials.last)))
+    joined: dict[str, tuple[Array, Array]] = {}
     for rule, trials in in_turn(found, look, axes):
-        colour, dash, marker, _ = look[rule]
-        pruned: dict[str, Any] = {"ls": "", "marker": marker, "ms": MARK, "mfc": "none", "alpha": 0.5, "mew": 0.8}
-        axes.plot(trials.steps[:, 0], within.inside(trials.last), color=colour, **pruned)
+        ink: dict[str, Any] = {"color": look[rule].colour, "marker": look[rule].marker, "mfc": "none", "ls": ""}
+        axes.plot(trials.steps[:, 0], within.inside(trials.last), ms=MARK, alpha=0.5, mew=0.8, **ink)
         order = np.argsort(trials.steps[:, 0], kind="stable")
-        medians = np.where(np.isfinite(trials.medians) & ~trials.pruned, trials.medians, np.nan)
-        steps = trials.steps[order, 0]
-        values, medians = within.inside(trials.values[order]), within.inside(medians[order])
-        axes.plot(*_bars(steps, values), color=colour, lw=1.6, alpha=0.35, solid_capstyle="butt")
-        axes.plot(steps, medians, color=colour, ls=dash, marker=marker, ms=MARK, lw=1.3)
+        steps, values = trials.steps[order, 0], within.inside(trials.values[order])
+        medians = np.where(np.isfinite(trials.medians) & ~trials.pruned, trials.medians, np.nan)[order]
+        joined[rule] = steps, within.inside(medians)
+        axes.plot(*_bars(steps, values), color=look[rule].colour, lw=1.6, alpha=0.35, solid_capstyle="butt")
         if trials.chosen:
             ringed = np.isclose(steps, trials.chosen[0], rtol=1e-9)
-            axes.plot(steps[ringed], medians[ringed], ls="", marker="o", ms=10, mfc="none", mew=1.3, color=colour)
+            axes.plot(steps[ringed], joined[rule][1][ringed], ms=10, mew=1.3, **(ink | {"marker": "o"}))
+    draw_lines(axes, joined, look, lw=1.3)
     within.set(axes, "y")
     axes.set(xscale="log", xlabel="step size", ylabel=axis.label)
     tick(axes.xaxis, *axes.get_xlim())
@@ -56,20 +58,20 @@ def _bars(steps: Array, values: Array) -> tuple[Array, Array]:
 @styled()
 def step_pairs(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
     """Two step sizes: each trial a point coloured by its median score, failed ones crosses, the chosen one ringed."""
-    figure = Figure(figsize=(WIDTH, HEIGHT + 0.3 if len(found) == 1 else 2.6 * len(found)))
+    figure = Figure(figsize=(WIDTH, HEIGHT + 0.3 if len(found) == 1 else 2.6 * len(found)), layout="constrained")
     within = Range.of(*(part for trials in found.values() for part in (trials.medians, trials.last)))
     norm = (LogNorm if within.log else Normalize)(within.low, within.high)
-    grid = figure.add_gridspec(len(found), 2, width_ratios=(1, 0.045))
-    column = [figure.add_subplot(grid[row, 0]) for row in range(len(found))]
+    colours = ScalarMappable(norm, "viridis")
+    column = list(figure.subplots(len(found), 1, squeeze=False)[:, 0])
     for axes, (rule, trials) in zip(column, found.items(), strict=True):
         x, y = trials.steps.T
         fine = np.isfinite(trials.medians) & ~trials.pruned
         failed = ~fine & ~trials.pruned
         axes.plot(x[failed], y[failed], ls="", marker="x", ms=6, color="#707070")
-        rings = colormaps["viridis"](norm(within.inside(trials.last[trials.pruned])))
+        rings = colours.to_rgba(within.inside(trials.last[trials.pruned]))
         axes.scatter(x[trials.pruned], y[trials.pruned], s=30, lw=1.2, fc="none", ec=rings)
-        colours: dict[str, Any] = {"c": trials.medians[fine], "norm": norm, "cmap": "viridis"}
-        dots = axes.scatter(x[fine], y[fine], s=44, lw=0.5, ec="white", **colours)
+        dots: dict[str, Any] = {"hue_norm": norm, "palette": "viridis", "s": 44, "linewidth": 0.5, "legend": False}
+        seaborn.scatterplot(x=x[fine], y=y[fine], hue=trials.medians[fine], ax=axes, **dots)
         if trials.chosen:
             axes.plot(*trials.chosen, marker="o", ms=12, mfc="none", mew=1.5, color="black")
         axes.set(xscale="log", yscale="log", xlabel=trials.names[0], ylabel=trials.names[1], title=lines(rule, 40))
@@ -77,7 +79,7 @@ def step_pairs(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
         tick(axes.xaxis, *axes.get_xlim())
         tick(axes.yaxis, *axes.get_ylim())
         axes.set_gid(look[rule].key)
-    bar = figure.colorbar(dots, cax=figure.add_subplot(grid[:, 1]), label=axis.label)
+    bar = figure.colorbar(colours, ax=column, label=axis.label, fraction=0.05, pad=0.02)
     if within.log:
         tick(bar.ax.yaxis, within.low, within.high)
     return figure
@@ -91,17 +93,18 @@ def expected_best(found: Mapping[str, Effort], look: Mapping[str, Look], axis: A
     within = Range.of(*(part for e in found.values() for part in (e.curve.value, e.curve[good], e.found)))
     most = max(len(effort.curve.value) for effort in found.values())
     whole, apart = max(effort.trials for effort in found.values()), min(NUDGE, ROOM / len(found))
+    curves: dict[str, tuple[Array, Array]] = {}
     for place, (rule, effort) in enumerate(in_turn(found, look, axes)):
-        colour, dash, marker, _ = look[rule]
-        known = np.isfinite(effort.curve.value)
-        k = 1 + np.flatnonzero(known)
+        colour, _, marker, _ = look[rule]
+        k, known = np.arange(1.0, 1 + len(effort.curve.value)), np.isfinite(effort.curve.value)
         value, low, high = (within.inside(part[known]) for part in effort.curve)
-        axes.fill_between(k, low, high, color=colour, alpha=min(0.12, 1 / len(found)), lw=0)
-        axes.plot(k, value, color=colour, ls=dash, marker=marker, ms=3.6, lw=1.5)
+        curves[rule] = k[known], value
+        draw_band(axes, k[known], low, high, look[rule], min(0.12, 1 / len(found)))
         if np.isfinite(effort.found.value):
             aside = whole * 2 ** (apart * (place - (len(found) - 1) / 2))
             axes.plot([aside] * 2, within.inside(effort.found[1:]), color=colour, lw=1.8, solid_capstyle="butt")
             axes.plot(aside, effort.found.value, marker=marker, ms=5.5, color=colour, mec="white", mew=0.7)
+    draw_lines(axes, curves, look, lw=1.5)
     within.set(axes, "y")
     powers = [2**power for power in range(most.bit_length())]
     axes.set_xscale("log", base=2)

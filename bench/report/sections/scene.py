@@ -16,7 +16,7 @@ from bench.contracts import Game
 from bench.registry.description import GameDescription, MetricDescription
 from bench.report.figures.films import Film
 from bench.report.figures.panels import Axis, Look
-from bench.report.figures.svg import svg
+from bench.report.figures.svg import inline, svg
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import Trials
 
@@ -43,9 +43,14 @@ class Drawing:
         return self.drawn() if callable(self.drawn) else self.drawn
 
     @cached_property
-    def svg(self) -> Markup:
+    def svg(self) -> str:
+        """The figure as a file."""
+        return svg(self.figure, self.caption)
+
+    @property
+    def element(self) -> Markup:
         """The figure as an element of a page."""
-        return Markup(svg(self.figure, self.caption))
+        return Markup(inline(self.svg, self.caption))
 
 
 @dataclass(frozen=True)
