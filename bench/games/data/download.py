@@ -1,25 +1,25 @@
 """Image sets from public mirrors: a file is verified before it stands in its place.
 
-Downloads go to a folder of their own, which is removed however they end. What is moved into place from there is whole,
-flushed to disk, and has the MD5 that was recorded. Files that are there already, and whole, are not fetched again.
+Pooch downloads to a folder of its own, which is removed however that ends. What is moved into place from there is
+whole, flushed to disk, and has the MD5 that was recorded, which is that of the unzipped file. Files that are there
+already, and whole, are not fetched again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
+import shutil
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
-from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from typing import Any
+
+import pooch
+import requests
 
 from bench.errors import UserError
 from bench.games.data.formats import File, fault_of, image_set
@@ -34,6 +34,7 @@ MIRRORS = {
 }
 ARCHIVE, ARCHIVE_MD5, ARCHIVE_SIZE = "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", 170_052_171  # bytes
 BLOCK = 1 << 16  # bytes read at once
+HEADERS = {"User-Agent": "gan-optimizer-bench", "Accept-Encoding": "identity"}  # a zipped file is to come as it is
 
 
 def fetch(
@@ -92,6 +93,8 @@ def _beside(root: Path) -> Iterator[Path]:
 def _settle(path: Path, place: Path) -> Path:
     """Move a file that was verified into its place."""
     place.mkdir(parents=True, exist_ok=True)
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
     return path.replace(place / path.name)
 
 
@@ -104,45 +107,51 @@ class Source:
     progress: Progress | None
     timeout: float
 
-    def download(self, name: str, limit: int) -> tuple[str, Path]:
+    def download(self, name: str, limit: int, md5: str | None = None) -> tuple[str, Path]:
         """The URL and the path of a file of up to `limit` bytes; UserError where it is not given, or not whole."""
-        url, path = f"{self.base}/{name}", self.beside / name
-        with _answering(url):
-            answer = urlopen(Request(url, headers={"User-Agent": "gan-optimizer-bench"}), timeout=self.timeout)
-        with answer:
-            _write(path, self._blocks(answer, url, name, limit))
-        return url, path
-
-    def _blocks(self, answer: Any, url: str, name: str, limit: int) -> Iterator[bytes]:
-        length = answer.headers.get("Content-Length") or ""
-        total, done = int(length) if length.isdecimal() else 0, 0
-        while block := _block(answer, url):
-            done += len(block)
-            if max(done, total) > limit:
-                raise UserError(f"{url}: expected up to {limit} bytes, found {total or 'more'}")
-            if self.progress:
-                self.progress(name, done, total)
-            yield block
-        if done < total:
-            raise UserError(f"{url}: expected {total} bytes, found {done}")
-
-
-def _block(answer: IO[bytes], url: str) -> bytes:
-    with _answering(url):
-        return answer.read(BLOCK)
+        url = f"{self.base}/{name}"
+        told: Any = _Told(url, name, limit, self.progress)
+        answers: list[requests.Response] = []
+        hooks = {"response": lambda answer, **_: answers.append(answer)}  # to close one that is given up
+        asked: dict[str, Any] = {"timeout": self.timeout, "headers": HEADERS, "hooks": hooks}
+        get = pooch.HTTPDownloader(progressbar=told, chunk_size=BLOCK, **asked)
+        pooch.get_logger().setLevel("ERROR")
+        try:
+            return url, Path(pooch.retrieve(url, md5, fname=name, path=self.beside, downloader=get))
+        except requests.HTTPError:
+            raise UserError(f"{url}: expected a file, found HTTP status {answers[-1].status_code}") from None
+        except requests.RequestException as error:
+            raise UserError(f"{url}: expected a whole file, found no answer: {' '.join(str(error).split())}") from None
+        except ValueError as error:  # another hash
+            raise error if isinstance(error, UserError) else UserError(f"{url}: {str(error).split('. ')[0]}") from None
+        finally:
+            for answer in answers:
+                answer.close()
 
 
-@contextmanager
-def _answering(url: str) -> Iterator[None]:
-    """Errors of the network, in a line. Those of the disk are not raised within."""
-    try:
-        yield
-    except HTTPError as error:
-        error.close()  # it holds the connection
-        raise UserError(f"{url}: expected a file, found HTTP status {error.code}") from None
-    except (OSError, HTTPException, ValueError) as error:
-        reason = " ".join(str(getattr(error, "reason", error)).split())  # what no server of files says may have lines
-        raise UserError(f"{url}: expected a file, found no answer: {reason or type(error).__name__}") from None
+@dataclass
+class _Told:
+    """What pooch tells of a download, as of a bar: it is handed on, unless there comes more than there can be."""
+
+    url: str
+    name: str
+    limit: int
+    progress: Progress | None
+    total: int = 0
+    done: int = 0
+
+    def update(self, count: int) -> None:
+        self.done += count  # whole blocks: the last one is shorter
+        if max(self.done - BLOCK, self.total) > self.limit:
+            raise UserError(f"{self.url}: expected up to {self.limit} bytes, found {self.total or 'more'}")
+        if self.progress:
+            self.progress(self.name, min(self.done, self.total or self.done), self.total)
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
 
 
 def _one_by_one(files: list[File], source: Source) -> Iterator[Path]:
@@ -154,11 +163,7 @@ def _one_by_one(files: list[File], source: Source) -> Iterator[Path]:
 
 def _from_archive(files: list[File], source: Source) -> list[Path]:
     """The archive's members, all of them verified."""
-    url, path = source.download(ARCHIVE, ARCHIVE_SIZE)
-    with open(path, "rb") as archive:
-        digest = hashlib.file_digest(archive, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
-    if digest != ARCHIVE_MD5:
-        raise UserError(f"{url}: expected MD5 {ARCHIVE_MD5}, found {digest}")
+    url, path = source.download(ARCHIVE, ARCHIVE_SIZE, f"md5:{ARCHIVE_MD5}")
     try:
         members = _unpack(path, {f"{image_set('cifar10').folders[0]}/{file.name}": file for file in files})
     except (tarfile.TarError, EOFError, zlib.error) as error:
@@ -178,7 +183,8 @@ def _unpack(archive: Path, wanted: dict[str, File]) -> dict[File, Path]:
             content = tar.extractfile(member) if file and member.isreg() and member.size == file.size else None
             if file and content:
                 members[file] = archive.with_name(file.name)
-                _write(members[file], iter(partial(content.read, BLOCK), b""))
+                with open(members[file], "wb") as member_file:
+                    shutil.copyfileobj(content, member_file)
     return members
 
 
@@ -187,10 +193,3 @@ def _verified(url: str, path: Path, file: File) -> Path:
     if fault:
         raise UserError(f"{url}: {fault.removeprefix(f'{str(path)!r}: ')}")
     return path
-
-
-def _write(path: Path, blocks: Iterable[bytes]) -> None:
-    with open(path, "wb") as file:
-        file.writelines(blocks)
-        file.flush()
-        os.fsync(file.fileno())
