@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.formatting import number as typeset
@@ -20,26 +21,28 @@ def interval(row: Any) -> str:
     return f"{number(row.iqm)} [{number(row.low)}, {number(row.high)}]"
 
 
-HEADER = ["game", "optimizer", "metric", "IQM [95 %]", "diverged", "cost", "hyperparameters"]
-
-
-def _rows(found: pd.DataFrame, bold: Callable[[str], str], plain: Callable[[str], str]) -> list[list[str]]:
-    """The table's cells as text; ``plain`` escapes what stands for something else in the format."""
-    rows = []
-    for row in found.itertuples():
-        names = [plain(str(name)) for name in (row.game, row.optimizer, row.metric)]
-        score = bold(interval(row)) if row.best else interval(row)
-        rows.append(
-            [*names, score, f"{row.diverged} of {row.n}", f"{row.cost:g}", plain(rounded(str(row.hyperparameters)))]
-        )
-    return rows
+def _cells(found: pd.DataFrame) -> pd.DataFrame:
+    """The table's cells as text, a row for each of its own."""
+    return pd.DataFrame(
+        {
+            "optimizer": found["optimizer"].astype(str),
+            "IQM [95 %]": [interval(row) for row in found.itertuples()],
+            "diverged": [f"{row.diverged} of {row.n}" for row in found.itertuples()],
+            "cost": [f"{cost:g}" for cost in found["cost"]],
+            "hyperparameters": [rounded(str(values)) for values in found["hyperparameters"]],
+        },
+        index=found.index,
+        dtype=str,
+    )
 
 
 def markdown(found: pd.DataFrame) -> str:
     """The table for a README; best in bold, ties within the interval too."""
-    rows = _rows(found, lambda text: f"**{text}**", escape_markdown)
-    lines = [HEADER, ["---"] * len(HEADER), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    cells = _cells(found)
+    cells["IQM [95 %]"] = cells["IQM [95 %]"].mask(found["best"].astype(bool), "**" + cells["IQM [95 %]"] + "**")
+    cells.insert(0, "game", found["game"].astype(str))
+    cells.insert(2, "metric", found["metric"].astype(str))
+    return f"{cells.map(escape_markdown).to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def escape_markdown(text: str) -> str:
@@ -48,20 +51,24 @@ def escape_markdown(text: str) -> str:
 
 def latex(found: pd.DataFrame) -> str:
     """The table for a paper (booktabs), a block a game; best in bold, ties within the interval too."""
-    columns = ["optimizer", "IQM [95\\,\\%]", "diverged", "cost", "hyperparameters"]
-    lines = ["\\begin{tabular}{lrrrl}", "\\toprule", f"{' & '.join(columns)} \\\\"]
-    rows = _rows(found, lambda text: f"\\textbf{{{text}}}", _tex)
-    titles = [(row.game, row.metric, row.better) for row in found.itertuples()]
-    for before, title, row in zip([None, *titles], titles, rows, strict=False):
-        if title != before:
-            game, metric, better = map(str, title)
-            arrow = "$\\uparrow$" if better == "higher" else "$\\downarrow$"
-            head = f"\\emph{{{_tex(game)}}}: {_tex(metric.replace('_', ' '))} {arrow}"
-            lines += ["\\midrule", f"\\multicolumn{{{len(columns)}}}{{l}}{{{head}}} \\\\"]
-        _, optimizer, _, *others = row
-        lines.append(f"{' & '.join([optimizer, *others])} \\\\")
-    body = "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+    cells, titles = _cells(found).reset_index(drop=True), found[["game", "metric", "better"]].astype(str)
+    bold = pd.Series(np.where(found["best"].astype(bool), "textbf:--rwrap", ""), cells.index)
+    styled = cells.style.hide(axis="index").format(_tex).format_index(_tex, axis="columns")
+    styled = styled.apply(lambda _: bold, subset=["IQM [95 %]"])
+    lines = styled.to_latex(hrules=True, column_format="lrrrl").splitlines()
+    first = lines.index("\\midrule")  # what follows are the rows, one a line
+    del lines[first]
+    for place in np.flatnonzero((titles != titles.shift()).any(axis=1))[::-1]:
+        game, metric, better = titles.iloc[place]
+        lines[first + place : first + place] = ["\\midrule", _head(game, metric, better, len(cells.columns))]
+    body = "\n".join(lines)
     return f"% \\usepackage{{booktabs}}; cost in gradient evaluations\n{body}\n".replace("∞", "$\\infty$")
+
+
+def _head(game: str, metric: str, better: str, columns: int) -> str:
+    """What stands above a game's block: the game, what is measured, and which way is better."""
+    arrow = "$\\uparrow$" if better == "higher" else "$\\downarrow$"
+    return f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{_tex(game)}}}: {_tex(metric.replace('_', ' '))} {arrow}}} \\\\"
 
 
 def _tex(text: str) -> str:

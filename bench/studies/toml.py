@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from bench.errors import UserError
 
@@ -13,15 +14,10 @@ Frozen = dict[str, dict[str, dict[str, float | tuple[float, ...]]]]  # game -> r
 
 
 def to_toml(frozen: Frozen) -> str:
-    """Frozen values as a file: a table a game, a line a rule."""
-    lines = []
-    for game, found in frozen.items():
-        lines.append(f"[{json.dumps(game)}]")
-        for rule, values in found.items():
-            items = ", ".join(f"{json.dumps(path)} = {json.dumps(value)}" for path, value in sorted(values.items()))
-            lines.append(f"{json.dumps(rule)} = {{ {items} }}")
-        lines.append("")
-    return "\n".join(lines)
+    """Frozen values as a file: a table for each rule on a game, a line a hyperparameter."""
+    return tomli_w.dumps(
+        {game: {rule: dict(sorted(values.items())) for rule, values in found.items()} for game, found in frozen.items()}
+    )
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -36,14 +32,4 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def study_file(study: dict[str, Any]) -> str:
     """A study as the TOML file that ``bench run`` takes; what is empty is left out."""
-    lines = [f"{key} = {_toml(value)}" for key, value in study.items() if value not in ("", {}, None)]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    """A value on one line; JSON's strings and numbers are TOML's too."""
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{json.dumps(k, ensure_ascii=False)} = {_toml(v)}' for k, v in value.items())} }}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)
+    return tomli_w.dumps({key: value for key, value in study.items() if value not in ("", {}, None)})
