@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, Strict, StrictStr, TypeAdapter, ValidationError, create_model
 from torch import Tensor
+from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from bench.registry.description import Descriptions
-from bench.studies.plan import STORED, Chunk
 from bench.studies.study import MOST_SEED, Study
 
 OUTCOMES = {"ok", "diverged", "interrupted", "error"}
-PHASES = {"tune", "rerank", "report", "untuned", "rounded"}
 LONGEST = 4096  # letters of a spelling
 METRICS = 200  # at most, of one game
 SERIES = {"path": 3, "samples": 3, "spectrum_start": 3, "spectrum_end": 3, "angle": 2}
 """Tensors that are drawn -> how many dimensions they have at least."""
+_CLOSED = ConfigDict(extra="forbid", strict=True)
 
 
 class _Part(BaseModel):
@@ -68,25 +68,41 @@ def validate_manifest(found: Any) -> str:
     return ""
 
 
+class _Row(TypedDict):
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    seed: int
+    values: list[Annotated[tuple[StrictStr, Any], Strict(False)]]
+    trial: int
+
+
+class _Chunk(TypedDict):
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    optimizer: str
+    rule: str
+    game: str
+    label: str
+    phase: Literal["tune", "rerank", "report", "untuned", "rounded"]
+    budget: Any
+    marks: int
+    pruner: str
+    rivals: Any
+    device: str
+    code: str
+    rows: Annotated[list[_Row], Field(min_length=1)]
+
+
+@cache
+def _chunk() -> TypeAdapter[_Chunk]:
+    return TypeAdapter(_Chunk)
+
+
 def validate_chunk(found: Any) -> bool:
     """Whether JSON is a chunk as this suite plans them."""
-    if not isinstance(found, dict) or set(found) != {STORED.get(name, name) for name in Chunk.__dataclass_fields__}:
+    try:
+        _chunk().validate_python(found)
+    except ValidationError:
         return False
-    words = ("optimizer", "rule", "game", "label", "phase", "pruner", "device", "code")
-    if not all(isinstance(found[key], str) for key in words) or found["phase"] not in PHASES:
-        return False
-    rows = found["rows"]
-    if type(found["marks"]) is not int or not isinstance(rows, list) or not rows:
-        return False
-    return all(isinstance(row, dict) and set(row) == {"seed", "values", "trial"} for row in rows) and all(
-        type(row["seed"]) is int and type(row["trial"]) is int and _pairs(row["values"]) for row in rows
-    )
-
-
-def _pairs(values: Any) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in values
-    )
+    return True
 
 
 def most_rows(chunk: Mapping[str, Any]) -> int:
