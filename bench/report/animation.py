@@ -8,15 +8,17 @@ for most happens early. The same records give the same bytes.
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.animation import FFMpegWriter
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,6 +26,7 @@ from bench.errors import UserError, nearest
 from bench.registry.description import shipped_game
 from bench.report.figures import motion
 from bench.report.figures.panels import Axis, looks
+from bench.report.figures.svg import styled
 from bench.report.sections.plane import plane
 from bench.report.sections.samples import notes, samples
 from bench.report.sections.scene import Scene
@@ -151,23 +154,29 @@ def _images(kind: str, colours: Palette | None) -> Encoder:
 
 def _mp4(_: Palette | None) -> Encoder:
     """MP4 (H.264) through ffmpeg; UserError where it is not there."""
-    program = shutil.which("ffmpeg")
-    if program is None:
+    if not FFMpegWriter.isAvailable():
         raise UserError("--to: an .mp4 needs the program ffmpeg, which is not there; allowed without it: .gif, .png")
 
+    @styled()
     def encode(frames: Frames, pace: int, _: int) -> bytes:
-        frames = [*frames, *[frames[-1]] * (HOLD // pace)]
         height, width = (side // 2 * 2 for side in frames[0].shape[:2])  # the format wants even sides
-        given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"1000/{pace}", "-i", "-"]
-        taken = ["-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "1"]
+        figure = Figure(figsize=(width / motion.DPI, height / motion.DPI), dpi=motion.DPI)
+        image = figure.figimage(frames[0][:height, :width])
+        taken = ["-crf", "20", "-pix_fmt", "yuv420p", "-threads", "1"]
         same = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
-        out = ["-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "-"]  # fragments need no file that can be rewound
-        raw = b"".join(frame[:height, :width].tobytes() for frame in frames)
-        command = [program, "-v", "error", *given, *taken, *same, *out]
-        done = subprocess.run(command, input=raw, capture_output=True, check=False)
-        if done.returncode:
-            raise UserError(f"--to: ffmpeg could not make an .mp4: {done.stderr.decode('utf-8', 'replace').strip()}")
-        return done.stdout
+        rate: Any = 1000 / pace  # of frames a second, no whole number
+        writer = FFMpegWriter(fps=rate, codec="libx264", extra_args=taken + same)
+        try:
+            with TemporaryDirectory() as folder:
+                path = Path(folder, "film.mp4")
+                with writer.saving(figure, path, motion.DPI):
+                    for frame in [*frames, *[frames[-1]] * (HOLD // pace)]:
+                        image.set_data(frame[:height, :width])
+                        writer.grab_frame()
+                return path.read_bytes()
+        except (subprocess.CalledProcessError, OSError) as error:
+            said = " ".join(str(getattr(error, "stderr", "") or error).split())
+            raise UserError(f"--to: ffmpeg could not make an .mp4: {said}") from None
 
     return encode
 
