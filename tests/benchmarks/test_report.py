@@ -5,7 +5,7 @@
 The records are made up: their numbers mean nothing, their shape is that of a study's (every metric of the game at each
 evaluation; 16 trials on 3 seeds, 3 of them again). There are no samples to look at. Seconds are
 those of the processor, whatever else the machine does. To be judged against 20 s, of which
-2 s for statistics. The size of a report of 10 rules on 5 games, with samples, is to be judged against 1 MB.
+2 s for statistics. The size of a report of 10 rules on 5 games, with samples, is to be judged against 2 MB.
 """
 
 from __future__ import annotations

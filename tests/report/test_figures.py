@@ -13,9 +13,9 @@ from bench.registry import get_metric
 from bench.report.figures import pictures
 from bench.report.figures import scores as figures
 from bench.report.figures import tuning as tuning_figures
-from bench.report.figures.panels import Axis, looks
+from bench.report.figures.panels import MANY, Axis, looks
 from bench.report.figures.scores import Curve, Scores
-from bench.report.figures.series import draw_lines
+from bench.report.figures.series import draw_together
 from bench.report.figures.svg import inline, key, svg
 from bench.studies.tuning.sensitivity import Effort, Trials, trials_of
 
@@ -59,6 +59,21 @@ def test_expected_best_is_drawn_where_it_is_finite(axis):
     assert not re.search(r"\b(inf|nan)\b", drawn)
     assert marks(drawn, LOOK["a"].key) == [1, 1, 1, 3]  # legend, band, best of all, curve from k = 2
     assert marks(drawn, LOOK["b"].key) == [1, 1, 1, 4]
+
+
+@pytest.mark.parametrize("axis", [LOWER, HIGHER])
+def test_many_rules_have_a_panel_each(axis):
+    names = [f"rule {i}" for i in range(MANY + 1)]
+    look = looks(names)
+    figure = figures.curves({name: BROKEN if i == 3 else FINE for i, name in enumerate(names)}, look, axis)
+    assert [axes.get_title() for axes in figure.axes] == names
+    assert {axes.get_ylim() for axes in figure.axes} == {figure.axes[0].get_ylim()}
+    drawn = svg(figure, "title")
+    assert [key for key in re.findall(r'class="(r\d+)"', drawn) if key == look[names[3]].key]
+    assert "diverged" not in texts(drawn)  # a panel has no strip: its crosses stand at the border
+    assert not re.search(r"\b(inf|nan)\b", drawn)
+    few = figures.curves(dict.fromkeys(names[:MANY], FINE), look, axis)
+    assert len(few.axes) == 1
 
 
 def test_scores_span_a_decade_or_not():
@@ -123,11 +138,11 @@ def test_a_diverging_path_is_cut_near_its_start():
 def test_a_line_is_broken_where_it_is_not_known():
     axes = Figure().subplots()
     broken, nowhere = np.array([1, 2, np.nan, 4, np.inf]), np.full(5, np.nan)
-    draw_lines(axes, {"a": (COSTS, broken), "b": (COSTS, nowhere), "_c$x$": (COSTS, COSTS)}, LOOK)
+    draw_together(axes, {"a": (COSTS, broken), "b": (COSTS, nowhere), "_c$x$": (COSTS, COSTS)}, LOOK)
     assert [line.get_ydata().tolist() for line in axes.lines] == [[1, 2], [4], COSTS.tolist()]
     assert [line.get_gid() for line in axes.lines] == ["r0", "r0", "r2"]
     assert [line.get_color() for line in axes.lines] == [LOOK[rule].colour for rule in ("a", "a", "_c$x$")]
-    draw_lines(axes, {"b": (COSTS, nowhere)}, LOOK)
+    draw_together(axes, {"b": (COSTS, nowhere)}, LOOK)
     assert len(axes.lines) == 3
 
 

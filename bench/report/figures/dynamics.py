@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array, Band
 from bench.report.figures.panels import COST, HEIGHT, Look
-from bench.report.figures.series import draw_band, draw_lines, draw_stairs, with_legend
+from bench.report.figures.series import draw_band, draw_stairs, draw_together, with_legend
 from bench.report.figures.svg import styled
 
 
@@ -39,7 +39,7 @@ def path_angles(points: Array, found: Mapping[str, Band], look: Mapping[str, Loo
     axes.axhline(0, color="#808080", lw=0.8)
     for rule, band in found.items():
         draw_band(axes, points, band.low, band.high, look[rule], min(0.14, 1.4 / len(found)))
-    draw_lines(axes, {rule: (points, band.value) for rule, band in found.items()}, look, every=3, lw=1.5)
+    draw_together(axes, {rule: (points, band.value) for rule, band in found.items()}, look, every=3, lw=1.5)
     low = min(float(np.min(band.low)) for band in found.values())
     high = max(float(np.max(band.high)) for band in found.values())
     margin = 0.06 * (high - low) or 0.1

@@ -23,6 +23,8 @@ from bench.analysis.statistics import Array
 COST = "cost (gradient evaluations)"
 WIDTH = 5.4  # inches of a figure that stands beside another
 HEIGHT = 3.1
+FULL = 11.0  # inches of a figure that spans the page
+MANY = 12  # curves that one panel has room for; where there are more, each has its own
 FEW = 3  # decades of an axis that has ticks between them
 DECADES = 16  # as many as float64 has digits
 MARK = 3.6  # points of a marker; one size, so that a figure holds its shape once

@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
 from bench.report.figures.films import Window, sheet
-from bench.report.figures.panels import Look, lines
+from bench.report.figures.panels import FULL, Look, lines
 from bench.report.figures.svg import styled
 
-FULL = 11.0  # inches of a figure that spans the page
 ACROSS = 6  # images along a side of a sheet
 PIECES = 5  # of a path that grows stronger
 TOLERANCE = 0.006  # of half the side of a panel: less than half the width of a line

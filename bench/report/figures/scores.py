@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
 from bench.report.figures.panels import CEILING, COST, HEIGHT, MARK, WIDTH, Axis, Look, Range, blank, lines, rows
-from bench.report.figures.series import draw_band, draw_lines, in_turn, panel
+from bench.report.figures.series import draw_band, draw_lines, in_turn, panels
 from bench.report.figures.svg import styled
 
 
@@ -42,23 +42,24 @@ def curves(found: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, lab
 
     A cross stands where a rule's middle stops being finite.
     """
-    figure, axes = panel(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
+    places = panels(list(found), look, {rule: curve.lost for rule, curve in found.items()}, axis)
     within = Range.of([axis.ceiling], *(part for curve in found.values() for part in curve[1:4]))
-    axes.axhline(axis.ceiling, **CEILING)
+    for axes in places.all:
+        axes.axhline(axis.ceiling, **CEILING)
     middles: dict[str, tuple[Array, Array]] = {}
-    for rule, curve in in_turn(found, look, axes):
-        known = np.isfinite(curve.middle)
+    for rule, curve in in_turn(found, look, *places.all):
+        known, axes = np.isfinite(curve.middle), places.of[rule]
         cost, middle, low, high = curve.cost[known], *(within.inside(part[known]) for part in curve[1:4])
         middles[rule] = cost, middle
-        draw_band(axes, cost, low, high, look[rule], min(0.16, 1.4 / len(found)))
+        draw_band(axes, cost, low, high, look[rule], min(0.16, 1.4 * len(places.all) / len(found)))
         if not known[-1]:
             cross: dict[str, Any] = {"marker": "x", "ms": 8, "mew": 2, "color": look[rule].colour}
             axes.plot(cost[-1:], middle[-1:], clip_on=False, zorder=5, **cross)
-    draw_lines(axes, middles, look, every=4, lw=1.5)
-    within.set(axes, "y")
-    axes.set(xlabel=label, ylabel=axis.label)
-    axes.set_xlim(0, max(float(curve.cost.max()) for curve in found.values()) or 1.0)
-    return figure
+    draw_lines(places.of, middles, look, every=4, lw=1.5)
+    within.set(places.first, "y")
+    places.name(label, axis.label)
+    places.first.set_xlim(0, max(float(curve.cost.max()) for curve in found.values()) or 1.0)
+    return places.figure
 
 
 @styled()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
 from bench.analysis.statistics import Array, Band
-from bench.report.figures.panels import HEIGHT, MARK, WIDTH, Axis, Look, blank, short
+from bench.report.figures.panels import FULL, HEIGHT, MANY, MARK, WIDTH, Axis, Look, blank, lines, short
 
 T = TypeVar("T")
 
@@ -84,8 +84,63 @@ def _line(look: Look) -> Line2D:
     return Line2D([], [], color=look.colour, ls=look.dash, marker=look.marker, ms=MARK, lw=1.2)
 
 
-def panel(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis) -> tuple[Figure, Axes]:
-    """A figure with its legend; where replicas failed, a strip at the worse border, a lane a rule, a cross for each."""
+# --- panels ----------------------------------------------------------------------------------------------------------
+
+
+class Panels(NamedTuple):
+    """A figure in which each rule has its panel: one that all share, or where they are many one of its own."""
+
+    figure: Figure
+    of: dict[str, Axes]
+
+    @property
+    def all(self) -> list[Axes]:
+        return list(dict.fromkeys(self.of.values()))
+
+    @property
+    def first(self) -> Axes:
+        """The limits, scales and ticks of all panels are those of the first."""
+        return self.all[0]
+
+    def name(self, below: str, beside: str) -> None:
+        """What the axes of all panels are."""
+        if len(self.all) == 1:
+            self.first.set(xlabel=below, ylabel=beside)
+            return
+        for axes in self.all:
+            axes.set(xlabel="", ylabel="")
+        self.figure.supxlabel(below, fontsize="medium")
+        self.figure.supylabel(beside, fontsize="medium")
+
+
+def panels(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis) -> Panels:
+    """Panels for curves, of which some end early: ``lost`` says where replicas failed, a cross for each."""
+    if len(rules) <= MANY:
+        figure, axes = _shared(rules, look, lost, axis)
+        return Panels(figure, dict.fromkeys(rules, axes))
+    columns = 5
+    rows = -(-len(rules) // columns)
+    figure = Figure(figsize=(FULL, 1.75 * rows + 0.4), layout="constrained")
+    every = list(figure.subplots(rows, columns, sharex=True, sharey=True).ravel())
+    for spare in every[len(rules) :]:
+        spare.remove()
+    for axes, above in zip(every[columns:], every, strict=False):
+        above.tick_params(labelbottom=axes not in every[: len(rules)])
+    height = 0.96 if axis.better == "lower" else 0.04  # the worse border
+    for axes, rule in zip(every, rules, strict=False):
+        axes.set_title(lines(rule, 26), fontsize="small")
+        axes.set_gid(look[rule].key)
+        mark: dict[str, Any] = {"marker": "x", "ms": MARK, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
+        if lost[rule].size:
+            places = np.full(lost[rule].shape, height)
+            axes.plot(lost[rule], places, ls="", transform=axes.get_xaxis_transform(), **mark)
+    return Panels(figure, dict(zip(rules, every, strict=False)))
+
+
+def _shared(
+    rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis
+) -> tuple[Figure, Axes]:
+    """One panel with its legend; where replicas failed, a strip at the worse border, a lane a rule."""
     lanes = {rule: lost[rule] for rule in rules if lost[rule].size}
     height = LANE * len(lanes) + 0.06 if lanes else 0.0
     tall = max(HEIGHT, 0.36 * len(rules))
@@ -110,6 +165,14 @@ def panel(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Arr
 
 
 def draw_lines(
+    of: Mapping[str, Axes], found: Mapping[str, tuple[Array, Array]], look: Mapping[str, Look], **style: Any
+) -> None:
+    """Lines in each rule's panel, as `draw_together` draws them."""
+    for axes in dict.fromkeys(of.values()):
+        draw_together(axes, {rule: line for rule, line in found.items() if of[rule] is axes}, look, **style)
+
+
+def draw_together(
     axes: Axes, found: Mapping[str, tuple[Array, Array]], look: Mapping[str, Look], every: int = 1, **style: Any
 ) -> None:
     """A line a rule, of x [T] and y [T]: broken where y is no finite number; a mark at each ``every``-th point.
@@ -159,7 +222,7 @@ def draw_stairs(axes: Axes, found: Mapping[str, Band], grid: Array, look: Mappin
         at, (value, low, high) = grid[kept], rows[:, kept]
         draw_band(axes, at, low, high, look[rule], min(0.12, 0.7 / len(found)), step="post")
         stairs[rule] = at, value + APART * (place - (len(found) - 1) / 2) / len(found)
-    draw_lines(axes, stairs, look, every=0, drawstyle="steps-post", lw=1.5)
+    draw_together(axes, stairs, look, every=0, drawstyle="steps-post", lw=1.5)
     for rule, (at, value) in in_turn(stairs, look, axes):
         end: dict[str, Any] = {"marker": look[rule].marker, "ms": MARK, "color": look[rule].colour}
         axes.plot(at[-1], value[-1], ls="", clip_on=False, **end)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
 from bench.report.figures.panels import HEIGHT, MARK, WIDTH, Axis, Look, Range, lines, tick
-from bench.report.figures.series import draw_band, draw_lines, in_turn, panel
+from bench.report.figures.series import draw_band, draw_lines, in_turn, panels
 from bench.report.figures.svg import styled
 from bench.studies.tuning.sensitivity import Effort, Trials
 
@@ -26,10 +26,11 @@ def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
     lost = {
         rule: np.repeat(t.steps[~t.pruned, 0], np.isnan(t.values[~t.pruned]).sum(axis=1)) for rule, t in found.items()
     }
-    figure, axes = panel(list(found), look, lost, axis)
+    places = panels(list(found), look, lost, axis)
     within = Range.of(*(part for trials in found.values() for part in (trials.values, trials.last)))
     joined: dict[str, tuple[Array, Array]] = {}
-    for rule, trials in in_turn(found, look, axes):
+    for rule, trials in in_turn(found, look, *places.all):
+        axes = places.of[rule]
         ink: dict[str, Any] = {"color": look[rule].colour, "marker": look[rule].marker, "mfc": "none", "ls": ""}
         axes.plot(trials.steps[:, 0], within.inside(trials.last), ms=MARK, alpha=0.5, mew=0.8, **ink)
         order = np.argsort(trials.steps[:, 0], kind="stable")
@@ -40,11 +41,12 @@ def step_sizes(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
         if trials.chosen:
             ringed = np.isclose(steps, trials.chosen[0], rtol=1e-9)
             axes.plot(steps[ringed], joined[rule][1][ringed], ms=10, mew=1.3, **(ink | {"marker": "o"}))
-    draw_lines(axes, joined, look, lw=1.3)
-    within.set(axes, "y")
-    axes.set(xscale="log", xlabel="step size", ylabel=axis.label)
-    tick(axes.xaxis, *axes.get_xlim())
-    return figure
+    draw_lines(places.of, joined, look, lw=1.3)
+    within.set(places.first, "y")
+    places.first.set_xscale("log")
+    places.name("step size", axis.label)
+    tick(places.first.xaxis, *places.first.get_xlim())
+    return places.figure
 
 
 def _bars(steps: Array, values: Array) -> tuple[Array, Array]:
@@ -88,28 +90,30 @@ def step_pairs(found: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis
 @styled()
 def expected_best(found: Mapping[str, Effort], look: Mapping[str, Look], axis: Axis) -> Figure:
     """The best score against the number of trials, a rule's curve with its band; apart, the best of all as found."""
-    figure, axes = panel(list(found), look, dict.fromkeys(found, np.empty(0)), axis)
+    places = panels(list(found), look, dict.fromkeys(found, np.empty(0)), axis)
     good = 2 if axis.better == "higher" else 1  # a band's end at the worse side may be far off: it is cut
     within = Range.of(*(part for e in found.values() for part in (e.curve.value, e.curve[good], e.found)))
     most = max(len(effort.curve.value) for effort in found.values())
-    whole, apart = max(effort.trials for effort in found.values()), min(NUDGE, ROOM / len(found))
+    whole = max(effort.trials for effort in found.values())
+    apart = min(NUDGE, ROOM / len(found)) if len(places.all) == 1 else 0.0
     curves: dict[str, tuple[Array, Array]] = {}
-    for place, (rule, effort) in enumerate(in_turn(found, look, axes)):
-        colour, _, marker, _ = look[rule]
+    for place, (rule, effort) in enumerate(in_turn(found, look, *places.all)):
+        axes, (colour, _, marker, _) = places.of[rule], look[rule]
         k, known = np.arange(1.0, 1 + len(effort.curve.value)), np.isfinite(effort.curve.value)
         value, low, high = (within.inside(part[known]) for part in effort.curve)
         curves[rule] = k[known], value
-        draw_band(axes, k[known], low, high, look[rule], min(0.12, 1 / len(found)))
+        draw_band(axes, k[known], low, high, look[rule], min(0.12, len(places.all) / len(found)))
         if np.isfinite(effort.found.value):
             aside = whole * 2 ** (apart * (place - (len(found) - 1) / 2))
             axes.plot([aside] * 2, within.inside(effort.found[1:]), color=colour, lw=1.8, solid_capstyle="butt")
             axes.plot(aside, effort.found.value, marker=marker, ms=5.5, color=colour, mec="white", mew=0.7)
-    draw_lines(axes, curves, look, lw=1.5)
-    within.set(axes, "y")
+    draw_lines(places.of, curves, look, lw=1.5)
+    within.set(places.first, "y")
     powers = [2**power for power in range(most.bit_length())]
-    axes.set_xscale("log", base=2)
-    axes.set_xticks([*powers, whole], [*map(str, powers), f"all {whole}"])
-    axes.xaxis.minorticks_off()
-    axes.axvline(np.sqrt(most * whole), color="#808080", lw=0.8)
-    axes.set(xlabel="number of trials k", ylabel=axis.label)
-    return figure
+    places.first.set_xscale("log", base=2)
+    places.first.set_xticks([*powers, whole], [*map(str, powers), f"all {whole}"])
+    for axes in places.all:
+        axes.xaxis.minorticks_off()
+        axes.axvline(np.sqrt(most * whole), color="#808080", lw=0.8)
+    places.name("number of trials k", axis.label)
+    return places.figure

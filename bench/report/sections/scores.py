@@ -11,7 +11,7 @@ from bench.analysis.scores import curves, ended, last_evaluations
 from bench.analysis.statistics import bootstrap_rules
 from bench.analysis.targets import reached
 from bench.report.figures import scores as figures
-from bench.report.figures.panels import Range
+from bench.report.figures.panels import MANY, Range
 from bench.report.figures.scores import Curve, Scores
 from bench.report.sections.scene import Drawing, Scene
 
@@ -34,12 +34,14 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         "curves",
         f"{axis.words.capitalize()} on {scene.label} through training: {MEAN}.{perfect}{lost}{beyond}{nobody}",
         figures.curves(through, scene.look, axis),
+        wide=len(through) > MANY,
     )
     yield Drawing(
         "seconds",
         f"The same against training time: {axis.words} on {scene.label}. Seconds are a replica's share of the stack in "
         "which it was trained, without evaluation: they depend on the machine and on how many were trained together.",
         figures.curves(_clocked(scene, through), scene.look, axis, "training seconds of a replica"),
+        wide=len(through) > MANY,
     )
     yield Drawing(
         "scores",

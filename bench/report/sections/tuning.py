@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.report.figures import tuning as figures
+from bench.report.figures.panels import MANY
 from bench.report.sections.scene import Drawing, Scene
 from bench.studies.tuning.sensitivity import Effort, effort
 
@@ -22,7 +23,8 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         crosses = any(np.isnan(trials.values).any() for trials in one.values())
         caption += f"; crosses: seeds that {failed}" if crosses else ""
         caption += "; open: given up early" if any(trials.pruned.any() for trials in one.values()) else ""
-        yield Drawing("step-sizes", caption + ringed, figures.step_sizes(one, scene.look, scene.axis))
+        drawn = figures.step_sizes(one, scene.look, scene.axis)
+        yield Drawing("step-sizes", caption + ringed, drawn, wide=len(one) > MANY)
     if two:
         caption = f"Pairs of step sizes tried on {scene.label}: colour is the median score over the tuning seeds"
         caption += f", a cross: most {failed}; an open ring: given up early"
@@ -30,7 +32,8 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     efforts = {rule: effort(trials, scene.metric, scene.study) for rule, trials in tried.items()}
     if any(np.isfinite(found.curve.value).any() for found in efforts.values()):
         caption = _best_caption(scene.label, efforts, any(trials.pruned.any() for trials in tried.values()))
-        yield Drawing("expected-best", caption, figures.expected_best(efforts, scene.look, scene.axis))
+        best = figures.expected_best(efforts, scene.look, scene.axis)
+        yield Drawing("expected-best", caption, best, wide=len(efforts) > MANY)
 
 
 def _best_caption(label: str, efforts: dict[str, Effort], pruned: bool) -> str:
