@@ -68,7 +68,7 @@ def performance_profile_band(
     met = _done(costs, at).sum(axis=3).reshape(rules, strata * n, len(at))
     often = counts(draw(strata, n, resamples, np.random.default_rng(seed)))
     # Whole numbers until the end: no order of summation, so no number of threads, changes a bit.
-    ends = [percentiles(own.T @ often / (strata * n * targets), confidence) for own in met]
+    ends = [percentiles(met_by_rule.T @ often / (strata * n * targets), confidence) for met_by_rule in met]
     shares = met.sum(axis=1) / (strata * n * targets)
     return Band(shares, np.stack([low for low, _ in ends]), np.stack([high for _, high in ends]))
 
