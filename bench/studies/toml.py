@@ -15,9 +15,9 @@ Frozen = dict[str, dict[str, dict[str, float | tuple[float, ...]]]]  # game -> r
 def to_toml(frozen: Frozen) -> str:
     """Frozen values as a file: a table a game, a line a rule."""
     lines = []
-    for game, found in frozen.items():
+    for game, values_by_rule in frozen.items():
         lines.append(f"[{json.dumps(game)}]")
-        for rule, values in found.items():
+        for rule, values in values_by_rule.items():
             items = ", ".join(f"{json.dumps(path)} = {json.dumps(value)}" for path, value in sorted(values.items()))
             lines.append(f"{json.dumps(rule)} = {{ {items} }}")
         lines.append("")
