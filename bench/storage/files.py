@@ -1,4 +1,4 @@
-"""Where files made of a run go: names that every file system takes, and nothing of somebody else's replaced."""
+"""Writing files safely: names that every file system takes, and no replacement of files that bench did not write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ O_BINARY = getattr(os, "O_BINARY", 0)
 
 
 def fsync_dir(folder: Path) -> None:
-    """Flush what was moved, made or deleted in a folder: else a loss of power may undo it."""
+    """Flush moves, new entries and deletions in a folder, so that a loss of power cannot undo them."""
     if os.name == "nt":  # there it is done with the move
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -30,16 +30,16 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_file(path: Path, content: bytes, last: bool = True) -> None:
-    """Write whole or not at all: beside its place, flushed, then moved there.
+    """Write a file atomically: to a temporary file beside it, flushed, then moved.
 
     Args:
-        path: where it is to stand.
-        content: what is to stand there.
-        last: whether the move itself is flushed too; where more files of the folder follow, the last one's is enough.
+        path: the file.
+        content: its bytes.
+        last: whether the move is flushed too; of several files in a folder, it is enough to flush the last.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        beside.unlink(missing_ok=True)  # of a process that had the same number; and never through a link
+        beside.unlink(missing_ok=True)  # of an ended process with the same id; and never through a link
         with open(beside, "xb") as file:
             file.write(content)
             file.flush()
@@ -63,7 +63,7 @@ def read_regular(path: Path) -> bytes:
 
 
 def remove_stale(folder: Path, name: str = "*") -> None:
-    """Delete what processes that are gone had begun to write in a folder, beside ``name`` or beside anything."""
+    """Delete temporary files of ended processes in a folder, of ``name`` or of any file."""
     for beside in folder.glob(f".{name}.tmp"):
         number = re.search(r"\.(\d+)\.tmp$", beside.name)
         if number is None or _alive(int(number[1])):

@@ -1,7 +1,7 @@
-"""Whether what a folder holds is what this suite writes: it may be damaged, or come from a stranger.
+"""Validation of a folder's content, which may be damaged or come from an untrusted source.
 
-Hashes tell of damage alone, for a stranger can make them. What passes here may be read by all that reports on a run:
-it has the names, kinds, shapes and sizes that a run's have. Nothing is loaded or executed to find out.
+Hashes detect damage only, because anyone can compute them. Content that passes has the names, types, shapes and sizes
+of a run's content, and is safe for the report to read. The validation loads and executes nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Manifest(_Part):
 
 @cache
 def _study() -> TypeAdapter[Any]:
-    """The kinds of a study's keys, without what checks names: that would load the plug-ins they name."""
+    """The types of a study's keys, without the validation of names, which would load plug-ins."""
     plain: dict[str, Any] = {
         name: (field.annotation, ... if field.is_required() else field.get_default(call_default_factory=True))
         for name, field in Study.model_fields.items()
@@ -52,11 +52,11 @@ def _study() -> TypeAdapter[Any]:
     return TypeAdapter(create_model("Plain", __config__=ConfigDict(extra="forbid"), **plain))
 
 
-def validate_manifest(found: Any) -> str:
-    """What is wrong with a run's manifest, in words; "" for nothing."""
+def validate_manifest(manifest: Any) -> str:
+    """What is wrong with a run's manifest; "" if it is valid."""
     try:
-        _Manifest.model_validate(found)
-        study = _study().validate_python(found["study"])
+        _Manifest.model_validate(manifest)
+        study = _study().validate_python(manifest["study"])
     except ValidationError as error:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg'].lower()}"
@@ -68,15 +68,15 @@ def validate_manifest(found: Any) -> str:
     return ""
 
 
-def validate_chunk(found: Any) -> bool:
-    """Whether JSON is a chunk as this suite plans them."""
-    if not isinstance(found, dict) or set(found) != {STORED.get(name, name) for name in Chunk.__dataclass_fields__}:
+def validate_chunk(chunk: Any) -> bool:
+    """Whether JSON describes a chunk of this suite."""
+    if not isinstance(chunk, dict) or set(chunk) != {STORED.get(name, name) for name in Chunk.__dataclass_fields__}:
         return False
     words = ("optimizer", "rule", "game", "label", "phase", "pruner", "device", "code")
-    if not all(isinstance(found[key], str) for key in words) or found["phase"] not in PHASES:
+    if not all(isinstance(chunk[key], str) for key in words) or chunk["phase"] not in PHASES:
         return False
-    rows = found["rows"]
-    if type(found["marks"]) is not int or not isinstance(rows, list) or not rows:
+    rows = chunk["rows"]
+    if type(chunk["marks"]) is not int or not isinstance(rows, list) or not rows:
         return False
     return all(isinstance(row, dict) and set(row) == {"seed", "values", "trial"} for row in rows) and all(
         type(row["seed"]) is int and type(row["trial"]) is int and _pairs(row["values"]) for row in rows
@@ -90,13 +90,13 @@ def _pairs(values: Any) -> bool:
 
 
 def most_rows(chunk: Mapping[str, Any]) -> int:
-    """More records than this no chunk has."""
+    """The largest number of records that a chunk can have."""
     rows, marks = len(chunk["rows"]), int(chunk["marks"])
     return rows * (max(marks, 0) + 2) * METRICS
 
 
 def validate_records(table: pa.Table, chunk: Mapping[str, Any], kinds: Mapping[str, pa.DataType]) -> str:
-    """What is wrong with a chunk's records, in words; "" for nothing."""
+    """What is wrong with a chunk's records; "" if they are valid."""
     if table.schema.names != list(kinds) or any(table.schema.field(name).type != kinds[name] for name in kinds):
         return "its columns are others"
     if any(table[name].null_count for name in kinds):
@@ -106,12 +106,12 @@ def validate_records(table: pa.Table, chunk: Mapping[str, Any], kinds: Mapping[s
         table = table.combine_chunks().unify_dictionaries()
         words = {name: _words(table, name) for name in kinds if pa.types.is_dictionary(kinds[name])}
         rows = {(row["seed"], row["trial"], json.dumps(dict(row["values"]), sort_keys=True)) for row in chunk["rows"]}
-        found = _distinct(table, ("seed", "trial", "hyperparameters"))
-        found = {(seed, trial, words["hyperparameters"][at]) for seed, trial, at in found}
+        stored_rows = _distinct(table, ("seed", "trial", "hyperparameters"))
+        stored_rows = {(seed, trial, words["hyperparameters"][at]) for seed, trial, at in stored_rows}
     except (pa.ArrowException, UnicodeDecodeError, ValueError, TypeError, IndexError) as error:
         return " ".join(str(error).split())[:100]
-    own = {"optimizer": chunk["optimizer"], "game": chunk["label"], "phase": chunk["phase"]}
-    if any(set(words[name]) - {value} for name, value in own.items()) or found - rows:
+    expected = {"optimizer": chunk["optimizer"], "game": chunk["label"], "phase": chunk["phase"]}
+    if any(set(words[name]) - {value} for name, value in expected.items()) or stored_rows - rows:
         return "its records are of another chunk"
     if set(words["outcome"]) - OUTCOMES:
         return "an outcome is none"
@@ -123,16 +123,16 @@ def validate_records(table: pa.Table, chunk: Mapping[str, Any], kinds: Mapping[s
 
 
 def _words(table: pa.Table, name: str) -> list[str]:
-    """What a column of words may say, each word once."""
+    """The distinct words of a column."""
     chunks = table[name].chunks
-    found: list[str] = chunks[0].dictionary.to_pylist() if chunks else []
-    if len(set(found)) != len(found):
+    words: list[str] = chunks[0].dictionary.to_pylist() if chunks else []
+    if len(set(words)) != len(words):
         raise ValueError(f"{name} has a word twice")
-    return found
+    return words
 
 
 def _distinct(table: pa.Table, names: tuple[str, ...]) -> set[tuple[Any, ...]]:
-    """Each combination of values once; a word by its place among the column's words."""
+    """The distinct combinations of values; a word is its index among the column's words."""
     columns = {name: table[name] for name in names}
     for name, column in columns.items():
         if pa.types.is_dictionary(column.type):
@@ -142,7 +142,7 @@ def _distinct(table: pa.Table, names: tuple[str, ...]) -> set[tuple[Any, ...]]:
 
 
 def validate_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """What is wrong with what there is to look at, in words; "" for nothing."""
+    """What is wrong with a chunk's tensors; "" if they are valid."""
     for name, least in SERIES.items():
         if name not in tensors:
             continue
