@@ -1,8 +1,8 @@
 """A rule's step as one graph: recorded once, replayed at every later step.
 
-On a GPU a step of small networks is hundreds of launches, each dearer than what it starts; a CUDA graph launches all at
-once (PyTorch 1.10, ``torch.cuda.CUDAGraph``). What a replay cannot do anew is looked for before: a step that reads a
-number of a tensor (to branch on it), or touches tensors elsewhere than where w is, goes on as it was written.
+On a GPU a step of small networks is hundreds of launches, each slower than its kernel; a CUDA graph launches all at
+once (PyTorch 1.10, ``torch.cuda.CUDAGraph``). Steps that a replay cannot reproduce are detected first: a step that
+reads a number of a tensor (to branch on it), or uses tensors on another device than w, runs without a graph.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Step = tuple[Tensor, State]
 
 
 class Recording(Protocol):
-    """What was recorded, with its inputs and outputs where they were then."""
+    """A recorded graph, with the memory of its inputs and outputs."""
 
     def replay(self) -> None: ...
 
@@ -78,7 +78,7 @@ class Stepper:
 
 
 class _Fed(Oracle):
-    """An oracle as another is now, whose minibatches stay where they are in memory."""
+    """A copy of an oracle, whose minibatches have fixed addresses in memory."""
 
     def __init__(self, F: Oracle) -> None:
         self.__dict__.update(vars(F))
@@ -92,18 +92,18 @@ class _Fed(Oracle):
         return other
 
     def batch(self, like: Tensor) -> Batch | None:
-        place = self.draw - self.first
-        if place not in self.batches:
+        index = self.draw - self.first
+        if index not in self.batches:
             drawn = self.game.batch(self.seeds, self.draw)
-            self.batches[place] = drawn and {key: value.to(like.device, copy=True) for key, value in drawn.items()}
+            self.batches[index] = drawn and {key: value.to(like.device, copy=True) for key, value in drawn.items()}
         self.draws += not self._drawn
         self._drawn = True
-        return self.batches[place]
+        return self.batches[index]
 
     def feed(self, F: Oracle) -> None:
         """Put another oracle's next minibatches where these are."""
-        for place, held in self.batches.items():
-            drawn = F.game.batch(F.seeds, F.draw + place)
+        for index, held in self.batches.items():
+            drawn = F.game.batch(F.seeds, F.draw + index)
             for key in held or ():
                 held[key].copy_(drawn[key])  # type: ignore[index]
 
@@ -136,7 +136,7 @@ class _Recorded:
 
 
 def _recorded(record: Record, rule: UpdateRule, F: Oracle, w: Tensor, s: State) -> _Recorded | None:
-    """None where a replay would be another step, or where the device refuses."""
+    """A recorded step; None if a replay would not reproduce it, or the device refuses."""
     w, s = inputs = tree_map(torch.clone, (w, s))
     fed = _Fed(F)
     expected = rule.step(fed.again(), w, s)  # now it has all minibatches of a step
@@ -157,7 +157,7 @@ def _recorded(record: Record, rule: UpdateRule, F: Oracle, w: Tensor, s: State) 
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees whether anything waits for a device's answer, or is done elsewhere."""
+    """Detects operations that wait for the device, or run on another device."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

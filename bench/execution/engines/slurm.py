@@ -36,7 +36,7 @@ def engine(run_options: RunOptions, beat: Callable[[], None]) -> Dask:
 
 
 def _asked(run_options: RunOptions) -> dict[str, Any]:
-    """What is asked of dask-jobqueue beside what its configuration says."""
+    """The options of dask-jobqueue that its configuration does not set."""
     logs = run_options.checkpoints.parent / "slurm" if run_options.checkpoints is not None else "."
     configured = import_module("dask").config.get(CONFIGURED, {})
     options = dict(configured.get("scheduler-options") or {})
