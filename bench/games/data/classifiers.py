@@ -187,7 +187,7 @@ def damage(
 ) -> Tensor:
     """Images [N, pixels] turned, scaled, shifted and with noise, a little and each in its own way.
 
-    A generator's images are imperfect: features must mean something on those, too.
+    A generator's images are imperfect: the features must be meaningful on those, too.
     """
     count, side = len(images), isqrt(images.shape[1])
     draw = torch.rand(4, count, generator=generator) * 2 - 1
@@ -196,7 +196,7 @@ def damage(
     cos, sin = scale * angle.cos(), scale * angle.sin()
     maps = torch.stack([cos, -sin, shift * draw[2], sin, cos, shift * draw[3]], dim=1).view(count, 2, 3)
     grid = functional.affine_grid(maps, [count, 1, side, side], align_corners=False)
-    ink = images.view(count, 1, side, side) + 1  # what comes in from outside the image is paper, which is 0 here
+    ink = images.view(count, 1, side, side) + 1  # pixels from outside the image are background, which is 0 here
     moved = functional.grid_sample(ink, grid, align_corners=False).view(count, -1) - 1
     noise = torch.randn(images.shape, generator=generator)
     return moved + sd * torch.rand(count, 1, generator=generator) * noise
@@ -232,10 +232,10 @@ def _encode(layers: Layers, shipped: Gaussian | None = None) -> bytes:
 
 
 def _decode(name: str, raw: bytes) -> Features:
-    """What is in `raw`, if it is what was recorded for this name."""
-    expected, found = RECIPES[name].digest, sha256(raw).hexdigest()
-    if found != expected:
-        raise ValueError(f"weights of {name}: expected SHA-256 {expected}, found {found} in {len(raw)} bytes")
+    """The classifier in `raw`, if its digest is the recorded one for this name."""
+    expected, digest = RECIPES[name].digest, sha256(raw).hexdigest()
+    if digest != expected:
+        raise ValueError(f"weights of {name}: expected SHA-256 {expected}, found {digest} in {len(raw)} bytes")
     parts = safetensors.torch.load(raw)
     shipped = Gaussian(*(parts.pop(part) for part in MOMENTS)) if RECIPES[name].moments else None
     layers = tuple((parts[f"{i}.weight"].float(), parts[f"{i}.bias"].float()) for i in range(len(parts) // 2))

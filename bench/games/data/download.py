@@ -1,7 +1,7 @@
-"""Image sets from public mirrors: a file is verified before it stands in its place.
+"""Image sets from public mirrors: a file is verified before it is moved to its folder.
 
-Downloads go to a folder of their own, which is removed however they end. What is moved into place from there is whole,
-flushed to disk, and has the MD5 that was recorded. Files that are there already, and whole, are not fetched again.
+Downloads go to a temporary folder, which is always removed. A file that is moved from there is complete, flushed to
+disk, and has the recorded MD5. Existing intact files are not fetched again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BLOCK = 1 << 16  # bytes read at once
 def fetch(
     name: str, folder: str | Path, mirror: str | None = None, progress: Progress | None = None, timeout: float = 30
 ) -> list[Path]:
-    """Download a set below a folder; the paths of the files that were not there, whole, before.
+    """Download a set below a folder; returns the paths of the files that were missing or damaged before.
 
     Args:
         mirror: the URL of a folder with the files, in place of the public one's.
@@ -64,11 +64,11 @@ def fetch(
 
 
 def _lacking(name: str, root: Path) -> list[File]:
-    """The files that are not whole in the place that is fetched into; none where the set is whole in another."""
+    """The missing or damaged files in the folder for downloads; none if another folder has the complete set."""
     lacking = []
-    for place in places(name, root):
-        there = standing(place, image_set(name))
-        faulty = [file for file in image_set(name).files if file not in there or fault_of(there[file], file)]
+    for folder in places(name, root):
+        present = standing(folder, image_set(name))
+        faulty = [file for file in image_set(name).files if file not in present or fault_of(present[file], file)]
         if not faulty:
             return []
         lacking.append(faulty)
@@ -77,22 +77,22 @@ def _lacking(name: str, root: Path) -> list[File]:
 
 @contextmanager
 def _beside(root: Path) -> Iterator[Path]:
-    """A folder to download to, on the root's disk. It goes in the end, and so does a root made for it and empty."""
-    made = [path for path in (root, *root.parents) if not path.exists()]
+    """A temporary folder for downloads on the root's disk; it is removed, also a root created for it that is empty."""
+    created = [path for path in (root, *root.parents) if not path.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix=".fetch-", dir=root) as beside:
             yield Path(beside)
     finally:
-        for path in made:
+        for path in created:
             with suppress(OSError):  # not empty
                 path.rmdir()
 
 
-def _settle(path: Path, place: Path) -> Path:
-    """Move a file that was verified into its place."""
-    place.mkdir(parents=True, exist_ok=True)
-    return path.replace(place / path.name)
+def _settle(path: Path, folder: Path) -> Path:
+    """Move a verified file to its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return path.replace(folder / path.name)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Source:
     timeout: float
 
     def download(self, name: str, limit: int) -> tuple[str, Path]:
-        """The URL and the path of a file of up to `limit` bytes; UserError where it is not given, or not whole."""
+        """The URL and the path of a file of up to `limit` bytes; UserError if it is not available or incomplete."""
         url, path = f"{self.base}/{name}", self.beside / name
         with _answering(url):
             answer = urlopen(Request(url, headers={"User-Agent": "gan-optimizer-bench"}), timeout=self.timeout)
@@ -134,11 +134,11 @@ def _block(answer: IO[bytes], url: str) -> bytes:
 
 @contextmanager
 def _answering(url: str) -> Iterator[None]:
-    """Errors of the network, in a line. Those of the disk are not raised within."""
+    """Turn errors of the network into one line. No errors of the disk occur within."""
     try:
         yield
     except HTTPError as error:
-        error.close()  # it holds the connection
+        error.close()  # closes the connection
         raise UserError(f"{url}: expected a file, found HTTP status {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split())  # what no server of files says may have lines

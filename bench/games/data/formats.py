@@ -1,4 +1,4 @@
-"""The files that real image sets come as, and how one is read and verified.
+"""The files of real image sets, and how they are read and verified.
 
     mnist    28x28 grey, 60,000 + 10,000    MNIST/raw/train-images-idx3-ubyte[.gz], ...     LeCun et al. 1998
     fashion  28x28 grey, 60,000 + 10,000    FashionMNIST/raw/, with the same names          Xiao et al. 2017
@@ -109,7 +109,7 @@ def image_set(name: str) -> ImageSet:
 
 
 def read(path: Path, file: File) -> Tensor:
-    """A file's uint8[shape], gzipped or not; UserError, in one line, where it is not what was recorded."""
+    """A file's uint8[shape], gzipped or not; UserError, in one line, if its checksum is not the recorded one."""
     raw = unzipped(path, file.size + 1)  # one byte more than expected, to see whether it ends there
     fault = _fault(raw, file)
     if fault:
@@ -134,8 +134,8 @@ def _fault(raw: bytearray, file: File) -> str:
         return f"expected {file.size} bytes, found {len(raw) if len(raw) < file.size else 'more'}"
     digest = md5(raw)
     if digest != file.md5:
-        found = owner(digest)
-        return f"expected MD5 {file.md5}, found {digest}{f', which is a file of {found}' * bool(found)}"
+        owner_name = owner(digest)
+        return f"expected MD5 {file.md5}, found {digest}{f', which is a file of {owner_name}' * bool(owner_name)}"
     return ""
 
 
