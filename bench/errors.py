@@ -11,13 +11,13 @@ class UserError(ValueError):
     """Wrong use, in one line: what, found, allowed, nearest."""
 
 
-def nearest(found: str, known: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """The end of an error line: the known names nearest to what was found, or all of them where none is near."""
-    known = list(known)
-    close = difflib.get_close_matches(found, known, n=3, cutoff=0.5)
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(sorted(known)) or 'none'}"
+    return f"known: {', '.join(sorted(names)) or 'none'}"
 
 
 @contextmanager

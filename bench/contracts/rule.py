@@ -75,7 +75,7 @@ class UpdateRule(ABC):
     @property
     def rests(self) -> bool:
         """Whether the rule stays where F(w) = 0."""
-        return all(thing.rests for thing in nested(self).values())
+        return all(part.rests for part in nested(self).values())
 
     @property
     def cost(self) -> float:
