@@ -146,8 +146,8 @@ def run(
     writer = RunWriter(RunFolder(out if out is not None else Path("results") / study.name))
     writer.open(manifest(study, device))
     try:
-        keeps = writer.path.absolute() / FOLDER
-        options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler, keeps)
+        checkpoint_folder = writer.path.absolute() / FOLDER
+        options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler, checkpoint_folder)
         Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune).run()
     finally:
         writer.close()

@@ -1,4 +1,4 @@
-"""What goes wrong by the user's hand: one clear line that says what, found, allowed, nearest."""
+"""Errors of the user: one clear line with the setting, its value, the allowed values and the nearest name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 class UserError(ValueError):
-    """Wrong use, in one line: what, found, allowed, nearest."""
+    """Wrong use, in one line: the setting, its value, the allowed values, the nearest name."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of an error line: the known names nearest to what was found, or all of them where none is near."""
+    """The end of an error line: the known names nearest to a name, or all of them if none is near."""
     names = list(names)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:

@@ -147,13 +147,13 @@ def _rows(game: str, first: Recorded, second: Recorded, same_bits: bool) -> list
             continue
         common = pd.concat([scores.loc[rule].dropna() for scores in scores_by_seed], axis=1, join="inner")
         if not common.empty:
-            lost = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
+            failed = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
             reports = [side[(side["optimizer"] == rule) & side["seed"].isin(common.index)] for side in sides]
             rounding = (
                 None if same_bits else Rounding(reports[0], _drawn(first, game, rule), metric.name, description.dtype)
             )
             rows.append(
-                names | _row(common.to_numpy(float), lost, metric, Change(reports, description, metric, rounding))
+                names | _row(common.to_numpy(float), failed, metric, Change(reports, description, metric, rounding))
             )
     return rows
 
@@ -170,11 +170,11 @@ def _new(scores: pd.Series, ends: pd.DataFrame) -> dict[str, Any]:
     return row | {"failed_first": 0, "failed_second": int((ends["outcome"] != "ok").sum()), "change": ""}
 
 
-def _row(both: np.ndarray, lost: np.ndarray, metric: MetricDescription, change: Change) -> dict[str, Any]:
+def _row(both: np.ndarray, failed: np.ndarray, metric: MetricDescription, change: Change) -> dict[str, Any]:
     """Scores [seeds, 2] and failures [seeds, 2] of one rule on one game."""
     means = interquartile_mean(both, axis=0)
     shared: dict[str, Any] = {"seeds": len(both), "first": float(means[0]), "second": float(means[1])}
-    shared |= {"failed_first": int(lost[:, 0].sum()), "failed_second": int(lost[:, 1].sum())}
+    shared |= {"failed_first": int(failed[:, 0].sum()), "failed_second": int(failed[:, 1].sum())}
     if change.none:
         return shared | _difference(both[:1]) | IDENTICAL
     shared["change"] = change.words
@@ -247,8 +247,8 @@ class Change:
     @property
     def more_failed(self) -> bool:
         """Whether a replica of the second failed that had not in the first, and rounding does not decide which do."""
-        lost = [end["outcome"] != "ok" for end in self.ends]
-        return bool((lost[1] & ~lost[0]).any()) and not (self.rounding and self.rounding.decides_failures)
+        failed = [end["outcome"] != "ok" for end in self.ends]
+        return bool((failed[1] & ~failed[0]).any()) and not (self.rounding and self.rounding.decides_failures)
 
     def judged(self, both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores of the first and the second run [seeds] of [seeds, 2], equal where rounding may be all there is."""

@@ -1,8 +1,8 @@
-"""Where every rule stands on every game, and over all games together.
+"""The ranks of rules on every game, and over all games together.
 
-A rule's rank on a game is its place by interquartile mean: 1 is the best, equal scores share their mean place, and a
-rule that mostly failed stands last. Beside it are the places that it may hold as well: a rule is ahead of another for
-sure only where their 95 % intervals do not overlap. Over the games ranks are averaged and compared by Friedman's test
+A rule's rank on a game is by interquartile mean: 1 is the best, equal scores share their mean rank, and a rule that
+mostly failed is last. Beside it is the range of ranks that it may have: a rule is certainly ahead of another only where
+their 95 % intervals do not overlap. Over the games ranks are averaged and compared by Friedman's test
 with Nemenyi's critical difference (Demsar 2006, JMLR 7:1).
 """
 

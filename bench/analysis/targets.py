@@ -25,7 +25,7 @@ SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SOLVED = 1e-6
 """The share of the first score that is as good as zero."""
 NEARLY = 4
-"""The place of the target that stands for them all: nearly as good as the best."""
+"""The index of the representative target: nearly as good as the best."""
 
 
 class Reached(NamedTuple):

@@ -108,8 +108,8 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
         return subjects
     if refused:
         of_another_kind = [text for text in refused if "is no " in text]
-        told = [text for text in refused if text not in of_another_kind]
-        raise UserError(told[0] if told else f"{spelling!r} is no optimizer, direction, game or metric")
+        reasons = [text for text in refused if text not in of_another_kind]
+        raise UserError(reasons[0] if reasons else f"{spelling!r} is no optimizer, direction, game or metric")
     names = {one for registry in registries for one in registry.names()}
     raise UserError(f"there is nothing called {name!r} to check; {nearest(name, names)}")
 

@@ -1,4 +1,4 @@
-"""What rules say of themselves: their hyperparameters and notices; copies of a rule with other values."""
+"""Introspection of rules: their hyperparameters and notices; copies of a rule with other values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.contracts.rule import Direction, UpdateRule, nested
 
 
 def notices(owner: UpdateRule | Direction) -> list[str]:
-    """What a user should know of a rule and of all that is nested in it."""
+    """The notices to a user of a rule and of everything nested in it."""
     texts = [owner.notice] if isinstance(owner, Direction) and owner.notice else []
     return texts + [text for inner in nested(owner).values() for text in notices(inner)]
 

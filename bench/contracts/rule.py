@@ -110,6 +110,6 @@ Metric = Callable[[Game, Tensor, "Oracle"], Tensor]
 
 
 def nested(owner: Any) -> dict[str, UpdateRule | Direction]:
-    """The rules and directions that stand in the fields of a rule or direction, by field."""
+    """The rules and directions in the fields of a rule or direction, by field."""
     values = {field.name: getattr(owner, field.name) for field in fields(owner)}
     return {name: value for name, value in values.items() if isinstance(value, (UpdateRule, Direction))}

@@ -115,7 +115,7 @@ def _steps(folder: Path, name: str) -> list[Path]:
 
 
 def _drop(path: Path) -> None:
-    path.unlink(missing_ok=True)  # first: what it stands for is then no checkpoint any more
+    path.unlink(missing_ok=True)  # first, so that the tensors are no longer a checkpoint
     path.with_suffix(".safetensors").unlink(missing_ok=True)
 
 

@@ -155,7 +155,7 @@ class Coordinator:
             text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # it may say anything
             write_file(self.folder.path / "errors" / f"{chunk.id}.txt", text)
         self.writer.save(chunk, outcome.files or pack(chunk, failed(chunk)))
-        if outcome.files:  # what was ended before its time goes on from its checkpoint when it is tried again
+        if outcome.files:  # a failed chunk keeps its checkpoint, and resumes from it at the next try
             forget(self.folder.path / FOLDER, chunk.id)
         self.status.done += chunk.cost
 

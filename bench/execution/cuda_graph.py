@@ -25,7 +25,7 @@ READS = (
 )
 """Operations whose answer the processor waits for; indices by truth values are others."""
 AGREES = 1e-5
-"""Relative: how near a replay comes to the step that it stands for: sums may be in another order."""
+"""Relative tolerance between a replay and its step, because sums may be in another order."""
 
 Step = tuple[Tensor, State]
 
@@ -167,7 +167,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         name = func._schema.name
         chosen = name.startswith("aten::index") and any(tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors)
-        brought = "copy" in name  # or else a single number goes along with the launch
+        brought = "copy" in name  # without a copy, a single number is an argument of the launch
         elsewhere = any(tensor.device != self.device and (tensor.ndim or brought) for tensor in tensors)
         self.waits |= name in READS or chosen or elsewhere
         return func(*args, **(kwargs or {}))

@@ -172,7 +172,7 @@ class ProcessEngine:
 
 def engine(options: RunOptions, beat: Callable[[], None]) -> InProcessEngine | ProcessEngine:
     """The engine for a study's chunks on this machine."""
-    alone = options.jobs == 1 and math.isinf(options.timeout)  # nobody ends a chunk that trains here
+    alone = options.jobs == 1 and math.isinf(options.timeout)  # a chunk in this process cannot be ended
     if alone and ("own" in options.origins or "outside" not in options.origins):
         return InProcessEngine(beat, options.checkpoints)
     slots = ProcessEngine(options.jobs)
@@ -201,7 +201,7 @@ def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
 def _watch() -> None:
     coordinator = multiprocessing.parent_process()
     assert coordinator is not None
-    coordinator.join()  # it counts as there for as long as nobody has asked how it ended: its pipe tells more
+    coordinator.join()  # returns when its pipe closes; its process id may exist longer than that
     os._exit(1)
 
 

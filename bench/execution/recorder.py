@@ -193,7 +193,7 @@ class Recorder:
             evaluator = Evaluator(self.game, self.seeds[first])
             spectra["spectrum_start"] = ritz(evaluator.linear(self.start[first])[1], self.start[first])
         count = min(DRAWN, len(self.chunk.rows))
-        return {name: of.numbers()[:count].contiguous() for name, of in spectra.items()}
+        return {name: ritz_values.numbers()[:count].contiguous() for name, ritz_values in spectra.items()}
 
     # --- kept and taken up again -------------------------------------------------------------------------------------
 

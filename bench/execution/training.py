@@ -33,7 +33,7 @@ from bench.studies.tuning.pruning import PATIENCE, pruned
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
 PULSES = 50  # reports of progress a chunk
-BEAT = 0.1  # seconds between signs of life; at every step they would be felt
+BEAT = 0.1  # seconds between heartbeats; one at every step would be slow
 COUNTERS = ("draw", "gradients", "products", "draws")
 """Of the oracle: what it counted so far. Those of the judge decide nothing."""
 
@@ -76,8 +76,8 @@ class Training:
 
     Args:
         chunk: what to train.
-        progress: told the cost so far, over all replicas, now and then.
-        beat: called as a sign of life, before what may be slow.
+        progress: called from time to time with the cost so far, over all replicas.
+        beat: the heartbeat, called before slow work.
     """
 
     def __init__(self, chunk: Chunk, progress: Progress, beat: Beat) -> None:
@@ -189,10 +189,10 @@ class Training:
             len(trial_curves), -1, trial_curves.shape[2]
         )
         beaten = pruned(self.chunk.pruner, np.concatenate([trial_curves, reference], axis=1))[: len(trials)]
-        lost = torch.tensor([trials.index(row.trial) for row in self.chunk.rows])
-        frozen = torch.from_numpy(beaten)[lost] & self.ended[: len(lost)].isnan()
-        self.pruned[: len(lost)] |= frozen
-        self.ended[: len(lost)][frozen] = self.F.cost
+        trial_index = torch.tensor([trials.index(row.trial) for row in self.chunk.rows])
+        frozen = torch.from_numpy(beaten)[trial_index] & self.ended[: len(trial_index)].isnan()
+        self.pruned[: len(trial_index)] |= frozen
+        self.ended[: len(trial_index)][frozen] = self.F.cost
         self.alive = self.alive & self.ended[self.at].isnan().to(self.alive.device)
 
     def _shrink(self) -> None:
@@ -236,7 +236,7 @@ class Training:
         return {**stack, **ends, "memory": self.s, "oracle": counted, "recorder": self.recorder.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set a training that has not begun to what `state_dict` gave: it goes on from there, bit for bit."""
+        """Restore what `state_dict` gave in a training that has not begun: it continues bit for bit."""
         device = self.w.device
         self.keep_rows(state["at"])
         self.w, self.before, self.alive = (state[name].to(device) for name in ("w", "before", "alive"))

@@ -28,7 +28,7 @@ class Evaluator(Oracle):
         self._cache: dict[object, object] = {}
         self._at: Tensor | None = None
         self.before: Tensor | None = None
-        """Where the replicas were a step ago, [R, n]; None where nobody said."""
+        """The replicas' parameters one step earlier, [R, n]; None if not given."""
         self.mean: Tensor | None = None
         """The average of all points that were judged so far, [R, n]."""
         self._visits = 0
@@ -40,7 +40,7 @@ class Evaluator(Oracle):
         self._visits += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the judging is, so that another judge of the same replicas can go on with it."""
+        """The state of the evaluation, so that another evaluator of the same replicas can continue."""
         averages = {"mean": self.mean, "before": self.before}
         defined = {name: value for name, value in averages.items() if value is not None}
         return {"draw": self.draw, "visits": self._visits, **defined}

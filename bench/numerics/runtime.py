@@ -22,7 +22,7 @@ MKL = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 @cache
 def hold_memory() -> None:
     """Let the allocator retain what autograd frees at every step: page faults cost up to a third of a step."""
-    with suppress(OSError, AttributeError, TypeError):  # an allocator other than glibc's goes on as it is
+    with suppress(OSError, AttributeError, TypeError):  # other allocators than glibc's are left as they are
         allocator = ctypes.CDLL(None)
         allocator.mallopt(M_MMAP_THRESHOLD, 1 << 30) or allocator.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # older: at most
         allocator.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)

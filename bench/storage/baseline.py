@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bench.storage.run_folder import RunFolder
 
 RECORDS, DIGEST = "records.parquet", "records_sha256"
-MOST = 10_000_000  # records; a stranger's file may hold any number
+MOST = 10_000_000  # records; an untrusted file may hold any number
 
 
 def holds(path: Path) -> bool:
@@ -71,8 +71,8 @@ def write_baseline(run: RunFolder, to: Path) -> Path:
     is_kept = records["metric"].astype(str) == records["game"].astype(str).map(scores)
     is_kept &= records["phase"].isin(["report", "rounded"])
     order = ["phase", "trial", "game", "optimizer", "seed", "cost"]
-    kept = records[is_kept].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
-    table, sink = pa.Table.from_pandas(kept, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
+    kept_records = records[is_kept].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
+    table, sink = pa.Table.from_pandas(kept_records, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()
     manifest = run.manifest | {DIGEST: hashlib.sha256(content).hexdigest()}

@@ -5,7 +5,7 @@
     records/<chunk>.parquet    long records of a chunk
     records/<chunk>.safetensors  what there is to look at: trajectories, samples
     records/<chunk>.json       the chunk, with the SHA-256 of both, written last: a chunk without it does not exist
-    records.zip                all that stood in records/ when the run was packed; what stands there is read first
+    records.zip                the files of records/ when the run was packed; a file in records/ takes precedence
 
 Every file is written beside its place, flushed to disk and moved there, and the move is flushed too: a crash leaves the
 old file or the new one, and what is once saved outlives a loss of power. The manifest and the plan hold their own hash.
@@ -219,10 +219,10 @@ class RunFolder:
             for rule in study.optimizers:
                 task = Task(rule, game, study.cost_of(game), study.evaluations, self.manifest["device"])
                 with suppress(UserError):  # tuning is not finished
-                    frozen.setdefault(game, {})[rule] = self._found(tune(task, study))
+                    frozen.setdefault(game, {})[rule] = self._frozen_values(tune(task, study))
         return frozen
 
-    def _found(self, tuning: Rounds) -> Values:
+    def _frozen_values(self, tuning: Rounds) -> Values:
         try:
             chunks = next(tuning)
             while True:

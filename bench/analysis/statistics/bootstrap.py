@@ -49,10 +49,10 @@ def _trimmed(scores: Array, drawn: NDArray[np.signedinteger], cut: int) -> Array
     """
     n, order = scores.shape[1], np.argsort(scores, axis=1)
     ordered = np.take_along_axis(scores, order, axis=1)
-    lost = np.isinf(ordered)
-    worst = np.where(lost, ordered, 0.0).sum(axis=1)
-    sound = np.take_along_axis(ordered, lost.argmin(axis=1)[:, None], axis=1)  # some finite score, if there is one
-    finite = np.where(lost, np.where(np.isinf(sound), 0.0, sound), ordered)  # since 0 * inf is NaN
+    infinite = np.isinf(ordered)
+    worst = np.where(infinite, ordered, 0.0).sum(axis=1)
+    sound = np.take_along_axis(ordered, infinite.argmin(axis=1)[:, None], axis=1)  # some finite score, if there is one
+    finite = np.where(infinite, np.where(np.isinf(sound), 0.0, sound), ordered)  # since 0 * inf is NaN
     shares = finite / (n - 2 * cut)
     values, failed = np.zeros((2, len(scores), drawn.shape[1]))
     ends = np.zeros(values.shape, dtype=drawn.dtype)
@@ -62,8 +62,8 @@ def _trimmed(scores: Array, drawn: NDArray[np.signedinteger], cut: int) -> Array
         position = np.clip(ends, cut, n - cut)
         kept = position - before
         values += shares[:, k, None] * kept
-        if lost[:, k].any():
-            failed += kept * lost[:, k, None]
+        if infinite[:, k].any():
+            failed += kept * infinite[:, k, None]
         before = position
     values = np.clip(values, finite.min(axis=1, keepdims=True), finite.max(axis=1, keepdims=True))
     return np.where(failed > 0, worst[:, None], values)

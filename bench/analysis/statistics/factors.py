@@ -68,11 +68,11 @@ def _shares(x: Array, scatter: float = 1.0) -> Array:
         n * ((cells - firsts - seconds + grand) ** 2).sum((1, 2)),
     ]
     chance = ((ranks - cells[..., None]) ** 2).sum((1, 2, 3)) / (a * b * (n - 1))
-    whole = ((ranks - grand[..., None]) ** 2).sum((1, 2, 3)) + chance
+    total = ((ranks - grand[..., None]) ** 2).sum((1, 2, 3)) + chance
     freedom = (a - 1, b - 1, (a - 1) * (b - 1))
     return np.array(
         [
-            np.divide(square - free * scatter * chance, whole, out=np.zeros(games), where=whole > 0).mean()
+            np.divide(square - free * scatter * chance, total, out=np.zeros(games), where=total > 0).mean()
             for square, free in zip(squares, freedom, strict=True)
         ]
     )

@@ -37,6 +37,6 @@ def check(name: str, scheduler: str = "") -> None:
 
 
 def begin(name: str, options: RunOptions, beat: Callable[[], None]) -> Engine:
-    """Start an engine; ``beat`` is called now and then while a chunk trains in this very process."""
+    """Start an engine; ``beat`` is its heartbeat while a chunk trains in this process."""
     engine: Engine = import_module(f"bench.execution.engines.{name}").engine(options, beat)
     return engine

@@ -2,7 +2,7 @@
 
 A Frechet distance on these features plays the part that FID (Heusel et al. 2017, arXiv:1706.08500) plays for large
 images; it is called what it is (`fd_digits`), never FID. Weights ship rather than being retrained because the same
-recipe gives other weights, and so another yardstick, wherever threads or kernels differ: files are float16
+recipe gives other weights, and so other scores, wherever threads or kernels differ: files are float16
 safetensors, and their SHA-256 is checked before use. The recipe is run by
 `python -m bench.games.data.classifiers digits OUT`.
 

@@ -81,8 +81,8 @@ def _beside(root: Path) -> Iterator[Path]:
     created = [path for path in (root, *root.parents) if not path.exists()]
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with TemporaryDirectory(prefix=".fetch-", dir=root) as beside:
-            yield Path(beside)
+        with TemporaryDirectory(prefix=".fetch-", dir=root) as temporary:
+            yield Path(temporary)
     finally:
         for path in created:
             with suppress(OSError):  # not empty

@@ -47,7 +47,7 @@ class File:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The files of a set, and the folders below a root that they may stand in, the one fetched into first."""
+    """The files of a set, and the folders below a root that may hold them, the one for downloads first."""
 
     folders: tuple[str, ...]
     train: tuple[File, ...]

@@ -184,8 +184,8 @@ def _latents(module: nn.Module, latent: int | Shape | None, real: Tensor) -> Ten
             return latents
         text = f"{NAME}: generator gives {shown(samples)} on latents {shown(latents)}, the data are {shown(real)}"
         refused.append(UserError(text))
-    told = [error for error in refused if " gives " in str(error)]
-    raise (told or refused)[0]
+    mismatches = [error for error in refused if " gives " in str(error)]
+    raise (mismatches or refused)[0]
 
 
 def _source(data: Any, count: int) -> tuple[Tensor | Draw, Tensor]:

@@ -35,10 +35,10 @@ def sampled(sampler: str, space: Space, tried: Sequence[Trial], count: int) -> l
             batch = tried[first : first + BATCH]
             finite = [trial.value for trial in tried[: first + BATCH] if math.isfinite(trial.value)]
             worst = max(finite, default=0.0)
-            lost = worst + abs(worst) + 1.0  # inf would be no number
+            failure_value = worst + abs(worst) + 1.0  # inf would be no number
             asked = [study.ask(shapes) for _ in batch]
             for trial, past in zip(asked, batch, strict=True):
-                study.tell(trial, past.value if math.isfinite(past.value) else lost)
+                study.tell(trial, past.value if math.isfinite(past.value) else failure_value)
         asked = [study.ask(shapes) for _ in range(count)]
     return [{path: float(f"{trial.params[path]:.10g}") for path in space} for trial in asked]
 

@@ -231,16 +231,16 @@ def _changes(rule_records: pd.DataFrame, trials: Trials, metric: MetricDescripti
     first = np.where(np.isnan(trials.values), metric.worst, trials.values)
     again = ends_of(rule_records, "rerank", metric)
     fresh = np.where(np.isnan(again.of("ok")), metric.worst, again.of("ok"))
-    places, everyone = np.searchsorted(trials.numbers, again.numbers), np.arange(len(first))
-    others = np.setdiff1d(everyone[~trials.pruned], places)
-    for kept, scores in (
+    places, all_trials = np.searchsorted(trials.numbers, again.numbers), np.arange(len(first))
+    others = np.setdiff1d(all_trials[~trials.pruned], places)
+    for candidates, scores in (
         (places, np.concatenate([first[places], fresh], axis=1)),
         (others, first[others]),
-        (everyone, trials.scores(metric)),
+        (all_trials, trials.scores(metric)),
     ):
         if not len(scores) or not np.isfinite(interquartile_mean(scores)).any():
             continue
-        chosen = [index for index, step in enumerate(trials.steps[kept]) if tuple(step) == trials.chosen]
+        chosen = [index for index, step in enumerate(trials.steps[candidates]) if tuple(step) == trials.chosen]
         if chosen and first.shape[1] > 1:
             return choice_stability(scores, chosen[0], metric.better == "higher")
         break
