@@ -40,7 +40,7 @@ class Run(RunFolder):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
-        _ = self.manifest  # a folder that holds no run is told at once
+        _ = self.manifest  # raises at once for a folder without a run
 
     def table(self) -> pd.DataFrame:
         """Return a data frame with one row for each rule and game.
@@ -142,7 +142,7 @@ def run(
     lacking = [missing for name in study.games if (missing := get_game(name).missing)]
     if lacking:
         raise UserError("\n".join(dict.fromkeys(lacking)))
-    study_origins = origins(study)  # loads all plug-ins: one that cannot be imported is told before anything is written
+    study_origins = origins(study)  # loads all plug-ins: an import error is raised before anything is written
     writer = RunWriter(RunFolder(out if out is not None else Path("results") / study.name))
     writer.open(manifest(study, device))
     try:

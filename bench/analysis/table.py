@@ -37,7 +37,7 @@ def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = 
         game_records = records[records["game"] == game]
         primary = study.primary(game)
         scores_by_seed = scores(game_records, primary)
-        measured = scores_by_seed.dropna().index  # a rule whose seeds are not all in yet comes later
+        measured = scores_by_seed.dropna().index  # rules with results for all seeds
         order = [name for name in study.optimizers if name in measured]
         measured_metrics = set(game_records["metric"].unique())
         for name in [name for name in metrics or [primary.name] if name in measured_metrics and order]:

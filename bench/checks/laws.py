@@ -87,7 +87,7 @@ def check_same(a: Tensor, b: Tensor, law: str) -> None:
 
 def check_close(a: Tensor, b: Tensor, law: str, tolerance: float) -> None:
     gap = (a - b).abs() / b.abs().clamp(min=1)
-    gap = torch.where((a == b) | (a.isnan() & b.isnan()), torch.zeros_like(gap), gap)  # who diverged did so alike
+    gap = torch.where((a == b) | (a.isnan() & b.isnan()), torch.zeros_like(gap), gap)  # both diverged in the same way
     if not gap.amax() <= tolerance:
         entry = tuple((~(gap <= tolerance)).nonzero()[0].tolist())
         difference = f"{gap[entry].item():.3g} relative, {tolerance:g} is allowed"

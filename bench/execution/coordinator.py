@@ -96,7 +96,7 @@ class Coordinator:
             self.status.skipped += sum(chunk.cost for chunk in chunks) - sum(chunk.cost for chunk in missing)
             if missing:
                 self.queue += [(index, chunk) for chunk in missing]
-                # A game at a time, so that what is there early can be compared; the rules of a game side by side.
+                # One game after another, so that early results can be compared; the rules of a game in parallel.
                 self.queue.sort(key=lambda planned: planned[0] // len(self.study.optimizers))
                 return
             chunks = self._next(index)
@@ -152,7 +152,7 @@ class Coordinator:
     def _keep(self, chunk: Chunk, outcome: ChunkResult) -> None:
         if outcome.error:
             (self.folder.path / "errors").mkdir(exist_ok=True)
-            text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # it may say anything
+            text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # errors may hold any characters
             write_file(self.folder.path / "errors" / f"{chunk.id}.txt", text)
         self.writer.save(chunk, outcome.files or pack(chunk, failed(chunk)))
         if outcome.files:  # a failed chunk keeps its checkpoint, and resumes from it at the next try

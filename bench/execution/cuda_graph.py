@@ -71,7 +71,7 @@ class Stepper:
             return rule.step(F, w, s)
         if self.recorded is None or self.recorded.rule is not rule:
             self.recorded = _recorded(self.record, rule, F, w, s)
-        if self.recorded is None or not self.recorded.fits(w, s):  # or its memory is of another shape now
+        if self.recorded is None or not self.recorded.fits(w, s):  # the shapes of the state have changed
             self.recorded, self.as_written = None, rule
             return rule.step(F, w, s)
         return self.recorded(F, w, s)
@@ -139,7 +139,7 @@ def _recorded(record: Record, rule: UpdateRule, F: Oracle, w: Tensor, s: State) 
     """A recorded step; None if a replay would not reproduce it, or the device refuses."""
     w, s = inputs = tree_map(torch.clone, (w, s))
     fed = _Fed(F)
-    expected = rule.step(fed.again(), w, s)  # now it has all minibatches of a step
+    expected = rule.step(fed.again(), w, s)  # afterwards the oracle has all minibatches of a step
     with _Watch(w.device) as watch:
         rule.step(counted := fed.again(), w, s)
     if watch.waits:

@@ -24,7 +24,7 @@ from bench.errors import UserError, nearest
 
 TRIED = (3, 16)  # replicas and entries on which a class is tried
 TRIED_STEPS = 12
-GROUP = "group."  # prefix of what a class keeps in its parameter group rather than with the parameter
+GROUP = "group."  # prefix of state in a class's parameter group rather than at the parameter
 
 Made = Callable[[Tensor], torch.optim.Optimizer]
 

@@ -47,7 +47,7 @@ Versions = dict[str, str]
 class Home:
     """The run's environment on the client: what a worker on another machine needs to reproduce it."""
 
-    topic: str  # under which it tells its progress
+    topic: str  # of the progress events
     folder: Path  # relative paths of plug-ins start there
     data: str | None
     versions: tuple[tuple[str, str], ...]

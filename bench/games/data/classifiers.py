@@ -107,7 +107,7 @@ def digits() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    order = np.random.RandomState(0).permutation(len(labels))  # numpy keeps this generator's stream for good
+    order = np.random.RandomState(0).permutation(len(labels))  # numpy guarantees that this stream never changes
     return torch.tensor(pixels[order] / 8 - 1, dtype=torch.float32), torch.tensor(labels[order], dtype=torch.int64)
 
 

@@ -141,7 +141,7 @@ def _answering(url: str) -> Iterator[None]:
         error.close()  # closes the connection
         raise UserError(f"{url}: expected a file, found HTTP status {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
-        reason = " ".join(str(getattr(error, "reason", error)).split())  # what no server of files says may have lines
+        reason = " ".join(str(getattr(error, "reason", error)).split())  # the reason may have several lines
         raise UserError(f"{url}: expected a file, found no answer: {reason or type(error).__name__}") from None
 
 

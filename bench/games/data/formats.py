@@ -128,7 +128,7 @@ def fault_of(path: Path, file: File) -> str:
 
 def _fault(raw: bytearray, file: File) -> str:
     head = raw[: len(file.header)]
-    if len(head) == len(file.header) and head != file.header:  # says more than a size: another file, or no idx file
+    if len(head) == len(file.header) and head != file.header:  # more informative than the size: another file or format
         return f"expected an idx header {file.header.hex(' ', 4)}, found {head.hex(' ', 4)}"
     if len(raw) != file.size:
         return f"expected {file.size} bytes, found {len(raw) if len(raw) < file.size else 'more'}"

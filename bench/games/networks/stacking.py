@@ -160,7 +160,7 @@ def _stays_apart(network: Stacked, x: Tensor) -> bool:
     try:
         with warnings.catch_warnings(action="error"):  # torch warns where it would loop itself, and slowly
             five, two = (_values(network, w[:count], h[:count]) for count in (5, 2))
-    except Exception:  # what vmap refuses, branches on values say, can be done one at a time
+    except Exception:  # operations that vmap refuses, e.g. branches on values, work one replica at a time
         return False
     return all(torch.equal(a[:2], b) for a, b in zip(five, two, strict=True))
 

@@ -177,8 +177,8 @@ def tried(records: pd.DataFrame, study: Study) -> Tried:
     """The trials of every rule that was tuned on a game."""
     parts, trials_by = _parts(records), dict[tuple[str, str], Trials]()
     for game, rule in ((game, rule) for game in study.games for rule in study.optimizers):
-        own = parts.get((game, rule))
-        if own is not None and (trials := trials_of(own, study.primary(game))) is not None:
+        rule_records = parts.get((game, rule))
+        if rule_records is not None and (trials := trials_of(rule_records, study.primary(game))) is not None:
             trials_by[game, rule] = trials
     return trials_by
 
