@@ -40,7 +40,7 @@ class Run(RunFolder):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
-        _ = self.manifest  # a folder that holds no run is told at once
+        _ = self.manifest  # raises at once for a folder without a run
 
     def table(self) -> pd.DataFrame:
         """Return a data frame with one row for each rule and game.
@@ -62,9 +62,9 @@ class Run(RunFolder):
         from bench.analysis.table import to_csv
         from bench.report.page import write_report
 
-        found = self.table()
-        write_file(self.path / "table.csv", to_csv(found).encode())
-        path = write_report(self, found)
+        table = self.table()
+        write_file(self.path / "table.csv", to_csv(table).encode())
+        path = write_report(self, table)
         write_file(self.path / ".reported", self._mark())
         return path
 
@@ -78,9 +78,9 @@ class Run(RunFolder):
 
     def _mark(self) -> bytes:
         """Hashes of the records and of what was made of them."""
-        made = [self.path / name for name in ("table.csv", "tuning.csv", "report.html")]
-        made += sorted((self.path / "figures").glob("*.svg"))
-        hashes = (f"{path.name} {hashlib.sha256(read_regular(path)).hexdigest()}" for path in made)
+        files = [self.path / name for name in ("table.csv", "tuning.csv", "report.html")]
+        files += sorted((self.path / "figures").glob("*.svg"))
+        hashes = (f"{path.name} {hashlib.sha256(read_regular(path)).hexdigest()}" for path in files)
         return "\n".join([self.digest(), *hashes]).encode()
 
     def freeze(self) -> Path:
@@ -142,12 +142,12 @@ def run(
     lacking = [missing for name in study.games if (missing := get_game(name).missing)]
     if lacking:
         raise UserError("\n".join(dict.fromkeys(lacking)))
-    known = origins(study)  # loads all plug-ins: one that cannot be imported is told before anything is written
+    study_origins = origins(study)  # loads all plug-ins: an import error is raised before anything is written
     writer = RunWriter(RunFolder(out if out is not None else Path("results") / study.name))
     writer.open(manifest(study, device))
     try:
-        keeps = writer.path.absolute() / FOLDER
-        options = RunOptions(frozenset(known), jobs, patience, timeout, scheduler, keeps)
+        checkpoint_folder = writer.path.absolute() / FOLDER
+        options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler, checkpoint_folder)
         Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune).run()
     finally:
         writer.close()

@@ -1,4 +1,4 @@
-"""What goes wrong by the user's hand: one clear line that says what, found, allowed, nearest."""
+"""Errors of the user: one clear line with the setting, its value, the allowed values and the nearest name."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 
 
 class UserError(ValueError):
-    """Wrong use, in one line: what, found, allowed, nearest."""
+    """Wrong use, in one line: the setting, its value, the allowed values, the nearest name."""
 
 
-def nearest(found: str, known: Iterable[str]) -> str:
-    """The end of an error line: the known names nearest to what was found, or all of them where none is near."""
-    known = list(known)
-    close = difflib.get_close_matches(found, known, n=3, cutoff=0.5)
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of an error line: the known names nearest to a name, or all of them if none is near."""
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(sorted(known)) or 'none'}"
+    return f"known: {', '.join(sorted(names)) or 'none'}"
 
 
 @contextmanager

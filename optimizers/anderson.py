@@ -30,26 +30,26 @@ class AndersonMixing(UpdateRule):
 
     def init(self, w: Tensor) -> State:
         rows = [str(row) for row in range(max(1, self.depth))]
-        known: State = {"w": torch.zeros_like(w), "g": torch.zeros_like(w), "t": torch.zeros_like(w[:, :1])}
+        state: State = {"w": torch.zeros_like(w), "g": torch.zeros_like(w), "t": torch.zeros_like(w[:, :1])}
         table = {row: torch.zeros_like(w) for row in rows}  # oldest first; a row is dropped without copying the others
         products = w.new_zeros(len(w), len(rows), len(rows), dtype=torch.float64)
-        known |= {"Y": table, "S-Y": dict(table), "YY": products, "SS": products[:, 0].clone()}
-        return known | {"begun": known["t"].clone(), "inner": self.inner.init(w)}
+        state |= {"Y": table, "S-Y": dict(table), "YY": products, "SS": products[:, 0].clone()}
+        return state | {"begun": state["t"].clone(), "inner": self.inner.init(w)}
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         moved, inner = self.inner.step(F, w, s["inner"])
-        now = s | {"w": w, "g": w - moved, "t": s["t"] + 1, "inner": inner}
+        current = s | {"w": w, "g": w - moved, "t": s["t"] + 1, "inner": inner}
         if bool(s["begun"][0] > 0):  # all replicas have a past, or none
-            now |= self._remembered(now, s)
-        gamma = _coefficients(now, self.reg).to(w.dtype)
-        for row, difference in enumerate(now["S-Y"].values()):
+            current |= self._remembered(current, s)
+        gamma = _coefficients(current, self.reg).to(w.dtype)
+        for row, difference in enumerate(current["S-Y"].values()):
             moved = moved - gamma[:, row] * difference
         forget = self.restart and int(s["t"][0]) % max(1, self.depth) == 0
-        return moved, now | (self._forgotten(w) if forget else {"begun": torch.ones_like(s["begun"])})
+        return moved, current | (self._forgotten(w) if forget else {"begun": torch.ones_like(s["begun"])})
 
-    def _remembered(self, now: State, before: State) -> State:
+    def _remembered(self, current: State, before: State) -> State:
         """The tables and their products with the newest differences as the last row."""
-        moved, change = now["w"] - before["w"], now["g"] - before["g"]
+        moved, change = current["w"] - before["w"], current["g"] - before["g"]
         Y, D = (_pushed(before[key], new) for key, new in (("Y", change), ("S-Y", moved - change)))
         YY = before["YY"].roll((-1, -1), (1, 2))
         YY[:, -1] = YY[:, :, -1] = torch.cat([_dot(change, row) for row in Y.values()], dim=1)
@@ -75,12 +75,12 @@ def _pushed(table: dict[str, Tensor], new: Tensor) -> dict[str, Tensor]:
 
 def _coefficients(s: State, reg: float) -> Tensor:
     """gamma [R, depth, 1]; 0 for rows that are not filled."""
-    own = s["YY"].diagonal(dim1=1, dim2=2)
-    weight = reg * (s["SS"].sum(dim=1, keepdim=True) + own.sum(dim=1, keepdim=True))
-    gram = s["YY"] + torch.diag_embed(weight + (own == 0))
+    diagonal = s["YY"].diagonal(dim1=1, dim2=2)
+    weight = reg * (s["SS"].sum(dim=1, keepdim=True) + diagonal.sum(dim=1, keepdim=True))
+    gram = s["YY"] + torch.diag_embed(weight + (diagonal == 0))
     along = torch.stack([_dot(row, s["g"]) for row in s["Y"].values()], dim=1)
-    found: Tensor = torch.linalg.solve_ex(gram, along)[0]
-    return found
+    gamma: Tensor = torch.linalg.solve_ex(gram, along)[0]
+    return gamma
 
 
 preset(

@@ -6,11 +6,11 @@ A game declares a metric and a threshold (`bench.contracts.Collapse`). The defin
     at least a tenth of the budget. The onset is the first evaluation of that last run beyond it; a replica that was
     never within has its onset at half of the budget, the time that it had to learn.
 
-So a replica that has learned nothing yet is not collapsed (it has until half of the budget), a dip from which it comes
-back is not, and a dip in the last tenth, of which nobody knows whether it would have come back, is not either. A
-replica that diverged is judged by the part that was measured: collapsed if it had been for a tenth of the budget when
-it diverged, else censored there. `fell` tells the loss of modes that had been there from never having had them; the
-second is also what a rule looks like that learned nothing: it must be read beside the game's primary metric.
+A replica that has learned nothing yet has not collapsed: it has until half of the budget. Neither has one that recovers
+from a dip, nor one whose dip began in the last tenth, because it might still have recovered. A replica that diverged is
+judged by the part that was measured: it has collapsed if it had been beyond the threshold for a tenth of the budget
+when it diverged; otherwise it is censored there. `fell` separates replicas that lost modes from those that never had
+them. A rule that learned nothing also shows the second, so read this beside the game's primary metric.
 
 The numbers go to `statistics.wilson` (the rate) and `statistics.survival` (onsets, inf for never, censored at the cost
 at which the replica ended).
@@ -33,7 +33,7 @@ GRACE = 0.5
 
 
 class Collapsed(NamedTuple):
-    """Of every replica, [R]: whether it collapsed, at what cost (inf: it did not), whether it had been within before.
+    """For each replica, [R]: whether it collapsed, at what cost (inf: it did not), whether it was within before.
 
     `fell` is false where `collapsed` is.
     """

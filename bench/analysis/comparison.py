@@ -2,14 +2,15 @@
 
 A replica of the second run that failed where the same seed of the first did not is worse, whatever the scores say,
 unless rounding decides who fails. Otherwise Wilcoxon's signed-rank test on the common seeds decides (exact,
-two-sided), Holm-corrected over the pairs of a comparison that differ at all; what it cannot tell apart is ``same``,
-what agrees bit for bit ``identical``. Pairs that agree are no part of the family: under the test's hypothesis, a random
-sign for each difference, there is nothing that could come out otherwise.
+two-sided), Holm-corrected over the pairs of a comparison that differ at all. Pairs without a significant difference are
+``same``, pairs that agree bit for bit ``identical``. Identical pairs are not in the family of tests: under the null
+hypothesis each difference has a random sign, and they have no difference.
 
-What no chance is part of is compared as it is, and is ``changed`` where no test makes it better or worse: the curve of
-the score on a game without minibatches, the counted cost, the chosen step sizes. Bits must agree where device,
-processor, vector width, system and torch are the same. Elsewhere sums are added in another order, so that every number
-that a game gives may be rounded otherwise, and what becomes of that is the condition of the training: `Rounding`.
+Deterministic quantities are compared directly: the curve of the score on a game without minibatches, the counted cost,
+the chosen step sizes. A difference in them is ``changed`` where no test makes it better or worse. Bits must agree where
+device, processor, vector width, system and torch are the same. Elsewhere sums are added in another order, so every
+number that a game gives may be rounded differently; how far this error grows is the condition of the training:
+`Rounding`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ COLUMNS += ["difference_high", "better_share", "low", "high", "failed_first", "f
 VERDICTS = ("worse", "changed", "better", "new", "same", "identical")
 """What changed first."""
 FAILS_ON = {"never": (), "worse": ("worse", "changed"), "changed": ("worse", "changed", "better")}
-"""What a comparison is to fail on -> the verdicts that it fails on."""
+"""The value of ``--fail-on`` -> the verdicts that make the comparison fail."""
 PLATFORM = ("torch", "system", "processor", "vectors")
 SLACK = 16
 """Roundings that a gradient may have on another processor where a draw has one. The errors of a sum of K terms in
@@ -47,13 +48,13 @@ NEAR = 1e-3
 """Of the largest value on a replica's curve: less is no difference between runs of which only that is known that they
 were made on different platforms. A convention."""
 IDENTICAL = {"better_share": 0.5, "low": 0.5, "high": 0.5, "p": 1.0, "verdict": "identical", "change": ""}
-NAMED = 5  # of what a run lacks
+NAMED = 5  # how many missing names are listed
 ALIKE = ("budget", "evaluations", "tune", "trials", "tuning_seeds")
-"""What studies should have in common for their rows to be of the same thing."""
+"""The settings that two studies should share for their rows to be comparable."""
 
 
 class Recorded(Protocol):
-    """What is compared: a run, or what was kept of one."""
+    """One side of a comparison: a run, or a baseline of one."""
 
     path: Path
 
@@ -95,14 +96,14 @@ def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
     protocols = [str(run.manifest.get("protocol")) for run in (first, second)]
     if protocols[0] != protocols[1]:
         raise UserError(f"{first.path} has protocol {protocols[0]}, {second.path} {protocols[1]}: not comparable")
-    alike = same_platform(first, second)
-    rows = [row for game in second.study.games for row in _rows(game, first, second, alike)]
-    found = pd.DataFrame(rows, columns=COLUMNS)
-    differ = found["p"] < 1
+    same_bits = same_platform(first, second)
+    rows = [row for game in second.study.games for row in _rows(game, first, second, same_bits)]
+    comparison = pd.DataFrame(rows, columns=COLUMNS)
+    differ = comparison["p"] < 1
     if differ.any():
-        found.loc[differ, "p"] = holm(found.loc[differ, "p"])
-    found["verdict"] = [_verdict(row) for row in found.to_dict("records")]
-    return found
+        comparison.loc[differ, "p"] = holm(comparison.loc[differ, "p"])
+    comparison["verdict"] = [_verdict(row) for row in comparison.to_dict("records")]
+    return comparison
 
 
 def same_platform(first: Recorded, second: Recorded) -> bool:
@@ -115,61 +116,65 @@ def same_platform(first: Recorded, second: Recorded) -> bool:
 
 
 def apart(first: Recorded, second: Recorded) -> list[str]:
-    """What the two were not made alike in, and what the second lacks, in words."""
-    said = [
+    """Differences in the settings of the two runs, and what is missing in the second, a line each."""
+    lines = [
         f"{key}: {getattr(first.study, key, None)} and {getattr(second.study, key, None)}"
         for key in ALIKE
         if getattr(first.study, key, None) != getattr(second.study, key, None)
     ]
     for what in ("optimizers", "games"):
-        gone = [name for name in getattr(first.study, what) if name not in getattr(second.study, what)]
-        named = ", ".join(gone[:NAMED]) + ", ..." * (len(gone) > NAMED)
-        said += [f"{what} of the first that are not in the second: {len(gone)} ({named})"] * bool(gone)
+        missing = [name for name in getattr(first.study, what) if name not in getattr(second.study, what)]
+        named = ", ".join(missing[:NAMED]) + ", ..." * (len(missing) > NAMED)
+        lines += [f"{what} of the first that are not in the second: {len(missing)} ({named})"] * bool(missing)
     if not same_platform(first, second) and not (first.records["phase"] == "rounded").any():
-        said.append(
+        lines.append(
             "made on different platforms, and the first run holds no roundings (a study's key): "
             "told apart is only what a test on the seeds can tell apart"
         )
-    return said
+    return lines
 
 
-def _rows(game: str, first: Recorded, second: Recorded, alike: bool) -> list[dict[str, Any]]:
-    described, metric = first.study.game(game), first.study.primary(game)
+def _rows(game: str, first: Recorded, second: Recorded, same_bits: bool) -> list[dict[str, Any]]:
+    description, metric = first.study.game(game), first.study.primary(game)
     sides = [run.records[(run.records["game"] == game) & (run.records["phase"] == "report")] for run in (first, second)]
     ends = [last_evaluations(side, metric, ["optimizer", "seed"]) for side in sides]
-    wides = [end["value"].fillna(metric.worst).unstack("seed") for end in ends]
+    scores_by_seed = [end["value"].fillna(metric.worst).unstack("seed") for end in ends]
     rows = []
-    for rule in wides[1].index:
-        here = {"game": game, "optimizer": str(rule), "metric": metric.name}
-        if rule not in wides[0].index:
-            rows.append(here | _new(wides[1].loc[rule], ends[1].loc[rule]))
+    for rule in scores_by_seed[1].index:
+        names = {"game": game, "optimizer": str(rule), "metric": metric.name}
+        if rule not in scores_by_seed[0].index:
+            rows.append(names | _new(scores_by_seed[1].loc[rule], ends[1].loc[rule]))
             continue
-        common = pd.concat([wide.loc[rule].dropna() for wide in wides], axis=1, join="inner")
+        common = pd.concat([scores.loc[rule].dropna() for scores in scores_by_seed], axis=1, join="inner")
         if not common.empty:
-            lost = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
-            own = [side[(side["optimizer"] == rule) & side["seed"].isin(common.index)] for side in sides]
-            rounding = None if alike else Rounding(own[0], _drawn(first, game, rule), metric.name, described.dtype)
-            rows.append(here | _row(common.to_numpy(float), lost, metric, Change(own, described, metric, rounding)))
+            failed = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
+            reports = [side[(side["optimizer"] == rule) & side["seed"].isin(common.index)] for side in sides]
+            rounding = (
+                None if same_bits else Rounding(reports[0], _drawn(first, game, rule), metric.name, description.dtype)
+            )
+            rows.append(
+                names | _row(common.to_numpy(float), failed, metric, Change(reports, description, metric, rounding))
+            )
     return rows
 
 
 def _drawn(run: Recorded, game: str, rule: str) -> pd.DataFrame:
-    """What a run trained of a rule on a game with rounded gradients."""
+    """A run's records of a rule on a game, trained with rounded gradients."""
     records = run.records
     return records[(records["phase"] == "rounded") & (records["game"] == game) & (records["optimizer"] == rule)]
 
 
-def _new(own: pd.Series, ends: pd.DataFrame) -> dict[str, Any]:
-    values = own.dropna().to_numpy(float)
-    shown = {"seeds": len(values), "second": float(interquartile_mean(values)), "p": 1.0, "verdict": "new"}
-    return shown | {"failed_first": 0, "failed_second": int((ends["outcome"] != "ok").sum()), "change": ""}
+def _new(scores: pd.Series, ends: pd.DataFrame) -> dict[str, Any]:
+    values = scores.dropna().to_numpy(float)
+    row = {"seeds": len(values), "second": float(interquartile_mean(values)), "p": 1.0, "verdict": "new"}
+    return row | {"failed_first": 0, "failed_second": int((ends["outcome"] != "ok").sum()), "change": ""}
 
 
-def _row(both: np.ndarray, lost: np.ndarray, metric: MetricDescription, change: Change) -> dict[str, Any]:
+def _row(both: np.ndarray, failed: np.ndarray, metric: MetricDescription, change: Change) -> dict[str, Any]:
     """Scores [seeds, 2] and failures [seeds, 2] of one rule on one game."""
     means = interquartile_mean(both, axis=0)
     shared: dict[str, Any] = {"seeds": len(both), "first": float(means[0]), "second": float(means[1])}
-    shared |= {"failed_first": int(lost[:, 0].sum()), "failed_second": int(lost[:, 1].sum())}
+    shared |= {"failed_first": int(failed[:, 0].sum()), "failed_second": int(failed[:, 1].sum())}
     if change.none:
         return shared | _difference(both[:1]) | IDENTICAL
     shared["change"] = change.words
@@ -185,17 +190,17 @@ def _row(both: np.ndarray, lost: np.ndarray, metric: MetricDescription, change: 
 
 
 def _difference(both: np.ndarray) -> dict[str, float]:
-    """Second minus first of scores [seeds, 2]; where both failed there is none, where one did it is infinite.
+    """Second minus first of scores [seeds, 2]: 0 where both failed, infinite where one did.
 
-    Where some failed in the one run and some in the other there is no number for it.
+    NaN if some seeds failed only in the first run and others only in the second.
     """
     with np.errstate(invalid="ignore"):
         change = np.where(both[:, 0] == both[:, 1], 0.0, both[:, 1] - both[:, 0])
     if {-np.inf, np.inf} <= set(change):
         return dict.fromkeys(("difference", "difference_low", "difference_high"), float("nan"))
     band = bootstrap_rules(change[None])
-    found = (float(band.value[0]), float(band.low[0]), float(band.high[0]))
-    return dict(zip(("difference", "difference_low", "difference_high"), found, strict=True))
+    numbers = (float(band.value[0]), float(band.low[0]), float(band.high[0]))
+    return dict(zip(("difference", "difference_low", "difference_high"), numbers, strict=True))
 
 
 def _verdict(row: dict[str, Any]) -> str:
@@ -208,13 +213,13 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 class Change:
-    """What differs between two runs of one rule on one game, on the seeds in common, of what no chance is part of.
+    """Deterministic differences between two runs of one rule on one game, on the seeds in common.
 
     Args:
         sides: the report records of either run.
         game: the game.
         metric: its score.
-        rounding: what rounding alone makes of it; None where both come from the same platform, which rounds alike.
+        rounding: what rounding alone may change; None where both come from the same platform, which rounds alike.
     """
 
     def __init__(
@@ -226,7 +231,7 @@ class Change:
         self.ends = [end.astype({"outcome": object}) for end in ends]  # words: two runs' categories differ
         self.chosen = [json.loads(side["hyperparameters"].iloc[0]) for side in sides]
         self.rounding = rounding
-        self.exact = not game.minibatches and (rounding is None or rounding.known)
+        self.exact = not game.minibatches and (rounding is None or rounding.measured)
 
     @property
     def none(self) -> bool:
@@ -236,14 +241,14 @@ class Change:
 
     @property
     def words(self) -> str:
-        """What differs by more than it may; "" for nothing."""
+        """The differences that are larger than allowed; "" for none."""
         return "; ".join(filter(None, [self._values(), self._cost(), self._curve() if self.exact else ""]))
 
     @property
     def more_failed(self) -> bool:
         """Whether a replica of the second failed that had not in the first, and rounding does not decide which do."""
-        lost = [end["outcome"] != "ok" for end in self.ends]
-        return bool((lost[1] & ~lost[0]).any()) and not (self.rounding and self.rounding.decides_failures)
+        failed = [end["outcome"] != "ok" for end in self.ends]
+        return bool((failed[1] & ~failed[0]).any()) and not (self.rounding and self.rounding.decides_failures)
 
     def judged(self, both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores of the first and the second run [seeds] of [seeds, 2], equal where rounding may be all there is."""
@@ -261,16 +266,16 @@ class Change:
         return f"{values_of(json.dumps(before)) or 'defaults'} -> {values_of(json.dumps(after)) or 'defaults'}"
 
     def _cost(self) -> str:
-        """The counted cost, of replicas that went through in both."""
-        through = [set(end.index[end["outcome"] == "ok"]) for end in self.ends]
-        there = self.curves[self.curves.index.get_level_values("seed").isin(through[0] & through[1])].notna()
-        if bool((there["first"] == there["second"]).all()):
+        """The counted cost of the replicas that completed in both runs."""
+        completed = [set(end.index[end["outcome"] == "ok"]) for end in self.ends]
+        measured = self.curves[self.curves.index.get_level_values("seed").isin(completed[0] & completed[1])].notna()
+        if bool((measured["first"] == measured["second"]).all()):
             return ""
-        last = [there.index[there[side]].get_level_values("cost").max() for side in ("first", "second")]
+        last = [measured.index[measured[side]].get_level_values("cost").max() for side in ("first", "second")]
         return f"cost {last[0]:g} -> {last[1]:g}" if last[0] != last[1] else "judged at other costs"
 
     def _curve(self) -> str:
-        """The score on the way, where both have it; then where replicas end."""
+        """The score's curve, where both runs have it; then the costs at which replicas ended."""
         gaps = gap(self.curves["first"], self.curves["second"]).dropna()
         costs = gaps.index.get_level_values("cost")
         allowed = pd.Series([self.rounding.at(cost) if self.rounding else 0.0 for cost in costs], gaps.index)
@@ -282,7 +287,7 @@ class Change:
         return f"values differ by {beyond.max():.1g} of the largest, from cost {cost:g} on; {most:.1g} is allowed"
 
     def _ends(self) -> str:
-        """Where replicas end: elsewhere one that leaves the range may do so a step earlier or later."""
+        """The costs at which replicas ended: on another platform a diverging one may stop a step earlier or later."""
         if self.rounding and self.rounding.decides_failures:
             return ""
         before, after = (end["ended"] for end in self.ends)
@@ -290,7 +295,7 @@ class Change:
         return f"replicas end elsewhere: {before[moved].iloc[0]:g} -> {after[moved].iloc[0]:g}" if moved.any() else ""
 
     def _step(self) -> float:
-        """What a step costs: all that is recorded stands at whole numbers of steps."""
+        """The cost of a step: every record is at a whole number of steps."""
         costs = {*self.curves.index.get_level_values("cost"), *(cost for end in self.ends for cost in end["ended"])}
         parts = [Fraction(cost).limit_denominator(1000) for cost in costs]
         shared = math.lcm(*(part.denominator for part in parts))
@@ -298,14 +303,14 @@ class Change:
 
 
 class Rounding:
-    """What rounding alone may make of a rule's scores on a game, relative to the largest on a replica's curve.
+    """How far rounding alone may move a rule's scores on a game, relative to the largest on a replica's curve.
 
     The first run may have trained its report again with every gradient rounded at random (a study's ``roundings``;
     `bench.execution.rounding`). The largest distance of these trainings from the report, over seeds and draws, is the
     condition of the training times one rounding a gradient. Another processor rounds every term of a gradient's sums,
     not the gradient alone: `SLACK` roundings are allowed, and never fewer than `SLACK` of the dtype's own, for where a
-    draw shows nothing the arithmetic may. Where nothing was drawn nothing is known: scores within `NEAR` of each other
-    are then called equal, and the test alone tells runs apart.
+    draw shows no difference the arithmetic may. Without draws the allowance is unknown: scores within `NEAR` of each
+    other then count as equal, and only the test separates runs.
 
     Args:
         report: report records of the first run, of one rule on one game.
@@ -316,11 +321,11 @@ class Rounding:
 
     def __init__(self, report: pd.DataFrame, drawn: pd.DataFrame, metric: str, dtype: str) -> None:
         drawn = drawn[(drawn["metric"] == metric) & drawn["seed"].isin(report["seed"])]
-        self.known = not drawn.empty
+        self.measured = not drawn.empty
         self.least = SLACK * float(np.finfo(dtype).eps) / 2
         self.moved = pd.Series(dtype=float)
-        self.decides_failures = not self.known
-        if not self.known:
+        self.decides_failures = not self.measured
+        if not self.measured:
             return
         first = report[report["metric"] == metric].set_index(["seed", "cost"])["value"]
         tries = [part.set_index(["seed", "cost"]) for _, part in drawn.groupby("trial")]
@@ -331,13 +336,13 @@ class Rounding:
         self.decides_failures = self.moved.max() > 1 or any((other != outcomes[other.index]).any() for other in others)
 
     def at(self, cost: float) -> float:
-        """How far a score at this cost may be off: never less than it was allowed before."""
+        """How far a score at this cost may be off; never less than at an earlier cost."""
         return max(self.least, float(self.moved[self.moved.index <= cost].max()))
 
     @property
     def last(self) -> float:
         """How far a final score may be off."""
-        return max(self.least, float(self.moved.max())) if self.known else NEAR
+        return max(self.least, float(self.moved.max())) if self.measured else NEAR
 
 
 def gap(first: pd.Series, second: pd.Series) -> pd.Series:
@@ -353,5 +358,5 @@ def gap(first: pd.Series, second: pd.Series) -> pd.Series:
 
 def largest(curves: pd.Series) -> pd.Series:
     """The largest value on each replica's curve, by seed in order."""
-    found: pd.Series = curves.abs().groupby("seed").max()
-    return found
+    maxima: pd.Series = curves.abs().groupby("seed").max()
+    return maxima

@@ -1,4 +1,4 @@
-"""What a study found: on each game the best rule, who cannot be told apart from it, by how much, at what cost.
+"""The findings of a study: the best rule of each game, the rules tied with it, by how much it wins, at what cost.
 
 The best is the one with the best interquartile mean. Every other rule is compared with it on the seeds that both were
 trained with (Wilcoxon's signed-rank test, exact, two-sided; a failure is worse than any number), the p values of a game
@@ -32,7 +32,7 @@ class Rival(NamedTuple):
 
     @property
     def tied(self) -> bool:
-        """Whether it cannot be told apart from the best."""
+        """Whether it is not significantly different from the best."""
         return self.p > LEVEL
 
 
@@ -73,69 +73,71 @@ class Finding(NamedTuple):
 
     @property
     def needed(self) -> int:
-        """How many seeds it takes for any difference to be told."""
+        """How many seeds are needed for any difference to be significant."""
         return 1 + math.ceil(math.log2(max(1, len(self.rivals)) / LEVEL))
 
     @property
     def decidable(self) -> bool:
-        """Whether the seeds are enough for any difference to be told."""
+        """Whether there are enough seeds for any difference to be significant."""
         return self.smallest <= LEVEL
 
     @property
     def tied(self) -> list[Rival]:
-        """Who cannot be told apart from the best."""
+        """The rules that are not significantly different from the best."""
         return [rival for rival in self.rivals if rival.tied]
 
     @property
     def worse(self) -> list[Rival]:
-        """Who is worse, the nearest first."""
+        """The rules that are significantly worse than the best, the nearest first."""
         return [rival for rival in self.rivals if not rival.tied]
 
     def behind(self, rival: Rival) -> str:
         """How a rule's score stands to the best one's: a factor where both are positive, else a difference."""
-        own, other = self.score.value, rival.score.value
-        if math.isinf(other):
+        best_score, score = self.score.value, rival.score.value
+        if math.isinf(score):
             return "most replicas failed"
-        if own > 0 and other > 0 and 0.995 < other / own < 1.005:
+        if best_score > 0 and score > 0 and 0.995 < score / best_score < 1.005:
             return "equal to two digits"
-        if own > 0 and other > 0:
-            return f"{other / own:.3g} times its score"
-        return f"{abs(other - own):.3g} behind"
+        if best_score > 0 and score > 0:
+            return f"{score / best_score:.3g} times its score"
+        return f"{abs(score - best_score):.3g} behind"
 
 
-def findings(found: pd.DataFrame, records: pd.DataFrame, study: ComparedStudy) -> list[Finding]:
+def findings(table: pd.DataFrame, records: pd.DataFrame, study: ComparedStudy) -> list[Finding]:
     """The verdict of every game of a table (`bench.analysis.table.table`), from the records that it was made of."""
-    return [_finding(str(game), rows, records[records["game"] == game], study) for game, rows in games_of(found)]
+    return [_finding(str(game), rows, records[records["game"] == game], study) for game, rows in games_of(table)]
 
 
 def winners(verdicts: list[Finding]) -> dict[str, list[Finding]]:
     """rule -> the verdicts of the games on which it is best, the rule with the most games first."""
-    found: dict[str, list[Finding]] = {}
+    games_won: dict[str, list[Finding]] = {}
     for finding in verdicts:
         if finding.best:
-            found.setdefault(finding.best, []).append(finding)
-    return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
+            games_won.setdefault(finding.best, []).append(finding)
+    return dict(sorted(games_won.items(), key=lambda pair: -len(pair[1])))
 
 
-def _finding(game: str, rows: pd.DataFrame, here: pd.DataFrame, study: ComparedStudy) -> Finding:
+def _finding(game: str, rows: pd.DataFrame, game_records: pd.DataFrame, study: ComparedStudy) -> Finding:
     metric, by_rule = study.metric(rows["metric"].iloc[0]), rows.set_index("optimizer")
     failures = [failure for rule, row in by_rule.iterrows() if (failure := _failure(str(rule), row)).words]
     failures.sort(key=lambda failure: (-failure.diverged - failure.errors, -failure.collapsed))
     higher = metric.better == "higher"
     order = by_rule.sort_values("iqm", ascending=not higher, kind="stable")
-    wide, best = scores(here, metric), str(order.index[0])
+    scores_by_seed, best = scores(game_records, metric), str(order.index[0])
     if order["iqm"].iloc[0] == metric.worst:
         none = math.nan
-        return Finding(game, metric, "", _score(order.iloc[0]), none, none, none, wide.shape[1], [], failures)
+        return Finding(game, metric, "", _score(order.iloc[0]), none, none, none, scores_by_seed.shape[1], [], failures)
     others = [str(rule) for rule in order.index[1:]]
-    own = wide.loc[best].to_numpy()
-    p_values = holm([paired_test(own, wide.loc[rule].to_numpy()) for rule in others]) if others else ()
+    best_scores = scores_by_seed.loc[best].to_numpy()
+    p_values = (
+        holm([paired_test(best_scores, scores_by_seed.loc[rule].to_numpy()) for rule in others]) if others else ()
+    )
     rivals = [
         Rival(
             rule,
             _score(order.loc[rule]),
             float(p),
-            probability_of_improvement(own, wide.loc[rule].to_numpy(), higher=higher, resamples=2000),
+            probability_of_improvement(best_scores, scores_by_seed.loc[rule].to_numpy(), higher=higher, resamples=2000),
         )
         for rule, p in zip(others, p_values, strict=True)
     ]

@@ -27,4 +27,4 @@ def number(value: float, digits: int = 3, plain: bool = False) -> str:
 
 def rounded(hyperparameters: str) -> str:
     """Hyperparameters for people: three digits each; the CSV has them all."""
-    return re.sub(r"\d+\.\d+(e-?\d+)?|\d+e-\d+", lambda found: f"{float(found[0]):.3g}", hyperparameters)
+    return re.sub(r"\d+\.\d+(e-?\d+)?|\d+e-\d+", lambda match: f"{float(match[0]):.3g}", hyperparameters)

@@ -12,39 +12,41 @@ from bench.contracts import Collapse
 
 
 def outcomes(records: pd.DataFrame, order: list[str], what: Collapse | None) -> dict[str, dict[str, int]]:
-    """rule -> outcome -> how many of the report replicas of a game ended so; each counts once.
+    """rule -> outcome -> how many report replicas of a game had it; each replica counts once.
 
-    Beside those of the records there is ``collapsed``: what would have been ok.
+    The outcome ``collapsed`` replaces ``ok`` for the replicas that collapsed.
     """
     ends = ended(records)["outcome"]
     watched, budget = curves(records, what.metric) if what else {}, study_budget(records)
-    found = {}
+    counts_by_rule = {}
     for rule in order:
-        own = ends.loc[rule].astype(str).to_numpy(object)
+        rule_outcomes = ends.loc[rule].astype(str).to_numpy(object)
         if what and rule in watched:
-            own[collapses(what, *watched[rule], budget).collapsed & (own == "ok")] = "collapsed"
-        found[rule] = {str(kind): int(count) for kind, count in zip(*np.unique(own, return_counts=True), strict=True)}
-    return found
+            rule_outcomes[collapses(what, *watched[rule], budget).collapsed & (rule_outcomes == "ok")] = "collapsed"
+        counts_by_rule[rule] = {
+            str(kind): int(count) for kind, count in zip(*np.unique(rule_outcomes, return_counts=True), strict=True)
+        }
+    return counts_by_rule
 
 
 def survivals(
     records: pd.DataFrame, order: list[str], what: Collapse | None, grid: np.ndarray
 ) -> dict[str, dict[str, Band]]:
-    """event -> rule -> share of the report replicas of a game that have not met it by each cost of grid [G].
+    """event -> rule -> share of the report replicas of a game without the event up to each cost of grid [G].
 
-    The events are those that some replica met: diverged (or stopped with an error), collapsed.
+    The events are those that some replica had: diverged (or stopped with an error), collapsed.
     """
     ends = ended(records)
     watched = curves(records, what.metric) if what else {}
-    found: dict[str, dict[str, Band]] = {"diverged": {}, "collapsed": {}}
+    curves_by_event: dict[str, dict[str, Band]] = {"diverged": {}, "collapsed": {}}
     met = set()
     for rule in order:
-        own = ends.loc[rule]
-        end, failed = own["ended"].to_numpy(float), (own["outcome"] != "ok").to_numpy()
+        rule_ends = ends.loc[rule]
+        end, failed = rule_ends["ended"].to_numpy(float), (rule_ends["outcome"] != "ok").to_numpy()
         events = {"diverged": (np.where(failed, end, np.inf), float(grid[-1]))}
         if what and rule in watched:
             events["collapsed"] = (collapses(what, *watched[rule], float(grid[-1])).onset, end)
         for event, (costs, until) in events.items():
-            found[event][rule] = survival(costs, until, grid)
+            curves_by_event[event][rule] = survival(costs, until, grid)
             met |= {event} if np.isfinite(costs).any() else set()
-    return {event: bands for event, bands in found.items() if event in met}
+    return {event: bands for event, bands in curves_by_event.items() if event in met}

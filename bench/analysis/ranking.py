@@ -1,8 +1,8 @@
-"""Where every rule stands on every game, and over all games together.
+"""The ranks of rules on every game, and over all games together.
 
-A rule's rank on a game is its place by interquartile mean: 1 is the best, equal scores share their mean place, and a
-rule that mostly failed stands last. Beside it are the places that it may hold as well: a rule is ahead of another for
-sure only where their 95 % intervals do not overlap. Over the games ranks are averaged and compared by Friedman's test
+A rule's rank on a game is by interquartile mean: 1 is the best, equal scores share their mean rank, and a rule that
+mostly failed is last. Beside it is the range of ranks that it may have: a rule is certainly ahead of another only where
+their 95 % intervals do not overlap. Over the games ranks are averaged and compared by Friedman's test
 with Nemenyi's critical difference (Demsar 2006, JMLR 7:1).
 """
 
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Rules over games: mean ranks, best first, the critical difference, the groups [first, last] not told apart.
+    """Rules over games: mean ranks, best first, the critical difference, the groups [first, last] that are tied.
 
     Where no diagram can be given ``why`` says so, and the difference is NaN; where there is no test, p is NaN.
     """
@@ -58,11 +58,11 @@ class Standing(NamedTuple):
     why: str = ""
 
 
-def ranks(found: pd.DataFrame, study: ComparedStudy) -> dict[tuple[str, str], Place]:
+def ranks(table: pd.DataFrame, study: ComparedStudy) -> dict[tuple[str, str], Place]:
     """(rule, game) -> its place, of a table (`bench.analysis.table.table`)."""
     return {
         (str(rule), str(game)): place
-        for game, rows in games_of(found)
+        for game, rows in games_of(table)
         for rule, place in zip(rows["optimizer"], _places(rows, study), strict=True)
     }
 
@@ -83,11 +83,11 @@ def _places(rows: pd.DataFrame, study: ComparedStudy) -> list[Place]:
     return [Place(float(rank), int(low), int(high), len(rows), bool(lost)) for rank, low, high, lost in parts]
 
 
-def standing(found: pd.DataFrame, study: ComparedStudy) -> Standing:
+def standing(table: pd.DataFrame, study: ComparedStudy) -> Standing:
     """The rules of a study over the games on which all of them are finished."""
     rules = study.optimizers
     blocks = [
-        (str(game), rows.set_index("optimizer").loc[list(rules)]) for game, rows in games_of(_whole(found, rules))
+        (str(game), rows.set_index("optimizer").loc[list(rules)]) for game, rows in games_of(_whole(table, rules))
     ]
     games = [game for game, _ in blocks]
     if not games:
@@ -110,11 +110,11 @@ def standing(found: pd.DataFrame, study: ComparedStudy) -> Standing:
     return numbers._replace(difference=difference, groups=groups)
 
 
-def _whole(found: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
+def _whole(table: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
     """The rows of the games on which every rule is finished."""
-    if found.empty:
-        return found
-    return found[found.groupby("game", observed=True)["optimizer"].transform("nunique") == len(rules)]
+    if table.empty:
+        return table
+    return table[table.groupby("game", observed=True)["optimizer"].transform("nunique") == len(rules)]
 
 
 def _groups(ranks: Sequence[float], difference: float) -> tuple[tuple[int, int], ...]:

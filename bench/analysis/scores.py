@@ -12,8 +12,10 @@ from bench.registry.description import MetricDescription
 
 def last_evaluations(records: pd.DataFrame, metric: MetricDescription, by: list[str]) -> pd.DataFrame:
     """Every replica's last record of a metric, indexed by ``by``; the value of a failed one is NaN."""
-    own = records[records["metric"] == metric.name].sort_values("cost", kind="stable")
-    last = own.drop_duplicates(by, keep="last").set_index(by)  # not groupby().last(), which skips a final NaN
+    metric_records = records[records["metric"] == metric.name].sort_values("cost", kind="stable")
+    last = metric_records.drop_duplicates(by, keep="last").set_index(
+        by
+    )  # not groupby().last(), which skips a final NaN
     return last.assign(value=last["value"].where(last["outcome"] == "ok"))
 
 
@@ -31,30 +33,30 @@ def scores(
 ) -> pd.DataFrame:
     """The last value of a metric for every replica of a phase, failed ones at the worst: [optimizers, seeds].
 
-    Of rules and seeds that are named, one without a value is at the worst too: a replica that stopped with an error has
-    the primary metric alone.
+    With ``order`` and ``seeds``, a missing value is the worst too: a replica that stopped with an error has records of
+    the primary metric only.
     """
     report = records[records["phase"] == phase]
-    found = final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
-    return found if order is None else found.reindex(index=order, columns=seeds).fillna(metric.worst)
+    final = final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
+    return final if order is None else final.reindex(index=order, columns=seeds).fillna(metric.worst)
 
 
 def curves(records: pd.DataFrame, metric: str, column: str = "value") -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """For each rule: costs [T] and values [seeds, T] of a metric, NaN after a replica's divergence.
 
-    A replica of which the metric was never measured, for it stopped with an error, is NaN throughout. Another column
-    is ``seconds``, at which it was measured.
+    A replica that stopped with an error before the metric was measured is NaN throughout. The column ``seconds`` gives
+    the times of the measurements.
     """
     report = records[records["phase"] == "report"]
-    own, found = report[report["metric"] == metric], {}
+    metric_records, curves_by_rule = report[report["metric"] == metric], {}
     seeds = report.groupby("optimizer", observed=True)["seed"].unique()
-    for optimizer, part in own.groupby("optimizer", observed=True):
+    for optimizer, part in metric_records.groupby("optimizer", observed=True):
         costs, at = np.unique(part["cost"].to_numpy(float), return_inverse=True)
-        there = np.sort(seeds[optimizer])
-        values = np.full((len(there), len(costs)), np.nan)
-        values[np.searchsorted(there, part["seed"].to_numpy()), at] = part[column].to_numpy(float)
-        found[str(optimizer)] = (costs, values)
-    return found
+        rule_seeds = np.sort(seeds[optimizer])
+        values = np.full((len(rule_seeds), len(costs)), np.nan)
+        values[np.searchsorted(rule_seeds, part["seed"].to_numpy()), at] = part[column].to_numpy(float)
+        curves_by_rule[str(optimizer)] = (costs, values)
+    return curves_by_rule
 
 
 def ended(records: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the analysis asks of a study: what was compared, and what its games and metrics said of themselves."""
+"""What the analysis needs of a study: what was compared, and the descriptions of its games and metrics."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class ComparedStudy(Protocol):
         ...
 
     def game(self, label: str) -> GameDescription:
-        """What a game says of itself."""
+        """The description of a game."""
         ...
 
     def metric(self, name: str) -> MetricDescription:
-        """What a metric says of itself."""
+        """The description of a metric."""
         ...
 
     def primary(self, game: str) -> MetricDescription:
-        """The metric that a game is judged by."""
+        """A game's primary metric."""
         ...

@@ -34,22 +34,24 @@ def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = 
     """
     rows = []
     for game in study.games:
-        here = records[records["game"] == game]
+        game_records = records[records["game"] == game]
         primary = study.primary(game)
-        wide = scores(here, primary)
-        measured = wide.dropna().index  # a rule whose seeds are not all in yet comes later
+        scores_by_seed = scores(game_records, primary)
+        measured = scores_by_seed.dropna().index  # rules with results for all seeds
         order = [name for name in study.optimizers if name in measured]
-        there = set(here["metric"].unique())
-        for name in [name for name in metrics or [primary.name] if name in there and order]:
-            rows += _block(here, game, study.metric(name), study.game(game).collapse, order, list(wide.columns))
-    found = pd.DataFrame(rows)
-    if found.empty:
-        return found
-    return found.astype({"collapsed": "Int64", "fell": "Int64"}).assign(best=best(found, study))
+        measured_metrics = set(game_records["metric"].unique())
+        for name in [name for name in metrics or [primary.name] if name in measured_metrics and order]:
+            rows += _block(
+                game_records, game, study.metric(name), study.game(game).collapse, order, list(scores_by_seed.columns)
+            )
+    frame = pd.DataFrame(rows)
+    if frame.empty:
+        return frame
+    return frame.astype({"collapsed": "Int64", "fell": "Int64"}).assign(best=best(frame, study))
 
 
 def _block(
-    here: pd.DataFrame,
+    game_records: pd.DataFrame,
     game: str,
     metric: MetricDescription,
     collapse: Collapse | None,
@@ -57,24 +59,24 @@ def _block(
     seeds: list[int],
 ) -> list[dict[str, Any]]:
     """The table's rows of one game and metric."""
-    wide = scores(here, metric, order=order, seeds=seeds)
-    band = bootstrap_rules(wide.to_numpy())
-    beside = _untuned(here, metric)
-    stable = curves(here, metric.name)
-    watched = curves(here, collapse.metric) if collapse else {}
-    ends, spent, budget = ended(here), _spent(here), study_budget(here)
+    scores_by_seed = scores(game_records, metric, order=order, seeds=seeds)
+    band = bootstrap_rules(scores_by_seed.to_numpy())
+    untuned = _untuned(game_records, metric)
+    stable = curves(game_records, metric.name)
+    watched = curves(game_records, collapse.metric) if collapse else {}
+    ends, spent, budget = ended(game_records), _spent(game_records), study_budget(game_records)
     rows = []
     for i, name in enumerate(order):
-        own = ends.loc[name]
+        rule_ends = ends.loc[name]
         rows.append(
             {"game": game, "optimizer": name, "metric": metric.name, "better": metric.better}
             | {"iqm": float(band.value[i]), "low": float(band.low[i]), "high": float(band.high[i])}
-            | _outcomes(own)
-            | ({f"untuned_{key}": value for key, value in beside.loc[name].items()} if name in beside.index else {})
+            | _outcomes(rule_ends)
+            | ({f"untuned_{key}": value for key, value in untuned.loc[name].items()} if name in untuned.index else {})
             | _collapses(watched.get(name), collapse, budget)
             | _stability(stable.get(name), metric)
-            | {"auc": _area(own, stable.get(name), metric)}
-            | _costs(own, spent.loc[name])
+            | {"auc": _area(rule_ends, stable.get(name), metric)}
+            | _costs(rule_ends, spent.loc[name])
         )
     return rows
 
@@ -85,24 +87,24 @@ def _spent(records: pd.DataFrame) -> pd.DataFrame:
     return records.groupby(by, observed=True)[["ended", "seconds"]].max()
 
 
-def _untuned(here: pd.DataFrame, metric: MetricDescription) -> pd.DataFrame:
-    """Of the rules that were trained with their declared defaults as well: iqm, low, high."""
-    wide = scores(here, metric, "untuned").dropna()
-    if wide.empty:
-        return wide
-    band = bootstrap_rules(wide.to_numpy())
-    return pd.DataFrame({"iqm": band.value, "low": band.low, "high": band.high}, index=wide.index)
+def _untuned(game_records: pd.DataFrame, metric: MetricDescription) -> pd.DataFrame:
+    """iqm, low and high of the rules that were also trained with their declared defaults."""
+    scores_by_seed = scores(game_records, metric, "untuned").dropna()
+    if scores_by_seed.empty:
+        return scores_by_seed
+    band = bootstrap_rules(scores_by_seed.to_numpy())
+    return pd.DataFrame({"iqm": band.value, "low": band.low, "high": band.high}, index=scores_by_seed.index)
 
 
-def _outcomes(own: pd.DataFrame) -> dict[str, Any]:
-    n, diverged = len(own), int((own["outcome"] == "diverged").sum())
+def _outcomes(rule_ends: pd.DataFrame) -> dict[str, Any]:
+    n, diverged = len(rule_ends), int((rule_ends["outcome"] == "diverged").sum())
     band = wilson(diverged, n)
     return {
         "n": n,
         "diverged": diverged,
         "diverged_low": band.low,
         "diverged_high": band.high,
-        "errors": int((own["outcome"] == "error").sum()),
+        "errors": int((rule_ends["outcome"] == "error").sum()),
     }
 
 
@@ -115,10 +117,10 @@ def _collapses(
     """
     if what is None or curve is None:
         return {"collapsed": None, "collapsed_low": None, "collapsed_high": None, "fell": None}
-    found = collapses(what, *curve, budget)
-    k = int(found.collapsed.sum())
+    collapsed = collapses(what, *curve, budget)
+    k = int(collapsed.collapsed.sum())
     band = wilson(k, len(curve[1]))
-    return {"collapsed": k, "collapsed_low": band.low, "collapsed_high": band.high, "fell": int(found.fell.sum())}
+    return {"collapsed": k, "collapsed_low": band.low, "collapsed_high": band.high, "fell": int(collapsed.fell.sum())}
 
 
 def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: MetricDescription) -> dict[str, float]:
@@ -131,45 +133,45 @@ def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: MetricDescri
     return {"best_last_gap": _median(gaps), "oscillation": _median(waves)}
 
 
-def _area(own: pd.DataFrame, curve: tuple[np.ndarray, np.ndarray] | None, metric: MetricDescription) -> float:
-    """Interquartile mean over replicas of the mean score over training; from where one failed on it has the worst."""
+def _area(rule_ends: pd.DataFrame, curve: tuple[np.ndarray, np.ndarray] | None, metric: MetricDescription) -> float:
+    """Interquartile mean over replicas of the mean score over training; after a failure the score is the worst."""
     if curve is None:
         return metric.worst
     costs, values = curve
-    end = own["ended"].where(own["outcome"] != "ok", np.inf).to_numpy(float)
+    end = rule_ends["ended"].where(rule_ends["outcome"] != "ok", np.inf).to_numpy(float)
     counted = np.where(np.isnan(values).cumsum(axis=1) + (costs >= end[:, None]) > 0, np.nan, values)
     areas = area_under_curve(costs, counted, metric.better == "higher", metric.worst)
     return float(interquartile_mean(areas))
 
 
 def _median(x: np.ndarray) -> float:
-    known = x[~np.isnan(x)]
-    return float(np.median(known)) if len(known) else float("nan")
+    measured = x[~np.isnan(x)]
+    return float(np.median(measured)) if len(measured) else float("nan")
 
 
-def _costs(own: pd.DataFrame, ends: pd.DataFrame) -> dict[str, Any]:
-    """Cost and training seconds of a report replica, and of all tuning; the values that were frozen."""
-    spent, phase = ends["ended"], ends.index.get_level_values("phase")
+def _costs(rule_ends: pd.DataFrame, replicas: pd.DataFrame) -> dict[str, Any]:
+    """Cost and training seconds of a report replica and of all tuning; the frozen hyperparameters."""
+    spent, phase = replicas["ended"], replicas.index.get_level_values("phase")
     report, tuning = phase == "report", phase.isin(["tune", "rerank"])
-    frozen = str(own["hyperparameters"].iloc[0])
+    frozen = str(rule_ends["hyperparameters"].iloc[0])
     return {
         "cost": float(spent[report].mean()),
         "tuning_cost": float(spent[tuning].sum()),
-        "seconds": float(ends["seconds"][report].mean()),
-        "tuning_seconds": float(ends["seconds"][tuning].sum()),
+        "seconds": float(replicas["seconds"][report].mean()),
+        "tuning_seconds": float(replicas["seconds"][tuning].sum()),
         "hyperparameters": values_of(frozen) if json.loads(frozen) else "defaults",
     }
 
 
-def games_of(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def games_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The table's blocks, one a game; none where nothing is measured yet."""
-    return [] if found.empty else list(found.groupby("game", observed=True, sort=False))
+    return [] if frame.empty else list(frame.groupby("game", observed=True, sort=False))
 
 
-def best(found: pd.DataFrame, study: ComparedStudy) -> pd.Series:
+def best(frame: pd.DataFrame, study: ComparedStudy) -> pd.Series:
     """Whether a row is its game's best, or its interval overlaps the best one's; where all failed none is."""
-    chosen = pd.Series(False, index=found.index)
-    for (_, name), rows in [] if found.empty else found.groupby(["game", "metric"], observed=True, sort=False):
+    chosen = pd.Series(False, index=frame.index)
+    for (_, name), rows in [] if frame.empty else frame.groupby(["game", "metric"], observed=True, sort=False):
         metric = study.metric(str(name))
         done = rows[rows["iqm"] != metric.worst]
         if not done.empty and metric.better:
@@ -178,7 +180,7 @@ def best(found: pd.DataFrame, study: ComparedStudy) -> pd.Series:
     return chosen
 
 
-def to_csv(found: pd.DataFrame) -> str:
+def to_csv(frame: pd.DataFrame) -> str:
     """The table as CSV: the same records give the same bytes, so wall seconds are left to the records."""
-    text: str = found.drop(columns=["seconds", "tuning_seconds", "best"], errors="ignore").to_csv(index=False)
+    text: str = frame.drop(columns=["seconds", "tuning_seconds", "best"], errors="ignore").to_csv(index=False)
     return text

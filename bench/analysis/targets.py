@@ -2,8 +2,8 @@
 
 A game's targets lie on the way from where all rules start (the median first score) to the best rule's final
 interquartile mean: half of the way, ..., all of it; on a logarithmic scale where the two are more than a factor of ten
-apart. So a target says "nearly as good as the best that was found here", whatever a score's unit is. A millionth of the
-start ends the way: beyond it a game is solved, and who goes on to 1e-60 is no better. Several targets rather than one:
+apart. So a target means "nearly as good as the best of this study", whatever a score's unit is. The last target is at
+least a millionth of the start: below it a game is solved, and reaching 1e-60 is no better. Several targets, not one:
 Hansen et al. 2016, arXiv:1603.08785. A replica meets a target at its first evaluation there; one that
 failed in the end meets none.
 """
@@ -25,7 +25,7 @@ SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SOLVED = 1e-6
 """The share of the first score that is as good as zero."""
 NEARLY = 4
-"""The place of the target that stands for them all: nearly as good as the best."""
+"""The index of the representative target: nearly as good as the best."""
 
 
 class Reached(NamedTuple):
@@ -42,18 +42,18 @@ class Reached(NamedTuple):
 
     @property
     def way(self) -> str:
-        """Between what the targets lie, in words."""
+        """The start and the end of the targets, in words."""
         end = self.targets[-1]
         solved = self.start > 0 and end == self.start * SOLVED
-        known = (
+        goal = (
             f"a millionth of it ({end:.3g}), as good as zero" if solved else f"the best rule's final score ({end:.3g})"
         )
-        return f"of the way{', in logarithms,' if self.log else ''} from the start ({self.start:.3g}) to {known}"
+        return f"of the way{', in logarithms,' if self.log else ''} from the start ({self.start:.3g}) to {goal}"
 
 
-def reached(own: pd.DataFrame, rows: pd.DataFrame, metric: MetricDescription) -> Reached | None:
+def reached(game_records: pd.DataFrame, rows: pd.DataFrame, metric: MetricDescription) -> Reached | None:
     """From a game's long records and its rows of the table, indexed by optimizer; None where no rule improved."""
-    by_rule, higher = curves(own, metric.name), metric.better == "higher"
+    by_rule, higher = curves(game_records, metric.name), metric.better == "higher"
     if not by_rule:
         return None
     first = np.concatenate([values[:, 0] for _, values in by_rule.values()])
@@ -63,7 +63,7 @@ def reached(own: pd.DataFrame, rows: pd.DataFrame, metric: MetricDescription) ->
     if not (best > start if higher else best < start) or math.isinf(best):
         return None
     way, log = targets(start, best)
-    failed = (ended(own)["outcome"] != "ok").unstack("seed")
+    failed = (ended(game_records)["outcome"] != "ok").unstack("seed")
     costs = {
         str(rule): np.where(
             failed.loc[rule].to_numpy(bool)[:, None],
@@ -72,7 +72,7 @@ def reached(own: pd.DataFrame, rows: pd.DataFrame, metric: MetricDescription) ->
         )
         for rule in rows.index
     }
-    return Reached(start, log, way, costs, study_budget(own))
+    return Reached(start, log, way, costs, study_budget(game_records))
 
 
 def targets(start: float, best: float) -> tuple[Array, bool]:

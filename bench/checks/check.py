@@ -69,7 +69,7 @@ def remark(spelling: str) -> str:
 
 def _verdicts(subject: str, laws: Sequence[Law], cases: Cases) -> Iterator[Verdict]:
     for law in laws:
-        broken = {where: said for where, arguments in cases if (said := _broken(law, arguments))}
+        broken = {where: reason for where, arguments in cases if (reason := _broken(law, arguments))}
         first, *others = broken or [""]
         also = f" (and on {', '.join(others)})" if others else ""
         yield Verdict(subject, law.__name__.replace("_", " "), f"on {first}: {broken[first]}{also}" if broken else "")
@@ -96,22 +96,22 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
         "metric": lambda: (METRIC_LAWS, list(_measured(spelling))),
     }
     registries: tuple[Registry[Any], ...] = (rules, directions, games, metrics)
-    name, found, refused = parse(spelling).name, [], []
+    name, subjects, refused = parse(spelling).name, [], []
     for (kind, make), registry in zip(makers.items(), registries, strict=True):
         if ".py:" not in name and name not in registry.names():
             continue
         try:
-            found.append((f"{kind} {spelling}", *make()))
+            subjects.append((f"{kind} {spelling}", *make()))
         except UserError as error:
             refused.append(str(error))
-    if found:
-        return found
+    if subjects:
+        return subjects
     if refused:
         of_another_kind = [text for text in refused if "is no " in text]
-        told = [text for text in refused if text not in of_another_kind]
-        raise UserError(told[0] if told else f"{spelling!r} is no optimizer, direction, game or metric")
-    known = {one for registry in registries for one in registry.names()}
-    raise UserError(f"there is nothing called {name!r} to check; {nearest(name, known)}")
+        reasons = [text for text in refused if text not in of_another_kind]
+        raise UserError(reasons[0] if reasons else f"{spelling!r} is no optimizer, direction, game or metric")
+    names = {one for registry in registries for one in registry.names()}
+    raise UserError(f"there is nothing called {name!r} to check; {nearest(name, names)}")
 
 
 def _tried(rule: UpdateRule) -> Cases:

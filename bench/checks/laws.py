@@ -81,17 +81,17 @@ def restored(like: State, flat: dict[str, Tensor], prefix: str = "") -> State:
 def check_same(a: Tensor, b: Tensor, law: str) -> None:
     different = ~((a == b) | (a.isnan() & b.isnan()))
     if different.any():
-        place = tuple(different.nonzero()[0].tolist())
-        raise Broken(f"{law}: entry {place} (replica first) is {a[place].item()!r}, not {b[place].item()!r}")
+        entry = tuple(different.nonzero()[0].tolist())
+        raise Broken(f"{law}: entry {entry} (replica first) is {a[entry].item()!r}, not {b[entry].item()!r}")
 
 
 def check_close(a: Tensor, b: Tensor, law: str, tolerance: float) -> None:
     gap = (a - b).abs() / b.abs().clamp(min=1)
-    gap = torch.where((a == b) | (a.isnan() & b.isnan()), torch.zeros_like(gap), gap)  # who diverged did so alike
+    gap = torch.where((a == b) | (a.isnan() & b.isnan()), torch.zeros_like(gap), gap)  # both diverged in the same way
     if not gap.amax() <= tolerance:
-        place = tuple((~(gap <= tolerance)).nonzero()[0].tolist())
-        found = f"{gap[place].item():.3g} relative, {tolerance:g} is allowed"
-        raise Broken(f"{law}: entry {place} (replica first) differs by {found}")
+        entry = tuple((~(gap <= tolerance)).nonzero()[0].tolist())
+        difference = f"{gap[entry].item():.3g} relative, {tolerance:g} is allowed"
+        raise Broken(f"{law}: entry {entry} (replica first) differs by {difference}")
 
 
 def replicas_do_not_touch(rule: UpdateRule, game: Game) -> None:

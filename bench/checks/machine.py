@@ -124,17 +124,17 @@ def measure(sizes: tuple[int, ...] = SIZES, spelled: str = GAME, rounds: int = R
 
 def _measured(sizes: tuple[int, ...], game: Game, rounds: int) -> Speed:
     assert isinstance(game, Points)
-    found, began = Speed(least(game)), perf_counter()
+    speed, began = Speed(least(game)), perf_counter()
     advance, product = {size: _stack(game, size) for size in sizes}, _product()
     for work in (product, *advance.values()):  # to warm up
         work(1)
     for done in range(rounds):
         if done and (perf_counter() - began) * (done + 1) / done > PATIENCE:
             break
-        found.product.append(PRODUCTS * SIDE**3 / _seconds(product, PRODUCTS))
+        speed.product.append(PRODUCTS * SIDE**3 / _seconds(product, PRODUCTS))
         for size, work in advance.items():
-            found.steps.setdefault(size, []).append(size * BLOCK / _seconds(work, BLOCK))
-    return found
+            speed.steps.setdefault(size, []).append(size * BLOCK / _seconds(work, BLOCK))
+    return speed
 
 
 def _seconds(work: Callable[[int], Any], times: int) -> float:
@@ -173,7 +173,7 @@ def _stack(game: Game, size: int) -> Callable[[int], None]:
 
 
 def listing(lines: list[Line]) -> str:
-    return "\n".join(f"{what:{WORDS}}{found}" for what, found in lines)
+    return "\n".join(f"{what:{WORDS}}{text}" for what, text in lines)
 
 
 def table(speed: Speed) -> str:

@@ -45,9 +45,9 @@ class Stepping:
 def overhead(spelled: str, rounds: int = ROUNDS) -> float:
     """How many times as long as ``sgd`` a rule takes for a unit of cost."""
     hold_memory()
-    plain, own = Stepping(PLAIN), Stepping(spelled)
-    plain.seconds(), own.seconds()  # to warm up
-    return median(own.seconds() / plain.seconds() for _ in range(rounds))
+    plain, stepping = Stepping(PLAIN), Stepping(spelled)
+    plain.seconds(), stepping.seconds()  # to warm up
+    return median(stepping.seconds() / plain.seconds() for _ in range(rounds))
 
 
 def pace(spelled: str) -> str:

@@ -77,4 +77,4 @@ def _templates(folder: Traversable, path: str = "") -> Iterator[tuple[str, str]]
 def _named(text: str, name: str) -> str:
     spelled = {"my-optimizer": name, "my_optimizer": name.replace("-", "_")}
     spelled["MyOptimizer"] = "".join(part.capitalize() for part in name.split("-"))
-    return re.sub("|".join(spelled), lambda found: spelled[found[0]], text)
+    return re.sub("|".join(spelled), lambda match: spelled[match[0]], text)

@@ -36,7 +36,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _terminated)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an arrow that the terminal does not know must not end a run
+            stream.reconfigure(errors="replace")  # a character that the terminal cannot encode must not end a run
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

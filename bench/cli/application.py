@@ -63,6 +63,6 @@ def _refuse_code(study: ComparedStudy, path: Path) -> None:
     from bench.errors import UserError
 
     for spelled in (*study.optimizers, *study.games):
-        for file in re.findall(r"[^\[\],={}|]+\.py(?=:)", spelled):  # a run may come from a stranger, a plug-in is code
+        for file in re.findall(r"[^\[\],={}|]+\.py(?=:)", spelled):  # a run may be untrusted, and a plug-in is code
             if Path(file).resolve().is_relative_to(path.resolve()):
                 raise UserError(f"{str(path)!r} names code that came with it: {file}; move it out if you trust it")

@@ -32,8 +32,8 @@ def check(
     verdicts = [verdict for name in names for verdict in check(name)]
     for subject in dict.fromkeys(verdict.subject for verdict in verdicts):
         answer("\n  ".join([subject, *(str(verdict) for verdict in verdicts if verdict.subject == subject)]))
-    for said in filter(None, map(remark, names)):
-        answer(f"  {said}")
+    for line in filter(None, map(remark, names)):
+        answer(f"  {line}")
     for name in names if speed else ():
         answer(f"  speed: {pace(name)}")
     return FAILED if any(verdict.broken for verdict in verdicts) else DONE

@@ -56,9 +56,9 @@ class _Lines:
         self.began = self.last = time.monotonic()
 
     def __call__(self, status: Status) -> None:
-        now = time.monotonic()
-        if now - self.last >= EVERY:
-            self.last = now
+        time_now = time.monotonic()
+        if time_now - self.last >= EVERY:
+            self.last = time_now
             line = f"{'; '.join(status.running)} | {_cost(status)} | {_eta(status, self.began)}"
             print(line, file=sys.stderr, flush=True)
 

@@ -58,15 +58,15 @@ def table(
     return DONE
 
 
-def _named(option: str, given: list[str] | None, known: Sequence[str]) -> list[str]:
+def _named(option: str, given: list[str] | None, allowed: Sequence[str]) -> list[str]:
     """The names of a list that may be given in parts; UserError for one that is not known."""
     from bench.errors import UserError, nearest
     from bench.registry.spelling import split
 
     names = list(dict.fromkeys(name for part in given or [] for name in split(part)))
     for name in names:
-        if name not in known:
-            raise UserError(f"{option} is {name!r}; {nearest(name, known)}")
+        if name not in allowed:
+            raise UserError(f"{option} is {name!r}; {nearest(name, allowed)}")
     return names
 
 
@@ -89,10 +89,10 @@ def compare(
     if format not in COMPARED:
         raise UserError(f"--format is {format!r}; {nearest(format, COMPARED)}")
     sides = recorded_at(first), recorded_at(second)
-    found = compare(*sides)
+    comparison = compare(*sides)
     for line in apart(*sides):
         say(f"note: {line}")
-    if (found["verdict"] == "new").all():
+    if (comparison["verdict"] == "new").all():
         return say(f"{first} and {second} have no rule on a game with a seed in common", NOTHING)
-    answer(COMPARED[format](found).rstrip("\n"))
-    return WORSE if found["verdict"].isin(FAILS_ON[fail_on]).any() else DONE
+    answer(COMPARED[format](comparison).rstrip("\n"))
+    return WORSE if comparison["verdict"].isin(FAILS_ON[fail_on]).any() else DONE

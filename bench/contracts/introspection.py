@@ -1,4 +1,4 @@
-"""What rules say of themselves: their hyperparameters and notices; copies of a rule with other values."""
+"""Introspection of rules: their hyperparameters and notices; copies of a rule with other values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bench.contracts.rule import Direction, UpdateRule, nested
 
 
 def notices(owner: UpdateRule | Direction) -> list[str]:
-    """What a user should know of a rule and of all that is nested in it."""
-    own = [owner.notice] if isinstance(owner, Direction) and owner.notice else []
-    return own + [text for inner in nested(owner).values() for text in notices(inner)]
+    """The notices to a user of a rule and of everything nested in it."""
+    texts = [owner.notice] if isinstance(owner, Direction) and owner.notice else []
+    return texts + [text for inner in nested(owner).values() for text in notices(inner)]
 
 
 def hints(owner: Any) -> dict[str, Any]:
@@ -29,18 +29,18 @@ def hyperparameters(owner: Any, prefix: str = "") -> dict[str, tuple[Hyperparame
 
     A step size's kind comes with the range that fits the direction it steps along.
     """
-    found: dict[str, tuple[Hyperparameter, Any]] = {}
+    kinds: dict[str, tuple[Hyperparameter, Any]] = {}
     inner = nested(owner)
     scale = getattr(inner.get("direction"), "scale", 1.0)
     for field in fields(owner):
         value = getattr(owner, field.name)
         if field.name in inner:
-            found |= hyperparameters(value, f"{prefix}{field.name}.")
+            kinds |= hyperparameters(value, f"{prefix}{field.name}.")
             continue
         for kind in get_args(hints(type(owner))[field.name])[1:]:
             if isinstance(kind, Hyperparameter):
-                found[prefix + field.name] = (_scaled(kind, scale), value)
-    return found
+                kinds[prefix + field.name] = (_scaled(kind, scale), value)
+    return kinds
 
 
 def _scaled(kind: Hyperparameter, scale: float) -> Hyperparameter:
@@ -77,10 +77,10 @@ def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:
     )
 
 
-def with_values(thing: Any, values: dict[str, Any]) -> Any:
+def with_values(owner: Any, values: dict[str, Any]) -> Any:
     """A copy of a rule with hyperparameters set by dotted path."""
-    here = {path: value for path, value in values.items() if "." not in path}
+    changes = {path: value for path, value in values.items() if "." not in path}
     for head in {path.split(".")[0] for path in values if "." in path}:
         inner = {path.split(".", 1)[1]: value for path, value in values.items() if path.startswith(f"{head}.")}
-        here[head] = with_values(getattr(thing, head), inner)
-    return replace(thing, **here) if here else thing
+        changes[head] = with_values(getattr(owner, head), inner)
+    return replace(owner, **changes) if changes else owner

@@ -120,8 +120,8 @@ class Oracle:
         parts = []
         for value, block in zip(values, self.blocks, strict=True):
             given = value.to(w) if isinstance(value, Tensor) else w.new_full((), cast("float", value))
-            own = given[:, block] if given.ndim == 2 and given.shape[1] > 1 else given
-            parts.append(own.expand(len(w), block.stop - block.start))
+            block_values = given[:, block] if given.ndim == 2 and given.shape[1] > 1 else given
+            parts.append(block_values.expand(len(w), block.stop - block.start))
         return torch.cat(parts, dim=1)
 
     def within(self, player: int, inside: Tensor, outside: Tensor) -> Tensor:
@@ -194,8 +194,8 @@ class Oracle:
             total = [torch.zeros_like(p) for p in players]
             for i, grad in grads.items():
                 others = [j for j in range(len(players)) if j != i]
-                found = _grad([grad], [players[j] for j in others], [along[i]], keep)
-                for j, part in zip(others, found, strict=True):
+                gradients = _grad([grad], [players[j] for j in others], [along[i]], keep)
+                for j, part in zip(others, gradients, strict=True):
                     total[j] = total[j] + part
             return total
 

@@ -75,7 +75,7 @@ class UpdateRule(ABC):
     @property
     def rests(self) -> bool:
         """Whether the rule stays where F(w) = 0."""
-        return all(thing.rests for thing in nested(self).values())
+        return all(part.rests for part in nested(self).values())
 
     @property
     def cost(self) -> float:
@@ -110,6 +110,6 @@ Metric = Callable[[Game, Tensor, "Oracle"], Tensor]
 
 
 def nested(owner: Any) -> dict[str, UpdateRule | Direction]:
-    """The rules and directions that stand in the fields of a rule or direction, by field."""
+    """The rules and directions in the fields of a rule or direction, by field."""
     values = {field.name: getattr(owner, field.name) for field in fields(owner)}
     return {name: value for name, value in values.items() if isinstance(value, (UpdateRule, Direction))}

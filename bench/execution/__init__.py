@@ -1,11 +1,11 @@
-"""Trains chunks: the only training loop, and what carries chunks to where they train and their records back.
+"""Execution of chunks: the only training loop, and the engines that send chunks to workers and return their records.
 
     from bench.execution.training import execute
 
     execute(chunk).records  # a list of rows; `bench.run` does this for every chunk of a study
 
-`training` is the loop and `recorder` what it writes down. `checkpoints` keeps the state of a long training,
-`cuda_graph` replays a step on a GPU. `coordinator` feeds an engine with chunks and alone writes; `engines` are found by
-name, `process_pool` and `watchdog` are the processes of one machine. `estimate` says how long a study would take. This
-package may import `storage`, `studies`, `metrics` and what is below them; not `report` and not `checks`.
+`training` is the loop and `recorder` collects its records. `checkpoints` stores the state of a long training,
+`cuda_graph` replays a step on a GPU. `coordinator` submits chunks to an engine and is the only writer; `engines` are
+selected by name, `process_pool` and `watchdog` manage the processes of one machine. `estimate` predicts the duration of
+a study. This package may import `storage`, `studies`, `metrics` and the packages below them; not `report` or `checks`.
 """

@@ -1,4 +1,4 @@
-"""A long training's state, kept now and then: it goes on bit for bit where its process ended.
+"""Checkpoints of a long training: if its process ends, it resumes bit for bit.
 
     checkpoints/<chunk>.<step>.safetensors   parameters, the rule's memory, what was recorded so far
     checkpoints/<chunk>.<step>.json          counters and costs, with one SHA-256 over both files, written last
@@ -39,16 +39,16 @@ KEPT = 2
 
 
 class NotATensor(TypeError):  # noqa: N818  (a plug-in's freedom, not a mistake of its chunk)
-    """A rule remembers what cannot be kept in a file."""
+    """A rule's state contains an object that a checkpoint cannot store."""
 
 
 class Checkpoints:
-    """The checkpoints of one chunk: what ``bench.execution.training.execute`` takes as its keeper.
+    """The checkpoints of one chunk: a checkpointer for ``bench.execution.training.execute``.
 
     Args:
-        folder: where they are; made where the run's folder can be seen from here, else nothing is kept.
+        folder: of the checkpoints; created if the run's folder is visible from this machine, else nothing is saved.
         chunk: what trains.
-        every: seconds between two.
+        every: seconds between two checkpoints.
     """
 
     def __init__(self, folder: Path, chunk: Chunk, every: float = EVERY) -> None:
@@ -57,26 +57,26 @@ class Checkpoints:
         self.made_with = [SCHEMA, version(), torch.__version__, chunk.id]  # other kernels would have other bits
 
     def resume(self, training: Training) -> int:
-        """Set a training that has not begun to the last state that is whole; returns its step, 0 for none."""
+        """Restore the last intact checkpoint in a training that has not begun; returns its step, 0 for none."""
         for path in reversed(_steps(self.folder, self.chunk.id)):
-            found = self._read(path)
-            if found is not None:
-                step, state = found
+            checkpoint = self._read(path)
+            if checkpoint is not None:
+                step, state = checkpoint
                 training.load_state_dict(state)
                 return step
         return 0
 
     def maybe_save(self, training: Training, step: int) -> None:
-        """Keep the state if it is time to; where it cannot be written, the training goes on without."""
+        """Save the state if it is due; if it cannot be written, the training goes on without a checkpoint."""
         begun = time.monotonic()
         if begun >= self.due:
             with suppress(OSError, NotATensor):
                 self.save(training, step)
-            now = time.monotonic()
-            self.due = now + max(self.every, SHARE * (now - begun) if self.every else 0.0)
+            end = time.monotonic()
+            self.due = end + max(self.every, SHARE * (end - begun) if self.every else 0.0)
 
     def save(self, training: Training, step: int) -> None:
-        """Write the state before this step, and let go of all but the last two."""
+        """Write the state before this step, and delete all checkpoints but the last two."""
         tensors: dict[str, Tensor] = {}
         text = json.dumps({"step": step, "state": _flat(training.state_dict(), tensors)})
         content = save_tensors({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
@@ -89,7 +89,7 @@ class Checkpoints:
             _drop(path)
 
     def _read(self, path: Path) -> tuple[int, dict[str, Any]] | None:
-        """The step and the state that are kept there; None where they are damaged or another version's."""
+        """The step and the state of a checkpoint; None if it is damaged or of another version."""
         try:
             stub = json.loads(path.read_text("utf-8"))
             content = path.with_suffix(".safetensors").read_bytes()
@@ -102,10 +102,10 @@ class Checkpoints:
 
 
 def forget(folder: Path, name: str) -> None:
-    """Drop the checkpoints of the chunk of this name, what a killed worker left half-written too."""
+    """Delete the checkpoints of the chunk of this name, including incomplete files of a killed worker."""
     for path in (*folder.glob(f"{name}.*"), *folder.glob(f".{name}.*.tmp")):
         path.unlink(missing_ok=True)
-    with suppress(OSError):  # there are others
+    with suppress(OSError):  # not empty
         folder.rmdir()
 
 
@@ -115,7 +115,7 @@ def _steps(folder: Path, name: str) -> list[Path]:
 
 
 def _drop(path: Path) -> None:
-    path.unlink(missing_ok=True)  # first: what it stands for is then no checkpoint any more
+    path.unlink(missing_ok=True)  # first, so that the tensors are no longer a checkpoint
     path.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
@@ -142,7 +142,7 @@ def _flat(part: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def _nested(part: Any, tensors: dict[str, Tensor]) -> Any:
-    """The state that `_flat` was given."""
+    """The inverse of `_flat`."""
     kind, content = part
     if kind == "tensor":
         return tensors[content]

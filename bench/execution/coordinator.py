@@ -1,4 +1,4 @@
-"""From a study to a finished run: contests tune and report side by side; a chunk is stored once and never redone."""
+"""From a study to a finished run: tasks tune and report in parallel; a chunk is stored once and never repeated."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def task_chunks(task: Task, study: Study, only_tune: bool = False) -> Generator[
 
 
 class Coordinator:
-    """Feeds the slots from all contests at once; the only one who writes."""
+    """Submits the chunks of all tasks to the slots; the only writer of the run."""
 
     def __init__(
         self, study: Study, writer: RunWriter, device: str, watch: Watch | None, begin: Begin, only_tune: bool
@@ -87,7 +87,7 @@ class Coordinator:
             self.engine.close(kill)
 
     def _plan(self, index: int, chunks: list[Chunk] | None) -> None:
-        """A contest's next round: what is stored is skipped; a round that is whole leads on to the next."""
+        """A task's next round: stored chunks are skipped, and a complete round starts the next."""
         while chunks is not None:
             self.rounds[index] = chunks
             self.planned += [chunk.id for chunk in chunks]
@@ -96,7 +96,7 @@ class Coordinator:
             self.status.skipped += sum(chunk.cost for chunk in chunks) - sum(chunk.cost for chunk in missing)
             if missing:
                 self.queue += [(index, chunk) for chunk in missing]
-                # A game at a time, so that what is there early can be compared; the rules of a game side by side.
+                # One game after another, so that early results can be compared; the rules of a game in parallel.
                 self.queue.sort(key=lambda planned: planned[0] // len(self.study.optimizers))
                 return
             chunks = self._next(index)
@@ -136,7 +136,7 @@ class Coordinator:
         self._show()
 
     def _outcome(self, future: Future[ChunkResult], slot: int, chunk: Chunk) -> ChunkResult | None:
-        """What a chunk gave; None where its process is gone and it is to be tried again."""
+        """The result of a chunk; None if its process is gone and the chunk is to be tried again."""
         assert self.engine is not None
         try:
             return future.result()
@@ -152,10 +152,10 @@ class Coordinator:
     def _keep(self, chunk: Chunk, outcome: ChunkResult) -> None:
         if outcome.error:
             (self.folder.path / "errors").mkdir(exist_ok=True)
-            text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # it may say anything
+            text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # errors may hold any characters
             write_file(self.folder.path / "errors" / f"{chunk.id}.txt", text)
         self.writer.save(chunk, outcome.files or pack(chunk, failed(chunk)))
-        if outcome.files:  # what was ended before its time goes on from its checkpoint when it is tried again
+        if outcome.files:  # a failed chunk keeps its checkpoint, and resumes from it at the next try
             forget(self.folder.path / FOLDER, chunk.id)
         self.status.done += chunk.cost
 
@@ -166,8 +166,8 @@ class Coordinator:
             f"{'tuning' if chunk.phase == 'tune' else 'training'} {chunk.optimizer} on {chunk.label}"
             for _, _, chunk in self.busy.values()
         ]
-        now = sum(self.engine.running(slot) for slot, _, _ in self.busy.values())
-        self.watch(replace(self.status, done=self.status.done + now))
+        running_cost = sum(self.engine.running(slot) for slot, _, _ in self.busy.values())
+        self.watch(replace(self.status, done=self.status.done + running_cost))
 
 
 def failed(chunk: Chunk) -> Result:

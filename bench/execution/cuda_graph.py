@@ -1,8 +1,8 @@
 """A rule's step as one graph: recorded once, replayed at every later step.
 
-On a GPU a step of small networks is hundreds of launches, each dearer than what it starts; a CUDA graph launches all at
-once (PyTorch 1.10, ``torch.cuda.CUDAGraph``). What a replay cannot do anew is looked for before: a step that reads a
-number of a tensor (to branch on it), or touches tensors elsewhere than where w is, goes on as it was written.
+On a GPU a step of small networks is hundreds of launches, each slower than its kernel; a CUDA graph launches all at
+once (PyTorch 1.10, ``torch.cuda.CUDAGraph``). Steps that a replay cannot reproduce are detected first: a step that
+reads a number of a tensor (to branch on it), or uses tensors on another device than w, runs without a graph.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ READS = (
 )
 """Operations whose answer the processor waits for; indices by truth values are others."""
 AGREES = 1e-5
-"""Relative: how near a replay comes to the step that it stands for: sums may be in another order."""
+"""Relative tolerance between a replay and its step, because sums may be in another order."""
 
 Step = tuple[Tensor, State]
 
 
 class Recording(Protocol):
-    """What was recorded, with its inputs and outputs where they were then."""
+    """A recorded graph, with the memory of its inputs and outputs."""
 
     def replay(self) -> None: ...
 
@@ -71,14 +71,14 @@ class Stepper:
             return rule.step(F, w, s)
         if self.recorded is None or self.recorded.rule is not rule:
             self.recorded = _recorded(self.record, rule, F, w, s)
-        if self.recorded is None or not self.recorded.fits(w, s):  # or its memory is of another shape now
+        if self.recorded is None or not self.recorded.fits(w, s):  # the shapes of the state have changed
             self.recorded, self.as_written = None, rule
             return rule.step(F, w, s)
         return self.recorded(F, w, s)
 
 
 class _Fed(Oracle):
-    """An oracle as another is now, whose minibatches stay where they are in memory."""
+    """A copy of an oracle, whose minibatches have fixed addresses in memory."""
 
     def __init__(self, F: Oracle) -> None:
         self.__dict__.update(vars(F))
@@ -92,18 +92,18 @@ class _Fed(Oracle):
         return other
 
     def batch(self, like: Tensor) -> Batch | None:
-        place = self.draw - self.first
-        if place not in self.batches:
+        index = self.draw - self.first
+        if index not in self.batches:
             drawn = self.game.batch(self.seeds, self.draw)
-            self.batches[place] = drawn and {key: value.to(like.device, copy=True) for key, value in drawn.items()}
+            self.batches[index] = drawn and {key: value.to(like.device, copy=True) for key, value in drawn.items()}
         self.draws += not self._drawn
         self._drawn = True
-        return self.batches[place]
+        return self.batches[index]
 
     def feed(self, F: Oracle) -> None:
         """Put another oracle's next minibatches where these are."""
-        for place, held in self.batches.items():
-            drawn = F.game.batch(F.seeds, F.draw + place)
+        for index, held in self.batches.items():
+            drawn = F.game.batch(F.seeds, F.draw + index)
             for key in held or ():
                 held[key].copy_(drawn[key])  # type: ignore[index]
 
@@ -136,10 +136,10 @@ class _Recorded:
 
 
 def _recorded(record: Record, rule: UpdateRule, F: Oracle, w: Tensor, s: State) -> _Recorded | None:
-    """None where a replay would be another step, or where the device refuses."""
+    """A recorded step; None if a replay would not reproduce it, or the device refuses."""
     w, s = inputs = tree_map(torch.clone, (w, s))
     fed = _Fed(F)
-    expected = rule.step(fed.again(), w, s)  # now it has all minibatches of a step
+    expected = rule.step(fed.again(), w, s)  # afterwards the oracle has all minibatches of a step
     with _Watch(w.device) as watch:
         rule.step(counted := fed.again(), w, s)
     if watch.waits:
@@ -157,7 +157,7 @@ def _recorded(record: Record, rule: UpdateRule, F: Oracle, w: Tensor, s: State) 
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees whether anything waits for a device's answer, or is done elsewhere."""
+    """Detects operations that wait for the device, or run on another device."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -167,7 +167,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         name = func._schema.name
         chosen = name.startswith("aten::index") and any(tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors)
-        brought = "copy" in name  # or else a single number goes along with the launch
+        brought = "copy" in name  # without a copy, a single number is an argument of the launch
         elsewhere = any(tensor.device != self.device and (tensor.ndim or brought) for tensor in tensors)
         self.waits |= name in READS or chosen or elsewhere
         return func(*args, **(kwargs or {}))

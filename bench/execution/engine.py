@@ -1,4 +1,4 @@
-"""What executes chunks promises: an engine takes chunks and gives futures; what a worker does is the same everywhere.
+"""The interface of engines: an engine takes chunks and returns futures; the work of a worker is the same everywhere.
 
 Every engine executes a chunk by `work` in a process whose threads are pinned to one, and hands the bytes of its files
 to the coordinator, which alone writes records. So the engine decides none of a study's numbers.
@@ -21,12 +21,12 @@ RETRIES = 2
 
 
 class EngineLost(Exception):  # noqa: N818  a state of other machines rather than an error of a cell
-    """What chunks were sent to is gone, or never came; all that was finished is kept."""
+    """The scheduler or the workers are gone or never connected; all finished chunks are stored."""
 
 
 @dataclass
 class ChunkResult:
-    """What became of a chunk: the bytes of its files, none where it failed; the traceback of what was raised."""
+    """The result of a chunk: the bytes of its files, none if it failed, and the traceback of its error."""
 
     files: dict[str, bytes]
     error: str = ""
@@ -37,15 +37,15 @@ class RunOptions:
     """How a run's chunks are executed.
 
     Args:
-        known: where the study's rules, games and metrics come from, as ``bench.execution.process_pool.origins`` tells.
+        origins: of the study's rules, games and metrics; see ``bench.execution.process_pool.origins``.
         jobs: chunks that train side by side.
-        patience: seconds without a sign of life after which a chunk's process is ended.
-        timeout: seconds after which it is ended, however lively.
+        patience: seconds without a heartbeat after which a chunk's process is ended.
+        timeout: seconds after which it is ended in any case.
         scheduler: an address, or a file that holds it; "" for none.
-        checkpoints: the folder in which long chunks keep their state; none where they keep nothing.
+        checkpoints: the folder for the checkpoints of long chunks; None for no checkpoints.
     """
 
-    known: frozenset[str]
+    origins: frozenset[str]
     jobs: int = 1
     patience: float = math.inf
     timeout: float = math.inf
@@ -58,11 +58,11 @@ class WorkerExit(Protocol):
 
     @property
     def final(self) -> bool:
-        """Whether the chunk is not to be tried again."""
+        """Whether the chunk must not be tried again."""
         ...
 
     def describe(self, times: int) -> str:
-        """How it ended, and where it stood, in words."""
+        """How the worker ended, and its last stack trace, as text."""
         ...
 
 
@@ -104,7 +104,7 @@ def work(
     beat: Callable[[], None] = lambda: None,
     checkpoints: Path | None = None,
 ) -> ChunkResult:
-    """Execute one chunk; what it raises is a result, not a crash, be it ``sys.exit``: but not Ctrl-C."""
+    """Execute one chunk; every exception becomes a result, also ``sys.exit``, but not Ctrl-C."""
     from bench.execution.checkpoints import Checkpoints
     from bench.execution.training import execute
     from bench.numerics.runtime import one_thread

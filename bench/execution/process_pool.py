@@ -1,4 +1,4 @@
-"""Where chunks are executed: in this process, or in J slots of one process each.
+"""Execution of chunks on one machine: in this process, or in J slots of one process each.
 
 A slot is a ProcessPoolExecutor of one worker: if it is killed, exactly its chunk is lost. Workers are forked from a
 server that has torch loaded and its threads pinned, so that they start fast and do not fight; a worker whose parent
@@ -38,23 +38,23 @@ from bench.studies.study import Study
 
 
 def origins(study: Study) -> set[str]:
-    """Where the rules, games and metrics of a study come from: ``bench.registry.discovery.origin`` of each."""
+    """The origins of a study's rules, games and metrics: ``bench.registry.discovery.origin`` of each."""
     games = [get_game(game) for game in study.games]
-    found: set[str] = set(map(origin, games))
-    things: list[Any] = [get_rule(rule) for rule in study.optimizers]
-    while things:
-        found.add(origin(thing := things.pop()))
-        things += nested(thing).values()
-    known = (metrics[name] for name in metrics.names())
-    return found | {origin(one.function) for one in known if any(map(one.judges, games))}
+    sources: set[str] = set(map(origin, games))
+    plugins: list[Any] = [get_rule(rule) for rule in study.optimizers]
+    while plugins:
+        sources.add(origin(plugin := plugins.pop()))
+        plugins += nested(plugin).values()
+    named_metrics = (metrics[name] for name in metrics.names())
+    return sources | {origin(one.function) for one in named_metrics if any(map(one.judges, games))}
 
 
 class InProcessEngine:
     """One slot in this process: the simplest engine, and the one to debug with.
 
     Args:
-        beat: called now and then while a chunk trains.
-        checkpoints: where long chunks keep their state.
+        beat: the heartbeat while a chunk trains.
+        checkpoints: the folder for the checkpoints of long chunks.
     """
 
     size = 1
@@ -112,7 +112,7 @@ class ProcessEngine:
         self.futures: list[Future[ChunkResult] | None] = [None] * size
 
     def agree(self, options: RunOptions) -> None:
-        """Execute what comes from now on as a run asks for."""
+        """Use a run's options for all further chunks."""
         self.patience, self.timeout, self.checkpoints = options.patience, options.timeout, options.checkpoints
 
     def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
@@ -140,13 +140,13 @@ class ProcessEngine:
         return future
 
     def advance(self) -> None:
-        """The slots advance by themselves; one that hangs is ended."""
+        """End slots that hang; the others need no help."""
         for future, monitor in zip(self.futures, self.monitors, strict=True):
             if future is not None and not future.done():
                 monitor.poll(self.patience, self.timeout)
 
     def reap(self, slot: int) -> WorkerMonitor:
-        """The monitor of a slot's process that is gone; the next chunk gets a new one."""
+        """The monitor of a slot's ended process; the next chunk gets a new process."""
         pool, self.pools[slot] = self.pools[slot], None
         if pool is not None:
             pool.shutdown(wait=True)  # it alone may ask how its process ended
@@ -157,7 +157,7 @@ class ProcessEngine:
         return float(self.monitors[slot].pulse.value)
 
     def close(self, kill: bool = False) -> None:
-        """End the processes; one that does not end by itself, for a plug-in's threads go on, is killed."""
+        """End the processes; one that does not end by itself, because of a plug-in's threads, is killed."""
         if kill:
             kill_server()
         pools = [pool for pool in self.pools if pool is not None]
@@ -171,13 +171,13 @@ class ProcessEngine:
 
 
 def engine(options: RunOptions, beat: Callable[[], None]) -> InProcessEngine | ProcessEngine:
-    """Where a study's chunks train on this machine."""
-    alone = options.jobs == 1 and math.isinf(options.timeout)  # nobody ends a chunk that trains here
-    if alone and ("own" in options.known or "outside" not in options.known):
+    """The engine for a study's chunks on this machine."""
+    alone = options.jobs == 1 and math.isinf(options.timeout)  # a chunk in this process cannot be ended
+    if alone and ("own" in options.origins or "outside" not in options.origins):
         return InProcessEngine(beat, options.checkpoints)
     slots = ProcessEngine(options.jobs)
     slots.agree(options)
-    slots.runs_main = "own" in options.known
+    slots.runs_main = "own" in options.origins
     return slots
 
 
@@ -186,12 +186,12 @@ _signs: Any = None
 
 
 def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
-    """A worker's first act: leave Ctrl-C to the coordinator, and end when the coordinator has died."""
+    """The start of a worker: it ignores Ctrl-C, which the coordinator handles, and ends when the coordinator dies."""
     global _pulse, _signs
     _pulse, _signs = pulse, signs
     if home is not None and home.is_dir():
         os.chdir(home)
-    with suppress(OSError):  # where memory runs out, the system is to end this process and no other
+    with suppress(OSError):  # if memory runs out, the system should end this process first
         Path("/proc/self/oom_score_adj").write_text("1000")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_traces(trace)
@@ -201,7 +201,7 @@ def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
 def _watch() -> None:
     coordinator = multiprocessing.parent_process()
     assert coordinator is not None
-    coordinator.join()  # it counts as there for as long as nobody has asked how it ended: its pipe tells more
+    coordinator.join()  # returns when its pipe closes; its process id may exist longer than that
     os._exit(1)
 
 

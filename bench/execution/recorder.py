@@ -1,7 +1,7 @@
-"""What is written down of a training: metrics at every evaluation, pictures and paths on the way, spectra at its end.
+"""Recording of a training: metrics at every evaluation, sample pictures and paths, spectra at the end.
 
-A recorder is told where the replicas stand and changes nothing of that. A training says how each replica ended, and the
-recorder makes the chunk's records of it.
+A recorder reads the parameters of the replicas and never changes them. A training reports how each replica ended, and
+the recorder makes the chunk's records.
 """
 
 from __future__ import annotations
@@ -61,37 +61,37 @@ class Recorder:
         self.errors: dict[str, str] = {}
 
     def keep_rows(self, seeds: Tensor) -> None:
-        """Go on with some of the stack's rows, of which these are the seeds."""
+        """Continue with some of the stack's rows; these are their seeds."""
         self.seeds, self.evaluator = seeds, Evaluator(self.game, seeds)
 
     # --- on the way --------------------------------------------------------------------------------------------------
 
     def metrics(self, end: bool) -> list[NamedMetric]:
-        """The metrics that are for this game; tuning, and a training beside others, need the primary one alone."""
+        """The metrics of this game; tuning and trainings with rounded gradients need the primary metric alone."""
         if self.chunk.phase in ("tune", "rounded"):
             return [metrics[self.game.score]]
-        own = (metrics[name] for name in metrics.names() if metrics[name].judges(self.game))
-        return [metric for metric in own if end or not metric.at_end]
+        game_metrics = (metrics[name] for name in metrics.names() if metrics[name].judges(self.game))
+        return [metric for metric in game_metrics if end or not metric.at_end]
 
     def evaluate(
-        self, answer: Tensor, before: Tensor, cost: float, seconds: float, places: dict[int, int], end: bool
+        self, answer: Tensor, before: Tensor, cost: float, seconds: float, indices: dict[int, int], end: bool
     ) -> None:
         """Judge the replicas.
 
         Args:
             answer: the points that are judged, [R, n].
-            before: where the replicas were a step ago, [R, n].
+            before: the replicas' parameters one step earlier, [R, n].
             cost: of a replica so far, in gradient evaluations.
             seconds: that its training took so far.
-            places: row of the chunk -> row of the stack, of those that are in the game.
-            end: whether it is the last time.
+            indices: row of the chunk -> row of the stack, for the active replicas.
+            end: whether it is the last evaluation.
         """
         self.evaluator.at(answer, before)
         values = {metric.name: self._value(metric, answer) for metric in self.metrics(end)}
-        self.evaluated.append((cost, seconds, places, values))
+        self.evaluated.append((cost, seconds, indices, values))
 
     def _value(self, metric: NamedMetric, answer: Tensor) -> Tensor:
-        """[R]; NaN where the metric raises, unless it is the one that the game is judged by."""
+        """[R]; NaN if the metric raises, unless it is the game's primary metric."""
         self.beat()
         try:
             value: Tensor = metric(self.game, answer, self.evaluator).detach().double().cpu()
@@ -107,7 +107,7 @@ class Recorder:
             return torch.full((len(answer),), float("nan"), dtype=torch.float64)
 
     def keep_distances(self, distances: Tensor) -> None:
-        """How far the chunk's replicas are from the solution, float64 by row; NaN for who is not in the stack."""
+        """Record the distances of the chunk's replicas from the solution, float64 by row; NaN for frozen rows."""
         self.distances.append(distances)
 
     def scores(self) -> list[NDArray[np.float64]]:
@@ -115,19 +115,19 @@ class Recorder:
 
         inf where a row was not in the game.
         """
-        return [self._scores(places, values) for _, _, places, values in self.evaluated[1:]]
+        return [self._scores(indices, values) for _, _, indices, values in self.evaluated[1:]]
 
-    def _scores(self, places: dict[int, int], values: dict[str, Tensor]) -> NDArray[np.float64]:
+    def _scores(self, indices: dict[int, int], values: dict[str, Tensor]) -> NDArray[np.float64]:
         metric, values_of = metrics[self.game.score], values[self.game.score]
-        found = np.full(len(self.chunk.rows), np.inf)
-        for row, place in places.items():
-            if row < len(found):
-                value = float(values_of[place])
-                found[row] = np.inf if value != value else metric.sign * value
-        return found
+        scores = np.full(len(self.chunk.rows), np.inf)
+        for row, index in indices.items():
+            if row < len(scores):
+                value = float(values_of[index])
+                scores[row] = np.inf if value != value else metric.sign * value
+        return scores
 
     def picture(self, cost: float, answer: Tensor) -> None:
-        """Keep samples of the first replica at its answer, of [R, n]."""
+        """Record samples of the first replica at its answer, of [R, n]."""
         count = getattr(self.game, "judged", PICTURED)
         pair = slice(2)  # one replica is shown; two give the bits that the whole stack gives
         samples = Oracle(self.game, self.seeds[pair]).samples(answer[pair], count)
@@ -135,12 +135,12 @@ class Recorder:
         self.pictures.append((cost, samples[0, :kept].half().cpu()))
 
     def trace(self, cost: float, answer: Tensor) -> None:
-        """Keep where the answers [R, n] stand in the game's plane."""
+        """Record the positions of the answers [R, n] in the game's plane."""
         assert self.plane is not None
         self.path.append((cost, answer @ self.plane.T))
 
     def departed(self, rows: int) -> Tensor:
-        """[rows]: at every evaluation farther from the solution than at the one before."""
+        """[rows]: whether a row was farther from the solution at every evaluation than at the one before."""
         if len(self.distances) < 3 or not isfinite(self.game.escape):
             return torch.zeros(rows, dtype=torch.bool)
         return (torch.stack(self.distances).diff(dim=0) > 0).all(dim=0)
@@ -156,28 +156,28 @@ class Recorder:
         return Result(records, self._tensors(answer), self.errors)
 
     def _measured(self, r: int) -> Iterator[dict[str, Any]]:
-        """What was measured of one replica, for as long as it was in the game."""
-        for cost, seconds, places, values in self.evaluated:
-            for name, value in values.items() if r in places else ():
-                yield {"cost": cost, "seconds": seconds, "metric": name, "value": float(value[places[r]])}
+        """The measurements of one replica, until it was frozen."""
+        for cost, seconds, indices, values in self.evaluated:
+            for name, value in values.items() if r in indices else ():
+                yield {"cost": cost, "seconds": seconds, "metric": name, "value": float(value[indices[r]])}
 
     def _tensors(self, answer: Tensor) -> dict[str, Tensor]:
-        found = {}
+        tensors = {}
         for name, series in (("path", self.path), ("samples", _thinned(self.pictures))):
             if series:
-                found[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
-                found[name] = torch.stack([value for _, value in series])
+                tensors[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
+                tensors[name] = torch.stack([value for _, value in series])
         if self.filming:
             angles = path_angle(Evaluator(self.game, self.seeds), self.start, answer)
-            found |= {
+            tensors |= {
                 "angle": angles[:, : len(self.chunk.rows)].contiguous(),
                 "angle_at": torch.tensor(PATH, dtype=torch.float64),
             }
         if self.reporting:
-            found |= self._spectra()
-        if "path" in found:
-            found["path"] = found["path"][:, : min(DRAWN, len(self.chunk.rows))].float().cpu().contiguous()
-        return found
+            tensors |= self._spectra()
+        if "path" in tensors:
+            tensors["path"] = tensors["path"][:, : min(DRAWN, len(self.chunk.rows))].float().cpu().contiguous()
+        return tensors
 
     def _spectra(self) -> dict[str, Tensor]:
         """Eigenvalues of the game's Jacobian: at the end, as metrics found them, and at the start where it is light.
@@ -187,13 +187,13 @@ class Recorder:
         at_end = self.evaluator.peek("ritz")
         if not isinstance(at_end, RitzValues):
             return {}
-        found = {"spectrum_end": at_end}
+        spectra = {"spectrum_end": at_end}
         if self.start.shape[1] <= LIGHT:
             first = slice(DRAWN + 1)  # two or more replicas give the bits that the whole stack gives
             evaluator = Evaluator(self.game, self.seeds[first])
-            found["spectrum_start"] = ritz(evaluator.linear(self.start[first])[1], self.start[first])
+            spectra["spectrum_start"] = ritz(evaluator.linear(self.start[first])[1], self.start[first])
         count = min(DRAWN, len(self.chunk.rows))
-        return {name: of.numbers()[:count].contiguous() for name, of in found.items()}
+        return {name: ritz_values.numbers()[:count].contiguous() for name, ritz_values in spectra.items()}
 
     # --- kept and taken up again -------------------------------------------------------------------------------------
 
@@ -202,20 +202,20 @@ class Recorder:
         return {
             "judge": self.evaluator.state_dict(),
             "distances": list(self.distances),
-            "evaluated": [[cost, seconds, list(map(list, places.items())), values]
-                          for cost, seconds, places, values in self.evaluated],
+            "evaluated": [[cost, seconds, list(map(list, indices.items())), values]
+                          for cost, seconds, indices, values in self.evaluated],
             "path": _packed(self.path),
             "pictures": _packed(self.pictures),
             "errors": dict(self.errors),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave; the rows are those of the stack already."""
+        """Restore what `state_dict` gave; the rows are already those of the stack."""
         device = self.start.device
         self.evaluator.load_state_dict(state["judge"], device)
         self.distances = list(state["distances"])
         self.evaluated = [
-            (cost, seconds, dict(places), dict(values)) for cost, seconds, places, values in state["evaluated"]
+            (cost, seconds, dict(indices), dict(values)) for cost, seconds, indices, values in state["evaluated"]
         ]
         self.path = _unpacked(state["path"], device)
         self.pictures = _unpacked(state["pictures"], torch.device("cpu"))
@@ -233,8 +233,8 @@ def _unpacked(packed: dict[str, Any], device: torch.device) -> Series:
 
 
 def _thinned(film: Series) -> Series:
-    """Pictures evenly through a training, the first and the last among them, that take FILM bytes at most."""
+    """Pictures evenly spaced through a training, with the first and the last, in at most FILM bytes."""
     most = max(2, FILM // film[0][1].nbytes) if film else 0
     if len(film) <= most:
         return film
-    return [film[round(place)] for place in np.linspace(0, len(film) - 1, most)]
+    return [film[round(index)] for index in np.linspace(0, len(film) - 1, most)]

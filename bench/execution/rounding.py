@@ -20,7 +20,7 @@ from bench.contracts.oracle import Product
 from bench.numerics.randomness import uniform
 
 DRAWS = 1024
-"""More draws of one seed nobody needs: (seed, draw) is one number below."""
+"""The largest number of draws for a seed: (seed, draw) is encoded in one number."""
 
 
 def rounded(x: Tensor, keys: Tensor, stream: str, index: int = 0) -> Tensor:

@@ -1,10 +1,10 @@
 """The only training loop: a chunk in, records out.
 
-All replicas of a chunk advance together. A replica whose parameters leave the finite range is frozen where it last was
-and reported as diverged at that cost; the others go on, untouched bit for bit. Where the solution is known and the game
-says how far off is lost, the test is stricter: who escapes that radius has diverged, and so has, at the end, who was
-farther from the solution at every evaluation than at the one before, however slowly: a vanishing step size only hides
-divergence.
+All replicas of a chunk advance together. A replica whose parameters leave the finite range is frozen at its last state
+and reported as diverged at that cost; the others go on, unchanged bit for bit. Where the solution is known and the game
+declares an escape radius, the test is stricter. A replica that leaves this radius has diverged. A replica that never
+gets closer to the solution also counts as diverged at the end, however slowly it moves: a vanishing step size only
+hides divergence.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bench.studies.tuning.pruning import PATIENCE, pruned
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
 PULSES = 50  # reports of progress a chunk
-BEAT = 0.1  # seconds between signs of life; at every step they would be felt
+BEAT = 0.1  # seconds between heartbeats; one at every step would be slow
 COUNTERS = ("draw", "gradients", "products", "draws")
 """Of the oracle: what it counted so far. Those of the judge decide nothing."""
 
@@ -42,14 +42,14 @@ Beat = Callable[[], None]
 
 
 class Checkpointer(Protocol):
-    """Keeps a training's state while it goes on, and gives it back to one that begins anew."""
+    """Saves a training's state while it runs, and restores it in a new process."""
 
     def resume(self, training: Training) -> int:
-        """Set a training that has not begun to the state that was kept; returns its step, 0 where nothing was."""
+        """Set a training that has not begun to the saved state; returns its step, 0 if none was saved."""
         ...
 
     def maybe_save(self, training: Training, step: int) -> None:
-        """Called before a step is taken or judged: keep the state now and then."""
+        """Called before each step and evaluation: save the state if it is due."""
         ...
 
 
@@ -63,21 +63,21 @@ def execute(
 
     Args:
         chunk: what to train.
-        progress: told the cost so far, over all replicas, now and then.
-        beat: called as a sign of life, before a metric and a step: before each that is slow.
-        keeper: keeps the state now and then, so that a training whose process dies goes on from there, bit for bit.
+        progress: called from time to time with the cost so far, over all replicas.
+        beat: the heartbeat, called before each metric and step that may be slow.
+        checkpointer: saves the state from time to time, so that a training whose process dies resumes bit for bit.
     """
     hold_memory()
     return Training(chunk, progress, beat).run(checkpointer)
 
 
 class Training:
-    """One chunk's training: where its replicas stand and what their rule remembers. Its `recorder` writes it down.
+    """One chunk's training: the parameters of its replicas and the state of their rule. Its `recorder` records it.
 
     Args:
         chunk: what to train.
-        progress: told the cost so far, over all replicas, now and then.
-        beat: called as a sign of life, before what may be slow.
+        progress: called from time to time with the cost so far, over all replicas.
+        beat: the heartbeat, called before slow work.
     """
 
     def __init__(self, chunk: Chunk, progress: Progress, beat: Beat) -> None:
@@ -85,8 +85,8 @@ class Training:
         self.game, base = get_game(chunk.game), get_rule(chunk.rule)
         if plugin_code(base, self.game) != chunk.code:
             raise UserError(f"{chunk.rule} or {chunk.game} came out otherwise here than where it was planned: seed it")
-        # Batched products of small matrices take two at a time, and the odd one out takes another kernel, with other
-        # bits: pack a twin beside it and drop what it did.
+        # Batched products of small matrices take two at a time; a single one takes another kernel, with other bits. So
+        # an odd stack gets a copy of its first row, whose results are dropped.
         self.rows: tuple[Row, ...] = chunk.rows + chunk.rows[: len(chunk.rows) % 2]
         self.base = base
         self.rule = stacked(base, [dict(row.values) for row in self.rows], self.game, chunk.device)
@@ -111,7 +111,7 @@ class Training:
         self.due = 0.0
 
     def run(self, checkpointer: Checkpointer | None = None) -> Result:
-        """Train to the budget, from where a keeper left off."""
+        """Train to the budget, from the last checkpoint."""
         evaluations = {round(self.steps * k / self.chunk.evaluations) for k in range(self.chunk.evaluations + 1)}
         frames = {round(self.steps * k / (FRAMES - 1)) for k in range(FRAMES)}
         stride, pulse = max(1, self.steps // POINTS), max(1, self.steps // PULSES)
@@ -135,7 +135,7 @@ class Training:
         return self._result()
 
     def advance(self) -> None:
-        """One step of the rule, timed; then whoever left the finite range is frozen."""
+        """One step of the rule, timed; then the replicas that left the finite range are frozen."""
         start = perf_counter()
         if start >= self.due:
             self.beat()
@@ -154,7 +154,7 @@ class Training:
         self.seconds += (perf_counter() - start) / len(self.rows)
 
     def _within(self, w: Tensor) -> Tensor:
-        """[R]: still in the range in which the game means something; false for NaN."""
+        """[R]: whether a replica is within the game's range; false for NaN."""
         if self.solution is not None and self.game.escape <= LIMIT:  # the nearer bound
             return self._distance(w) <= self.game.escape
         return w.abs().amax(dim=1) <= LIMIT
@@ -171,8 +171,8 @@ class Training:
     def _evaluate(self, end: bool) -> None:
         if self.w.is_cuda:
             torch.cuda.synchronize()
-        places = {int(row): place for place, row in enumerate(self.at) if self.alive[place]}
-        self.recorder.evaluate(self._answer(), self.before, self.F.cost, self.seconds, places, end)
+        indices = {int(row): index for index, row in enumerate(self.at) if self.alive[index]}
+        self.recorder.evaluate(self._answer(), self.before, self.F.cost, self.seconds, indices, end)
         if self.solution is not None:
             distances = torch.full_like(self.ended, float("nan"))
             distances[self.at] = self._distance(self.w).cpu()
@@ -184,17 +184,19 @@ class Training:
         if step < PATIENCE * self.steps or len(self.chunk.rows) % len(trials):
             return
         curves = np.stack(self.recorder.scores())
-        own = curves.reshape(len(curves), len(trials), -1)
-        reference = np.array(self.chunk.reference_curves)[: len(own)].reshape(len(own), -1, own.shape[2])
-        beaten = pruned(self.chunk.pruner, np.concatenate([own, reference], axis=1))[: len(trials)]
-        lost = torch.tensor([trials.index(row.trial) for row in self.chunk.rows])
-        frozen = torch.from_numpy(beaten)[lost] & self.ended[: len(lost)].isnan()
-        self.pruned[: len(lost)] |= frozen
-        self.ended[: len(lost)][frozen] = self.F.cost
+        trial_curves = curves.reshape(len(curves), len(trials), -1)
+        reference = np.array(self.chunk.reference_curves)[: len(trial_curves)].reshape(
+            len(trial_curves), -1, trial_curves.shape[2]
+        )
+        beaten = pruned(self.chunk.pruner, np.concatenate([trial_curves, reference], axis=1))[: len(trials)]
+        trial_index = torch.tensor([trials.index(row.trial) for row in self.chunk.rows])
+        frozen = torch.from_numpy(beaten)[trial_index] & self.ended[: len(trial_index)].isnan()
+        self.pruned[: len(trial_index)] |= frozen
+        self.ended[: len(trial_index)][frozen] = self.F.cost
         self.alive = self.alive & self.ended[self.at].isnan().to(self.alive.device)
 
     def _shrink(self) -> None:
-        """Let go of who is out of the game; an even number stays, for the odd one out would have other bits."""
+        """Drop the frozen replicas; an even number of rows stays, because an odd row would have other bits."""
         alive = self.alive.nonzero().squeeze(1).cpu()
         if len(alive) == len(self.rows) or not len(alive):
             return
@@ -203,13 +205,13 @@ class Training:
         if len(kept) == len(self.rows):
             return
         self.keep_rows(kept)
-        here = kept.to(self.w.device)
-        self.w, self.before, self.alive = self.w[here], self.before[here], self.alive[here]
-        self.s = _rows_of(self.s, here)
+        device_rows = kept.to(self.w.device)
+        self.w, self.before, self.alive = self.w[device_rows], self.before[device_rows], self.alive[device_rows]
+        self.s = _rows_of(self.s, device_rows)
 
     def keep_rows(self, kept: Tensor) -> None:
-        """Go on with some of the stack's rows, int64[R']; their parameters and memory are the caller's to set."""
-        self.rows, self.at = tuple(self.rows[int(place)] for place in kept), self.at[kept]
+        """Continue with some of the stack's rows, int64[R']; the caller sets their parameters and state."""
+        self.rows, self.at = tuple(self.rows[int(index)] for index in kept), self.at[kept]
         self.rule = stacked(self.base, [dict(row.values) for row in self.rows], self.game, self.chunk.device)
         self.F = self.F.select(kept)
         self.recorder.keep_rows(self.F.seeds)
@@ -234,7 +236,7 @@ class Training:
         return {**stack, **ends, "memory": self.s, "oracle": counted, "recorder": self.recorder.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set a training that has not begun to what `state_dict` gave: it goes on from there, bit for bit."""
+        """Restore what `state_dict` gave in a training that has not begun: it continues bit for bit."""
         device = self.w.device
         self.keep_rows(state["at"])
         self.w, self.before, self.alive = (state[name].to(device) for name in ("w", "before", "alive"))
@@ -246,10 +248,10 @@ class Training:
 
 
 def _rows_of(state: State, rows: Tensor) -> State:
-    """A rule's memory of some of the replicas."""
+    """A rule's state for some of the replicas."""
     return {key: _rows_of(part, rows) if isinstance(part, dict) else part[rows] for key, part in state.items()}
 
 
 def _on(device: torch.device, state: State) -> State:
-    """A rule's memory on a device."""
+    """A rule's state on a device."""
     return {key: _on(device, part) if isinstance(part, dict) else part.to(device) for key, part in state.items()}

@@ -1,7 +1,7 @@
-"""Worker processes watched: what it is forked from, whether it goes on, where it stood, how it ended.
+"""Monitoring of worker processes: how they start, their heartbeat, their stack when they hang, how they ended.
 
-A worker gives signs of life through shared memory. Where it hangs or dies is written by Python's faulthandler into a
-file that the coordinator reads: it needs nothing of the code that hangs, not even the GIL.
+A worker sends heartbeats through shared memory. When it hangs or dies, Python's faulthandler writes its stack into a
+file that the coordinator reads: this works even if the hanging code holds the GIL.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, NoReturn, TextIO
 
 GRACE = 5.0
 """Seconds for a process to say where it stands, or to end when it has nothing left to do."""
-LOOK = 1.0  # seconds that one poll counts at most: a coordinator that itself was stopped has not seen a worker hang
+LOOK = 1.0  # seconds that one poll counts at most: a pause of the coordinator itself is not a hang of the worker
 MEMORY = ", as the system does where memory runs out"
 PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PRELOADED = [
@@ -41,11 +41,11 @@ _left: TextIO | None = None
 
 
 class WorkerMonitor:
-    """What one slot's worker tells while it works, and what was seen of it.
+    """The heartbeat and the progress of one slot's worker.
 
     Args:
-        context: where processes and shared memory come from.
-        trace: the file in which a worker says where it stood.
+        context: creates processes and shared memory.
+        trace: the file for a worker's stack trace.
     """
 
     def __init__(self, context: BaseContext, trace: Path) -> None:
@@ -56,10 +56,10 @@ class WorkerMonitor:
         self.begin()
 
     def begin(self) -> None:
-        """Another chunk; it counts from the worker's first sign, for to start a process takes as long as it takes."""
+        """Start a new chunk; its time counts from the worker's first heartbeat, without the start of the process."""
         self.pulse.value, self.signs.value = 0.0, 0
         self.outlasted = self.overran = math.inf
-        self._silent, self._spent, self._looked, self._known = 0.0, 0.0, time.monotonic(), 0
+        self._silent, self._spent, self._looked, self._last_signs = 0.0, 0.0, time.monotonic(), 0
 
     @property
     def hung(self) -> bool:
@@ -68,16 +68,16 @@ class WorkerMonitor:
 
     @property
     def final(self) -> bool:
-        """Whether the chunk is not to be tried again: what hung or took too long once would again."""
+        """Whether the chunk must not be tried again: a chunk that hung or timed out would do so again."""
         return self.hung or self.overran < math.inf
 
     def poll(self, patience: float, timeout: float = math.inf) -> None:
-        """End the process if it has given no sign of life for ``patience`` seconds, or has taken ``timeout`` in all."""
-        now, signs = time.monotonic(), self.signs.value
-        passed = min(now - self._looked, LOOK) if signs else 0.0
+        """End the process after ``patience`` seconds without a heartbeat, or after ``timeout`` seconds in all."""
+        time_now, signs = time.monotonic(), self.signs.value
+        passed = min(time_now - self._looked, LOOK) if signs else 0.0
         self._spent += passed
-        self._silent = 0.0 if signs != self._known else self._silent + passed
-        self._looked, self._known = now, signs
+        self._silent = 0.0 if signs != self._last_signs else self._silent + passed
+        self._looked, self._last_signs = time_now, signs
         if self.final:
             return
         if self._silent > patience:
@@ -88,7 +88,7 @@ class WorkerMonitor:
             self._stop()
 
     def _stop(self) -> None:
-        """Ask where it stands, where that can be asked, then kill."""
+        """Request a stack trace, where that is possible, then kill the process."""
         assert self.process is not None
         if hasattr(faulthandler, "register") and self.process.pid is not None:
             with suppress(ProcessLookupError):
@@ -103,7 +103,7 @@ class WorkerMonitor:
         return self.trace.read_text("utf-8", "replace") if self.trace.exists() else ""
 
     def describe(self, times: int) -> str:
-        """Where a process that is gone stood, as far as it could tell, and how it ended."""
+        """How an ended process stopped, with its last stack trace if there is one."""
         code = self.process.exitcode if self.process is not None else None
         if self.hung:
             how = f"the chunk's process gave no sign of life for {self.outlasted:g} s and was ended"
@@ -123,7 +123,7 @@ def _signal(code: int | None) -> str:
 
 
 def leave_traces(path: Path) -> None:
-    """A worker's part: asked to, where it crashes and where code calls ``os._exit``, it writes where it stands."""
+    """Runs in the worker: write the stack on request, in a crash and where code calls ``os._exit``."""
     global _left
     _left = file = open(path, "w")  # noqa: SIM115  it stays open for as long as the process lives
     faulthandler.enable(file)
@@ -142,7 +142,7 @@ def leave_traces(path: Path) -> None:
 
 @contextmanager
 def hiding_main(hide: bool) -> Iterator[None]:
-    """A new process finds no script to import: one without a guard would itself begin a run there."""
+    """Hide the main script from new processes: without an import guard it would start a run there."""
     main = sys.modules["__main__"]
     if hide:
         sys.modules["__main__"] = ModuleType("__main__")
@@ -153,14 +153,14 @@ def hiding_main(hide: bool) -> Iterator[None]:
 
 
 def _shipped() -> list[str]:
-    """The modules of the rules, games and metrics that ship: every worker would import them before its first chunk."""
+    """The modules of the shipped rules, games and metrics, which every worker needs before its first chunk."""
     specs = [find_spec(package) for package in SHIPPED]
     places = {spec.name: spec.submodule_search_locations or () for spec in specs if spec is not None}
     return [f"{package}.{module.name}" for package, where in places.items() for module in iter_modules(where)]
 
 
 def new_context() -> BaseContext:
-    """A fork server with torch loaded and threads pinned before that; spawned processes where there is none."""
+    """A fork server with torch loaded and threads pinned; spawned processes where forking is not available."""
     kept = {key: os.environ.get(key) for key in PINNED}
     os.environ.update(dict.fromkeys(PINNED, "1"))
     try:
@@ -189,7 +189,7 @@ def kill_all(processes: list[BaseProcess]) -> None:
 
 
 def kill_server() -> None:
-    """End the fork server: while it imports, a worker may be ordered that it would fork for nobody."""
+    """End the fork server: while it imports, it may hold a request for a worker that nobody needs any more."""
     from multiprocessing import forkserver
 
     pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)

@@ -25,7 +25,7 @@ class DCGAN(FileImages):
     budget = 10000.0  # twenty epochs in minibatches of 128
     judged = 2048  # as long as five steps; 5,000 would be as long as thirteen
     tried = "channels=4,batch_size=16,latent=16"
-    stack = 4  # convolutions hold the patches they see: 0.45 GB a replica
+    stack = 4  # convolutions store their patches: 0.45 GB a replica
 
     @property
     def _path(self) -> tuple[int, list[int]]:

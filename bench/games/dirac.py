@@ -55,9 +55,9 @@ class Dirac(Game):
     escape = 5 * sqrt(2)  # five times a typical start
 
     def __post_init__(self) -> None:
-        for key, known in (("loss", LOSSES), ("regulariser", REGULARISERS)):
-            if (value := getattr(self, key)) not in known:
-                raise UserError(f"dirac: {key} is {value!r}; {nearest(value, known)}")
+        for key, names in (("loss", LOSSES), ("regulariser", REGULARISERS)):
+            if (value := getattr(self, key)) not in names:
+                raise UserError(f"dirac: {key} is {value!r}; {nearest(value, names)}")
         for key in ("gamma", "noise", "clip"):
             if getattr(self, key) < 0:
                 raise UserError(f"dirac: {key} is {getattr(self, key):g}; at least 0 is allowed")

@@ -30,7 +30,7 @@ class SnganCifar(CifarImages):
     budget = 20000.0
     judged = 2048
     tried = "channels=4,batch_size=16,latent=16"
-    stack = 2  # convolutions hold the patches they see
+    stack = 2  # convolutions store their patches
 
     @cached_property
     def generator(self) -> Network:

@@ -25,10 +25,10 @@ class Evaluator(Oracle):
 
     def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = EVALUATION_DRAW) -> None:
         super().__init__(game, seeds, draw)
-        self._known: dict[object, object] = {}
+        self._cache: dict[object, object] = {}
         self._at: Tensor | None = None
         self.before: Tensor | None = None
-        """Where the replicas were a step ago, [R, n]; None where nobody said."""
+        """The replicas' parameters one step earlier, [R, n]; None if not given."""
         self.mean: Tensor | None = None
         """The average of all points that were judged so far, [R, n]."""
         self._visits = 0
@@ -40,10 +40,10 @@ class Evaluator(Oracle):
         self._visits += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the judging is, so that another judge of the same replicas can go on with it."""
+        """The state of the evaluation, so that another evaluator of the same replicas can continue."""
         averages = {"mean": self.mean, "before": self.before}
-        known = {name: value for name, value in averages.items() if value is not None}
-        return {"draw": self.draw, "visits": self._visits, **known}
+        defined = {name: value for name, value in averages.items() if value is not None}
+        return {"draw": self.draw, "visits": self._visits, **defined}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on with what `state_dict` gave, its tensors on this device."""
@@ -52,14 +52,14 @@ class Evaluator(Oracle):
 
     def cached(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         if self._at is not w:
-            self._known, self._at = {}, w
-        if key not in self._known:
-            self._known[key] = compute()
-        return cast("T", self._known[key])
+            self._cache, self._at = {}, w
+        if key not in self._cache:
+            self._cache[key] = compute()
+        return cast("T", self._cache[key])
 
     def peek(self, key: object) -> object:
         """What was computed under this key at the point that was judged last; None for nothing."""
-        return self._known.get(key)
+        return self._cache.get(key)
 
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
         whole = self.cached(w, "field", lambda: super(Evaluator, self).__call__(w))

@@ -166,7 +166,7 @@ def stacked_kl(game: StackedMnistImages, w: Tensor, F: Oracle) -> Tensor:
     return F.cached(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).reverse_kl
 
 
-# Of the real images, once a process: games are frozen, and equal ones share what is found.
+# Cached statistics of the real images, once a process: games are frozen, and equal games share them.
 
 
 def _real_pixels(game: Images) -> Tensor:

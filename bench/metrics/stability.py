@@ -56,8 +56,8 @@ def relative_generator_gradient(field: Tensor, blocks: Sequence[slice]) -> Tenso
     Towards 0 the generator no longer learns while the discriminator does (Arjovsky and Bottou 2017). 1 where both
     vanish; 0 where the field is not finite.
     """
-    own, other = (_length(field[:, block]) for block in blocks[:2])
-    ratio = torch.where(own == other, 1.0, own / other).clamp(max=MOST)
+    generator, discriminator = (_length(field[:, block]) for block in blocks[:2])
+    ratio = torch.where(generator == discriminator, 1.0, generator / discriminator).clamp(max=MOST)
     return torch.where(field.isfinite().all(dim=1), ratio, 0.0)
 
 

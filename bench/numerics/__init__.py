@@ -5,8 +5,8 @@ row gives the same bits whatever its neighbours are, so that a result can be com
 
     from bench.numerics.randomness import normal
 
-    normal(seeds, "latent", draw, (16, 64))  # [R, 16, 64]: decided by (seed, stream, draw) alone
+    normal(seeds, "latent", draw, (16, 64))  # [R, 16, 64]: a function of (seed, stream, draw) alone
 
-Beside the arithmetic stands `runtime`: the threads, the memory and the processor of the process that computes. This
-package imports nothing of `bench`.
+`runtime` sets and describes the threads, the memory and the processor of the process. This package imports nothing of
+`bench`.
 """

@@ -23,7 +23,7 @@ BLOCK = 1024  # rows of a kernel matrix that are in memory at once
 
 
 class Gaussian(NamedTuple):
-    """What the Frechet distance needs of the data: mean [d], covariance [d, d] and its square root [d, d]."""
+    """The Gaussian of the data for the Frechet distance: mean [d], covariance [d, d] and its square root [d, d]."""
 
     mean: Tensor
     covariance: Tensor
@@ -154,12 +154,12 @@ def mode_statistics(samples: Tensor, modes: Tensor, sd: float) -> ModeStatistics
         bound, nearest = torch.where(closer, square, bound), torch.where(closer, index, nearest)
     finite = samples.isfinite().all(dim=-1).all(dim=-1, keepdim=True)
     counts = _counts(torch.where(finite, nearest, size), size)
-    found = counts.sum(dim=-1)
-    shares = counts / found.clamp(min=1)[:, None]
+    assigned = counts.sum(dim=-1)
+    shares = counts / assigned.clamp(min=1)[:, None]
     return ModeStatistics(
         captured=(counts > 0).sum(dim=-1).to(torch.float64),
         captured_strict=(counts * (4 * size) >= count).sum(dim=-1).to(torch.float64),
-        high_quality=found / count,
+        high_quality=assigned / count,
         reverse_kl=(math.log(size) - _entropy(shares)).clamp(min=0),
     )
 

@@ -29,10 +29,10 @@ def adam_pass(
     d, g, m, v, start = torch.zeros_like(g), g.contiguous(), m.clone(), v.clone(), 0
     for (b1, b2, e), run in groupby(zip(*columns, strict=True)):
         rows = slice(start, start := start + len(list(run)))
-        own, into, first, second = ([part if rows == slice(0, len(g)) else part[rows]] for part in (g, d, m, v))
+        gradient, into, first, second = ([part if rows == slice(0, len(g)) else part[rows]] for part in (g, d, m, v))
         # lr = -1 on a parameter of 0 leaves d itself.
         torch._fused_adam_(
-            into, own, first, second, [], [t[0, 0].float()],
+            into, gradient, first, second, [], [t[0, 0].float()],
             lr=-1.0, beta1=b1, beta2=b2, weight_decay=0.0, eps=e, amsgrad=False, maximize=False,
         )  # fmt: skip
     return d, m, v

@@ -22,7 +22,7 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 where b is 0: a replica that has arrived stays."""
+    """a / b, and 0 where b is 0: a converged replica stays where it is."""
     return torch.where(b == 0, torch.zeros_like(a), a / b)
 
 

@@ -1,8 +1,8 @@
-"""Random numbers decided by (seed, stream, draw), whatever they are stacked with.
+"""Random numbers as a function of (seed, stream, draw) alone, for every stack.
 
-Each seed has a CPU generator of its own for every stream and block of draws; blocks are drawn whole and stacked, for
-that is the cheapest way to make (seed, draw) alone decide the numbers: rules and step sizes that share a seed meet the
-same starts and minibatches (common random numbers), and a replica's data do not depend on its neighbours.
+Each seed has its own CPU generator for every stream and block of draws. Blocks are drawn whole and stacked, which is
+the cheapest way to make the numbers depend on (seed, draw) alone: rules and step sizes that share a seed get the same
+starts and minibatches (common random numbers), and a replica's data do not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _generator(seed: int, stream: str, block: int) -> torch.Generator:
 def _drawn(
     seeds: tuple[int, ...], stream: str, block: int, shape: tuple[int, int], law: str, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """One block for each distinct seed, [draws, distinct, numbers], and each row's place in it, [R]."""
+    """One block for each distinct seed, [draws, distinct, numbers], and each row's index in it, [R]."""
     distinct = {seed: i for i, seed in enumerate(dict.fromkeys(seeds))}
     stacked = torch.empty(shape[0], len(distinct), shape[1], dtype=dtype)
     for seed, i in distinct.items():
@@ -42,9 +42,9 @@ def _rows(
 ) -> Tensor:
     count = prod(shape)
     padded = -(-count // GRAIN) * GRAIN
-    stacked, place = _drawn(tuple(seeds.tolist()), stream, draw // block, (block, padded), law, dtype)
-    own = stacked[draw % block].index_select(0, place)  # a copy: what is drawn stays as it was
-    return (own if count == padded else own[:, :count]).view(len(place), *shape)
+    stacked, indices = _drawn(tuple(seeds.tolist()), stream, draw // block, (block, padded), law, dtype)
+    samples = stacked[draw % block].index_select(0, indices)  # a copy: what is drawn stays as it was
+    return (samples if count == padded else samples[:, :count]).view(len(indices), *shape)
 
 
 def normal(

@@ -21,8 +21,8 @@ MKL = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 
 @cache
 def hold_memory() -> None:
-    """Tell the allocator to keep what autograd frees at every step: page faults cost up to a third of a step."""
-    with suppress(OSError, AttributeError, TypeError):  # an allocator other than glibc's goes on as it is
+    """Let the allocator retain what autograd frees at every step: page faults cost up to a third of a step."""
+    with suppress(OSError, AttributeError, TypeError):  # other allocators than glibc's are left as they are
         allocator = ctypes.CDLL(None)
         allocator.mallopt(M_MMAP_THRESHOLD, 1 << 30) or allocator.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # older: at most
         allocator.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
@@ -41,7 +41,7 @@ def one_thread() -> Iterator[None]:
 
 
 def version() -> str:
-    """Of this package as it is installed."""
+    """The installed version of this package."""
     try:
         return metadata.version("gan-optimizer-bench")
     except metadata.PackageNotFoundError:  # run from its sources
@@ -49,20 +49,20 @@ def version() -> str:
 
 
 def processor(device: str) -> str:
-    """What computes on a device: its name, and of a CPU what decides which kernels it runs, for a name may be vague."""
+    """The name of a device's processor; for a CPU also its family, model and kernels, because a name may be vague."""
     if device.startswith("cuda") and torch.cuda.is_available():
         return torch.cuda.get_device_name(device)
     kernels = torch.backends.cpu.get_cpu_capability()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
-        return f"{said['model name']} (family {said['cpu family']}, model {said['model']}, {kernels})"
+        cpuinfo = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
+        return f"{cpuinfo['model name']} (family {cpuinfo['cpu family']}, model {cpuinfo['model']}, {kernels})"
     except (OSError, KeyError):
         return f"{platform.processor() or 'unknown'} ({kernels})"
 
 
 def vectors() -> str:
-    """The vector width that torch chose, and how MKL was told to compute: with the processor they decide last bits."""
+    """The vector width of torch and the mode of MKL: with the processor they determine the last bits."""
     told = [f"{name}={value}" for name in MKL if (value := os.environ.get(name))]
     return ", ".join([torch.backends.cpu.get_cpu_capability(), *told])
 

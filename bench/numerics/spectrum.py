@@ -73,10 +73,10 @@ def ritz(push: Callable[[Tensor], Tensor], like: Tensor, products: int = PRODUCT
     return _eigenvalues(hessenberg)
 
 
-def extremes(found: RitzValues) -> Extremes:
-    """What decides stability, of Ritz values complex[R, m]: min real part, max |imaginary part|, each float64[R]."""
-    real, imaginary = found.values.real, found.values.imag.abs()
-    failed = found.values.isnan().any(dim=1)
+def extremes(ritz_values: RitzValues) -> Extremes:
+    """The stability of Ritz values complex[R, m]: min real part, max |imaginary part|, each float64[R]."""
+    real, imaginary = ritz_values.values.real, ritz_values.values.imag.abs()
+    failed = ritz_values.values.isnan().any(dim=1)
     return Extremes(
         torch.where(failed, -math.inf, real.nan_to_num(nan=0.0).amin(dim=1)),
         torch.where(failed, math.inf, imaginary.nan_to_num(nan=0.0).amax(dim=1)),
@@ -96,7 +96,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 def _orthogonal(vectors: Tensor, basis: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """What is left of vectors [R, n] beside the basis, and the coefficients [R, len(basis)] that were taken off."""
+    """The part of vectors [R, n] orthogonal to the basis, and the coefficients [R, len(basis)] of the rest."""
     parts = [vectors.new_zeros(len(vectors), 1) for _ in basis]
     for _ in range(2):
         for index, direction in enumerate(basis):
@@ -112,7 +112,7 @@ def _fresh(goes_on: Tensor, like: Tensor, basis: list[Tensor], seed: int) -> Ten
 
 
 def _eigenvalues(hessenberg: Tensor) -> RitzValues:
-    """Of float64[R, m + 1, m]; LAPACK raises on what is not finite, so such rows are set aside."""
+    """Of float64[R, m + 1, m]; rows that are not finite are left out, because LAPACK raises on them."""
     sound = hessenberg.isfinite().all(dim=2).all(dim=1, keepdim=True)
     clean = torch.where(sound[..., None], hessenberg, 0).cpu()
     values, vectors = torch.linalg.eig(clean[:, :-1])

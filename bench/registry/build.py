@@ -1,4 +1,4 @@
-"""From a spelling to the thing it names, and back to the complete spelling."""
+"""From a spelling to the object that it names, and back to the complete spelling."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def get_rule(spec: str | Spec) -> UpdateRule:
     Raises:
         UserError: a name or key is unknown or a value is out of bounds; the message names the nearest known ones.
     """
-    found: UpdateRule = _build(rules, spec)
-    return found
+    update_rule: UpdateRule = _build(rules, spec)
+    return update_rule
 
 
 def get_game(spec: str | Spec) -> Game:
@@ -38,8 +38,8 @@ def get_game(spec: str | Spec) -> Game:
     Raises:
         UserError: a name or key is unknown or a value is out of bounds; the message names the nearest known ones.
     """
-    found: Game = _build(games, spec)
-    return found
+    game_object: Game = _build(games, spec)
+    return game_object
 
 
 def get_metric(name: str) -> NamedMetric:
@@ -56,78 +56,82 @@ def get_metric(name: str) -> NamedMetric:
 
 def _build(registry: Registry[Any], spec: str | Spec) -> Any:
     spelled = parse(spec) if isinstance(spec, str) else spec
-    thing = registry[spelled.name]
-    if isinstance(thing, Preset):
-        if thing.first and "" in spelled.keys:
-            named_keys = {key or thing.first: value for key, value in spelled.keys.items()}
+    plugin = registry[spelled.name]
+    if isinstance(plugin, Preset):
+        if plugin.first and "" in spelled.keys:
+            named_keys = {key or plugin.first: value for key, value in spelled.keys.items()}
             spelled = Spec(spelled.name, named_keys)
-        return _with_keys(_build(registry, parse(thing.spelling)), spelled, registry)
-    if inspect.isclass(thing):
-        return _with_keys(thing(), spelled, registry)
+        return _with_keys(_build(registry, parse(plugin.spelling)), spelled, registry)
+    if inspect.isclass(plugin):
+        return _with_keys(plugin(), spelled, registry)
     if spelled.keys:
         raise UserError(f"{registry.what} {spelled.name!r} is one made thing: it takes no keys, {spelled} gives some")
-    return thing
+    return plugin
 
 
-def path_of(thing: Any, key: str) -> str | None:
-    """The dotted path of a key in a rule, direction or game: its own, or of the first nested thing that knows it."""
-    if key in {f.name for f in fields(thing)}:
+def path_of(owner: Any, key: str) -> str | None:
+    """The dotted path of a key in a rule, direction or game: its own field, or that of the first nested object."""
+    if key in {f.name for f in fields(owner)}:
         return key
-    for item in fields(thing):
-        value = getattr(thing, item.name)
-        if item.name in nested(thing) and (path := path_of(value, key)):
-            return f"{item.name}.{path}"
+    for field in fields(owner):
+        value = getattr(owner, field.name)
+        if field.name in nested(owner) and (path := path_of(value, key)):
+            return f"{field.name}.{path}"
         if isinstance(value, Options):
-            return item.name
+            return field.name
     return None
 
 
-def _known_keys(thing: Any) -> set[str]:
-    return {f.name for f in fields(thing)}.union(*map(_known_keys, nested(thing).values()))
+def _known_keys(owner: Any) -> set[str]:
+    return {f.name for f in fields(owner)}.union(*map(_known_keys, nested(owner).values()))
 
 
-def _with_keys(thing: Any, spelled: Spec, registry: Registry[Any]) -> Any:
-    """A copy of a rule or game with the keys set; a key that only something nested in it knows is handed on."""
-    if not is_dataclass(thing) or isinstance(thing, type):
-        return thing
+def _with_keys(owner: Any, spelled: Spec, registry: Registry[Any]) -> Any:
+    """A copy of a rule or game with the keys set; keys that belong to a nested object are handed on."""
+    if not is_dataclass(owner) or isinstance(owner, type):
+        return owner
     values: dict[str, Any] = {}
     handed_on: dict[str, dict[str, Any]] = {}
-    own = {f.name for f in fields(thing)}
-    first = next((f.name for f in fields(thing)), "")
+    own_keys = {f.name for f in fields(owner)}
+    first = next((f.name for f in fields(owner)), "")
     given = {key or first: value for key, value in spelled.keys.items()}
     if len(given) < len(spelled.keys):
         raise UserError(f"{spelled}: {first!r} stands twice, once without its name")
-    for key in sorted(given, key=lambda key: key not in own):  # own keys first: a direction decides what others mean
-        if key in own:
-            hint = hints(type(thing))[key]
-            values[key] = _converted(getattr(thing, key), hint, given[key], f"{spelled.name}: {key}")
+    for key in sorted(
+        given, key=lambda key: key not in own_keys
+    ):  # own keys first: a direction decides what others mean
+        if key in own_keys:
+            hint = hints(type(owner))[key]
+            values[key] = _converted(getattr(owner, key), hint, given[key], f"{spelled.name}: {key}")
             continue
-        made = replace(thing, **values)
-        path = path_of(made, key)
+        changed = replace(owner, **values)
+        path = path_of(changed, key)
         if path is None:
-            raise UserError(f"{registry.what} {spelled.name!r} has no {key!r}; {nearest(key, _known_keys(made))}")
+            raise UserError(f"{registry.what} {spelled.name!r} has no {key!r}; {nearest(key, _known_keys(changed))}")
         handed_on.setdefault(path.split(".")[0], {})[key] = given[key]
     for name, keys in handed_on.items():
-        inner = values.get(name, getattr(thing, name))
+        inner = values.get(name, getattr(owner, name))
         if isinstance(inner, Options):
             values[name] = Options((*inner.items, *keys.items()))
         else:
             values[name] = _with_keys(inner, Spec(inner.name, keys), directions)
     if "direction" in values:
-        values |= _rescaled(thing, values)
-    return replace(thing, **values) if values else thing
+        values |= _rescaled(owner, values)
+    return replace(owner, **values) if values else owner
 
 
-def _rescaled(thing: Any, values: dict[str, Any]) -> dict[str, float]:
+def _rescaled(owner: Any, values: dict[str, Any]) -> dict[str, float]:
     """Default step sizes that fit another direction; those that were given stay."""
-    ratio = values["direction"].scale / thing.direction.scale
-    kinds = hyperparameters(thing)
-    own = [path for path, (kind, _) in kinds.items() if kind.step_size and "." not in path and path not in values]
-    return {path: kinds[path][1] * ratio for path in own} if ratio != 1.0 else {}
+    ratio = values["direction"].scale / owner.direction.scale
+    kinds = hyperparameters(owner)
+    step_sizes = [
+        path for path, (kind, _) in kinds.items() if kind.step_size and "." not in path and path not in values
+    ]
+    return {path: kinds[path][1] * ratio for path in step_sizes} if ratio != 1.0 else {}
 
 
 def _converted(current: Any, hint: Any, value: Any, where: str) -> Any:
-    """A spelled value as a field's type wants it, within the bounds that its kind allows."""
+    """A spelled value converted to a field's type, within the bounds of its kind."""
     kinds = [kind for kind in get_args(hint)[1:] if isinstance(kind, Hyperparameter)]
     if isinstance(current, (UpdateRule, Direction)):
         if not isinstance(value, Spec):
@@ -152,27 +156,27 @@ def _check_bounds(kind: Hyperparameter, value: Any, where: str) -> None:
             raise UserError(f"{where} is {write(value)}; a {kind.kind} in [{kind.least:g}, {kind.most:g}] is allowed")
 
 
-def spell(thing: Any) -> str:
-    """The complete spelling of a rule or game, every field written out: what a cell's identity hashes.
+def spell(plugin: Any) -> str:
+    """The complete spelling of a rule or game, with every field: the text that a cell's identity hashes.
 
-    A made thing is its name alone: it takes no keys.
+    An object that is registered ready-made is spelled by its name alone, because it takes no keys.
     """
-    if "name" in getattr(thing, "__dict__", {}):
-        return str(thing.name)
+    if "name" in getattr(plugin, "__dict__", {}):
+        return str(plugin.name)
     parts = []
-    for item in fields(thing):
-        value = getattr(thing, item.name)
+    for field in fields(plugin):
+        value = getattr(plugin, field.name)
         if isinstance(value, Options):
             parts += [f"{key}={write(option)}" for key, option in value.items]
         else:
-            parts.append(f"{item.name}={spell(value) if is_dataclass(value) else write(value)}")
-    return f"{thing.name}[{','.join(parts)}]" if parts else str(thing.name)
+            parts.append(f"{field.name}={spell(value) if is_dataclass(value) else write(value)}")
+    return f"{plugin.name}[{','.join(parts)}]" if parts else str(plugin.name)
 
 
 def free(spelled: str) -> dict[str, Hyperparameter]:
     """The numbers of a rule that its spelling leaves open, path -> kind.
 
-    A whole number is none of them: it is the same for all replicas of a stack.
+    Whole numbers are not among them: they are the same for all replicas of a stack.
     """
     rule = get_rule(spelled)
     given = set(_given(parse(spelled), rule))

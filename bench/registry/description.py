@@ -1,7 +1,7 @@
-"""What rules, games and metrics say of themselves, as plain values: a run keeps them, and its report runs no plug-in.
+"""Descriptions of rules, games and metrics as plain values: a run stores them, so its report runs no plug-in.
 
-A description is made from the thing itself when a study begins, and written into the run's manifest. Whoever reads the
-run afterwards reads that: the plug-in may be gone, or a stranger's.
+A description is made from the plug-in when a study begins, and written into the run's manifest. Readers of the run use
+only the description, because the plug-in may be missing or untrusted.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ class RuleDescription:
 
 @dataclass(frozen=True)
 class Descriptions:
-    """What a run's rules, games and metrics said of themselves, by spelling or name.
+    """Descriptions of a run's rules, games and metrics, by spelling or name.
 
-    What is not among them is asked now, as for a study that has not begun: UserError where it is not here.
+    A missing description is made from the installed plug-in, as for a study that has not begun; UserError if there is
+    no such plug-in.
     """
 
     games: dict[str, GameDescription] = field(default_factory=dict)
@@ -82,20 +83,20 @@ class Descriptions:
         return cls(by_game, by_metric, {spelled: describe_rule(spelled) for spelled in optimizers})
 
     def plain(self) -> dict[str, Any]:
-        """The same as JSON can hold it, which has no infinity but as a word."""
-        found: dict[str, Any] = _plain(asdict(self))
-        return found
+        """The same in a form that JSON can hold, with infinity as a word."""
+        plain_values: dict[str, Any] = _plain(asdict(self))
+        return plain_values
 
     def game(self, spelled: str) -> GameDescription:
-        """What a game said of itself."""
+        """The description of a game."""
         return self.games[spelled] if spelled in self.games else describe_game(get_game(spelled))
 
     def metric(self, name: str) -> MetricDescription:
-        """What a metric said of itself."""
+        """The description of a metric."""
         return self.metrics[name] if name in self.metrics else describe_metric(get_metric(name))
 
     def rule(self, spelled: str) -> RuleDescription:
-        """What a rule said of itself; nothing, where it is not known to this installation."""
+        """The description of a rule; an empty one if this installation does not have the rule."""
         if spelled in self.rules:
             return self.rules[spelled]
         try:
@@ -105,29 +106,35 @@ class Descriptions:
 
 
 def describe_game(game: Game) -> GameDescription:
-    """What a game says of itself."""
-    own = tuple(name for name in metrics.names() if metrics[name].judges(game))
+    """The description of a game."""
+    metric_names = tuple(name for name in metrics.names() if metrics[name].judges(game))
     minibatches = not game.missing and game.batch(torch.tensor([0, 1]), 0) is not None
     dtype = str(game.dtype).removeprefix("torch.")
     return GameDescription(
-        game.score, float(game.budget), minibatches, dtype, game.collapse, own, first_line(type(game))
+        game.score, float(game.budget), minibatches, dtype, game.collapse, metric_names, first_line(type(game))
     )
 
 
 def describe_metric(metric: NamedMetric) -> MetricDescription:
-    """What a metric says of itself."""
+    """The description of a metric."""
     return MetricDescription(metric.name, metric.better, metric.worst, metric.unit, first_line(metric))
 
 
 def describe_rule(spelled: str) -> RuleDescription:
-    """What a rule says of itself, and of what it steps along: equations, sources, what tuning may search."""
-    known, made = rules[parse(spelled).name], get_rule(spelled)
+    """The description of a rule and its directions: equations, sources, ranges of tuning."""
+    entry, update_rule = rules[parse(spelled).name], get_rule(spelled)
     searched = {path: (kind.low, kind.high, kind.step_size) for path, kind in free(spelled).items()}
-    if isinstance(known, Preset):
-        return RuleDescription((("", *_equation(known.doc)),), searched)
-    inner = [part for part in vars(made).values() if isinstance(part, (UpdateRule, Direction)) and part.name != "plain"]
-    named = [("", known), *((part.name, type(part)) for part in inner)]
-    return RuleDescription(tuple((name, *_equation(inspect.getdoc(thing) or "")) for name, thing in named), searched)
+    if isinstance(entry, Preset):
+        return RuleDescription((("", *_equation(entry.doc)),), searched)
+    inner = [
+        part
+        for part in vars(update_rule).values()
+        if isinstance(part, (UpdateRule, Direction)) and part.name != "plain"
+    ]
+    named = [("", entry), *((part.name, type(part)) for part in inner)]
+    return RuleDescription(
+        tuple((name, *_equation(inspect.getdoc(described) or "")) for name, described in named), searched
+    )
 
 
 def shipped_game(spelled: str) -> Game | None:
@@ -143,9 +150,9 @@ def shipped_metric(name: str) -> NamedMetric | None:
     return metrics[name] if name in metrics.names() and origin(metrics[name].function) == "here" else None
 
 
-def first_line(thing: object) -> str:
-    """What a docstring says first."""
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
+def first_line(documented: object) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(documented) or "").partition("\n")[0]
 
 
 def _plain(value: Any) -> Any:

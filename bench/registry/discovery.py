@@ -1,4 +1,4 @@
-"""How plug-ins are found: a registry of named things of one kind.
+"""Discovery of plug-ins: a registry of named plug-ins of one kind.
 
 A plug-in is found (a) in its folder here, (b) through the entry points ``bench.rules``, ``bench.games``,
 ``bench.metrics`` of an installed package, (c) as a path, ``./my_rule.py:MyRule``. No list has to be edited.
@@ -25,40 +25,40 @@ from bench.errors import UserError, nearest
 
 T = TypeVar("T")
 
-_outside: set[str] = set()  # packages of entry points and modules of files: what is in them, any process finds
+_outside: set[str] = set()  # packages of entry points and modules of files, which any process can import
 
 
 @dataclass
 class Registry(Generic[T]):
-    """Named things of one kind, loaded from a package's modules and from entry points when first asked for."""
+    """Named plug-ins of one kind, loaded on first use from a package's modules and from entry points."""
 
     what: str
     home: str
     group: str
     kind: type
     beside: tuple[str, ...] = ()
-    """Other packages whose modules may hold such things."""
-    things: dict[str, T] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
+    """Other packages whose modules may hold such plug-ins."""
+    plugins: dict[str, T] = field(default_factory=dict)
+    locations: dict[str, str] = field(default_factory=dict)
     loaded: bool = False
 
-    def add(self, name: str, thing: T, place: str) -> None:
-        """Register; the same name from another place is refused, naming both."""
-        if self.places.get(name, place) != place:
-            raise UserError(f"{self.what} {name!r} is defined twice: in {self.places[name]} and in {place}")
-        self.things[name], self.places[name] = thing, place
+    def add(self, name: str, plugin: T, location: str) -> None:
+        """Register a plug-in; the same name from another location is refused, and the error names both."""
+        if self.locations.get(name, location) != location:
+            raise UserError(f"{self.what} {name!r} is defined twice: in {self.locations[name]} and in {location}")
+        self.plugins[name], self.locations[name] = plugin, location
 
     def names(self) -> list[str]:
         self.load()
-        return sorted(self.things)
+        return sorted(self.plugins)
 
     def __getitem__(self, name: str) -> T:
         self.load()
         if ".py:" in name:
             return self._from_path(name)
-        if name not in self.things:
-            raise UserError(f"unknown {self.what} {name!r}; {nearest(name, self.things)}")
-        return self.things[name]
+        if name not in self.plugins:
+            raise UserError(f"unknown {self.what} {name!r}; {nearest(name, self.plugins)}")
+        return self.plugins[name]
 
     def load(self) -> None:
         if self.loaded:
@@ -70,18 +70,18 @@ class Registry(Generic[T]):
                 importlib.import_module(f"{package}.{module.name}")
         for entry in entry_points(group=self.group):
             with _explained(f"plug-in {entry.name!r} ({entry.value})"):
-                thing = entry.load()
+                plugin = entry.load()
             _outside.add(_package(entry.module))
-            # One that decorated itself is registered by being imported; a group may hold things of several kinds.
-            if self._fits(thing) and self._known(thing) is None:
-                self.add(entry.name, named(thing, entry.name), entry.value)
+            # The import already registers a decorated plug-in; a group may hold plug-ins of several kinds.
+            if self._fits(plugin) and self._registered(plugin) is None:
+                self.add(entry.name, named(plugin, entry.name), entry.value)
 
-    def _fits(self, thing: Any) -> bool:
-        return isinstance(thing, self.kind) or (inspect.isclass(thing) and issubclass(thing, self.kind))
+    def _fits(self, plugin: Any) -> bool:
+        return isinstance(plugin, self.kind) or (inspect.isclass(plugin) and issubclass(plugin, self.kind))
 
-    def _known(self, thing: Any) -> T | None:
-        known = self.things.values()
-        return next((one for one in known if thing is one or thing is getattr(one, "function", self)), None)
+    def _registered(self, plugin: Any) -> T | None:
+        registered = self.plugins.values()
+        return next((one for one in registered if plugin is one or plugin is getattr(one, "function", self)), None)
 
     def _from_path(self, spelled: str) -> T:
         path, _, attribute = spelled.rpartition(":")
@@ -92,38 +92,38 @@ class Registry(Generic[T]):
         if not hasattr(module, attribute):
             public = [key for key, value in vars(module).items() if getattr(value, "__module__", 0) == module.__name__]
             raise UserError(f"{self.what} {spelled!r}: {path} has no {attribute!r}; {nearest(attribute, public)}")
-        thing = getattr(module, attribute)
-        known = self._known(thing)
-        if known is not None and not inspect.isclass(known):
-            return known
-        if not self._fits(thing):
+        plugin = getattr(module, attribute)
+        registered = self._registered(plugin)
+        if registered is not None and not inspect.isclass(registered):
+            return registered
+        if not self._fits(plugin):
             raise UserError(f"{spelled!r} is no {self.what}")
-        # A class is named by its path, decorated or not: under another name no other process would find it.
-        found: T = thing if ".py:" in getattr(thing, "name", "") else named(thing, spelled)
-        return found
+        # A class gets its path as its name, decorated or not: other processes can find it by no other name.
+        named_plugin: T = plugin if ".py:" in getattr(plugin, "name", "") else named(plugin, spelled)
+        return named_plugin
 
 
-def named(thing: Any, name: str) -> Any:
+def named(plugin: Any, name: str) -> Any:
     """A plug-in with its name; a class also as a frozen dataclass, decorated or not."""
-    if inspect.isclass(thing) and "__dataclass_fields__" not in vars(thing):
-        thing = dataclass(frozen=True)(thing)
-    if inspect.isclass(thing):
-        thing.name = name  # type: ignore[attr-defined]
+    if inspect.isclass(plugin) and "__dataclass_fields__" not in vars(plugin):
+        plugin = dataclass(frozen=True)(plugin)
+    if inspect.isclass(plugin):
+        plugin.name = name  # type: ignore[attr-defined]
     else:
-        object.__setattr__(thing, "name", name)  # it may be frozen
-    return thing
+        object.__setattr__(plugin, "name", name)  # it may be frozen
+    return plugin
 
 
-def place(thing: Any) -> str:
-    """Where a thing is defined, so that a person can go there."""
-    file = getattr(sys.modules.get(thing.__module__), "__file__", None)
-    return f"{file or thing.__module__}:{thing.__qualname__}"
+def place(plugin: Any) -> str:
+    """The file and the name of a plug-in's definition, for error messages."""
+    file = getattr(sys.modules.get(plugin.__module__), "__file__", None)
+    return f"{file or plugin.__module__}:{plugin.__qualname__}"
 
 
-def origin(thing: Any) -> str:
-    """``here`` for what is shipped, ``outside`` for a plug-in that any process finds, ``own`` for the caller's."""
-    package = _package(getattr(thing, "__module__", None) or type(thing).__module__)
-    if ".py:" in getattr(thing, "name", "") or package in _outside:
+def origin(plugin: Any) -> str:
+    """``here`` for a shipped plug-in, ``outside`` for one that any process can import, ``own`` for the caller's."""
+    package = _package(getattr(plugin, "__module__", None) or type(plugin).__module__)
+    if ".py:" in getattr(plugin, "name", "") or package in _outside:
         return "outside"
     return "here" if package in ("bench", "optimizers") else "own"
 
@@ -142,7 +142,7 @@ def _module(file: Path) -> ModuleType:
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         try:
             with _explained(f"plug-in {str(file)!r}"), torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)  # what it draws is the same in every process
+                torch.default_generator.manual_seed(0)  # random numbers at import are the same in every process
                 spec.loader.exec_module(module)
             _outside.add(name)
         except BaseException:
@@ -153,7 +153,7 @@ def _module(file: Path) -> ModuleType:
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """A plug-in that cannot be imported is one line that says why; so is one that calls ``sys.exit``."""
+    """Report a plug-in that cannot be imported, or calls ``sys.exit``, as one line with the reason."""
     try:
         yield
     except (UserError, KeyboardInterrupt):

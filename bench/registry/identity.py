@@ -1,4 +1,4 @@
-"""What a plug-in is beside its spelling: a hash of its source."""
+"""The identity of a plug-in beyond its spelling: a hash of its source."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from bench.contracts import Direction, Game, UpdateRule, nested
 
 
-def plugin_code(*things: UpdateRule | Direction | Game) -> str:
-    """A hash of the source files of those not shipped here, nested ones too: an edited plug-in is another cell."""
-    found = []
-    for thing in things:
-        if isinstance(thing, (UpdateRule, Direction)):
-            found.append(plugin_code(*nested(thing).values()))
-        module = type(thing).__module__
+def plugin_code(*plugins: UpdateRule | Direction | Game) -> str:
+    """A hash of the source files of plug-ins that are not shipped, nested ones too: an edit makes another cell."""
+    digests = []
+    for plugin in plugins:
+        if isinstance(plugin, (UpdateRule, Direction)):
+            digests.append(plugin_code(*nested(plugin).values()))
+        module = type(plugin).__module__
         file = getattr(sys.modules.get(module), "__file__", None)
-        if ".py:" in thing.name and module.split(".")[0] in ("bench", "optimizers"):  # made there of parts from here
-            found.append(hashlib.sha256(Path(thing.name.rpartition(":")[0]).read_bytes()).hexdigest()[:16])
-        found.append(getattr(thing, "digest", ""))
+        if ".py:" in plugin.name and module.split(".")[0] in ("bench", "optimizers"):  # made there of parts from here
+            digests.append(hashlib.sha256(Path(plugin.name.rpartition(":")[0]).read_bytes()).hexdigest()[:16])
+        digests.append(getattr(plugin, "digest", ""))
         if module.split(".")[0] not in ("bench", "optimizers") and file and Path(file).is_file():
-            found.append(hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16])
-    return "".join(found)
+            digests.append(hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16])
+    return "".join(digests)

@@ -1,4 +1,4 @@
-"""What there is, for the terminal: every rule, direction, game and metric with its equation, source and settings."""
+"""The listing for the terminal: every rule, direction, game and metric with its equation, source and settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.registry.spelling import write
 
 
 def listing(what: str) -> str:
-    """What there is of a kind (optimizers, directions, games, metrics; all where none is named), or of one name."""
+    """The plug-ins of a kind (optimizers, directions, games, metrics; "" for all), or those of one name."""
     kinds: dict[str, Callable[[str], str]] = {
         "optimizers": _optimizer, "directions": _direction, "games": _game, "metrics": _metric,
     }  # fmt: skip
@@ -27,11 +27,11 @@ def listing(what: str) -> str:
             + "\n".join(kinds[kind](name) for name in registries[kind].names())  # type: ignore[attr-defined]
             for kind in asked
         )
-    found = [kinds[kind](what) for kind, registry in registries.items() if what in registry.names()]  # type: ignore[attr-defined]
-    if not found:
-        known = [*kinds, *(name for registry in registries.values() for name in registry.names())]  # type: ignore[attr-defined]
-        raise UserError(f"there is nothing called {what!r} to list; {nearest(what, known)}")
-    return "\n".join(found)
+    entries = [kinds[kind](what) for kind, registry in registries.items() if what in registry.names()]  # type: ignore[attr-defined]
+    if not entries:
+        names = [*kinds, *(name for registry in registries.values() for name in registry.names())]  # type: ignore[attr-defined]
+        raise UserError(f"there is nothing called {what!r} to list; {nearest(what, names)}")
+    return "\n".join(entries)
 
 
 def _entry(name: str, doc: str, fields: list[str]) -> str:
@@ -40,33 +40,33 @@ def _entry(name: str, doc: str, fields: list[str]) -> str:
     return "\n".join(lines + [f"    - {field}" for field in fields]) + "\n"
 
 
-def _fields(thing: Any) -> list[str]:
+def _fields(owner: Any) -> list[str]:
     """Hyperparameters with their kind and range, nested ones too; then the settings."""
-    kinds = hyperparameters(thing)
-    found = [
+    kinds = hyperparameters(owner)
+    lines = [
         f"{path} = {write(value)}   {kind.kind}, searched in [{kind.low:g}, {kind.high:g}]{' (log)' * kind.log}"
         for path, (kind, value) in kinds.items()
     ]
-    inside = nested(thing)
-    for field in fields(thing):
+    inside = nested(owner)
+    for field in fields(owner):
         if field.name in inside:
-            found.append(f"{field.name} = {inside[field.name].name}")
-        elif field.name not in kinds and not isinstance(value := getattr(thing, field.name), Options):
-            found.append(f"{field.name} = {write(value)}")
-    return found
+            lines.append(f"{field.name} = {inside[field.name].name}")
+        elif field.name not in kinds and not isinstance(value := getattr(owner, field.name), Options):
+            lines.append(f"{field.name} = {write(value)}")
+    return lines
 
 
 def _optimizer(name: str) -> str:
-    thing = rules[name]
+    entry = rules[name]
     rule: UpdateRule = get_rule(name)
-    doc = thing.doc if isinstance(thing, Preset) else inspect.getdoc(type(rule)) or ""
-    alias = [f"is {thing.spelling}"] if isinstance(thing, Preset) else []
+    doc = entry.doc if isinstance(entry, Preset) else inspect.getdoc(type(rule)) or ""
+    alias = [f"is {entry.spelling}"] if isinstance(entry, Preset) else []
     return _entry(name, doc, [*alias, f"cost {rule.cost:g} gradient evaluations a step", *_fields(rule)])
 
 
 def _direction(name: str) -> str:
-    thing = directions[name]
-    return _entry(name, inspect.getdoc(thing) or "", _fields(thing()))
+    kind = directions[name]
+    return _entry(name, inspect.getdoc(kind) or "", _fields(kind()))
 
 
 def _game(name: str) -> str:

@@ -22,7 +22,7 @@ class Preset:
     spelling: str
     doc: str
     first: str = ""
-    """The key that a value alone stands for, where it is not the spelled rule's first."""
+    """The key of a value without a key, if it is not the first field of the spelled rule."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a rule, a game or a direction is written: ``name[key=value,key=value]``, nested, with sweeps ``{a|b|c}``.
+"""The spelling of a rule, a game or a direction: ``name[key=value,key=value]``, nested, with sweeps ``{a|b|c}``.
 
     spelling := name [ '[' item (',' item)* ']' ]
     item     := key '=' value | value              (a value alone is the first field's)

@@ -1,9 +1,9 @@
 """Optimizer classes of torch.optim, or of any package that follows its interface, as directions.
 
-A class that works entry by entry sees all replicas as one parameter [R, n], at a step size of 1, and what it keeps
-becomes tensors with leading R: so it is a pure step like any other. Whether it does is found by trying: the same
-replicas stacked and one at a time. A class that mixes entries (by norms or factors) runs one replica at a time. One
-that cannot be run so is declined, with the reason.
+A class that works entry by entry gets all replicas as one parameter [R, n], at a step size of 1, and its state becomes
+tensors with leading R, so it is a pure step like any other. A trial decides whether it does: the same replicas are
+stepped stacked and one at a time. A class that mixes entries (by norms or factors) runs one replica at a time. A class
+that cannot run in either way is refused, with the reason.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from bench.errors import UserError, nearest
 
 TRIED = (3, 16)  # replicas and entries on which a class is tried
 TRIED_STEPS = 12
-GROUP = "group."  # prefix of what a class keeps in its parameter group rather than with the parameter
+GROUP = "group."  # prefix of state in a class's parameter group rather than at the parameter
 
 Made = Callable[[Tensor], torch.optim.Optimizer]
 
 
 @dataclass(frozen=True)
 class Kept:
-    """One thing that a class remembers: its shape (an entry's, or one number a replica) and its type."""
+    """One part of a class's state: its shape (an entry's, or one number a replica) and its type."""
 
     per_entry: bool
     kind: type | torch.dtype
@@ -44,13 +44,13 @@ class Kept:
         return w.new_zeros(len(w), 1, dtype=self.kind if isinstance(self.kind, torch.dtype) else torch.float64)
 
     def packed(self, value: Any, rows: int) -> Tensor:
-        """What the class keeps for a parameter of some rows, as a tensor with leading R."""
+        """The class's state for a parameter of some rows, as a tensor with leading R."""
         if self.per_entry:
             return cast("Tensor", value)
         return torch.as_tensor(value, dtype=torch.float64 if isinstance(self.kind, type) else None).repeat(rows, 1)
 
     def unpacked(self, value: Tensor) -> Any:
-        """As the class keeps it: a copy of its own, for it may write there."""
+        """In the form of the class: a copy, because the class may write into it."""
         if self.per_entry:
             return value.clone()
         return self.kind(value[0, 0].item()) if isinstance(self.kind, type) else value[0, 0].clone()
@@ -58,7 +58,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Foreign:
-    """An optimizer class with its options, tried out: what it keeps, whether it works entry by entry."""
+    """An optimizer class with its options, after a trial: its state, whether it works entry by entry."""
 
     make: Made
     kept: dict[str, Kept]
@@ -125,15 +125,15 @@ def _is_finite(moved: Tensor) -> bool:
 
 def _maker(name: str, options: dict[str, Any]) -> Made:
     """A function from a parameter to an optimizer for it, at a step size of 1."""
-    found = _class(name)
-    known = inspect.signature(found).parameters
+    optimizer_class = _class(name)
+    parameters = inspect.signature(optimizer_class).parameters
     if "lr" in options:
         raise UserError(f"torch[{name}]: lr is the scheme's; write e.g. sgd[lr=0.1,direction=torch[{name}]]")
     for key in options:
-        if key not in known and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values()):
-            raise UserError(f"torch[{name}] has no {key!r}; {nearest(key, set(known) - {'params', 'lr'})}")
-    at_one = {"lr": 1.0} if "lr" in known else {}
-    return lambda point: cast("torch.optim.Optimizer", found([point], **at_one, **options))
+        if key not in parameters and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            raise UserError(f"torch[{name}] has no {key!r}; {nearest(key, set(parameters) - {'params', 'lr'})}")
+    at_one = {"lr": 1.0} if "lr" in parameters else {}
+    return lambda point: cast("torch.optim.Optimizer", optimizer_class([point], **at_one, **options))
 
 
 def _class(name: str) -> type:
@@ -142,20 +142,20 @@ def _class(name: str) -> type:
         home = importlib.import_module(module or "torch.optim")
     except ImportError as error:
         raise UserError(f"torch[{name}]: {module!r} cannot be imported: {error}") from None
-    classes: dict[str, type] = {key: found for key, found in vars(home).items() if _is_optimizer(found)}
+    classes: dict[str, type] = {key: candidate for key, candidate in vars(home).items() if _is_optimizer(candidate)}
     if attribute not in classes:
         raise UserError(f"torch[{name}]: no optimizer class; {nearest(attribute, classes)}")
     return classes[attribute]
 
 
-def _is_optimizer(found: Any) -> bool:
+def _is_optimizer(candidate: Any) -> bool:
     base = torch.optim.Optimizer
-    return inspect.isclass(found) and issubclass(found, base) and found is not base
+    return inspect.isclass(candidate) and issubclass(candidate, base) and candidate is not base
 
 
 @contextmanager
 def _declining(name: str) -> Iterator[None]:
-    """What a class raises while it is tried is the reason why it cannot be a direction."""
+    """Turn an exception during the trial into the reason why the class cannot be a direction."""
     try:
         yield
     except UserError:
@@ -173,7 +173,7 @@ def _gradients() -> list[Tensor]:
 
 
 def _walk(make: Made, rows: slice, flat: bool) -> tuple[Tensor, torch.optim.Optimizer, Tensor]:
-    """A few steps of some of the tried replicas: where they end, the optimizer, its parameter."""
+    """A few steps of some trial replicas: their end points, the optimizer, its parameter."""
     start, *gradients = [_gradients()[0], *_gradients()]
     point = start[rows][0].clone() if flat else start[rows].clone()
     optimizer = make(point)
@@ -193,7 +193,7 @@ def _moved(make: Made, scale: float) -> Tensor:
 
 
 def _stacks(make: Made) -> bool:
-    """Whether replicas stacked as one parameter go where each goes alone."""
+    """Whether replicas stacked as one parameter take the same steps as each alone."""
     alone = torch.cat([_walk(make, slice(r, r + 1), flat=True)[0] for r in range(TRIED[0])])
     try:
         together = _walk(make, slice(None), flat=False)[0]
@@ -212,14 +212,14 @@ def _writes(make: Made) -> bool:
 
 
 def _keeps(make: Made) -> dict[str, Kept]:
-    """What the class remembers between steps, by key; those of its parameter group with a prefix."""
+    """The state of the class between steps, by key; entries of its parameter group have a prefix."""
     _, optimizer, point = _walk(make, slice(0, 1), flat=True)
     fresh = make(point.clone()).param_groups[0]
-    found = dict(optimizer.state[point].items())
+    kept = dict(optimizer.state[point].items())
     for key, value in optimizer.param_groups[0].items():
         if key != "params" and (key not in fresh or fresh[key] != value):
-            found[GROUP + key] = value
-    return {key: _kept(key, value, point) for key, value in found.items() if value is not None}
+            kept[GROUP + key] = value
+    return {key: _kept(key, value, point) for key, value in kept.items() if value is not None}
 
 
 def _kept(key: str, value: Any, point: Tensor) -> Kept:

@@ -1,7 +1,7 @@
-"""The files of a folder in one: how a finished run's records are kept where thousands of small files are a burden.
+"""An archive of a folder's files: a finished run's records in one file instead of thousands of small ones.
 
-An archive is a ZIP file, the same bytes for the same files on every machine. Hashes of what is in it are the caller's
-to check; here only what cannot be read safely is refused.
+An archive is a ZIP file, the same bytes for the same files on every machine. The caller checks the hashes of its
+content; this module only refuses what cannot be read safely.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.storage.files import read_regular
 
 LARGEST = 2**28
 """Bytes that one of its files may come to: what claims more is not read, for a small archive may claim anything."""
-BEGINNING = (1980, 1, 1, 0, 0, 0)  # of time, for ZIP files: when an archive was made is no part of it
+BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time in a ZIP file: an archive does not record when it was made
 
 
 class Archive(Mapping[str, bytes]):

@@ -1,4 +1,4 @@
-"""What a comparison needs of a run, in two small files that a repository can hold.
+"""A baseline: the part of a run that a comparison needs, in two small files for a repository.
 
     study.json         the run's manifest, with the SHA-256 of the records; it holds its own hash
     records.parquet    the records of each game's score: the report's, and those with rounded gradients
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from bench.storage.run_folder import RunFolder
 
 RECORDS, DIGEST = "records.parquet", "records_sha256"
-MOST = 10_000_000  # records; a stranger's file may hold any number
+MOST = 10_000_000  # records; an untrusted file may hold any number
 
 
 def holds(path: Path) -> bool:
-    """Whether a baseline stands in a folder."""
+    """Whether a folder is a baseline."""
     return (path / RECORDS).is_file()
 
 
 class Baseline:
-    """What was kept of a run.
+    """The baseline of a run.
 
     Args:
         path: the folder that `write_baseline` wrote. Raises UserError where it holds none, or a damaged one.
@@ -58,21 +58,21 @@ class Baseline:
 
     @cached_property
     def study(self) -> Study:
-        """The study as it was asked for, with what its games and metrics said of themselves then."""
+        """The study as it was requested, with the descriptions of its games and metrics at that time."""
         return Study.recorded(self.manifest["study"], self.manifest.get("descriptions", {}))
 
 
 def write_baseline(run: RunFolder, to: Path) -> Path:
-    """Keep what a comparison needs of a run; an earlier baseline there is replaced, anything else refused."""
+    """Write a run's baseline; an earlier baseline is replaced, any other content refused."""
     if to.exists() and not holds(to) and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"{str(to)!r} is there already and no baseline; choose another --to")
     scores = {game: run.study.game(game).score for game in run.study.games}
     records = run.records
-    own = records["metric"].astype(str) == records["game"].astype(str).map(scores)
-    own &= records["phase"].isin(["report", "rounded"])
+    is_kept = records["metric"].astype(str) == records["game"].astype(str).map(scores)
+    is_kept &= records["phase"].isin(["report", "rounded"])
     order = ["phase", "trial", "game", "optimizer", "seed", "cost"]
-    kept = records[own].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
-    table, sink = pa.Table.from_pandas(kept, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
+    kept_records = records[is_kept].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
+    table, sink = pa.Table.from_pandas(kept_records, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()
     manifest = run.manifest | {DIGEST: hashlib.sha256(content).hexdigest()}
@@ -90,7 +90,7 @@ def _plain(column: pd.Series) -> pd.Series:
 
 
 def _read(content: bytes, path: Path) -> pd.DataFrame:
-    """The records, of which all that a comparison uses has the kind that it must have."""
+    """The records, validated."""
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         table = file.read() if file.metadata.num_rows <= MOST else None
@@ -98,8 +98,8 @@ def _read(content: bytes, path: Path) -> pd.DataFrame:
         raise Damaged(f"{str(path)!r} is none of bench: {' '.join(str(error).split())[:100]}") from None
     if table is None or table.schema.names != list(TYPES) or table.schema.types != list(TYPES.values()):
         raise Damaged(f"{str(path)!r} is none of bench: its columns are others")
-    found: pd.DataFrame = table.unify_dictionaries().to_pandas()
-    numbers = found[["seed", "cost", "ended"]].to_numpy(float)
-    if set(found["outcome"].unique()) - OUTCOMES or not np.isfinite(numbers).all() or table["value"].null_count:
+    records: pd.DataFrame = table.unify_dictionaries().to_pandas()
+    numbers = records[["seed", "cost", "ended"]].to_numpy(float)
+    if set(records["outcome"].unique()) - OUTCOMES or not np.isfinite(numbers).all() or table["value"].null_count:
         raise Damaged(f"{str(path)!r} is none of bench: a record in it is none")
-    return found
+    return records

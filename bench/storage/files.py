@@ -1,4 +1,4 @@
-"""Where files made of a run go: names that every file system takes, and nothing of somebody else's replaced."""
+"""Writing files safely: names that every file system takes, and no replacement of files that bench did not write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ O_BINARY = getattr(os, "O_BINARY", 0)
 
 
 def fsync_dir(folder: Path) -> None:
-    """Flush what was moved, made or deleted in a folder: else a loss of power may undo it."""
+    """Flush moves, new entries and deletions in a folder, so that a loss of power cannot undo them."""
     if os.name == "nt":  # there it is done with the move
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -30,27 +30,27 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_file(path: Path, content: bytes, last: bool = True) -> None:
-    """Write whole or not at all: beside its place, flushed, then moved there.
+    """Write a file atomically: to a temporary file beside it, flushed, then moved.
 
     Args:
-        path: where it is to stand.
-        content: what is to stand there.
-        last: whether the move itself is flushed too; where more files of the folder follow, the last one's is enough.
+        path: the file.
+        content: its bytes.
+        last: whether the move is flushed too; of several files in a folder, it is enough to flush the last.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        beside.unlink(missing_ok=True)  # of a process that had the same number; and never through a link
-        with open(beside, "xb") as file:
+        temporary.unlink(missing_ok=True)  # of an ended process with the same id; and never through a link
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
         if last:
             fsync_dir(path.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def read_regular(path: Path) -> bytes:
@@ -63,32 +63,32 @@ def read_regular(path: Path) -> bytes:
 
 
 def remove_stale(folder: Path, name: str = "*") -> None:
-    """Delete what processes that are gone had begun to write in a folder, beside ``name`` or beside anything."""
-    for beside in folder.glob(f".{name}.tmp"):
-        number = re.search(r"\.(\d+)\.tmp$", beside.name)
+    """Delete temporary files of ended processes in a folder, of ``name`` or of any file."""
+    for temporary in folder.glob(f".{name}.tmp"):
+        number = re.search(r"\.(\d+)\.tmp$", temporary.name)
         if number is None or _alive(int(number[1])):
             continue
-        if beside.is_dir() and not beside.is_symlink():
-            shutil.rmtree(beside, ignore_errors=True)
+        if temporary.is_dir() and not temporary.is_symlink():
+            shutil.rmtree(temporary, ignore_errors=True)
         else:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:
-    """Whether another process of this number runs; what bears one's own is of another, for one has not begun."""
+    """Whether another process with this id runs; a file with our own id is an ended process's, as we wrote none yet."""
     if process == os.getpid():
         return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it is somebody else's
+    except (OSError, OverflowError):  # another user's process
         return True
     return True
 
 
 def check_database(path: Path) -> None:
-    """UserError where something stands that was not written here: a slip must not cost a table or a study."""
+    """Raise UserError for a file that bench did not write: a wrong path must not overwrite a table or a study."""
     if path.is_dir():
         raise UserError(f"{str(path)!r} is a folder; name a file")
     if not path.exists():
@@ -102,7 +102,7 @@ def check_database(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """UserError where a folder holds what was not written here, or where something else stands."""
+    """Raise UserError for a path that is not a folder, or a folder that bench did not write."""
     if path.is_symlink():
         raise UserError(f"{str(path)!r} is a link; name a folder")
     if path.exists() and not path.is_dir():
@@ -113,23 +113,23 @@ def check_folder(path: Path) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into that stands at ``path`` once all is written, in place of an earlier one; else nothing.
+    """A temporary folder that replaces the one at ``path`` after everything is written; after an error it is deleted.
 
-    The earlier one is moved away before it is deleted: a crash leaves the old one, the new one, or none, never a part.
+    The old folder is moved away before it is deleted: a crash leaves the old one, the new one or none, never a part.
     """
     try:
         check_folder(path)
         remove_stale(path.parent, f"{glob.escape(path.name)}.*")
-        beside, old = (path.with_name(f".{path.name}.{what}{os.getpid()}.tmp") for what in ("", "old."))
-        beside.mkdir()
+        temporary, old = (path.with_name(f".{path.name}.{what}{os.getpid()}.tmp") for what in ("", "old."))
+        temporary.mkdir()
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None
     try:
-        yield beside
-        (beside / NOTE).write_text("bench replaces this folder when it is asked to write it again\n")
+        yield temporary
+        (temporary / NOTE).write_text("bench replaces this folder when it is asked to write it again\n")
         with suppress(FileNotFoundError):
             os.replace(path, old)
-        os.replace(beside, path)
+        os.replace(temporary, path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: study, protocol, versions, machine, the command that reproduces it."""
+"""The provenance of a run: study, protocol, versions, machine, the command that reproduces it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEAL = "sha256"
 
 
 def seal(content: object) -> str:
-    """A hash of what JSON can hold, however it is laid out."""
+    """A hash of a JSON value that does not depend on its layout."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -34,7 +34,7 @@ def sealed(manifest: dict[str, Any]) -> bytes:
 
 
 def manifest(study: Study, device: str) -> dict[str, Any]:
-    """What stands in a run's ``study.json``."""
+    """The content of a run's ``study.json``."""
     return {
         "schema": SCHEMA,
         "protocol": PROTOCOL,
@@ -60,9 +60,9 @@ def _program(started: Path) -> list[str]:
 
 
 def mixed(manifest: dict[str, Any]) -> list[str]:
-    """What the parts of a merged run were made with where it is not the same, in words: ``torch: 2.6.0 | 2.13.0``."""
+    """The differences between the environments of a merged run's parts: ``torch: 2.6.0 | 2.13.0``."""
     parts = [part["environment"] for part in manifest.get("merged", [])]
     values = {
         key: dict.fromkeys(str(part.get(key)) for part in parts) for key in dict.fromkeys(k for p in parts for k in p)
     }
-    return [f"{key}: {' | '.join(found)}" for key, found in values.items() if len(found) > 1]
+    return [f"{key}: {' | '.join(versions)}" for key, versions in values.items() if len(versions) > 1]

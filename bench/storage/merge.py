@@ -1,8 +1,8 @@
 """Runs of one protocol as one: the union of their rules, games and seeds.
 
 Chunks are copied whole with their hashes, never packed anew; so each row of the merged table is what a single run of
-everything would have. What no run has done is missing there, and is shown as missing. Budget, tuning, evaluations and
-device must agree, for else rows would not be comparable.
+everything would have. What no run has trained is shown as missing. Budget, tuning, evaluations and device must agree,
+or rows would not be comparable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def merge(runs: Sequence[RunFolder], out: Path) -> RunFolder:
     """Write runs as one into a new folder.
 
     Raises UserError, and writes nothing, where their protocols, devices or settings differ, where they hold different
-    results of the same training, where one is damaged, or where ``out`` is there already.
+    results of the same training, where one is damaged, or where ``out`` exists.
     """
     if len(runs) < 2:
         raise UserError("merge: give at least two runs")
@@ -60,15 +60,15 @@ def _check_alike(first: RunFolder, other: RunFolder) -> None:
     pair = f"{str(first.path)!r} and {str(other.path)!r}"
     for part in ("protocol", "device"):
         if first.manifest.get(part) != other.manifest.get(part):
-            found = f"{first.manifest.get(part)} and {other.manifest.get(part)}"
-            raise UserError(f"{pair} have another {part} ({found}): they cannot be one")
+            differences = f"{first.manifest.get(part)} and {other.manifest.get(part)}"
+            raise UserError(f"{pair} have another {part} ({differences}): they cannot be one")
     one, two = first.manifest["study"], other.manifest["study"]
     keys = [key for key in {**one, **two} if key not in UNITED]
     if differ := [key for key in keys if one.get(key) != two.get(key)]:
-        found = "; ".join(
+        differences = "; ".join(
             f"{key}: {first.manifest['study'].get(key)!r} and {other.manifest['study'].get(key)!r}" for key in differ
         )
-        raise UserError(f"{pair} were not made alike ({found}): their rows are not comparable")
+        raise UserError(f"{pair} were not made alike ({differences}): their rows are not comparable")
     if bool(one.get("hyperparameters")) != bool(two.get("hyperparameters")):
         raise UserError(f"one of {pair} was tuned, the other was given its values: their rows are not comparable")
 
@@ -94,7 +94,7 @@ def _check_conflicts(runs: Sequence[RunFolder], owners: dict[str, RunFolder]) ->
 
 
 def _study(runs: Sequence[RunFolder]) -> dict[str, Any]:
-    """The union, as a study that may be asked for again; what was frozen from a file is kept for each rule and game."""
+    """The union, as a study that can be run again, with the values that were frozen from a file."""
     study = dict(runs[0].manifest["study"])
     for key in ("optimizers", "games"):
         study[key] = _union(run.manifest["study"][key] for run in runs)
@@ -113,10 +113,13 @@ def _study(runs: Sequence[RunFolder]) -> dict[str, Any]:
 
 
 def _descriptions(runs: Sequence[RunFolder]) -> dict[str, Any]:
-    """What the rules, games and metrics of all runs said of themselves."""
+    """The descriptions of the rules, games and metrics of all runs."""
     kinds = ("games", "metrics", "rules")
     every = [run.manifest.get("descriptions", {}) for run in reversed(runs)]
-    return {kind: {name: said for part in every for name, said in part.get(kind, {}).items()} for kind in kinds}
+    return {
+        kind: {name: description for part in every for name, description in part.get(kind, {}).items()}
+        for kind in kinds
+    }
 
 
 def _union(lists: Iterable[Iterable[Any]]) -> list[Any]:
@@ -138,21 +141,23 @@ def _owners(runs: Sequence[RunFolder]) -> dict[str, RunFolder]:
 
 
 def _origin(run: RunFolder) -> dict[str, Any]:
-    """Where a part came from; no path, for that says nothing elsewhere."""
+    """The origin of a part; without its path, which means nothing on another machine."""
     kept = {key: run.manifest.get(key) for key in ("study", "environment", "command")}
     return {"name": run.path.resolve().name, **kept, "chunks": len(run.names())}
 
 
 def _environment(runs: Sequence[RunFolder]) -> dict[str, Any]:
-    """What all were made with; where they differ, each value once, in words."""
+    """The environment of all runs; where they differ, each distinct value once."""
     environments = [run.manifest.get("environment", {}) for run in runs]
     keys = _union(environments)
     values = {key: list(dict.fromkeys(environment.get(key) for environment in environments)) for key in keys}
-    return {key: found[0] if len(found) == 1 else " | ".join(map(str, found)) for key, found in values.items()}
+    return {
+        key: distinct[0] if len(distinct) == 1 else " | ".join(map(str, distinct)) for key, distinct in values.items()
+    }
 
 
 def _copy(name: str, owner: RunFolder, out: Path) -> None:
-    """A chunk's files, the one that says it is there last; its traceback, if it failed."""
+    """Copy a chunk's files, the one that marks it as stored last; also its traceback, if it failed."""
     for file in files_of(name):
         write_file(out / "records" / file, owner.content(file))
     with suppress(FileNotFoundError):

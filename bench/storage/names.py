@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 
-LONGEST = 48  # letters of a name, before what makes it unique
+LONGEST = 48  # letters of a name, without the hash
 
 
 def filename(label: str) -> str:
-    """A file's name for a spelling: itself where it is plain, else what is plain in it and a hash that makes it unique.
+    """A file's name for a spelling: the spelling if it is plain, else its plain part and a hash that makes it unique.
 
-    Decided by the spelling alone, whatever others stand beside it; two that differ in case alone differ in more.
+    It depends on the spelling alone. Spellings that differ only in case get names that differ in more.
     """
     if re.fullmatch(r"[a-z0-9][a-z0-9_.+-]*", label) and len(label) <= LONGEST and not label.endswith("."):
         return label

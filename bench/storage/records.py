@@ -1,6 +1,6 @@
-"""What a chunk leaves, as bytes and back: long records in Parquet, tensors to look at in safetensors; no pickle.
+"""A chunk's result as bytes and back: long records in Parquet, tensors for figures in safetensors; no pickle.
 
-A row is a replica, evaluation and metric. What was read is vetted before it is used, for a folder may come from anyone.
+A row is a replica, evaluation and metric. All content is validated before use, because a folder may come from anyone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.studies.plan import Chunk
 
 @dataclass
 class Result:
-    """What a chunk gave: rows of records, tensors to look at (trajectories, samples), what metrics raised."""
+    """The result of a chunk: rows of records, tensors for figures (trajectories, samples), errors of metrics."""
 
     records: list[dict[str, Any]]
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -46,7 +46,7 @@ TYPES: dict[str, pa.DataType] = {
 
 
 class Damaged(UserError):  # noqa: N818  a state of the folder rather than an error
-    """What is here is not what was written: the same command does it again."""
+    """A file is not as it was written: the same command repeats its chunk."""
 
 
 def pack(chunk: Chunk, result: Result) -> dict[str, bytes]:

@@ -5,7 +5,7 @@
     records/<chunk>.parquet    long records of a chunk
     records/<chunk>.safetensors  what there is to look at: trajectories, samples
     records/<chunk>.json       the chunk, with the SHA-256 of both, written last: a chunk without it does not exist
-    records.zip                all that stood in records/ when the run was packed; what stands there is read first
+    records.zip                the files of records/ when the run was packed; a file in records/ takes precedence
 
 Every file is written beside its place, flushed to disk and moved there, and the move is flushed too: a crash leaves the
 old file or the new one, and what is once saved outlives a loss of power. The manifest and the plan hold their own hash.
@@ -42,9 +42,9 @@ NAME = re.compile("[0-9a-f]{20}")  # of a chunk
 
 
 class RunFolder:
-    """A run on disk, to be read: its manifest, its records, what there is to look at, what failed.
+    """A run on disk, read-only: its manifest, records, tensors for figures and errors.
 
-    Nothing is read before it is asked for, and nothing is ever written: that is `RunWriter`'s.
+    Files are read on first access; only `RunWriter` writes.
 
     Args:
         path: the folder that ``bench run`` wrote.
@@ -56,40 +56,40 @@ class RunFolder:
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget what was read: the folder has been written to."""
+        """Clear the cache: the folder has changed."""
         self._archive = Archive(self.path / "records.zip")
-        for known in ("manifest", "records", "_protocol"):
-            self.__dict__.pop(known, None)
+        for cached in ("manifest", "records", "_protocol"):
+            self.__dict__.pop(cached, None)
 
     def read_manifest(self) -> dict[str, Any]:
-        """The run's manifest; UserError where there is none that this version reads."""
+        """The run's manifest; UserError where there is none that this version can read."""
         path = self.path / "study.json"
         try:
-            found: dict[str, Any] = json.loads(read_regular(path).decode())
+            manifest: dict[str, Any] = json.loads(read_regular(path).decode())
         except OSError as error:
             raise UserError(f"{str(self.path)!r} is no run's folder: {path.name}: {error.strerror}") from None
         except (ValueError, RecursionError):
             raise Damaged(f"{str(path)!r} is damaged: it is not JSON") from None
-        if isinstance(found, dict) and SEAL in found and found.pop(SEAL) != seal(found):
+        if isinstance(manifest, dict) and SEAL in manifest and manifest.pop(SEAL) != seal(manifest):
             raise Damaged(f"{str(path)!r} is damaged: its hash is another")
-        schema = found.get("schema") if isinstance(found, dict) else None
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
         if isinstance(schema, int) and schema > SCHEMA:
             raise UserError(f"{str(path)!r} has schema {schema}; up to {SCHEMA} is known here")
-        if type(schema) is not int or not isinstance(found.get("study"), dict):
+        if type(schema) is not int or not isinstance(manifest.get("study"), dict):
             raise Damaged(f"{str(path)!r} is damaged: it is no study's manifest")
-        return found
+        return manifest
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The run's manifest, of which all that a report uses has the kind that it must have; UserError for none."""
-        found = self.read_manifest()
-        if wrong := validate_manifest(found):
+        """The run's manifest, validated; UserError if it is missing or invalid."""
+        manifest = self.read_manifest()
+        if wrong := validate_manifest(manifest):
             raise Damaged(f"{str(self.path / 'study.json')!r} is damaged: {wrong}")
-        return found
+        return manifest
 
     @cached_property
     def study(self) -> Study:
-        """The study as it was asked for, with what its rules, games and metrics said of themselves then."""
+        """The study as it was requested, with the descriptions of its rules, games and metrics at that time."""
         return Study.recorded(self.manifest["study"], self.manifest.get("descriptions", {}))
 
     @cached_property
@@ -98,15 +98,15 @@ class RunFolder:
         return self.read_records()
 
     def has(self, chunk: Chunk) -> bool:
-        """Whether the chunk's result is here whole."""
+        """Whether the chunk's result is stored and intact."""
         return self.whole(chunk.id)
 
     def whole(self, name: str) -> bool:
-        """Whether the chunk of this name is here whole: its hashes are checked."""
+        """Whether the chunk of this name is stored and intact: its hashes are checked."""
         return self._read(name) is not None
 
     def content(self, file: str) -> bytes:
-        """What a file of the records holds; OSError where it is not there."""
+        """The content of a records file; OSError if it is missing."""
         try:
             return read_regular(self.records_path / file)
         except FileNotFoundError:
@@ -115,7 +115,7 @@ class RunFolder:
             raise
 
     def _read(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]] | None:
-        """A chunk and its files, or None where one is missing or damaged: the chunk is then done again."""
+        """A chunk and its files, or None if one is missing or damaged: then the chunk is trained again."""
         try:
             stub = json.loads(self.content(f"{name}.json").decode())
             named = chunk_id(stub["chunk"], self._protocol) == name
@@ -139,10 +139,10 @@ class RunFolder:
         return as_frame([self._table(chunk.id, self._read(chunk.id))])
 
     def names(self) -> list[str]:
-        """The run's chunks that are here, in a stable order."""
+        """The names of the run's stored chunks, in a stable order."""
         files = [*(path.name for path in self.records_path.glob("*.json")), *self._archive]
-        here = {stem for stem, _, suffix in (file.partition(".") for file in files) if suffix == "json"}
-        here = {stem for stem in here if NAME.fullmatch(stem)}
+        stems = {stem for stem, _, suffix in (file.partition(".") for file in files) if suffix == "json"}
+        stems = {stem for stem in stems if NAME.fullmatch(stem)}
         path = self.path / "plan.json"
         try:
             planned = json.loads(read_regular(path).decode())
@@ -151,20 +151,20 @@ class RunFolder:
             if marks and marks != [f"{SEAL}:{seal(planned)}"]:
                 raise ValueError
         except FileNotFoundError:
-            return sorted(here)
+            return sorted(stems)
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             raise Damaged(f"{str(path)!r} is damaged; run its study again, and it is written anew") from None
-        return sorted(here & set(planned))
+        return sorted(stems & set(planned))
 
     def digest(self) -> str:
-        """A hash of the run's records, by the hashes that stand beside them."""
+        """A hash of the run's records, from the stored hashes of the chunks."""
         stubs = (self.content(f"{name}.json") for name in self.names())
         return hashlib.sha256(b"".join(stubs)).hexdigest()
 
     def read_records(self, damaged: list[str] | None = None) -> pd.DataFrame:
-        """All records of the run, long: a row a replica, evaluation and metric.
+        """All records of the run, long: a row for each replica, evaluation and metric.
 
-        A damaged chunk raises UserError; where a list is given, it is named there and left out.
+        A damaged chunk raises UserError; if a list is given, its name is added there and the chunk is left out.
         """
         tables = []
         for name in self.names():
@@ -173,56 +173,56 @@ class RunFolder:
                 damaged.append(name)
             else:
                 tables.append(self._table(name, read))
-        found = as_frame(tables)
+        records = as_frame(tables)
         study = self.read_manifest()["study"]
         for column, key in (("optimizer", "optimizers"), ("game", "games")):
-            if key in study and (others := set(found[column].unique()) - set(study[key])):
+            if key in study and (others := set(records[column].unique()) - set(study[key])):
                 raise Damaged(f"{str(self.path)!r} is damaged: {', '.join(sorted(others))} is no part of its study")
-        return found
+        return records
 
-    def _table(self, name: str, found: tuple[dict[str, Any], dict[str, bytes]] | None) -> pa.Table:
-        """A chunk's records of what was read; Damaged where it is: a table without them would look whole."""
-        if found is None:
+    def _table(self, name: str, stored: tuple[dict[str, Any], dict[str, bytes]] | None) -> pa.Table:
+        """The records of a stored chunk; raises Damaged for None: a table without the chunk would look complete."""
+        if stored is None:
             raise Damaged(f"chunk {name} in {str(self.path)!r} is damaged; run its study again, and it is done anew")
-        chunk, files = found
+        chunk, files = stored
         with self._ours(name):
             return records_of(chunk, files["parquet"])
 
     @contextmanager
     def _ours(self, name: str) -> Iterator[None]:
-        """Damaged, with what is wrong, where a chunk's content is none that was written here."""
+        """Raise Damaged, with the reason, if a chunk's content was not written by this suite."""
         try:
             yield
         except ValueError as error:
             raise Damaged(f"chunk {name} in {str(self.path)!r} is none of bench: {error}") from None
 
     def tensors(self) -> list[tuple[dict[str, Any], dict[str, Tensor]]]:
-        """What there is to look at: (chunk, {"path": [T, R, 2], "samples": [T, N, ...], ...})."""
+        """Tensors for figures: (chunk, {"path": [T, R, 2], "samples": [T, N, ...], ...})."""
         return list(self._tensors())
 
     def _tensors(self) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
-        """Each chunk that left something to look at: (chunk, tensors)."""
+        """Each chunk with tensors for figures: (chunk, tensors)."""
         for name in self.names():
-            found = self._read(name)
-            if found is None:
+            stored = self._read(name)
+            if stored is None:
                 continue
-            chunk, files = found
+            chunk, files = stored
             with self._ours(name):
                 tensors = tensors_of(files["safetensors"])
             if tensors:
                 yield chunk, tensors
 
     def hyperparameters(self) -> Frozen:
-        """The frozen values, game -> rule -> hyperparameter -> value, of all rules whose tuning is there."""
-        study, found = Study(**self.manifest["study"]), Frozen()
+        """The frozen values, game -> rule -> hyperparameter -> value, of all rules whose tuning is finished."""
+        study, frozen = Study(**self.manifest["study"]), Frozen()
         for game in study.games:
             for rule in study.optimizers:
                 task = Task(rule, game, study.cost_of(game), study.evaluations, self.manifest["device"])
-                with suppress(UserError):  # of what is not there yet
-                    found.setdefault(game, {})[rule] = self._found(tune(task, study))
-        return found
+                with suppress(UserError):  # tuning is not finished
+                    frozen.setdefault(game, {})[rule] = self._frozen_values(tune(task, study))
+        return frozen
 
-    def _found(self, tuning: Rounds) -> Values:
+    def _frozen_values(self, tuning: Rounds) -> Values:
         try:
             chunks = next(tuning)
             while True:
@@ -234,8 +234,8 @@ class RunFolder:
     @property
     def errors(self) -> list[Path]:
         """Tracebacks of the chunks that failed."""
-        found = (self.path / "errors" / f"{name}.txt" for name in self.names())
-        return [path for path in found if path.is_file() and not path.is_symlink()]
+        paths = (self.path / "errors" / f"{name}.txt" for name in self.names())
+        return [path for path in paths if path.is_file() and not path.is_symlink()]
 
     @property
     def failures(self) -> dict[Path, str]:

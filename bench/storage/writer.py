@@ -22,7 +22,7 @@ from bench.storage.run_folder import NAME, RunFolder, files_of
 from bench.studies.plan import Chunk
 from bench.studies.study import GROWS
 
-PLAN_PAUSE = 20  # times as long as the plan took to write, before it is written again
+PLAN_PAUSE = 20  # the pause between two writes of the plan, as a multiple of the time that one took
 
 
 class InUse(Exception):  # noqa: N818  a state of the folder rather than an error
@@ -30,10 +30,10 @@ class InUse(Exception):  # noqa: N818  a state of the folder rather than an erro
 
 
 class RunWriter:
-    """The one that writes a run's folder, from `open` to `close`.
+    """The only writer of a run's folder, from `open` to `close`.
 
     Args:
-        folder: the run's folder; it need not be there yet.
+        folder: the run's folder; it need not exist yet.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -43,14 +43,14 @@ class RunWriter:
         self._next_plan = 0.0
 
     def open(self, manifest: dict[str, Any]) -> None:
-        """Make or continue the run: raises InUse, or UserError for another study's folder or one not to be written."""
+        """Create or continue the run; raises InUse, or UserError for another study's folder or a read-only one."""
         try:
-            found = self._continued(manifest)
+            stored = self._continued(manifest)
             self._make()
             self._acquire()
             remove_stale(self.path)
             remove_stale(self.folder.records_path)
-            if found is None or found["study"] != manifest["study"]:
+            if stored is None or stored["study"] != manifest["study"]:
                 write_file(self.path / "study.json", sealed(manifest))
             self.folder.refresh()
         except OSError as error:
@@ -58,27 +58,27 @@ class RunWriter:
             raise UserError(f"run folder {str(self.path)!r} cannot be written: {error.strerror}") from None
 
     def _continued(self, asked: dict[str, Any]) -> dict[str, Any] | None:
-        """The manifest that is here, of the study asked for; None where there is none, or a damaged one of a run."""
+        """The stored manifest, if it is of this study; None if there is none, or a damaged one of a run."""
         if not os.path.lexists(self.path / "study.json"):
             return None
         try:
-            found = self.folder.read_manifest()
+            stored = self.folder.read_manifest()
         except Damaged:
-            if not self.folder.records_path.is_dir():  # then it is somebody else's file
+            if not self.folder.records_path.is_dir():  # not a run of bench
                 raise
             return None
-        self._check_same(found, asked)
-        return found
+        self._check_same(stored, asked)
+        return stored
 
     def _make(self) -> None:
-        """The folder, and above it those that lack, so that they outlive a loss of power."""
-        made = [path for path in (self.folder.records_path, *self.folder.records_path.parents) if not path.exists()]
+        """Create the folder and its missing parents, flushed to disk."""
+        missing = [path for path in (self.folder.records_path, *self.folder.records_path.parents) if not path.exists()]
         self.folder.records_path.mkdir(parents=True, exist_ok=True)
-        for path in made:
+        for path in missing:
             fsync_dir(path.parent)
 
     def _acquire(self) -> None:
-        """Become the one that writes; InUse where another is, or was on another machine, whose locks we may not see."""
+        """Take the lock; InUse if another process holds it, or held it on a machine whose locks may not be visible."""
         if self.lock_path.is_symlink():
             raise UserError(f"{str(self.lock_path)!r} is a link; delete it")
         lock = filelock.FileLock(self.lock_path)
@@ -98,7 +98,7 @@ class RunWriter:
         return self.path / ".lock"
 
     def close(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         if self._lock is None:
             return
         try:
@@ -115,13 +115,13 @@ class RunWriter:
             return "another process"
 
     def _holder_host(self) -> str:
-        found = re.fullmatch(r"process \d+ on (\S+)", self._holder())
-        return found[1] if found else ""
+        match = re.fullmatch(r"process \d+ on (\S+)", self._holder())
+        return match[1] if match else ""
 
-    def _check_same(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
-        differ = [(part, found.get(part), asked[part]) for part in ("protocol", "device")]
+    def _check_same(self, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+        differ = [(part, stored.get(part), asked[part]) for part in ("protocol", "device")]
         keys = [key for key in asked["study"] if key not in GROWS]
-        differ += [(key, found["study"].get(key), asked["study"][key]) for key in keys]
+        differ += [(key, stored["study"].get(key), asked["study"][key]) for key in keys]
         if changed := [
             f"{key}: {_short(old)} there, {_short(new)} asked for" for key, old, new in differ if old != new
         ]:
@@ -136,9 +136,9 @@ class RunWriter:
         write_file(self.folder.records_path / f"{chunk.id}.json", json.dumps(stub).encode())
 
     def pack(self) -> Path:
-        """Put the records that are whole into ``records.zip``, for keeping; raises as `open` does.
+        """Move the intact records into ``records.zip``; raises as `open` does.
 
-        What failed stays where it is, to be tried again. The files go once the archive stands.
+        Failed chunks stay as files, to be tried again. The packed files are deleted once the archive is written.
         """
         self.open(self.folder.read_manifest())
         try:
@@ -156,9 +156,10 @@ class RunWriter:
             self.close()
 
     def plan(self, chunks: list[str]) -> None:
-        """Say which chunks make up the run so far: one that an edited plug-in left behind is no part of it any more.
+        """Record which chunks make up the run so far; chunks of an older version of a plug-in are not among them.
 
-        It is written whole, so not at every word: that takes at most a twentieth of the time. `close` writes the last.
+        The whole plan is rewritten, so not at every call: writing takes at most a twentieth of the time, and `close`
+        writes the last plan.
         """
         self._planned = list(chunks)
         if time.monotonic() >= self._next_plan:
@@ -172,7 +173,7 @@ class RunWriter:
             write_file(self.path / "plan.json", json.dumps([*planned, f"{SEAL}:{seal(planned)}"]).encode())
 
     def forget_errors(self) -> None:
-        """Drop the chunks that ended in an error, and their tracebacks, so that they are done again."""
+        """Delete the chunks that ended in an error, and their tracebacks, so that they are trained again."""
         errors = self.path / "errors"
         for path in () if errors.is_symlink() else errors.glob("*.txt"):
             if NAME.fullmatch(path.stem):

@@ -16,16 +16,16 @@ def frozen_values(value: Any) -> Any:
 
 
 def mistaken(frozen: Frozen, rules: list[str], games: list[str]) -> list[str]:
-    """A line for everything in frozen values that a study has no use for or lacks."""
+    """A line for each frozen value that is unknown, out of bounds or missing for a study's rules and games."""
     from bench.registry import get_game, get_rule
 
-    said = [f"{game}: no values for {rule}" for game in games for rule in rules if rule not in frozen.get(game, {})]
-    for game, found in frozen.items():
-        said += _refused(get_game, game)
-        for rule, values in found.items():
+    mistakes = [f"{game}: no values for {rule}" for game in games for rule in rules if rule not in frozen.get(game, {})]
+    for game, values_by_rule in frozen.items():
+        mistakes += _refused(get_game, game)
+        for rule, values in values_by_rule.items():
             unknown = _refused(get_rule, rule)
-            said += [f"{game}: {text}" for text in unknown or _mistaken_values(get_rule(rule), rule, values)]
-    return said
+            mistakes += [f"{game}: {text}" for text in unknown or _mistaken_values(get_rule(rule), rule, values)]
+    return mistakes
 
 
 def _refused(get: Callable[[str], object], spelled: str) -> list[str]:
@@ -36,14 +36,14 @@ def _refused(get: Callable[[str], object], spelled: str) -> list[str]:
     return []
 
 
-def _mistaken_values(made: Any, rule: str, values: dict[str, float | tuple[float, ...]]) -> Iterable[str]:
+def _mistaken_values(update_rule: Any, rule: str, values: dict[str, float | tuple[float, ...]]) -> Iterable[str]:
     from bench.contracts import hyperparameters
 
-    known = {path: kind for path, (kind, value) in hyperparameters(made).items() if isinstance(value, float)}
+    kinds = {path: kind for path, (kind, value) in hyperparameters(update_rule).items() if isinstance(value, float)}
     for path, value in values.items():
-        if path not in known:
-            yield f"{rule} has no {path!r} that can be frozen; {nearest(path, known) if known else 'it has none'}"
+        if path not in kinds:
+            yield f"{rule} has no {path!r} that can be frozen; {nearest(path, kinds) if kinds else 'it has none'}"
             continue
-        least, most = known[path].least, known[path].most
+        least, most = kinds[path].least, kinds[path].most
         if any(not least <= part <= most for part in (value if isinstance(value, tuple) else (value,))):
-            yield f"{path} of {rule} is {value}; a {known[path].kind} in [{least:g}, {most:g}] is allowed"
+            yield f"{path} of {rule} is {value}; a {kinds[path].kind} in [{least:g}, {most:g}] is allowed"

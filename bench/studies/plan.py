@@ -1,6 +1,6 @@
 """From a study to work: cells, grouped into chunks that train as one stack. Nothing here runs.
 
-Of files only the source of plug-ins is read, for it is part of what a chunk is.
+The only files that it reads are the sources of plug-ins, because their hash is part of a chunk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.registry.build import free, spell
 from bench.registry.identity import plugin_code
 
 PROTOCOL = "1.1"
-"""MAJOR.MINOR: results are comparable where it is the same."""
+"""MAJOR.MINOR: only results of the same protocol are comparable."""
 TUNING_SEED = 2**32
 """Tuning seeds start here; report seeds lie below, so the two never overlap."""
 
@@ -36,12 +36,12 @@ class Row:
 
 
 STORED = {"evaluations": "marks", "reference_curves": "rivals"}
-"""Fields of a chunk -> what they are called in files of protocol 1."""
+"""Fields of a chunk -> their names in files of protocol 1."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Cells that train together as one stack: plain data, so that any worker can do it and any store can name it."""
+    """Cells that train together as one stack: plain data that any worker can train and any store can name."""
 
     optimizer: str  # the spelling as the user wrote it: the label in tables
     rule: str  # the complete spelling
@@ -51,19 +51,19 @@ class Chunk:
     budget: float
     evaluations: int  # after the start
     pruner: str  # ends trials of a tuning chunk early; "none" outside of tuning
-    reference_curves: Curves  # what it compares them with besides: [evaluations, curves, tuning seeds], lower is better
+    reference_curves: Curves  # the pruner's further comparisons: [evaluations, curves, tuning seeds], lower is better
     device: str
     code: str  # hash of the source of plug-ins, "" for what is shipped here
     rows: tuple[Row, ...]
 
     @property
     def id(self) -> str:
-        """A hash of what is in the chunk, in order: the name its result is stored under."""
+        """A hash of the chunk's content, in order: the name that its result is stored under."""
         return chunk_id(self.content)
 
     @property
     def content(self) -> dict[str, Any]:
-        """What is in the chunk as it is stored and hashed, under the names that ids were made with."""
+        """The chunk's content as it is stored and hashed, under the field names of the protocol."""
         return {STORED.get(name, name): value for name, value in asdict(self).items()}
 
     @property
@@ -83,7 +83,7 @@ def _hash(content: object) -> str:
 
 @dataclass(frozen=True)
 class Task:
-    """One rule on one game, as a study asks for it."""
+    """One rule on one game, with the study's budget, evaluations and device."""
 
     optimizer: str
     game: str

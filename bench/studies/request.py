@@ -1,4 +1,4 @@
-"""A study with how it is to be done: what flags and a study file may say."""
+"""A study with the settings of its execution: what flags and a study file may contain."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PATIENCE = 600.0
 
 
 class RunRequest(Study):
-    """A study with how it is to be done, which decides none of its numbers: what flags and a study file may say.
+    """A study with the settings of its execution, which change none of its results.
 
-    ``patience`` is in seconds: a plug-in that gives no sign of life for so long hangs, and its chunk is an error;
-    so is one that takes longer than ``timeout``.
+    ``patience`` is in seconds: a plug-in without a heartbeat for so long counts as hung, and its chunk is an error.
+    A chunk that takes longer than ``timeout`` seconds is also an error.
     """
 
     jobs: Annotated[int, Field(ge=1)] | None = None
@@ -45,7 +45,7 @@ class RunRequest(Study):
 
 
 def check_device(device: str, engine: str = "local") -> None:
-    """Refuse a device that is not here, before anything is written; what other machines have they know themselves."""
+    """Refuse a device that this machine lacks, before anything is written; other machines check their own."""
     import torch
 
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
@@ -56,7 +56,7 @@ def check_device(device: str, engine: str = "local") -> None:
 
 
 def make_request(settings: dict[str, Any]) -> RunRequest:
-    """An order from flags or a file; raises UserError with a line for every mistake, each with its key."""
+    """A request from flags or a file; raises UserError with a line for every mistake, each with its key."""
     try:
         return RunRequest(**settings)
     except ValidationError as error:

@@ -25,7 +25,7 @@ BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
 """Share of each game's own budget."""
 MOST_SEED = 2**32
 GROWS = ("trials", "roundings")
-"""Of these there may be more or fewer in one folder: what is there and is asked for is not done again."""
+"""Settings that may change within one folder: trainings that are already stored are not repeated."""
 EVERY_DIRECTION = re.compile(r"(?<=[\[,])\s*direction\s*=\s*all\s*(?=[\],])")
 
 
@@ -58,7 +58,7 @@ def seeds_of(value: Any) -> Any:
         return [value]
     if not isinstance(value, str):
         return value
-    found: list[int] = []
+    seeds: list[int] = []
     for part in split(value):
         match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
         if not match:
@@ -68,8 +68,8 @@ def seeds_of(value: Any) -> Any:
             raise ValueError(f"found {part!r}, which runs backwards; did you mean {last}-{first}?")
         if last - first >= 100_000:
             raise ValueError(f"found {part!r}; at most 100000 seeds are allowed")
-        found += range(first, last + 1)
-    return found
+        seeds += range(first, last + 1)
+    return seeds
 
 
 DESCRIPTIONS = TypeAdapter(Descriptions)
@@ -219,10 +219,10 @@ class Study(BaseModel):
 
     @classmethod
     def recorded(cls, study: dict[str, Any], descriptions: dict[str, Any]) -> Study:
-        """A study as a run's manifest holds it: nothing that it names is loaded."""
-        found = cls.model_construct(**study)
-        found._descriptions = DESCRIPTIONS.validate_python(descriptions)
-        return found
+        """A study from a run's manifest: no plug-in that it names is loaded."""
+        restored = cls.model_construct(**study)
+        restored._descriptions = DESCRIPTIONS.validate_python(descriptions)
+        return restored
 
     def of_games(self, games: list[str]) -> Study:
         """The same study of some of its games."""
@@ -230,32 +230,32 @@ class Study(BaseModel):
 
     @property
     def descriptions(self) -> Descriptions:
-        """What its rules, games and metrics say of themselves."""
+        """The descriptions of its rules, games and metrics."""
         return self._descriptions
 
     def described(self) -> dict[str, Any]:
-        """The same, asked of what is installed now, as JSON can hold it."""
+        """The same, from the plug-ins installed now, in a form that JSON can hold."""
         return Descriptions.of(self.optimizers, self.games).plain()
 
     def game(self, label: str) -> GameDescription:
-        """What a game says of itself."""
+        """The description of a game."""
         return self._descriptions.game(label)
 
     def metric(self, name: str) -> MetricDescription:
-        """What a metric says of itself."""
+        """The description of a metric."""
         return self._descriptions.metric(name)
 
     def primary(self, game: str) -> MetricDescription:
-        """The metric that a game is judged by."""
+        """A game's primary metric."""
         return self.metric(self.game(game).score)
 
     def searched(self, label: str) -> list[str]:
         """The hyperparameters of a rule that this study tunes."""
-        found = self.rule(label).searched
-        return [path for path, (_, _, step_size) in found.items() if step_size or self.tune == "full"]
+        ranges = self.rule(label).searched
+        return [path for path, (_, _, step_size) in ranges.items() if step_size or self.tune == "full"]
 
     def rule(self, label: str) -> RuleDescription:
-        """What a rule says of itself."""
+        """The description of a rule."""
         return self._descriptions.rule(label)
 
 
@@ -277,16 +277,16 @@ def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]
     from bench.games.harness.points import Points
     from bench.registry import get_game
 
-    found, mistakes = [], []
-    for one in spelled:
-        game, parsed = get_game(one), parse(one)
+    games, mistakes = [], []
+    for spelling in spelled:
+        game, parsed = get_game(spelling), parse(spelling)
         if isinstance(game, Images):
-            found.append(str(Spec(parsed.name, {"features": parse(features), **parsed.keys})))
+            games.append(str(Spec(parsed.name, {"features": parse(features), **parsed.keys})))
             try:
-                get_game(found[-1])
+                get_game(games[-1])
             except UserError as error:
                 mistakes.append(str(error))
         else:
             makes = f"points of {game.coordinates} coordinates" if isinstance(game, Points) else "none"
-            mistakes.append(refusal(features, one, makes))
-    return found, mistakes
+            mistakes.append(refusal(features, spelling, makes))
+    return games, mistakes

@@ -65,7 +65,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for kept in ("things", "places"):
+    for kept in ("plugins", "locations"):
         monkeypatch.setattr(rules, kept, dict(getattr(rules, kept)))
     (tmp_path / "plugin.py").write_text(PLUGIN)
 

@@ -39,7 +39,7 @@ SMALL = {"games": "dirac", "seeds": "0-1", "trials": 0, "budget": 200, "evaluati
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for kept in ("things", "places"):
+    for kept in ("plugins", "locations"):
         monkeypatch.setattr(rules, kept, dict(getattr(rules, kept)))
     (tmp_path / "plugin.py").write_text(PLUGIN)
     return tmp_path

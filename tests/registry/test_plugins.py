@@ -129,8 +129,8 @@ def registries(monkeypatch):
     """The registries, to be left as they were found."""
     for registry in (rules, directions, games, metrics):
         registry.load()
-        monkeypatch.setattr(registry, "things", dict(registry.things))
-        monkeypatch.setattr(registry, "places", dict(registry.places))
+        monkeypatch.setattr(registry, "plugins", dict(registry.plugins))
+        monkeypatch.setattr(registry, "locations", dict(registry.locations))
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_a_rule_of_the_program_itself_may_exit_too(folder, monkeypatch):
         def step(self, F, w, s):
             sys.exit("gone")
 
-    monkeypatch.setattr("bench.execution.process_pool.Slots", None)
+    monkeypatch.setattr("bench.execution.process_pool.ProcessEngine", None)
     run = bench.run(bench.Study(optimizers="own,sgd", **TINY), out="run")
     assert (outcomes(run, "sgd"), outcomes(run, "own")) == ({"ok"}, {"error"})
     assert run.errors[0].read_text().endswith("SystemExit: gone\n")

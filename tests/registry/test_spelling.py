@@ -47,8 +47,8 @@ def registries(monkeypatch):
     """The registries, to be left as they were found."""
     for registry in (rules, directions, games, metrics):
         registry.load()
-        monkeypatch.setattr(registry, "things", dict(registry.things))
-        monkeypatch.setattr(registry, "places", dict(registry.places))
+        monkeypatch.setattr(registry, "plugins", dict(registry.plugins))
+        monkeypatch.setattr(registry, "locations", dict(registry.locations))
 
 
 @pytest.fixture

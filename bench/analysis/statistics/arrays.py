@@ -1,4 +1,4 @@
-"""What the statistics take and give: arrays without NaN, numbers with their intervals."""
+"""Types of the statistics: arrays without NaN, numbers with their intervals."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Statistic = Callable[..., Any]  # statistic(x, axis=-1): [..., n] -> [...]
 
-ENUMERATED = 6**6  # resamples of a few seeds, or sign flips, that are all taken rather than some drawn
+ENUMERATED = 6**6  # up to so many resamples or sign flips are enumerated rather than drawn
 
 
 class Interval(NamedTuple):
@@ -42,9 +42,9 @@ def numbers(name: str, given: ArrayLike, dims: tuple[int, ...] = ()) -> Array:
     return x
 
 
-def within(name: str, found: float, low: float, high: float) -> None:
-    if not low < found < high:
-        raise ValueError(f"{name}: found {found}; allowed: above {low} and below {high}")
+def within(name: str, number: float, low: float, high: float) -> None:
+    if not low < number < high:
+        raise ValueError(f"{name}: found {number}; allowed: above {low} and below {high}")
 
 
 def mean(x: Array) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.analysis.statistics.arrays import Array, Band, Interval, Statistic, numbers, within
 from bench.analysis.statistics.averages import interquartile_mean, median
 
-AT_ONCE = 100_000  # values of resamples that stay near the processor
+AT_ONCE = 100_000  # resampled values that fit in the processor's cache
 TRIMMED: dict[Statistic, Callable[[int], int]] = {interquartile_mean: lambda n: n // 4, median: lambda n: (n - 1) // 2}
 
 
@@ -26,20 +26,22 @@ def counts(drawn: NDArray[np.int64]) -> NDArray[np.signedinteger]:
     resamples, n = drawn.shape
     flat = (drawn * resamples + np.arange(resamples)[:, None]).ravel()
     few: Any = np.int8 if n < 127 else np.int32  # a resample holds no more of one than there are
-    found: NDArray[np.signedinteger] = np.bincount(flat, minlength=n * resamples).astype(few).reshape(n, resamples)
-    return found
+    frequencies: NDArray[np.signedinteger] = (
+        np.bincount(flat, minlength=n * resamples).astype(few).reshape(n, resamples)
+    )
+    return frequencies
 
 
 @lru_cache(maxsize=8)
 def _shared_counts(strata: int, n: int, resamples: int, seed: int) -> NDArray[np.signedinteger]:
-    """`counts` of a seed's draws, once for all that is as large."""
-    found = counts(draw(strata, n, resamples, np.random.default_rng(seed)))
-    found.flags.writeable = False
-    return found
+    """`counts` of a seed's draws, shared by all score arrays of this size."""
+    frequencies = counts(draw(strata, n, resamples, np.random.default_rng(seed)))
+    frequencies.flags.writeable = False
+    return frequencies
 
 
 def _trimmed(scores: Array, drawn: NDArray[np.signedinteger], cut: int) -> Array:
-    """Mean of every resample but for `cut` at each end: [R, N], how often each is there [N, B] -> [R, B].
+    """Mean of every resample without `cut` values at each end: [R, N], how often each was drawn [N, B] -> [R, B].
 
     A sorted resample is the sorted scores, each repeated as often as it was drawn. So the scores are sorted once, and
     the running count says where each one's copies end: clipped to the middle, it leaves the copies that are kept.
@@ -47,22 +49,22 @@ def _trimmed(scores: Array, drawn: NDArray[np.signedinteger], cut: int) -> Array
     """
     n, order = scores.shape[1], np.argsort(scores, axis=1)
     ordered = np.take_along_axis(scores, order, axis=1)
-    lost = np.isinf(ordered)
-    worst = np.where(lost, ordered, 0.0).sum(axis=1)
-    sound = np.take_along_axis(ordered, lost.argmin(axis=1)[:, None], axis=1)  # some finite score, if there is one
-    finite = np.where(lost, np.where(np.isinf(sound), 0.0, sound), ordered)  # since 0 * inf is NaN
+    infinite = np.isinf(ordered)
+    worst = np.where(infinite, ordered, 0.0).sum(axis=1)
+    sound = np.take_along_axis(ordered, infinite.argmin(axis=1)[:, None], axis=1)  # some finite score, if there is one
+    finite = np.where(infinite, np.where(np.isinf(sound), 0.0, sound), ordered)  # since 0 * inf is NaN
     shares = finite / (n - 2 * cut)
     values, failed = np.zeros((2, len(scores), drawn.shape[1]))
     ends = np.zeros(values.shape, dtype=drawn.dtype)
     before = np.full_like(ends, cut)
     for k in range(n):  # all rows at once, rank by rank
         ends += drawn[order[:, k]]
-        now = np.clip(ends, cut, n - cut)
-        kept = now - before
+        position = np.clip(ends, cut, n - cut)
+        kept = position - before
         values += shares[:, k, None] * kept
-        if lost[:, k].any():
-            failed += kept * lost[:, k, None]
-        before = now
+        if infinite[:, k].any():
+            failed += kept * infinite[:, k, None]
+        before = position
     values = np.clip(values, finite.min(axis=1, keepdims=True), finite.max(axis=1, keepdims=True))
     return np.where(failed > 0, worst[:, None], values)
 

@@ -75,10 +75,10 @@ def area_under_curve(costs: ArrayLike, curve: ArrayLike, higher: bool = False, w
     area of one that failed is, too. A single point is its own mean.
     """
     at, x = _against(costs, curve)
-    lost = (-math.inf if higher else math.inf) if worst is None else worst
-    if math.isnan(lost):
+    worst_score = (-math.inf if higher else math.inf) if worst is None else worst
+    if math.isnan(worst_score):
         raise ValueError("worst: found NaN; allowed: a number, or an infinity")
-    filled = np.where(np.isnan(x), lost, x)
+    filled = np.where(np.isnan(x), worst_score, x)
     numbers("curve", filled)
     widths = np.diff(at) / (at[-1] - at[0]) if len(at) > 1 else np.ones(0)
     weights = (np.append(widths, 0) + np.append(0, widths)) / 2 if len(at) > 1 else np.ones(1)

@@ -35,7 +35,7 @@ def factor_shares(scores: ArrayLike, resamples: int = 2000, confidence: float = 
         confidence: of the intervals.
         seed: of the bootstrap.
 
-    Raises ValueError where a factor has one level or a cell a single run: nothing can be told apart from chance.
+    Raises ValueError where a factor has one level or a cell a single run: no effect can be separated from chance.
     """
     x = numbers("scores", scores, dims=(3, 4))
     x = x if x.ndim == 4 else x[None]
@@ -68,11 +68,11 @@ def _shares(x: Array, scatter: float = 1.0) -> Array:
         n * ((cells - firsts - seconds + grand) ** 2).sum((1, 2)),
     ]
     chance = ((ranks - cells[..., None]) ** 2).sum((1, 2, 3)) / (a * b * (n - 1))
-    whole = ((ranks - grand[..., None]) ** 2).sum((1, 2, 3)) + chance
+    total = ((ranks - grand[..., None]) ** 2).sum((1, 2, 3)) + chance
     freedom = (a - 1, b - 1, (a - 1) * (b - 1))
     return np.array(
         [
-            np.divide(found - free * scatter * chance, whole, out=np.zeros(games), where=whole > 0).mean()
-            for found, free in zip(squares, freedom, strict=True)
+            np.divide(square - free * scatter * chance, total, out=np.zeros(games), where=total > 0).mean()
+            for square, free in zip(squares, freedom, strict=True)
         ]
     )

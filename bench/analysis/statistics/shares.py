@@ -1,4 +1,4 @@
-"""Shares of replicas: how many failed, how many still live, how many were done by a cost."""
+"""Shares of replicas: how many failed, how many survive, how many reached a target by a cost."""
 
 import math
 
@@ -30,9 +30,9 @@ def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
 
 
 def survival(event_costs: ArrayLike, censored_at: ArrayLike, grid: ArrayLike, confidence: float = 0.95) -> Band:
-    """Share still alive after each cost of grid [G], of n replicas whose event came at event_costs [n], inf for never.
+    """Share without the event after each cost of grid [G], of n replicas with events at event_costs [n], inf for never.
 
-    censored_at ([n] or a number) is where watching ended. Kaplan and Meier 1958; the interval is Wilson's with Peto's
+    censored_at ([n] or a number) is the end of observation. Kaplan and Meier 1958; the interval is Wilson's with Peto's
     effective number at risk, as in Rothman 1978, which is n itself, and so Wilson's own, as long as none is censored.
     """
     events, ends = numbers("event_costs", event_costs, dims=(1,)), numbers("censored_at", censored_at, dims=(0, 1))
@@ -44,7 +44,7 @@ def survival(event_costs: ArrayLike, censored_at: ArrayLike, grid: ArrayLike, co
     at_risk = (times >= moments[:, None]).sum(axis=1)
     worker_errors = ((times == moments[:, None]) & died).sum(axis=1)
     share = np.cumprod(np.append(1.0, 1 - worker_errors / at_risk))
-    effective = np.append(len(times), at_risk / share[:-1])  # share is 0 at the last moment only: nobody is left then
+    effective = np.append(len(times), at_risk / share[:-1])  # share is 0 at the last moment only, with none at risk
     since = np.searchsorted(moments, at, side="right")
     return wilson_band(share[since], effective[since], confidence)
 
@@ -68,7 +68,7 @@ def performance_profile_band(
     met = _done(costs, at).sum(axis=3).reshape(rules, strata * n, len(at))
     often = counts(draw(strata, n, resamples, np.random.default_rng(seed)))
     # Whole numbers until the end: no order of summation, so no number of threads, changes a bit.
-    ends = [percentiles(own.T @ often / (strata * n * targets), confidence) for own in met]
+    ends = [percentiles(met_by_rule.T @ often / (strata * n * targets), confidence) for met_by_rule in met]
     shares = met.sum(axis=1) / (strata * n * targets)
     return Band(shares, np.stack([low for low, _ in ends]), np.stack([high for _, high in ends]))
 

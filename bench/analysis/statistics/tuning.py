@@ -1,4 +1,4 @@
-"""What tuning tells: the expected best of k trials, how firm the choice is, how wide the good band lies."""
+"""Statistics of tuning: the expected best of k trials, the stability of the choice, the width of the good band."""
 
 import math
 from functools import lru_cache
@@ -154,8 +154,8 @@ def good_band_interval(
 ) -> Interval:
     """`good_band` by the medians of scores [S, seeds], with its percentile bootstrap over the seeds. Efron 1979.
 
-    All resamples where they are at most 10,000, else random ones. Step sizes stand as they were tried, so how finely
-    they were is in no interval.
+    All resamples where they are at most 10,000, else random ones. The step sizes are not resampled, so the interval
+    does not include how finely they were spaced.
     """
     x = numbers("scores", scores, dims=(2,))
     within("confidence", confidence, 0, 1)

@@ -1,4 +1,4 @@
-"""Engines by name: what a run's chunks are sent to, on one machine or on many; none changes a result.
+"""Engines by name: they execute a run's chunks, on one machine or on many; none changes a result.
 
 An engine is a module of this package with a function ``engine(options, beat) -> Engine`` (`bench.execution.engine`);
 its docstring's first line says where chunks train. What it needs to be installed is imported once it is asked for.
@@ -27,9 +27,9 @@ def engines() -> list[str]:
 
 def check(name: str, scheduler: str = "") -> None:
     """Refuse an engine that is not known or lacks a package, before anything is written; UserError."""
-    known = engines()
-    if name not in known:
-        raise UserError(f"unknown engine {name!r}; {nearest(name, known)}")
+    names = engines()
+    if name not in names:
+        raise UserError(f"unknown engine {name!r}; {nearest(name, names)}")
     if scheduler and name != "dask":
         raise UserError(f"scheduler is for the engine dask; the engine is {name}")
     with needed(f"engine {name}", "dask"):
@@ -37,6 +37,6 @@ def check(name: str, scheduler: str = "") -> None:
 
 
 def begin(name: str, options: RunOptions, beat: Callable[[], None]) -> Engine:
-    """Start an engine; ``beat`` is called now and then while a chunk trains in this very process."""
-    made: Engine = import_module(f"bench.execution.engines.{name}").engine(options, beat)
-    return made
+    """Start an engine; ``beat`` is its heartbeat while a chunk trains in this process."""
+    engine: Engine = import_module(f"bench.execution.engines.{name}").engine(options, beat)
+    return engine

@@ -45,9 +45,9 @@ Versions = dict[str, str]
 
 @dataclass(frozen=True)
 class Home:
-    """Where a run is at home: what a worker on another machine needs to know to do the same there."""
+    """The run's environment on the client: what a worker on another machine needs to reproduce it."""
 
-    topic: str  # under which it tells its progress
+    topic: str  # of the progress events
     folder: Path  # relative paths of plug-ins start there
     data: str | None
     versions: tuple[tuple[str, str], ...]
@@ -89,7 +89,7 @@ class Dask:
 
     @property
     def size(self) -> int:
-        """Threads of all workers; one where there is none yet, whose chunk waits."""
+        """Threads of all workers; one before any has connected, whose chunk waits."""
         return max(1, sum(self._threads()))
 
     def _threads(self) -> list[int]:
@@ -103,14 +103,14 @@ class Dask:
         return future
 
     def advance(self) -> None:
-        """Notice a scheduler that is gone, and workers that never come."""
+        """Raise EngineLost if the scheduler is gone, or no worker connects in time."""
         if self.client.status not in ("running", "connecting"):
             raise EngineLost(f"the scheduler at {self.where} is gone")
-        now = time.monotonic()
+        time_now = time.monotonic()
         connected = self.client.status == "running"
         if connected and self._threads():
-            self.seen = now
-        elif now - self.seen > (self.alone if connected else REACHED):
+            self.seen = time_now
+        elif time_now - self.seen > (self.alone if connected else REACHED):
             what = "has no worker" if connected else "is gone"
             raise EngineLost(f"the scheduler at {self.where} {what}")
 
@@ -149,8 +149,8 @@ def engine(options: RunOptions, beat: Callable[[], None]) -> Dask:
 
 
 def refuse_own(options: RunOptions) -> None:
-    """What the caller's own program defines is known to no worker."""
-    if "own" in options.known:
+    """Refuse plug-ins that the caller's program defines: workers cannot import them."""
+    if "own" in options.origins:
         raise UserError("a rule, game or metric of this very program is known to no worker: put it into a file")
 
 
@@ -167,7 +167,7 @@ def connected(scheduler: str) -> Any:
 
 
 def versions() -> Versions:
-    """What decides last bits: workers are to have the same."""
+    """The versions that determine the last bits: workers must have the same."""
     python = ".".join(platform.python_version_tuple()[:2])
     return {"bench": version(), "protocol": PROTOCOL, "torch": torch.__version__, "python": python}
 
@@ -180,9 +180,9 @@ _lock = threading.Lock()
 
 
 def host(chunk: Chunk, options: RunOptions, home: Home) -> ChunkResult:
-    """Execute a chunk in a slot of this worker's, and tell how it goes."""
-    here = versions()
-    other = [f"{name} {here[name]}, not {value}" for name, value in home.versions if here[name] != value]
+    """Execute a chunk in a slot of this worker, and report its progress."""
+    installed = versions()
+    other = [f"{name} {installed[name]}, not {value}" for name, value in home.versions if installed[name] != value]
     if other:
         raise UserError(
             f"worker {distributed.get_worker().address} has {'; '.join(other)}: its results would be others"
@@ -199,7 +199,7 @@ def host(chunk: Chunk, options: RunOptions, home: Home) -> ChunkResult:
 
 
 def release() -> None:
-    """End the slots that have nothing to do."""
+    """End the idle slots."""
     with _lock:
         slots = [one for free in _idle.values() for one in free]
         _idle.clear()
@@ -233,7 +233,7 @@ def _alone(slots: ProcessEngine, chunk: Chunk, topic: str) -> ChunkResult:
 
 
 def _attend(slots: ProcessEngine, future: Future[ChunkResult], chunk: Chunk, topic: str) -> None:
-    """Wait for a slot's chunk; one that nobody waits for any more is ended."""
+    """Wait for a slot's chunk, and end it if it is no longer requested."""
     worker, last = distributed.get_worker(), -math.inf
     key = worker.get_current_task()
     while not future.done():
@@ -243,7 +243,7 @@ def _attend(slots: ProcessEngine, future: Future[ChunkResult], chunk: Chunk, top
         if task is None or task.state not in GOING_ON or worker.status.name not in ("running", "paused"):
             slots.close(kill=True)
             raise RuntimeError("nobody waits for this chunk any more")
-        now = time.monotonic()
-        if now - last > TOLD:
-            last = now
+        time_now = time.monotonic()
+        if time_now - last > TOLD:
+            last = time_now
             worker.log_event(topic, (chunk.id, slots.running(0)))

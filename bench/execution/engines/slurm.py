@@ -1,9 +1,9 @@
 """A cluster of Slurm's: dask's workers as its jobs, started here and ended with the run.
 
-Through dask-jobqueue. What a job asks for (queue, memory, walltime, interface) stands in dask's own configuration,
-``~/.config/dask/jobqueue.yaml``; a job's walltime may end in the midst of a chunk, which then goes on elsewhere. Where
-neither it nor ``scheduler-options`` names an interface or a host, the scheduler is bound to loopback: enough for a
-cluster of one node alone.
+It uses dask-jobqueue. The resources of a job (queue, memory, walltime, interface) are set in dask's own configuration,
+``~/.config/dask/jobqueue.yaml``. If a job's walltime ends during a chunk, the chunk continues in another job. Where
+neither the configuration nor ``scheduler-options`` names an interface or a host, the scheduler is bound to loopback,
+which is enough for a cluster of one node.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def engine(run_options: RunOptions, beat: Callable[[], None]) -> Dask:
 
 
 def _asked(run_options: RunOptions) -> dict[str, Any]:
-    """What is asked of dask-jobqueue beside what its configuration says."""
+    """The options of dask-jobqueue that its configuration does not set."""
     logs = run_options.checkpoints.parent / "slurm" if run_options.checkpoints is not None else "."
     configured = import_module("dask").config.get(CONFIGURED, {})
     options = dict(configured.get("scheduler-options") or {})

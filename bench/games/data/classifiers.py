@@ -2,7 +2,7 @@
 
 A Frechet distance on these features plays the part that FID (Heusel et al. 2017, arXiv:1706.08500) plays for large
 images; it is called what it is (`fd_digits`), never FID. Weights ship rather than being retrained because the same
-recipe gives other weights, and so another yardstick, wherever threads or kernels differ: files are float16
+recipe gives other weights, and so other scores, wherever threads or kernels differ: files are float16
 safetensors, and their SHA-256 is checked before use. The recipe is run by
 `python -m bench.games.data.classifiers digits OUT`.
 
@@ -107,7 +107,7 @@ def digits() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    order = np.random.RandomState(0).permutation(len(labels))  # numpy keeps this generator's stream for good
+    order = np.random.RandomState(0).permutation(len(labels))  # numpy guarantees that this stream never changes
     return torch.tensor(pixels[order] / 8 - 1, dtype=torch.float32), torch.tensor(labels[order], dtype=torch.int64)
 
 
@@ -187,7 +187,7 @@ def damage(
 ) -> Tensor:
     """Images [N, pixels] turned, scaled, shifted and with noise, a little and each in its own way.
 
-    A generator's images are imperfect: features must mean something on those, too.
+    A generator's images are imperfect: the features must be meaningful on those, too.
     """
     count, side = len(images), isqrt(images.shape[1])
     draw = torch.rand(4, count, generator=generator) * 2 - 1
@@ -196,7 +196,7 @@ def damage(
     cos, sin = scale * angle.cos(), scale * angle.sin()
     maps = torch.stack([cos, -sin, shift * draw[2], sin, cos, shift * draw[3]], dim=1).view(count, 2, 3)
     grid = functional.affine_grid(maps, [count, 1, side, side], align_corners=False)
-    ink = images.view(count, 1, side, side) + 1  # what comes in from outside the image is paper, which is 0 here
+    ink = images.view(count, 1, side, side) + 1  # pixels from outside the image are background, which is 0 here
     moved = functional.grid_sample(ink, grid, align_corners=False).view(count, -1) - 1
     noise = torch.randn(images.shape, generator=generator)
     return moved + sd * torch.rand(count, 1, generator=generator) * noise
@@ -232,10 +232,10 @@ def _encode(layers: Layers, shipped: Gaussian | None = None) -> bytes:
 
 
 def _decode(name: str, raw: bytes) -> Features:
-    """What is in `raw`, if it is what was recorded for this name."""
-    expected, found = RECIPES[name].digest, sha256(raw).hexdigest()
-    if found != expected:
-        raise ValueError(f"weights of {name}: expected SHA-256 {expected}, found {found} in {len(raw)} bytes")
+    """The classifier in `raw`, if its digest is the recorded one for this name."""
+    expected, digest = RECIPES[name].digest, sha256(raw).hexdigest()
+    if digest != expected:
+        raise ValueError(f"weights of {name}: expected SHA-256 {expected}, found {digest} in {len(raw)} bytes")
     parts = safetensors.torch.load(raw)
     shipped = Gaussian(*(parts.pop(part) for part in MOMENTS)) if RECIPES[name].moments else None
     layers = tuple((parts[f"{i}.weight"].float(), parts[f"{i}.bias"].float()) for i in range(len(parts) // 2))

@@ -34,20 +34,20 @@ def extractor(name: str, shape: Shape, who: str) -> Extractor:
     """
     kind, colon, path = name.partition(":")
     if kind == "inception" and colon:
-        from bench.games.data import inception  # which few ask for
+        from bench.games.data import inception  # rarely used
 
         network = inception.load(path)
         return Extractor(network.embed, network.digest)
     if name not in features.RECIPES:
-        known = [*features.RECIPES, "inception:PATH"]
-        raise UserError(f"{who}: features is {name!r}; {nearest(name, known)}")
+        names = [*features.RECIPES, "inception:PATH"]
+        raise UserError(f"{who}: features is {name!r}; {nearest(name, names)}")
     if (wanted := features.RECIPES[name].shape) != shape:
         raise UserError(f"{who}: features {name!r} are of images {_times(wanted)}, not of {_times(shape)}")
     return Extractor(lambda images: features.load(name).embed(images.flatten(2))[0], features.RECIPES[name].digest)
 
 
 def refusal(name: str, who: str, makes: str) -> str:
-    """Why a game that makes no images cannot be judged by features of images."""
+    """The error for a game without images that is given features of images."""
     kind = name.partition(":")[0]
     wanted = _times(features.RECIPES[kind].shape) if kind in features.RECIPES else "any size, in 299x299"
     return f"{who}: features {name!r} are of images ({wanted}); it makes {makes}"

@@ -1,4 +1,4 @@
-"""The files that real image sets come as, and how one is read and verified.
+"""The files of real image sets, and how they are read and verified.
 
     mnist    28x28 grey, 60,000 + 10,000    MNIST/raw/train-images-idx3-ubyte[.gz], ...     LeCun et al. 1998
     fashion  28x28 grey, 60,000 + 10,000    FashionMNIST/raw/, with the same names          Xiao et al. 2017
@@ -47,7 +47,7 @@ class File:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The files of a set, and the folders below a root that they may stand in, the one fetched into first."""
+    """The files of a set, and the folders below a root that may hold them, the one for downloads first."""
 
     folders: tuple[str, ...]
     train: tuple[File, ...]
@@ -109,7 +109,7 @@ def image_set(name: str) -> ImageSet:
 
 
 def read(path: Path, file: File) -> Tensor:
-    """A file's uint8[shape], gzipped or not; UserError, in one line, where it is not what was recorded."""
+    """A file's uint8[shape], gzipped or not; UserError, in one line, if its checksum is not the recorded one."""
     raw = unzipped(path, file.size + 1)  # one byte more than expected, to see whether it ends there
     fault = _fault(raw, file)
     if fault:
@@ -128,14 +128,14 @@ def fault_of(path: Path, file: File) -> str:
 
 def _fault(raw: bytearray, file: File) -> str:
     head = raw[: len(file.header)]
-    if len(head) == len(file.header) and head != file.header:  # says more than a size: another file, or no idx file
+    if len(head) == len(file.header) and head != file.header:  # more informative than the size: another file or format
         return f"expected an idx header {file.header.hex(' ', 4)}, found {head.hex(' ', 4)}"
     if len(raw) != file.size:
         return f"expected {file.size} bytes, found {len(raw) if len(raw) < file.size else 'more'}"
     digest = md5(raw)
     if digest != file.md5:
-        found = owner(digest)
-        return f"expected MD5 {file.md5}, found {digest}{f', which is a file of {found}' * bool(found)}"
+        owner_name = owner(digest)
+        return f"expected MD5 {file.md5}, found {digest}{f', which is a file of {owner_name}' * bool(owner_name)}"
     return ""
 
 

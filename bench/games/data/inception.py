@@ -94,18 +94,18 @@ class Inception:
 
 def load(path: str | Path) -> Inception:
     """The network with the weights of a file; a file is read once, unless it changes. UserError where it is no such."""
-    place = Path(os.path.expanduser(path))
+    file = Path(os.path.expanduser(path))
     try:
-        with place.open("rb"):
-            found = place.stat()
+        with file.open("rb"):
+            status = file.stat()
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         raise _refusal(path, f"cannot be opened ({getattr(error, 'strerror', error)})") from None
-    return _load(place.absolute(), found.st_mtime_ns, found.st_size)
+    return _load(file.absolute(), status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=1)  # a run has one yardstick, and this one takes 90 MB
+@lru_cache(maxsize=1)  # a run uses one network, which takes 90 MB
 def _load(path: Path, mtime: int, size: int) -> Inception:
-    """What is in a file that was last written then and is so large."""
+    """The network in a file; the time of its last change and its size are the cache key."""
     state = _read(path)
     layers = {name: _folded(path, state, name, shape) for name, shape in _shapes(architecture(FID), 3)}
     classes = len(_parameter(path, state, "fc.weight", (TORCHVISION, WIDTH), (FID, WIDTH)))
@@ -118,7 +118,7 @@ def _refusal(path: str | Path, fault: str) -> UserError:
 
 
 def _read(path: Path) -> Mapping[str, object]:
-    """The state dict in a file; what could run code of the file's own is refused by torch."""
+    """The state dict in a file; torch refuses content that could run code."""
     try:
         if path.suffix == ".safetensors":
             return {**safetensors.torch.load_file(path)}
@@ -135,12 +135,14 @@ def _parameter(path: Path, state: Mapping[str, object], name: str, *shapes: tupl
     """A parameter of one of these shapes, in float64."""
     if name not in state:
         raise _refusal(path, f"lacks parameter {name!r}")
-    found = state[name]
-    if not (isinstance(found, Tensor) and found.is_floating_point() and found.shape in shapes):
-        kind = f"{found.dtype}{list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-        known = " or ".join(str(list(shape)) for shape in shapes)
-        raise _refusal(path, f"has {kind.removeprefix('torch.')} as {name!r}, where float{known} is known")
-    return found.to(torch.float64)
+    parameter = state[name]
+    if not (isinstance(parameter, Tensor) and parameter.is_floating_point() and parameter.shape in shapes):
+        kind = (
+            f"{parameter.dtype}{list(parameter.shape)}" if isinstance(parameter, Tensor) else type(parameter).__name__
+        )
+        shape_texts = " or ".join(str(list(shape)) for shape in shapes)
+        raise _refusal(path, f"has {kind.removeprefix('torch.')} as {name!r}, where float{shape_texts} is known")
+    return parameter.to(torch.float64)
 
 
 def _folded(path: Path, state: Mapping[str, object], name: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

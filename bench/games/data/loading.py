@@ -1,8 +1,8 @@
 """Real image sets: found in a few folders, verified, read into memory.
 
-They are looked for below a folder that is given, then below the one that ``BENCH_DATA`` names, then where Debian's
-package installs. A set that stands whole in a later place goes before one of which an earlier place has a part; a
-damaged file is an error, never a reason to look elsewhere.
+The folders are searched in this order: a given folder, the one that ``BENCH_DATA`` names, the one of Debian's package.
+A complete set in a later folder is preferred to an incomplete one in an earlier folder. A damaged file is an error and
+does not continue the search.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def load(name: str, train: bool = True, folder: str | Path | None = None) -> tup
     return _load(name, train, find(name, folder)[0].resolve())
 
 
-@cache  # of what was read whole: an error is raised anew each time
-def _load(name: str, train: bool, place: Path) -> tuple[Tensor, Tensor]:
+@cache  # of complete sets only: an error is raised again at each call
+def _load(name: str, train: bool, folder: Path) -> tuple[Tensor, Tensor]:
     wanted = SETS[name].train if train else SETS[name].test
-    paths = standing(place, SETS[name])
+    paths = standing(folder, SETS[name])
     try:
         parts = [read(paths[file], file) for file in wanted]
     except UserError as error:
@@ -51,20 +51,20 @@ def _load(name: str, train: bool, place: Path) -> tuple[Tensor, Tensor]:
 
 
 def missing(name: str, folder: str | Path | None = None) -> str:
-    """Nothing if every file of the set is there, damaged or not; else a line: what was looked for, where, a remedy."""
+    """ "" if every file of the set exists, damaged or not; else a line with the files, the folders and a remedy."""
     whole = image_set(name)
-    place, there = find(name, folder)
-    lacking = [file.name for file in whole.files if file not in there]
+    set_folder, present = find(name, folder)
+    lacking = [file.name for file in whole.files if file not in present]
     if not lacking:
         return ""
-    if there:
-        found = f"expected {len(whole.files)} files in {str(place)!r}, found no {', '.join(lacking)}"
+    if present:
+        shortfall = f"expected {len(whole.files)} files in {str(set_folder)!r}, found no {', '.join(lacking)}"
     else:
-        where = " or ".join(repr(str(place)) for place in (*_roots(folder), *_packaged(name)))
+        where = " or ".join(repr(str(set_folder)) for set_folder in (*_roots(folder), *_packaged(name)))
         unset = "" if os.environ.get(VARIABLE) else f" ({VARIABLE} is not set)"
         wanted = f"{whole.folders[0]}/{whole.files[0].name} and {len(whole.files) - 1} more files"
-        found = f"expected {wanted} in {where or 'a folder'}{unset}, found none"
-    return f"{name}: {found}; {_remedy(name)}"
+        shortfall = f"expected {wanted} in {where or 'a folder'}{unset}, found none"
+    return f"{name}: {shortfall}; {_remedy(name)}"
 
 
 def _remedy(name: str) -> str:
@@ -74,12 +74,12 @@ def _remedy(name: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """What `check` found of a file, or of a set of which there is none.
+    """The result of `check` for a file, or for a set without any file.
 
     Args:
         name: the set.
-        path: where the file is; None where it is not.
-        fault: what is wrong in a line, or nothing.
+        path: of the file; None if it is missing.
+        fault: what is wrong, in a line; "" for nothing.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Row:
 
     @property
     def damaged(self) -> bool:
-        """There, and not what it should be."""
+        """Whether the file exists and its content is wrong."""
         return self.path is not None and bool(self.fault)
 
     def __str__(self) -> str:
@@ -97,55 +97,55 @@ class Row:
 
 
 def check(folder: str | Path | None = None) -> list[Row]:
-    """Every file of every set, read and verified; one row for a set of which nothing is there."""
+    """Every file of every set, read and verified; one row for a set without any file."""
     rows = []
     for name, whole in SETS.items():
-        place, there = find(name, folder)
-        if not there:
+        set_folder, present = find(name, folder)
+        if not present:
             rows.append(Row(name, None, missing(name, folder).removeprefix(f"{name}: ")))
             continue
         for file in whole.files:
-            path = there.get(file)
-            rows.append(Row(name, path, fault_of(path, file) if path else f"no {file.name} in {str(place)!r}"))
+            path = present.get(file)
+            rows.append(Row(name, path, fault_of(path, file) if path else f"no {file.name} in {str(set_folder)!r}"))
     return rows
 
 
 def find(name: str, folder: str | Path | None = None) -> tuple[Path, dict[File, Path]]:
-    """The place that has all files of the set, else the first that has any, and the paths of those it has."""
-    whole, found = image_set(name), (Path(), dict[File, Path]())
-    for place in (*(place for root in _roots(folder) for place in places(name, root)), *_packaged(name)):
-        there = standing(place, whole)
-        if len(there) == len(whole.files):
-            return place, there
-        if not found[1]:
-            found = place, there
-    return found
+    """The folder with all files of the set, else the first with any, and the paths of its files."""
+    whole, first_partial = image_set(name), (Path(), dict[File, Path]())
+    for set_folder in (*(set_folder for root in _roots(folder) for set_folder in places(name, root)), *_packaged(name)):
+        present = standing(set_folder, whole)
+        if len(present) == len(whole.files):
+            return set_folder, present
+        if not first_partial[1]:
+            first_partial = set_folder, present
+    return first_partial
 
 
 def places(name: str, root: Path) -> Iterator[Path]:
-    """Where a set may stand below a root.
+    """The folders below a root that may hold a set.
 
-    MNIST and Fashion-MNIST name their files alike: of folders whose names do not tell them apart, those whose labels
-    are the other's are left out.
+    MNIST and Fashion-MNIST have the same file names. Folders whose name fits both are left out if their labels are
+    those of the other set.
     """
     for below in image_set(name).folders:
         if below not in ("raw", "") or not _is_anothers(name, root / below):
             yield root / below
 
 
-def _is_anothers(name: str, place: Path) -> bool:
-    for file, path in standing(place, SETS[name]).items():
+def _is_anothers(name: str, folder: Path) -> bool:
+    for file, path in standing(folder, SETS[name]).items():
         if len(file.shape) == 1:  # labels: small enough to be looked into
             try:
                 return owner(md5(unzipped(path, file.size + 1))) not in ("", name)
-            except UserError:  # there is no telling; whoever reads the file will say what is wrong with it
+            except UserError:  # unknown; reading the file later reports what is wrong with it
                 return False
     return False
 
 
-def standing(place: Path, whole: ImageSet) -> dict[File, Path]:
-    """The set's files that stand in a place: of an idx file and its gzip the latter, which is what is fetched."""
-    paths = ((f, place / f"{f.name}{suffix}") for f in whole.files for suffix in ("", ".gz")[: 2 if f.header else 1])
+def standing(folder: Path, whole: ImageSet) -> dict[File, Path]:
+    """The set's files in a folder: of an idx file and its gzip the latter, which is the one that is fetched."""
+    paths = ((f, folder / f"{f.name}{suffix}") for f in whole.files for suffix in ("", ".gz")[: 2 if f.header else 1])
     return {file: path for file, path in paths if os.path.isfile(path)}
 
 

@@ -22,7 +22,7 @@ from bench.games.networks.backward import closed, forward, gradient, piecewise_l
 from bench.games.networks.networks import Network
 from bench.numerics.randomness import GRAIN, normal, uniform
 
-SAMPLES = "samples"  # the stream that judged samples come from: training never sees it
+SAMPLES = "samples"  # the random stream of judged samples, which training does not use
 GENERATOR, DISCRIMINATOR = 0, 1
 OWN = ("losses", "own_loss", "_fake", "_logits")  # a game that has others has another field
 
@@ -53,16 +53,16 @@ class GAN(Game):
     """Classes of the real data; 0 where it has none."""
 
     def __post_init__(self) -> None:
-        for key, value, known in (
+        for key, value, names in (
             ("loss", self.loss, LOSSES),
             ("regulariser", self.regulariser, {"default", *REGULARISERS}),
         ):
-            if value not in known:
-                raise UserError(f"{self.name}: {key} is {value!r}; {nearest(value, known)}")
-        for item in fields(self):
-            value = getattr(self, item.name)
+            if value not in names:
+                raise UserError(f"{self.name}: {key} is {value!r}; {nearest(value, names)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
             if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-                raise UserError(f"{self.name}: {item.name} is {value}; a positive number is allowed")
+                raise UserError(f"{self.name}: {field.name} is {value}; a positive number is allowed")
         if self.batch_size % GRAIN:  # vector kernels would have tails, and a replica's bits depend on its neighbours
             raise UserError(f"{self.name}: batch_size is {self.batch_size}; a multiple of {GRAIN} is allowed")
         if self.noise < 0:
@@ -104,16 +104,16 @@ class GAN(Game):
 
     def batch(self, seeds: Tensor, draw: int) -> Batch:
         real = self.real(seeds, draw)
-        found = {"real": real, "latent": normal(seeds, "latent", draw, (self.latent, self.batch_size))}
+        batch = {"real": real, "latent": normal(seeds, "latent", draw, (self.latent, self.batch_size))}
         if self.conditional:
             labels = self.labels(seeds, draw)
-            found["class"] = torch.nn.functional.one_hot(labels, self.classes).transpose(1, 2).to(real)
+            batch["class"] = torch.nn.functional.one_hot(labels, self.classes).transpose(1, 2).to(real)
         if self.noise:
             for side in ("real", "fake"):
-                found[f"{side} noise"] = self.noise * normal(seeds, f"{side} noise", draw, tuple(real.shape[1:]))
+                batch[f"{side} noise"] = self.noise * normal(seeds, f"{side} noise", draw, tuple(real.shape[1:]))
         if self._regulariser[0] is not None and self._regulariser[0].mixes:
-            found["mix"] = uniform(seeds, "mix", draw, (self.batch_size,))
-        return found
+            batch["mix"] = uniform(seeds, "mix", draw, (self.batch_size,))
+        return batch
 
     @cached_property
     def _regulariser(self) -> tuple[Regulariser | None, float]:
@@ -140,9 +140,9 @@ class GAN(Game):
 
     @cached_property
     def _closed(self) -> Slopes | None:
-        """The loss's derivatives, where the field is known in closed form: networks and loss used as they are here."""
-        own = all(getattr(type(self), name) is getattr(GAN, name) for name in OWN)
-        if not (own and closed(self.generator) and closed(self.discriminator)):
+        """The loss's derivatives, if the field has a closed form: the networks and the loss are not overridden."""
+        unchanged = all(getattr(type(self), name) is getattr(GAN, name) for name in OWN)
+        if not (unchanged and closed(self.generator) and closed(self.discriminator)):
             return None
         if self._regulariser[0] is not None and not piecewise_linear(self.discriminator):
             return None
@@ -155,37 +155,41 @@ class GAN(Game):
             return None
         assert batch is not None
         players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
-        made = forward(self.generator, players[GENERATOR], self._told(batch["latent"], batch))
-        halves = [self._told(self._noisy(made.out, "fake", batch), batch)]
+        generated = forward(self.generator, players[GENERATOR], self._told(batch["latent"], batch))
+        halves = [self._told(self._noisy(generated.out, "fake", batch), batch)]
         if player != GENERATOR:
             halves.insert(0, self._told(self._noisy(batch["real"], "real", batch), batch))
         judged = forward(self.discriminator, players[DISCRIMINATOR], torch.cat(halves, -1))
         logits = judged.out.chunk(len(halves), 2)
         *by_logits, gain = by_logits_of(logits[0], logits[-1])
-        found = judged.backward(torch.ones_like(judged.out))
+        derivatives = judged.backward(torch.ones_like(judged.out))
         blocks = [torch.zeros_like(part) for part in players[:DISCRIMINATOR]]
         if player != DISCRIMINATOR:
-            along = judged.by_input(found[0], self.batch_size)[:, : made.out.shape[1]]
-            blocks = gradient(made, made.backward(along * (_beside(gain, along) / self.batch_size)))
+            along = judged.by_input(derivatives[0], self.batch_size)[:, : generated.out.shape[1]]
+            blocks = gradient(generated, generated.backward(along * (_beside(gain, along) / self.batch_size)))
         if player == GENERATOR:
             return torch.cat([*blocks, torch.zeros_like(players[DISCRIMINATOR])], 1)
-        own = weighed(judged, found, torch.cat(by_logits, 2) / self.batch_size)
+        discriminator_blocks = weighed(judged, derivatives, torch.cat(by_logits, 2) / self.batch_size)
         regulariser, gamma = self._regulariser
         if regulariser is not None:
-            fake = halves[-1][:, : made.out.shape[1]]
+            fake = halves[-1][:, : generated.out.shape[1]]
             at = self._told(regulariser.points(batch["real"], fake, batch.get("mix", fake)), batch)
             slopes = forward(self.discriminator, players[DISCRIMINATOR], at)
             penalty = gamma / self.batch_size * slope_gradient(slopes, self._seen_by(regulariser, fake))
-            own = [torch.cat(own, 1) + penalty]
-        return torch.cat([*blocks, *own], 1)
+            discriminator_blocks = [torch.cat(discriminator_blocks, 1) + penalty]
+        return torch.cat([*blocks, *discriminator_blocks], 1)
 
     def _seen_by(self, regulariser: Regulariser, samples: Tensor) -> Callable[[Tensor], Tensor]:
-        """The derivative of a penalty by a slope [R, ..., batch] of which the told classes are no part."""
+        """The derivative of a penalty by a slope [R, ..., batch], which is zero for the class features."""
 
         def by_slope(slope: Tensor) -> Tensor:
-            own = slope[:, : samples.shape[1]]
-            found = regulariser.by_slope(own.flatten(1, -2)).view(own.shape)
-            return torch.cat([found, torch.zeros_like(slope[:, samples.shape[1] :])], 1) if self.conditional else found
+            sample_slope = slope[:, : samples.shape[1]]
+            derivative = regulariser.by_slope(sample_slope.flatten(1, -2)).view(sample_slope.shape)
+            return (
+                torch.cat([derivative, torch.zeros_like(slope[:, samples.shape[1] :])], 1)
+                if self.conditional
+                else derivative
+            )
 
         return by_slope
 
@@ -207,7 +211,7 @@ class GAN(Game):
         return self.discriminator(players[DISCRIMINATOR], self._told(samples, batch)).squeeze(1)
 
     def _penalty(self, players: tuple[Tensor, ...], batch: Batch, fake: Tensor) -> Tensor:
-        """What is added to the discriminator's loss, [R]; the generator is no part of it."""
+        """The penalty in the discriminator's loss, [R]; the generator does not get its gradient."""
         regulariser, gamma = self._regulariser
         if regulariser is None:
             return fake.new_zeros(len(fake))
@@ -228,7 +232,7 @@ class GAN(Game):
         return self.generator(w[:, : self.sizes[0]], latents).flatten(1, -2).transpose(1, 2)
 
     def judged_latents(self, seeds: Tensor, count: int) -> Tensor:
-        """What judged samples are generated from, [R, latent + told, count]; every class in turn where one is told."""
+        """The latents of judged samples, [R, latent + told, count]; with every class in turn in a conditional game."""
         latents = normal(seeds, SAMPLES, 0, (self.latent, count), block=1)
         if not self.conditional:
             return latents

@@ -1,8 +1,8 @@
-"""Where the images of image games come from, their shape, and what they are judged by.
+"""The images of image games: their source, their shape, and the features that judge them.
 
 Sets are read from files (`bench.games.data`) when a minibatch is first asked for, not before: a game of images can be
 listed, spelled and measured without them. They stay in memory as bytes, once in a process; a minibatch alone is scaled
-to [-1, 1]. There is one class for each set, for a metric belongs to those games whose images its classifier knows.
+to [-1, 1]. There is one class for each set, because a metric belongs to the games of one classifier.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class FileImages(Images):
 
     @property
     def missing(self) -> str:
-        """Nothing if the set's files are there; else a line that says what was looked for, where, and a remedy."""
+        """ "" if the set's files exist; else a line with the files sought, the folders, and a remedy."""
         return data.missing(self.source)
 
     @cached_property
@@ -130,7 +130,7 @@ class FileImages(Images):
         return data.load(self.source)[0]
 
     def held_out(self, count: int) -> Tensor:
-        """Of the set's part for tests, the first of a fixed shuffled order, for its own order may mean something."""
+        """The first test images in a fixed shuffled order, because the order of the files may be systematic."""
         images = data.load(self.source, train=False)[0]
         return scaled(images[shuffled(len(images))[:count]].flatten(1))
 
@@ -156,12 +156,12 @@ class FileImages(Images):
 
 
 def shuffled(count: int, seed: int = 0) -> Tensor:
-    """The numbers below `count` in a fixed order that is as good as random."""
+    """The numbers below `count` in a fixed pseudo-random order."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def scaled(pixels: Tensor) -> Tensor:
-    """Bytes as numbers in [-1, 1], in an order of memory of their own."""
+    """Bytes as numbers in [-1, 1], in contiguous memory."""
     return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
 
 

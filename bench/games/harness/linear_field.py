@@ -36,14 +36,14 @@ class LinearField(Game):
         return normal(seeds, "start", 0, (2 * self.dim,), self.dtype, block=1)
 
     def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor:
-        """J w, by a small product a replica: one of all rows takes them in blocks, and the last has other bits."""
-        found = torch.bmm(w.unsqueeze(1), self.jacobian.T.to(w.device).expand(len(w), -1, -1)).squeeze(1)
+        """J w, by a small product for each replica: a product of all rows would change the bits of the last block."""
+        full_field = torch.bmm(w.unsqueeze(1), self.jacobian.T.to(w.device).expand(len(w), -1, -1)).squeeze(1)
         if player is None:
-            return found
-        own = slice(player * self.dim, (player + 1) * self.dim)
-        alone = torch.zeros_like(found)
-        alone[:, own] = found[:, own]
-        return alone
+            return full_field
+        block = slice(player * self.dim, (player + 1) * self.dim)
+        player_field = torch.zeros_like(full_field)
+        player_field[:, block] = full_field[:, block]
+        return player_field
 
     def solution(self) -> Tensor:
         return torch.zeros(2 * self.dim, dtype=self.dtype)

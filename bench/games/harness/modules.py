@@ -71,7 +71,7 @@ class ModuleGAN(GAN):
 
     @cached_property
     def digest(self) -> str:
-        """A hash of what decides the game, but for the code of the modules: options, data, values that are kept."""
+        """A hash of the game without the code of its modules: options, data, values that are not reset."""
         told = sha256()
         for item in fields(self):
             if item.name not in ("networks", "source"):
@@ -182,10 +182,10 @@ def _latents(module: nn.Module, latent: int | Shape | None, real: Tensor) -> Ten
             continue
         if samples.shape == real.shape:
             return latents
-        said = f"{NAME}: generator gives {shown(samples)} on latents {shown(latents)}, the data are {shown(real)}"
-        refused.append(UserError(said))
-    told = [error for error in refused if " gives " in str(error)]
-    raise (told or refused)[0]
+        text = f"{NAME}: generator gives {shown(samples)} on latents {shown(latents)}, the data are {shown(real)}"
+        refused.append(UserError(text))
+    mismatches = [error for error in refused if " gives " in str(error)]
+    raise (mismatches or refused)[0]
 
 
 def _source(data: Any, count: int) -> tuple[Tensor | Draw, Tensor]:
@@ -202,9 +202,9 @@ def _source(data: Any, count: int) -> tuple[Tensor | Draw, Tensor]:
                 [torch.as_tensor(item[0] if isinstance(item, (tuple, list)) else item) for item in items]
             )
         except Exception as error:
-            said = f"{type(data).__name__}, which raised {type(error).__name__}: {' '.join(str(error).split())}"
+            description = f"{type(data).__name__}, which raised {type(error).__name__}: {' '.join(str(error).split())}"
             raise UserError(
-                f"{NAME}: data is a {said}; samples [N, ...], a data set or a function is allowed"
+                f"{NAME}: data is a {description}; samples [N, ...], a data set or a function is allowed"
             ) from error
     data = data.detach().cpu().float().contiguous()
     if data.ndim < 2 or not len(data) or not bool(data.isfinite().all()):
@@ -218,19 +218,21 @@ def drawn_by(draw: Draw, number: int, count: int) -> Tensor:
     """Samples [count, ...] that a function draws from that seed."""
     samples = draw(torch.Generator().manual_seed(number), count)
     if not isinstance(samples, Tensor) or samples.ndim < 2 or len(samples) != count:
-        found = f"shape {tuple(samples.shape)}" if isinstance(samples, Tensor) else f"a {type(samples).__name__}"
-        raise UserError(f"{NAME}: data gives {found} for {count} samples; a tensor ({count}, features...) is allowed")
+        description = f"shape {tuple(samples.shape)}" if isinstance(samples, Tensor) else f"a {type(samples).__name__}"
+        raise UserError(
+            f"{NAME}: data gives {description} for {count} samples; a tensor ({count}, features...) is allowed"
+        )
     return samples.detach().float()
 
 
 def _tried(game: ModuleGAN) -> None:
-    """One gradient of each player: what cannot be differentiated, twice where a regulariser asks, is told here."""
+    """Take one gradient of each player: an error in differentiation, twice for a regulariser, is raised here."""
     F = Oracle(game, [0, 1])
     try:
         F(game.init(F.seeds))
     except Exception as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"{NAME}: the gradient of the losses raised {type(error).__name__}: {said}") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{NAME}: the gradient of the losses raised {type(error).__name__}: {reason}") from error
 
 
 def speed(game: ModuleGAN) -> str:
@@ -252,7 +254,7 @@ def speed(game: ModuleGAN) -> str:
 
 
 def _once(game: ModuleGAN) -> str:
-    """What to know of second derivatives: "" where there are such."""
+    """A remark on second derivatives: "" if they exist."""
     F = Oracle(game, [0, 1])
     w = game.init(F.seeds)
     try:

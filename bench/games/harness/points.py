@@ -1,4 +1,4 @@
-"""GANs on points of the plane: small perceptrons, and data of which any number can be drawn."""
+"""GANs on points of the plane: small perceptrons, and data from which any number of samples can be drawn."""
 
 from __future__ import annotations
 

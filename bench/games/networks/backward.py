@@ -1,7 +1,7 @@
-"""Networks forward and backward in closed form: what autograd would give, in a third of its operations.
+"""Networks forward and backward in closed form: the results of autograd, in a third of its operations.
 
 A backward pass goes from the output to the input and gives, at every affine layer, the derivative by ``W h + b``; the
-parameters' gradients are products of these with what the layer saw (Rumelhart, Hinton and Williams 1986, Nature
+parameters' gradients are products of these with the layer's input (Rumelhart, Hinton and Williams 1986, Nature
 323:533). Where the output is one number a sample, the derivative of any loss at a layer is that of the output itself
 times the loss's slope by the output: one pass serves every loss.
 """
@@ -58,7 +58,7 @@ class Step(NamedTuple):
 
     @property
     def places(self) -> int:
-        """Where on h the layer stands; 1 where it takes all of it."""
+        """How many positions of h the layer is applied to; 1 if it takes all of h."""
         return self.after.shape[2] // self.shape[-1]
 
     def back(self, g: Tensor) -> Tensor:
@@ -78,13 +78,13 @@ class Trace:
 
     def backward(self, along: Tensor) -> list[Tensor]:
         """d <along, out> / dz of every step, [R, fan_out, n]; along has out's shape and may be overwritten."""
-        found, g = [along] * len(self.steps), along
-        for i in reversed(range(len(found))):
+        derivatives, g = [along] * len(self.steps), along
+        for i in reversed(range(len(derivatives))):
             step = self.steps[i]
-            found[i] = g = step.slope(_as(g, step.after.shape), step.after)
+            derivatives[i] = g = step.slope(_as(g, step.after.shape), step.after)
             if i:
                 g = step.back(g)
-        return found
+        return derivatives
 
     def by_input(self, first: Tensor, count: int) -> Tensor:
         """The derivative by the last samples of the input, [R, ..., count], of that by the first step's z."""
@@ -134,38 +134,38 @@ def forward(network: Network, parameters: Tensor, h: Tensor) -> Trace:
     return Trace(steps, h)
 
 
-def gradient(trace: Trace, found: list[Tensor]) -> list[Tensor]:
-    """The parameters' gradient as blocks [R, .] side by side, padding included; ``found`` is what backward gave."""
+def gradient(trace: Trace, derivatives: list[Tensor]) -> list[Tensor]:
+    """The parameters' gradient as blocks [R, .] side by side, with padding; ``derivatives`` are those of `backward`."""
     blocks = []
-    for step, g in zip(trace.steps, found, strict=True):
+    for step, g in zip(trace.steps, derivatives, strict=True):
         blocks += _blocks(step, torch.bmm(g, step.seen.transpose(1, 2)), g.sum(2))
     return blocks
 
 
-def weighed(trace: Trace, found: list[Tensor], weight: Tensor) -> list[Tensor]:
+def weighed(trace: Trace, derivatives: list[Tensor], weight: Tensor) -> list[Tensor]:
     """`gradient` with every sample's part times its weight [R, 1, batch]."""
     blocks = []
-    for step, g in zip(trace.steps, found, strict=True):
-        h, own = step.seen, weight if step.places == 1 else weight.repeat(1, 1, step.places)
+    for step, g in zip(trace.steps, derivatives, strict=True):
+        h, weights = step.seen, weight if step.places == 1 else weight.repeat(1, 1, step.places)
         if h.shape[1] < g.shape[1]:  # the narrower of the two is scaled; the bias has an input of its own, always 1
-            both = torch.bmm(g, torch.cat([h * own, own], 1).transpose(1, 2))
+            both = torch.bmm(g, torch.cat([h * weights, weights], 1).transpose(1, 2))
             blocks += _blocks(step, both[..., :-1], both[..., -1])
         else:
-            own = g * own
-            blocks += _blocks(step, torch.bmm(own, h.transpose(1, 2)), own.sum(2))
+            weights = g * weights
+            blocks += _blocks(step, torch.bmm(weights, h.transpose(1, 2)), weights.sum(2))
     return blocks
 
 
 def slope_gradient(trace: Trace, by_slope: Callable[[Tensor], Tensor]) -> Tensor:
     """The gradient by the parameters, [R, size], of a function of the slope of one output by the input.
 
-    The slope of a piecewise linear network is linear in each weight matrix: what stands on its left comes from the
-    output as in a backward pass, what stands on its right from the input as in a forward pass. ``by_slope`` is the
-    function's derivative, [R, ..., batch] -> the same.
+    The slope of a piecewise linear network is linear in each weight matrix: the left factor comes from the output, as
+    in a backward pass, the right factor from the input, as in a forward pass. ``by_slope`` is the function's
+    derivative, [R, ..., batch] -> the same.
     """
-    found = trace.backward(torch.ones_like(trace.out))
-    right, blocks = by_slope(trace.steps[0].back(found[0])), []
-    for step, left in zip(trace.steps, found, strict=True):
+    derivatives = trace.backward(torch.ones_like(trace.out))
+    right, blocks = by_slope(trace.steps[0].back(derivatives[0])), []
+    for step, left in zip(trace.steps, derivatives, strict=True):
         seen = step.layer.seen(_as(right, step.shape))
         by_matrix = torch.bmm(left, seen.transpose(1, 2))
         blocks += _blocks(step, by_matrix, left.new_zeros(left.shape[:2]))
@@ -174,7 +174,7 @@ def slope_gradient(trace: Trace, by_slope: Callable[[Tensor], Tensor]) -> Tensor
 
 
 def _as(h: Tensor, shape: Shape) -> Tensor:
-    """A view where the shape is another: a step has a dozen of these, and each costs as much as a small product."""
+    """A view if the shape differs: a step has a dozen of these, and each costs as much as a small product."""
     return h if h.shape == shape else h.view(shape)
 
 

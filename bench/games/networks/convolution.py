@@ -1,4 +1,4 @@
-"""What a sliding kernel sees: patches of an image, and their way back.
+"""Patches of an image under a sliding kernel, and the transpose of this operation.
 
 A convolution is a product of its weights with the patches under its taps ("im2col": Chellapilla, Puri and Simard 2006,
 "High performance convolutional neural networks for document processing"). Gathering them is linear, scattering is its
@@ -38,7 +38,7 @@ class Sliding:
 
     @cached_property
     def out(self) -> tuple[int, int]:
-        """Height and width of what comes out: (H + 2 p - k) // s + 1."""
+        """Height and width of the output: (H + 2 p - k) // s + 1."""
         height, width = ((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in self.size)
         return height, width
 
@@ -67,12 +67,12 @@ sliding = lru_cache(maxsize=64)(Sliding)
 
 
 def gather(h: Tensor, how: Sliding) -> Tensor:
-    """What every tap meets, zero beyond the border: [R, C, H, W, batch] -> [R, taps, C, H', W', batch]."""
+    """The pixels under every tap, zero beyond the border: [R, C, H, W, batch] -> [R, taps, C, H', W', batch]."""
     return _Gather.apply(h, how)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def scatter(patches: Tensor, how: Sliding) -> Tensor:
-    """`gather`'s transpose, every tap added to what it met: [R, taps, C, H', W', batch] -> [R, C, H, W, batch]."""
+    """`gather`'s transpose, every tap added to its pixels: [R, taps, C, H', W', batch] -> [R, C, H, W, batch]."""
     return _Scatter.apply(patches, how)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -81,11 +81,11 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, h: Tensor, how: Sliding) -> Tensor:
         ctx.how = how
         patches = h.new_empty(len(h), len(how.taps), h.shape[1], *how.out, h.shape[-1])
-        for place, tap in enumerate(how.taps):
-            own = patches[:, place]
+        for index, tap in enumerate(how.taps):
+            patch = patches[:, index]
             if not tap.everywhere:
-                own.zero_()
-            own[:, :, tap.down, tap.across] = h[:, :, tap.rows, tap.columns]
+                patch.zero_()
+            patch[:, :, tap.down, tap.across] = h[:, :, tap.rows, tap.columns]
         return patches
 
     @staticmethod
@@ -98,8 +98,8 @@ class _Scatter(torch.autograd.Function):
     def forward(ctx: Any, patches: Tensor, how: Sliding) -> Tensor:
         ctx.how = how
         h = patches.new_zeros(len(patches), patches.shape[2], *how.size, patches.shape[-1])
-        for place, tap in enumerate(how.taps):
-            h[:, :, tap.rows, tap.columns] += patches[:, place, :, tap.down, tap.across]
+        for index, tap in enumerate(how.taps):
+            h[:, :, tap.rows, tap.columns] += patches[:, index, :, tap.down, tap.across]
         return h
 
     @staticmethod

@@ -51,14 +51,14 @@ class Network:
         return sum(self.layout)
 
     def init(self, seeds: Tensor, stream: str) -> Tensor:
-        """Where the parameters start, zeros in the padding: [R, size]."""
+        """The initial parameters, zeros in the padding: [R, size]."""
         centres, reaches = [], []
         for layer in self.layers:
             for shape, (low, high) in zip(layer.shapes, layer.start, strict=True):
-                own = prod(shape)
+                size = prod(shape)
                 reach = (high - low) / 2 if self.sd == 0 else self.sd * (len(shape) > 1 or low == 1.0)
-                centres += [torch.full((own,), (low + high) / 2), torch.zeros(-own % GRAIN)]
-                reaches += [torch.full((own,), reach), torch.zeros(-own % GRAIN)]
+                centres += [torch.full((size,), (low + high) / 2), torch.zeros(-size % GRAIN)]
+                reaches += [torch.full((size,), reach), torch.zeros(-size % GRAIN)]
         if self.sd:
             return torch.cat(centres) + normal(seeds, stream, 0, (self.size,), block=1) * torch.cat(reaches)
         return torch.cat(centres) + (2 * uniform(seeds, stream, 0, (self.size,), block=1) - 1) * torch.cat(reaches)
@@ -67,10 +67,12 @@ class Network:
         """parameters [R, size], h [R, ..., batch] -> [R, ..., batch]."""
         parts = iter(torch.split(parameters, self.layout, dim=1)[::2])
         for layer in self.layers:
-            own = [next(parts).view(-1, *shape) for shape in layer.shapes]
-            if self.spectral and own and own[0].ndim > 2:
-                own[0] = own[0] / _largest_singular_value(own[0].flatten(2)).view(-1, *[1] * (own[0].ndim - 1))
-            h = layer(own, h)
+            weights = [next(parts).view(-1, *shape) for shape in layer.shapes]
+            if self.spectral and weights and weights[0].ndim > 2:
+                weights[0] = weights[0] / _largest_singular_value(weights[0].flatten(2)).view(
+                    -1, *[1] * (weights[0].ndim - 1)
+                )
+            h = layer(weights, h)
         return h
 
 

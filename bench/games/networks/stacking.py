@@ -1,9 +1,8 @@
 """Ordinary torch modules as networks for stacked replicas.
 
-A ``nn.Sequential`` of the usual layers becomes the layers of ``bench.games.networks``; any other module runs through
-torch.func, all replicas at once where that leaves every replica's bits alone, one at a time where it does not.
-Normalisation is by the statistics of the batch at hand, as a module in training mode does it; running averages are not
-kept.
+A ``nn.Sequential`` of the usual layers becomes the layers of ``bench.games.networks``. Any other module runs through
+torch.func: all replicas at once if that does not change a replica's bits, otherwise one at a time. Normalisation uses
+the statistics of the current batch, like a module in training mode; there are no running averages.
 """
 
 from __future__ import annotations
@@ -63,14 +62,14 @@ class Stacked(Network):
         return [columns for shape in self.shapes.values() for columns in (prod(shape), -prod(shape) % GRAIN)]
 
     def init(self, seeds: Tensor, stream: str) -> Tensor:
-        """The parameters of a fresh module a seed, which alone decides them: [R, size]."""
+        """The parameters of a fresh module for each seed, a function of the seed alone: [R, size]."""
         numbers = whole_numbers(seeds, stream, 0)
         rows = {number: self._row(fresh(self.make, number)) for number in dict.fromkeys(numbers)}
         return torch.stack([rows[number] for number in numbers])
 
     def _row(self, module: nn.Module) -> Tensor:
         flat = (parameter.detach().cpu().float().flatten() for parameter in module.parameters())
-        return torch.cat([part for own in flat for part in (own, torch.zeros(-len(own) % GRAIN))])
+        return torch.cat([part for block in flat for part in (block, torch.zeros(-len(block) % GRAIN))])
 
     def __call__(self, parameters: Tensor, h: Tensor) -> Tensor:
         h = h.reshape(len(h), *self.entry, h.shape[-1])
@@ -80,7 +79,9 @@ class Stacked(Network):
     def _through(self, parameters: Tensor, h: Tensor) -> Tensor:
         """By torch.func: [R, ..., batch] -> [R, ..., batch]."""
         parts = torch.split(parameters, self.layout, dim=1)[::2]
-        own = {name: part.view(-1, *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+        named_parts = {
+            name: part.view(-1, *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
         shared = {name: buffer.to(h.device) for name, buffer in self.template.named_buffers()}
 
         def one(mine: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -89,8 +90,8 @@ class Stacked(Network):
 
         x = h.movedim(-1, 1)
         if self.together:
-            return vmap(one)(own, x).movedim(1, -1)
-        rows = [one({name: part[r] for name, part in own.items()}, x[r]) for r in range(len(h))]
+            return vmap(one)(named_parts, x).movedim(1, -1)
+        rows = [one({name: part[r] for name, part in named_parts.items()}, x[r]) for r in range(len(h))]
         return torch.stack(rows).movedim(1, -1)
 
 
@@ -101,14 +102,14 @@ def whole_numbers(seeds: Tensor, stream: str, draw: int) -> list[int]:
 
 
 def fresh(make: Make, number: int) -> nn.Module:
-    """What ``make`` gives under torch's random numbers from that seed on; those of the caller stay as they were."""
+    """The result of ``make`` with torch's generator at that seed; the caller's generator state is restored."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(number)
         return make()
 
 
 def again(module: nn.Module) -> Make:
-    """Makes the module anew: a copy whose every part is reset, the inner ones first, as its constructor does it."""
+    """A function that makes a fresh module: a copy with every part reset, the inner ones first, as in a constructor."""
 
     def reset(part: nn.Module) -> None:
         for name in ("reset_parameters", "_reset_parameters"):
@@ -120,7 +121,7 @@ def again(module: nn.Module) -> Make:
 
 
 def prepared(module: nn.Module) -> nn.Module:
-    """A copy in training mode that keeps nothing between calls: no running averages, nothing done in place."""
+    """A copy in training mode without state between calls: no running averages, no operations in place."""
     copied = deepcopy(module).cpu().float().train()
     for part in copied.modules():
         if getattr(part, "track_running_stats", False):
@@ -134,7 +135,7 @@ def prepared(module: nn.Module) -> nn.Module:
 
 
 def stacked(template: nn.Module, make: Make, x: Tensor, entry: Shape, leave: Shape) -> Stacked:
-    """A prepared module for stacked replicas, in the fastest of the ways that are right for it; x [batch, *entry]."""
+    """A prepared module for stacked replicas, in the fastest correct way; x [batch, *entry]."""
     try:
         layers, _ = translated(template, x, set())
         network = Stacked(layers=tuple(layers), template=template, make=make, entry=entry, leave=leave)
@@ -153,13 +154,13 @@ def stacked(template: nn.Module, make: Make, x: Tensor, entry: Shape, leave: Sha
 
 
 def _stays_apart(network: Stacked, x: Tensor) -> bool:
-    """Whether two replicas have the same bits, gradients too, as they have among five."""
+    """Whether two replicas have the same bits alone as in a stack of five, gradients too."""
     w = network.init(torch.arange(5), "tried")
     h = x.movedim(0, -1).expand(5, *x.shape[1:], len(x))
     try:
         with warnings.catch_warnings(action="error"):  # torch warns where it would loop itself, and slowly
             five, two = (_values(network, w[:count], h[:count]) for count in (5, 2))
-    except Exception:  # what vmap refuses, branches on values say, can be done one at a time
+    except Exception:  # operations that vmap refuses, e.g. branches on values, work one replica at a time
         return False
     return all(torch.equal(a[:2], b) for a, b in zip(five, two, strict=True))
 
@@ -171,7 +172,7 @@ def _values(network: Stacked, w: Tensor, h: Tensor) -> list[Tensor]:
 
 
 def unset(given: nn.Module, make: Make) -> Iterator[str]:
-    """Parameters whose given values are not such as ``make`` gives, each with how one sees it."""
+    """Parameters whose given values differ from those that ``make`` gives, each with the evidence."""
     first, other = (dict(fresh(make, number).named_parameters()) for number in (1, 2))
     for name, parameter in given.named_parameters():
         values, drawn = parameter.detach().cpu().double(), first[name].detach().cpu().double()
@@ -193,7 +194,7 @@ def unset(given: nn.Module, make: Make) -> Iterator[str]:
 
 
 def made(who: str, given: nn.Module | Make, init: Init | None) -> tuple[nn.Module, Make]:
-    """A module prepared to be called, and what makes a fresh one."""
+    """A module prepared for calls, and a function that makes a fresh one."""
     if not isinstance(given, nn.Module) and not callable(given):
         raise UserError(f"{NAME}: {who} is a {type(given).__name__}; a torch module, or what makes one, is allowed")
     plain = again(given) if isinstance(given, nn.Module) else given
@@ -214,14 +215,14 @@ def made(who: str, given: nn.Module | Make, init: Init | None) -> tuple[nn.Modul
 
 
 def ran(who: str, module: nn.Module, x: Tensor) -> Tensor:
-    """The module on samples; it may neither fail, nor draw random numbers, nor keep anything."""
+    """The module on samples; refused if it fails, draws random numbers or changes its buffers."""
     state, kept = torch.get_rng_state(), {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
         with torch.no_grad():
             y = module(x)
     except Exception as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"{NAME}: {who} on {shown(x)} raised {type(error).__name__}: {said}") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{NAME}: {who} on {shown(x)} raised {type(error).__name__}: {reason}") from error
     if not torch.equal(torch.get_rng_state(), state):
         raise UserError(f"{NAME}: {who} draws random numbers when it is called; none are allowed")
     if changed := [name for name, buffer in module.named_buffers() if not torch.equal(buffer, kept[name])]:

@@ -18,7 +18,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d)
 
 
-class Unlike(Exception):  # noqa: N818  (a module is unlike the layers here, nobody erred)
+class Unlike(Exception):  # noqa: N818  (the module differs from the layers here; that is no error)
     """Why a module is no stack of the usual layers."""
 
 
@@ -70,23 +70,23 @@ class Held(Layer):
 
 
 def translated(module: nn.Module, x: Tensor, seen: set[int]) -> tuple[list[Layer], Tensor]:
-    """The layers of a module and what it makes of x [batch, ...]; Unlike where it is no stack of the usual ones."""
+    """The layers of a module and its output on x [batch, ...]; raises Unlike if it is not a stack of usual layers."""
     if module._forward_hooks or module._forward_pre_hooks:
         raise Unlike(f"{type(module).__name__} has hooks")
     if type(module) is nn.Sequential:
-        found: list[Layer] = []
+        layers: list[Layer] = []
         for child in module:
             more, x = translated(child, x, seen)
-            found += more
-        return found, x
-    own = {id(parameter) for parameter in module.parameters()}
-    if own & seen:
+            layers += more
+        return layers, x
+    parameters = {id(parameter) for parameter in module.parameters()}
+    if parameters & seen:
         raise Unlike(f"{type(module).__name__} shares parameters")
-    seen |= own
+    seen |= parameters
     with torch.no_grad():
         y = module(x)
     layer = _layer(module, tuple(x.shape[1:]), tuple(y.shape[1:]))
-    missing = len(layer.shapes) - len(own)
+    missing = len(layer.shapes) - len(parameters)
     norm = isinstance(layer, (BatchNorm, GroupNorm))
     return [Held(layer, ((1.0, 0.0) if norm else (0.0, 0.0))[-missing:]) if missing else layer], y
 
@@ -119,7 +119,7 @@ def _convolution(module: nn.Conv2d | nn.ConvTranspose2d) -> Layer:
     square = all(len(set(pair)) == 1 for pair in (module.kernel_size, module.stride, module.padding))
     if not plain or not square or isinstance(module.padding, str) or set(module.output_padding) != {0}:
         raise Unlike(f"{type(module).__name__} is not square, or dilated, grouped or padded otherwise")
-    made = ConvTranspose2d if transposed else Conv2d
-    return made(
+    layer_class = ConvTranspose2d if transposed else Conv2d
+    return layer_class(
         module.in_channels, module.out_channels, module.kernel_size[0], module.stride[0], int(module.padding[0])
     )

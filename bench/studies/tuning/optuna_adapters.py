@@ -20,10 +20,9 @@ BATCH = 8  # trials that a sampler of Optuna's proposes at once
 
 
 def sampled(sampler: str, space: Space, tried: Sequence[Trial], count: int) -> list[Point]:
-    """The next points of a sampler of Optuna's by name; ``tried`` are those that it gave before, BATCH at a time.
+    """The next points of an Optuna sampler by name; ``tried`` are the points that it proposed before, BATCH at a time.
 
-    All of them are asked for again and told as they came out: some samplers remember, and what they remember is lost
-    with their study.
+    All earlier trials are replayed, because some samplers have a state that is lost with their study.
     """
     import optuna
     from optuna.distributions import FloatDistribution
@@ -36,31 +35,31 @@ def sampled(sampler: str, space: Space, tried: Sequence[Trial], count: int) -> l
             batch = tried[first : first + BATCH]
             finite = [trial.value for trial in tried[: first + BATCH] if math.isfinite(trial.value)]
             worst = max(finite, default=0.0)
-            lost = worst + abs(worst) + 1.0  # inf would be no number
+            failure_value = worst + abs(worst) + 1.0  # inf would be no number
             asked = [study.ask(shapes) for _ in batch]
-            for trial, known in zip(asked, batch, strict=True):
-                study.tell(trial, known.value if math.isfinite(known.value) else lost)
+            for trial, past in zip(asked, batch, strict=True):
+                study.tell(trial, past.value if math.isfinite(past.value) else failure_value)
         asked = [study.ask(shapes) for _ in range(count)]
     return [{path: float(f"{trial.params[path]:.10g}") for path in space} for trial in asked]
 
 
 def make_sampler(spelled: str, seed: int) -> Any:
-    """A sampler of Optuna's as spelled, e.g. ``TPESampler`` or ``CmaEsSampler[sigma0=0.1]``; UserError for none."""
+    """An Optuna sampler from its spelling, e.g. ``TPESampler`` or ``CmaEsSampler[sigma0=0.1]``; UserError for none."""
     import optuna
     from optuna.distributions import FloatDistribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    known = [name for name in dir(optuna.samplers) if name.endswith("Sampler") and not name.startswith("Base")]
+    names = [name for name in dir(optuna.samplers) if name.endswith("Sampler") and not name.startswith("Base")]
     asked = parse(spelled)
-    if asked.name not in known:
-        raise UserError(f"sampler is {asked.name!r}; {nearest(asked.name, known)}")
+    if asked.name not in names:
+        raise UserError(f"sampler is {asked.name!r}; {nearest(asked.name, names)}")
     kind = getattr(optuna.samplers, asked.name)
     seeded = {"seed": seed} if "seed" in signature(kind).parameters else {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             study = optuna.create_study(sampler=kind(**seeded | asked.keys))
-            for value in (1.0, 0.0):  # what a sampler lacks, a package or a grid, it says when it is first asked
+            for value in (1.0, 0.0):  # a sampler that lacks a package or a grid raises at its first proposal
                 study.tell(study.ask({name: FloatDistribution(0.0, 1.0) for name in "ab"}), value)
             return kind(**seeded | asked.keys)
     except Exception as error:
@@ -68,35 +67,35 @@ def make_sampler(spelled: str, seed: int) -> Any:
 
 
 def pruned_by_optuna(spelled: str, medians: Array) -> NDArray[np.bool_]:
-    """What a pruner of Optuna's says to each trial, [T], by medians [marks, T]."""
+    """The decision of an Optuna pruner on each trial, [T], from medians [marks, T]: True prunes it."""
     import optuna
 
     worst = np.nanmax(np.where(np.isfinite(medians), medians, np.nan), initial=0.0)
     seen = np.where(np.isfinite(medians), medians, worst + abs(worst) + 1.0)
-    pruner, said = make_pruner(spelled), np.zeros(medians.shape[1], dtype=bool)
-    for own in range(len(said)):
-        # A pruner may draw lots by the study's name; some only know of a trial what they noted when it asked them.
+    pruner, decisions = make_pruner(spelled), np.zeros(medians.shape[1], dtype=bool)
+    for judged in range(len(decisions)):
+        # A pruner may draw at random by the study's name; some keep a record of a trial only when they are asked on it.
         study = optuna.create_study(pruner=pruner, study_name=spelled)
-        for other in [*range(own), *range(own + 1, len(said)), own]:
+        for other in [*range(judged), *range(judged + 1, len(decisions)), judged]:
             trial = study.ask()
             for mark, value in enumerate(map(float, seen[:, other]), start=1):
                 trial.report(value, mark)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that some pruners are experimental, or lack numbers to go by
-                said[own] = trial.should_prune()
+                decisions[judged] = trial.should_prune()
             study.tell(trial, float(seen[-1, other]))
-    return said
+    return decisions
 
 
 def make_pruner(spelled: str) -> Any:
-    """A pruner of Optuna's as spelled; UserError for none."""
+    """An Optuna pruner from its spelling; UserError for none."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    known = [name for name in dir(optuna.pruners) if name.endswith("Pruner") and not name.startswith("Base")]
+    names = [name for name in dir(optuna.pruners) if name.endswith("Pruner") and not name.startswith("Base")]
     asked = parse(spelled)
-    if asked.name not in known:
-        raise UserError(f"pruner is {asked.name!r}; {nearest(asked.name, ['paired', 'none', *known])}")
+    if asked.name not in names:
+        raise UserError(f"pruner is {asked.name!r}; {nearest(asked.name, ['paired', 'none', *names])}")
     try:
         inner = {key: make_pruner(str(value)) for key, value in asked.keys.items() if key == "wrapped_pruner"}
         with warnings.catch_warnings():

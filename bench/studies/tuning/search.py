@@ -1,4 +1,4 @@
-"""Where a tuner looks next: arrays of what was tried in, points to try out; trains nothing, remembers nothing.
+"""The search strategy of a tuner: from the trials so far to the next points; trains nothing, has no state.
 
 Points alternately spread over the whole range and close in on the best. One hyperparameter spreads as a grid even in
 logarithm, each grid halving the gaps of the one before; two or more as Sobol points. What closes in fills the cell in
@@ -23,7 +23,7 @@ from scipy.stats import qmc
 from bench.contracts import Hyperparameter
 
 FEW = 8  # trials that are not split any further; twice as many where there is more than one dimension
-OUTWARD = 1 / 4  # of the range, that is searched beyond an outermost point where it is the best
+OUTWARD = 1 / 4  # share of the range that is searched beyond an outermost point, if that is the best
 GOLDEN = (3 - math.sqrt(5)) / 2  # of a gap: points set off by it from one of a grid are on no finer grid to come
 
 Space = dict[str, Hyperparameter]
@@ -32,7 +32,7 @@ Point = dict[str, float]
 
 @dataclass(frozen=True)
 class Trial:
-    """What was tried, and how it came out: lower is better, inf is a failure.
+    """A point and its score: lower is better, inf is a failure.
 
     ``value`` is the median over the tuning seeds; ``stopped`` says that it was given up early, and then ``value`` is
     that of its last evaluation, and no candidate.
@@ -44,7 +44,7 @@ class Trial:
 
     @property
     def rank(self) -> float:
-        """What it is chosen by."""
+        """The key that trials are chosen by."""
         return math.inf if self.stopped else self.value
 
 
@@ -58,37 +58,37 @@ def stages(trials: int, dimensions: int = 1) -> list[tuple[bool, int]]:
 
 
 def rounds(trials: int, dimensions: int = 1) -> list[list[tuple[bool, int, int]]]:
-    """Stages that may train side by side: (whether they spread, the number of the first trial, how many).
+    """Stages that may train in parallel: (whether they spread, the number of the first trial, how many).
 
-    Points that spread ask nothing of what was tried, so they stand beside the stage before them.
+    Points that spread do not depend on earlier trials, so they share a round with the stage before them.
     """
-    found: list[list[tuple[bool, int, int]]] = [[]]
+    stages_by_round: list[list[tuple[bool, int, int]]] = [[]]
     first = 0
     for spread, count in stages(trials, dimensions):
         if not spread:
-            found.append([])
-        found[-1].append((spread, first, count))
+            stages_by_round.append([])
+        stages_by_round[-1].append((spread, first, count))
         first += count
-    return found
+    return stages_by_round
 
 
-def propose(space: Space, spread: bool, tried: Sequence[Trial], place: int, count: int) -> list[Point]:
+def propose(space: Space, spread: bool, tried: Sequence[Trial], spread_count: int, count: int) -> list[Point]:
     """The points of a stage.
 
     Args:
         space: path -> kind of each hyperparameter that is tuned.
         spread: whether they spread over the range or close in on the best.
         tried: what has been tried before the stage.
-        place: how many points the spreading stages before it had.
+        spread_count: how many points the spreading stages before it had.
         count: how many to give.
     """
     if spread:
-        return (_grid if len(space) == 1 else _sobol)(space, place, count)
-    return (_zoom if len(space) == 1 else _cloud)(space, tried, place, count)
+        return (_grid if len(space) == 1 else _sobol)(space, spread_count, count)
+    return (_zoom if len(space) == 1 else _cloud)(space, tried, spread_count, count)
 
 
 def best(tried: Sequence[Trial], count: int) -> list[int]:
-    """The places of the best trials, best first; none that failed or was given up."""
+    """The indices of the best trials, best first; none that failed or was pruned."""
     order = sorted(range(len(tried)), key=lambda i: (tried[i].rank, i))
     return [i for i in order if tried[i].rank < math.inf][:count]
 
@@ -100,9 +100,9 @@ def _to_scale(kind: Hyperparameter, value: float) -> float:
     return math.log(value) if kind.log else value
 
 
-def _from_scale(kind: Hyperparameter, place: float) -> float:
+def _from_scale(kind: Hyperparameter, coordinate: float) -> float:
     """A value within its bounds, rounded to ten digits: a point is the same on every machine."""
-    value = math.exp(place) if kind.log else place
+    value = math.exp(coordinate) if kind.log else coordinate
     return float(f"{min(max(value, kind.least), kind.most):.10g}")
 
 
@@ -115,10 +115,10 @@ def _bounds(kind: Hyperparameter) -> tuple[float, float]:
     return least, most
 
 
-def _cell(kind: Hyperparameter, known: Sequence[float], leader: int | None, share: float) -> tuple[float, float, float]:
-    """What to close in on, on the scale: (centre, how far below it, how far above).
+def _cell(kind: Hyperparameter, tried: Sequence[float], leader: int | None, share: float) -> tuple[float, float, float]:
+    """The interval to refine, on the scale: (centre, how far below it, how far above).
 
-    Where all failed, it is below the least step size that was tried, for what fails is mostly a step too long.
+    Where all trials failed, it is below the smallest step size tried, because failures are mostly too long a step.
 
     Args:
         kind: of the hyperparameter.
@@ -129,17 +129,17 @@ def _cell(kind: Hyperparameter, known: Sequence[float], leader: int | None, shar
     (low, high), (least, most) = _range(kind), _bounds(kind)
     near, far = share * (high - low), max(share, OUTWARD) * (high - low)
     if leader is None:
-        down = min(far, min(known) - least) if kind.step_size else 0.0
-        return (min(known), down, 0.0) if down > 0 else (low, 0.0, high - low)
-    centre = known[leader]
-    below = min(far if centre <= min(known) else near, centre - least)
-    above = min(far if centre >= max(known) else near, most - centre)
+        down = min(far, min(tried) - least) if kind.step_size else 0.0
+        return (min(tried), down, 0.0) if down > 0 else (low, 0.0, high - low)
+    centre = tried[leader]
+    below = min(far if centre <= min(tried) else near, centre - least)
+    above = min(far if centre >= max(tried) else near, most - centre)
     return centre, below, above
 
 
-def _cells(space: Space, tried: Sequence[Trial], place: int) -> dict[str, tuple[float, float, float]]:
-    """Around the best, half as far as ``place`` points that are even in the box are apart."""
-    leader, share = next(iter(best(tried, 1)), None), place ** (-1 / len(space)) / 2
+def _cells(space: Space, tried: Sequence[Trial], spread_count: int) -> dict[str, tuple[float, float, float]]:
+    """Around the best: half the spacing of ``spread_count`` points that are evenly spaced in the box."""
+    leader, share = next(iter(best(tried, 1)), None), spread_count ** (-1 / len(space)) / 2
     return {
         path: _cell(kind, [_to_scale(kind, trial.point[path]) for trial in tried], leader, share)
         for path, kind in space.items()
@@ -149,37 +149,37 @@ def _cells(space: Space, tried: Sequence[Trial], place: int) -> dict[str, tuple[
 # --- one hyperparameter ----------------------------------------------------------------------------------------------
 
 
-def _grid(space: Space, place: int, count: int) -> list[Point]:
+def _grid(space: Space, spread_count: int, count: int) -> list[Point]:
     """The first grid has k / count of the range, k from 0; the next ones the middles of the gaps of all before."""
     ((path, kind),) = space.items()
     low, high = _range(kind)
-    fractions = (np.arange(count) + (0.5 if place else 0.0)) / count
+    fractions = (np.arange(count) + (0.5 if spread_count else 0.0)) / count
     return [{path: _from_scale(kind, low + (high - low) * float(fraction))} for fraction in fractions]
 
 
-def _zoom(space: Space, tried: Sequence[Trial], place: int, count: int) -> list[Point]:
+def _zoom(space: Space, tried: Sequence[Trial], spread_count: int, count: int) -> list[Point]:
     """Points even on the scale in the cell of the best, and none that was tried before."""
     ((path, kind),) = space.items()
-    ((centre, below, above),) = _cells(space, tried, place).values()
+    ((centre, below, above),) = _cells(space, tried, spread_count).values()
     low, high = _range(kind)
-    known = [_to_scale(kind, trial.point[path]) for trial in tried]
+    taken = [_to_scale(kind, trial.point[path]) for trial in tried]
     left = round(count * below / (below + above))
     for sign, reach, number in ((-1, below, left), (1, above, count - left)):
         for k in range(number, 0, -1):
             step = sign * reach / number
             at = centre + (k - GOLDEN) * step
-            while np.abs(np.array(known) - at).min() < 1e-9 * (high - low):
+            while np.abs(np.array(taken) - at).min() < 1e-9 * (high - low):
                 step /= 2
-                at -= step  # inward, for the cell may end at a bound
-            known.append(at)
-    return [{path: _from_scale(kind, at)} for at in sorted(known[len(tried) :])]
+                at -= step  # inward, because the cell may end at a bound
+            taken.append(at)
+    return [{path: _from_scale(kind, at)} for at in sorted(taken[len(tried) :])]
 
 
 # --- two or more -----------------------------------------------------------------------------------------------------
 
 
 def _drawn(dimensions: int, scrambled: int, first: int, count: int) -> NDArray[np.float64]:
-    """Points [count, dimensions] of a scrambled Sobol sequence (Owen 1998) in the unit cube, from a place on."""
+    """Points [count, dimensions] of a scrambled Sobol sequence (Owen 1998) in the unit cube, from an index on."""
     sequence = qmc.Sobol(dimensions, scramble=True, rng=scrambled)
     if first:
         sequence.fast_forward(first)
@@ -200,13 +200,15 @@ def _placed(space: Space, box: dict[str, tuple[float, float]], drawn: NDArray[np
     ]
 
 
-def _sobol(space: Space, place: int, count: int) -> list[Point]:
+def _sobol(space: Space, spread_count: int, count: int) -> list[Point]:
     """The next points of one sequence over the whole range."""
-    return _placed(space, {path: _range(kind) for path, kind in space.items()}, _drawn(len(space), 0, place, count))
+    return _placed(
+        space, {path: _range(kind) for path, kind in space.items()}, _drawn(len(space), 0, spread_count, count)
+    )
 
 
-def _cloud(space: Space, tried: Sequence[Trial], place: int, count: int) -> list[Point]:
+def _cloud(space: Space, tried: Sequence[Trial], spread_count: int, count: int) -> list[Point]:
     """Points of a sequence of their own in the cell of the best."""
-    cells = _cells(space, tried, place)
+    cells = _cells(space, tried, spread_count)
     box = {path: (centre - below, centre + above) for path, (centre, below, above) in cells.items()}
-    return _placed(space, box, _drawn(len(space), place, 0, count))
+    return _placed(space, box, _drawn(len(space), spread_count, 0, count))

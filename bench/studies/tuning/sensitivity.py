@@ -1,4 +1,4 @@
-"""What tuning tells of a rule: how wide its good step sizes lie, how firm the choice is, what more trials would buy.
+"""Sensitivity to tuning: the width of a rule's good step sizes, the stability of the choice, the gain of more trials.
 
 Made of the records of tuning alone. A replica that failed counts as the worst. A trial that was given up early counts
 as it stood then, which is mostly worse than it would have become, but as no better than the best of the trials that
@@ -34,7 +34,7 @@ NOWHERE = Interval(np.nan, np.nan, np.nan)
 
 
 class Trials(NamedTuple):
-    """What tuning tried: values [trials, names], scores [trials, seeds], medians over the seeds [trials].
+    """The trials of tuning: values [trials, names], scores [trials, seeds], medians over the seeds [trials].
 
     A score is NaN for a failure; a trial that was given up early has the worst median, and ``stood`` [trials, seeds]
     is where it then was (NaN for all others). ``costs`` [trials] are gradient evaluations spent, all seeds together;
@@ -62,24 +62,24 @@ class Trials(NamedTuple):
 
     @property
     def last(self) -> Array:
-        """The median of where a trial stood that was given up early, [trials]; NaN for all others."""
-        found = np.full(len(self.stood), np.nan)
-        found[self.pruned] = np.nanmedian(self.stood[self.pruned], axis=1)
-        return found
+        """The median of a pruned trial's last scores, [trials]; NaN for all others."""
+        medians = np.full(len(self.stood), np.nan)
+        medians[self.pruned] = np.nanmedian(self.stood[self.pruned], axis=1)
+        return medians
 
     def scores(self, metric: MetricDescription) -> Array:
-        """What every trial counts as on every seed, [trials, seeds]: no NaN, the metric's worst for a failure."""
-        found = np.where(np.isnan(self.values), metric.worst, self.values)
+        """The score of every trial on every seed, [trials, seeds]: no NaN, the metric's worst for a failure."""
+        counted = np.where(np.isnan(self.values), metric.worst, self.values)
         ended, pruned = np.flatnonzero(~self.pruned), self.pruned
         stood = np.where(np.isnan(self.stood[pruned]), metric.worst, self.stood[pruned])
         best, worse = (np.argmax, np.minimum) if metric.better == "higher" else (np.argmin, np.maximum)
-        leader = found[ended[best(np.median(found[ended], axis=1))]] if len(ended) else metric.worst
-        found[pruned] = worse(stood, leader)
-        return found
+        leader = counted[ended[best(np.median(counted[ended], axis=1))]] if len(ended) else metric.worst
+        counted[pruned] = worse(stood, leader)
+        return counted
 
 
 class Effort(NamedTuple):
-    """What trials buy: the expected best of k = 1.. of those that spread [k]; the best of all ``trials`` as found."""
+    """The gain of trials: the expected best of k = 1.. of those that spread [k]; the best of all ``trials``."""
 
     curve: Band
     trials: int
@@ -87,7 +87,7 @@ class Effort(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """How the replicas of a phase ended: of every trial [T] and seed [S] the last value, NaN and "" where none ran."""
+    """How the replicas of a phase ended: the last value of every trial [T] and seed [S], NaN and "" where none ran."""
 
     numbers: NDArray[np.int64]
     texts: list[str]
@@ -97,33 +97,33 @@ class Ends(NamedTuple):
     ended: Array
 
     def of(self, outcome: str) -> Array:
-        """The values of those that ended so; NaN for all others."""
+        """The values of the replicas with this outcome; NaN for all others."""
         return np.where(self.outcome == outcome, self.value, np.nan)
 
 
-def ends_of(own: pd.DataFrame, phase: str, metric: MetricDescription) -> Ends:
-    """From one rule's records on a game: by arrays, for pandas takes ten times as long for so few rows."""
-    here = own[(own["phase"] == phase) & (own["metric"] == metric.name)]
-    trial, seed = here["trial"].to_numpy(np.int64), here["seed"].to_numpy(np.int64)
-    order = np.lexsort((here["cost"].to_numpy(float), seed, trial))
+def ends_of(rule_records: pd.DataFrame, phase: str, metric: MetricDescription) -> Ends:
+    """The ends of one rule's replicas on a game; arrays, because pandas takes ten times as long for so few rows."""
+    phase_records = rule_records[(rule_records["phase"] == phase) & (rule_records["metric"] == metric.name)]
+    trial, seed = phase_records["trial"].to_numpy(np.int64), phase_records["seed"].to_numpy(np.int64)
+    order = np.lexsort((phase_records["cost"].to_numpy(float), seed, trial))
     last = order[np.append((np.diff(trial[order]) != 0) | (np.diff(seed[order]) != 0), True)] if len(order) else order
     numbers, first, row = np.unique(trial[last], return_index=True, return_inverse=True)
     seeds, column = np.unique(seed[last], return_inverse=True)
     value, ended = np.full((2, len(numbers), len(seeds)), np.nan)
     outcome = np.full(value.shape, "", dtype=object)
     for table, name in ((value, "value"), (outcome, "outcome"), (ended, "ended")):
-        table[row, column] = here[name].to_numpy()[last]
-    texts = here["hyperparameters"].to_numpy(object)[last[first]]
+        table[row, column] = phase_records[name].to_numpy()[last]
+    texts = phase_records["hyperparameters"].to_numpy(object)[last[first]]
     return Ends(numbers, [str(text) for text in texts], value, outcome, ended)
 
 
-def trials_of(own: pd.DataFrame, metric: MetricDescription) -> Trials | None:
-    """What tuning tried for one rule on one game, from its records; None where nothing was tuned."""
-    ends = ends_of(own, "tune", metric)
+def trials_of(rule_records: pd.DataFrame, metric: MetricDescription) -> Trials | None:
+    """The trials of one rule on one game, from its records; None where nothing was tuned."""
+    ends = ends_of(rule_records, "tune", metric)
     if not len(ends.numbers):
         return None
     tried = [json.loads(text) for text in ends.texts]
-    frozen = own.loc[own["phase"] == "report", "hyperparameters"]
+    frozen = rule_records.loc[rule_records["phase"] == "report", "hyperparameters"]
     names, chosen = tuple(tried[0]), json.loads(frozen.iloc[0]) if len(frozen) else {}
     values = ends.of("ok")
     return Trials(
@@ -139,12 +139,12 @@ def trials_of(own: pd.DataFrame, metric: MetricDescription) -> Trials | None:
 
 
 def effort(trials: Trials, metric: MetricDescription, study: Study) -> Effort:
-    """What more trials would buy a rule.
+    """The gain of more trials for a rule.
 
-    Half of the trials close in on the best there is, so that the best of k of them says nothing of what k trials find.
-    The expectation is taken over those that spread over the range, which alone are as good as drawn at random, for k
-    up to their number. Beyond stands the best of all trials as it was found, a score on the seeds that it won on; its
-    interval is over these seeds. Where a sampler of Optuna's proposed the trials none of them spread.
+    Half of the trials refine the best point so far, so the best of k of them does not estimate what k trials find. The
+    expectation is taken over the trials that spread over the range, the only ones that are as good as random, for k up
+    to their number. Beside it is the best of all trials as it was found, a score on the seeds that it won on; its
+    interval is over these seeds. Where an Optuna sampler proposed the trials, none of them spread.
     """
     higher, scores = metric.better == "higher", trials.scores(metric)
     spread = np.isin(trials.numbers, _spreading(study, len(trials.names)))
@@ -163,11 +163,11 @@ def _spreading(study: Study, dimensions: int) -> list[int]:
 
 
 Tried = dict[tuple[str, str], Trials]
-"""What tuning tried: (game, rule) -> its trials."""
+"""(game, rule) -> its trials."""
 
 
 def _parts(records: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """(game, rule) -> its records of tuning, and one of those that followed, which says what was frozen."""
+    """(game, rule) -> its records of tuning, and one record of the report, which holds the frozen values."""
     tuned = records["phase"].isin(["tune", "rerank"])
     frozen = records[records["phase"] == "report"].drop_duplicates(["game", "optimizer"])
     return dict(iter(pd.concat([records[tuned], frozen]).groupby(["game", "optimizer"], observed=True)))
@@ -175,12 +175,12 @@ def _parts(records: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 def tried(records: pd.DataFrame, study: Study) -> Tried:
     """The trials of every rule that was tuned on a game."""
-    parts, found = _parts(records), dict[tuple[str, str], Trials]()
+    parts, trials_by = _parts(records), dict[tuple[str, str], Trials]()
     for game, rule in ((game, rule) for game in study.games for rule in study.optimizers):
-        own = parts.get((game, rule))
-        if own is not None and (trials := trials_of(own, study.primary(game))) is not None:
-            found[game, rule] = trials
-    return found
+        rule_records = parts.get((game, rule))
+        if rule_records is not None and (trials := trials_of(rule_records, study.primary(game))) is not None:
+            trials_by[game, rule] = trials
+    return trials_by
 
 
 def tuning(records: pd.DataFrame, study: Study, trials_by: Tried | None = None) -> pd.DataFrame:
@@ -193,8 +193,8 @@ def tuning(records: pd.DataFrame, study: Study, trials_by: Tried | None = None) 
     rows: list[dict[str, Any]] = []
     parts = _parts(records)
     for (game, rule), trials in (tried(records, study) if trials_by is None else trials_by).items():
-        own, metric = parts[game, rule], study.primary(game)
-        frozen = own.loc[own["phase"] == "report", "hyperparameters"]
+        rule_records, metric = parts[game, rule], study.primary(game)
+        frozen = rule_records.loc[rule_records["phase"] == "report", "hyperparameters"]
         if frozen.empty:
             continue
         rows.append(
@@ -202,8 +202,8 @@ def tuning(records: pd.DataFrame, study: Study, trials_by: Tried | None = None) 
             | {"hyperparameters": values_of(frozen.iloc[0]), "trials": len(trials.steps)}
             | {"failed": int(trials.failed.sum()), "given_up": int(trials.pruned.sum())}
             | _named("good_band", _width(trials, metric))
-            | {"choice_changes": _changes(own, trials, metric)}
-            | _cost(own, metric, (study.trials + RERANKED) * study.tuning_seeds * study.cost_of(game))
+            | {"choice_changes": _changes(rule_records, trials, metric)}
+            | _cost(rule_records, metric, (study.trials + RERANKED) * study.tuning_seeds * study.cost_of(game))
             | _bests(effort(trials, metric, study))
         )
     return pd.DataFrame(rows, columns=None if rows else ["game", "optimizer"])
@@ -214,49 +214,49 @@ def _named(name: str, interval: Interval) -> dict[str, float]:
 
 
 def _width(trials: Trials, metric: MetricDescription) -> Interval:
-    """Decades that do well, of a single step size; without an interval where a single seed says nothing of others."""
+    """Width of the good band of a single step size, in decades; with a single seed it has no interval."""
     steps, first = np.unique(trials.steps[:, 0], return_index=True)
     if len(trials.names) != 1 or steps[0] <= 0:
         return NOWHERE
     scores = trials.scores(metric)[first]
-    found = good_band_interval(steps, scores, higher=metric.better == "higher")
-    return found if scores.shape[1] > 1 else NOWHERE._replace(value=found.value)
+    interval = good_band_interval(steps, scores, higher=metric.better == "higher")
+    return interval if scores.shape[1] > 1 else NOWHERE._replace(value=interval.value)
 
 
-def _changes(own: pd.DataFrame, trials: Trials, metric: MetricDescription) -> float:
+def _changes(rule_records: pd.DataFrame, trials: Trials, metric: MetricDescription) -> float:
     """Share of the resamples of the seeds that decided which would choose another trial; NaN where nothing was chosen.
 
     Those are all seeds of the finalists; where every finalist failed, the first of the other trials, or of all.
     """
     first = np.where(np.isnan(trials.values), metric.worst, trials.values)
-    again = ends_of(own, "rerank", metric)
+    again = ends_of(rule_records, "rerank", metric)
     fresh = np.where(np.isnan(again.of("ok")), metric.worst, again.of("ok"))
-    places, everyone = np.searchsorted(trials.numbers, again.numbers), np.arange(len(first))
-    others = np.setdiff1d(everyone[~trials.pruned], places)
-    for kept, scores in (
+    places, all_trials = np.searchsorted(trials.numbers, again.numbers), np.arange(len(first))
+    others = np.setdiff1d(all_trials[~trials.pruned], places)
+    for candidates, scores in (
         (places, np.concatenate([first[places], fresh], axis=1)),
         (others, first[others]),
-        (everyone, trials.scores(metric)),
+        (all_trials, trials.scores(metric)),
     ):
         if not len(scores) or not np.isfinite(interquartile_mean(scores)).any():
             continue
-        chosen = [place for place, step in enumerate(trials.steps[kept]) if tuple(step) == trials.chosen]
+        chosen = [index for index, step in enumerate(trials.steps[candidates]) if tuple(step) == trials.chosen]
         if chosen and first.shape[1] > 1:
             return choice_stability(scores, chosen[0], metric.better == "higher")
         break
     return float("nan")
 
 
-def _cost(own: pd.DataFrame, metric: MetricDescription, granted: float) -> dict[str, float]:
+def _cost(rule_records: pd.DataFrame, metric: MetricDescription, granted: float) -> dict[str, float]:
     """Gradient evaluations of all trials and seeds, the finalists' second ones among them."""
-    spent = float(sum(np.nansum(ends_of(own, phase, metric).ended) for phase in ("tune", "rerank")))
+    spent = float(sum(np.nansum(ends_of(rule_records, phase, metric).ended) for phase in ("tune", "rerank")))
     return {"granted": granted, "spent": spent, "saved": 1 - spent / granted}
 
 
-def _bests(found: Effort) -> dict[str, float]:
+def _bests(trial_effort: Effort) -> dict[str, float]:
     """The best of all trials, and the expected best of 1, 2, 4, ... of those that spread."""
-    bests = _named("best_of_all", found.found)
-    for power in range(len(found.curve.value).bit_length()):
+    bests = _named("best_of_all", trial_effort.found)
+    for power in range(len(trial_effort.curve.value).bit_length()):
         k = 2**power
-        bests |= _named(f"best_of_{k}", Interval(*(float(part[k - 1]) for part in found.curve)))
+        bests |= _named(f"best_of_{k}", Interval(*(float(part[k - 1]) for part in trial_effort.curve)))
     return bests

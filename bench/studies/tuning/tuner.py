@@ -48,7 +48,7 @@ def declared(optimizer: str, space: Space) -> Values:
 
 
 def replicas(study: Study, optimizer: str) -> int:
-    """Trainings that tuning a rule on a game is granted: what is not spent, for it failed or was given up, is saved."""
+    """Trainings granted to the tuning of a rule on a game; what failed or pruned trials do not spend is saved."""
     frozen = all(optimizer in study.hyperparameters.get(game, {}) for game in study.games)
     if frozen or not study.searched(optimizer) or not study.trials:
         return 0
@@ -73,7 +73,7 @@ class _Tuning:
         return [[(False, first, min(BATCH, self.study.trials - first))] for first in firsts]
 
     def ask(self) -> list[Chunk]:
-        """The chunks of the next round; none once all is tried."""
+        """The chunks of the next round; none after the last trial."""
         chunks: list[Chunk] = []
         self.asked = []
         for spread, first, count in self.left.pop(0) if self.left else ():
@@ -94,20 +94,22 @@ class _Tuning:
                 yield Row(TUNING_SEED + seed, tuple(sorted(point.items())), number)
 
     def _rivals(self) -> Curves:
-        """Curves of the best trials so far, [marks, rivals, seeds]: what a trial can be clearly beaten by."""
+        """Curves of the best trials so far, [marks, rivals, seeds], that new trials are compared with."""
         leaders = [self.curves[i] for i in best(self.tried, RERANKED)]
         if not leaders or self.study.pruner == "none":
             return ()
         return tuple(tuple(tuple(map(float, row)) for row in mark) for mark in np.stack(leaders, axis=1))
 
     def tell(self, records: pd.DataFrame) -> None:
-        """What came out of the round, in the order of its trials."""
+        """Add the records of the round, in the order of its trials."""
         sign = self.metric.sign
-        own = records[records["metric"] == self.metric.name]
-        ended = own.groupby(["trial", "seed"], observed=True)["outcome"].first().unstack("seed") == "interrupted"
+        metric_records = records[records["metric"] == self.metric.name]
+        ended = (
+            metric_records.groupby(["trial", "seed"], observed=True)["outcome"].first().unstack("seed") == "interrupted"
+        )
         finals = (sign * final_scores(records, self.metric, ["trial", "seed"])).unstack("seed")
         for number, point in enumerate(self.asked, len(self.tried)):
-            curve = _curve(own[own["trial"] == number], sign)
+            curve = _curve(metric_records[metric_records["trial"] == number], sign)
             self.curves.append(curve)
             stopped = bool(ended.loc[number].any())
             value = float(np.median(curve[~np.isnan(curve).all(axis=1)][-1] if stopped else finals.loc[number]))
@@ -116,21 +118,21 @@ class _Tuning:
 
     @property
     def finalists(self) -> list[int]:
-        """The best trials, filled up with others where too many failed: every rule is granted as many."""
+        """The best trials, filled up with others where too many failed: every rule has the same number."""
         order = best(self.tried, RERANKED)
         return (order + [i for i in range(len(self.tried)) if i not in order])[:RERANKED]
 
     def rerank(self) -> list[Chunk]:
-        """The finalists on tuning seeds that none of them was found with."""
+        """The finalists on tuning seeds that no trial used before."""
         points = [(i, self.tried[i].point) for i in self.finalists]
         return self.task.chunks(list(self._rows(points, 1)), "rerank", MARKS)
 
     def chosen(self, records: pd.DataFrame) -> int | None:
         """The finalist with the best interquartile mean over all its seeds; None where no trial ever came through.
 
-        On so few seeds it is firmer than a median, and those that a trial was found with tell of it too. Where
-        finalists tie, it is the one that stood better before. Where all of them fail this time, they stood at the edge
-        of a cliff: it is the best of the others that failed on no seed, and only where there is none the first of all.
+        On so few seeds it is more stable than a median, and the seeds of the first round count too. Finalists that tie
+        are ordered by their earlier scores. If all of them fail this time, their step sizes were at the limit of
+        stability: then the best of the other trials that failed on no seed is chosen, and without one the first of all.
         """
         fresh = (self.metric.sign * final_scores(records, self.metric, ["trial", "seed"])).unstack("seed")
         others = [i for i in range(len(self.tried)) if i not in self.finalists and not self.tried[i].stopped]
@@ -138,19 +140,19 @@ class _Tuning:
             (self.finalists, [[*self.finals[i], *fresh.loc[i]] for i in self.finalists]),
             (others, [self.finals[i] for i in others]),
         ):
-            means = [float(interquartile_mean(own)) for own in scores]
+            means = [float(interquartile_mean(seed_scores)) for seed_scores in scores]
             if means and math.isfinite(min(means)):
                 return places[int(np.argmin(means))]
         return next(iter(best(self.tried, 1)), None)
 
 
-def _curve(own: pd.DataFrame, sign: float) -> np.ndarray:
-    """Scores of a trial after its start, lower the better, [marks, seeds]: inf after a failure, NaN once given up."""
-    costs, seeds, values, outcomes = (own[name].to_numpy() for name in ("cost", "seed", "value", "outcome"))
-    known, first, column = np.unique(seeds, return_index=True, return_inverse=True)
+def _curve(trial_records: pd.DataFrame, sign: float) -> np.ndarray:
+    """Scores of a trial after its start, lower the better, [marks, seeds]: inf after a failure, NaN once pruned."""
+    costs, seeds, values, outcomes = (trial_records[name].to_numpy() for name in ("cost", "seed", "value", "outcome"))
+    distinct, first, column = np.unique(seeds, return_index=True, return_inverse=True)
     later = costs > 0
     mark = np.unique(costs[later], return_inverse=True)[1]
-    found = np.full((MARKS, len(known)), np.nan)
-    found[mark, column[later]] = sign * values[later]
+    curve = np.full((MARKS, len(distinct)), np.nan)
+    curve[mark, column[later]] = sign * values[later]
     pruned = outcomes[first] == "interrupted"
-    return np.where(np.isnan(found) & ~pruned, np.inf, found)
+    return np.where(np.isnan(curve) & ~pruned, np.inf, curve)
