@@ -78,7 +78,7 @@ def test_again_prints_the_table_at_once(done, call, monkeypatch):
     def fail(*_):
         raise AssertionError("it trains")
 
-    monkeypatch.setattr("bench.execution.process_pool.Here.advance", fail)
+    monkeypatch.setattr("bench.execution.process_pool.InProcessEngine.advance", fail)
     before = {path: path.stat().st_mtime_ns for path in (done.path / "records").iterdir()}
     csv = (done.path / "table.csv").read_bytes()
     os.chdir(done.folder)

@@ -282,7 +282,7 @@ def watched(tmp_path, monkeypatch):
     fake = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     monkeypatch.setattr(life, "time", fake)
     engine = ProcessEngine(1)
-    (one,) = engine.lives
+    (one,) = engine.monitors
     one.process = SimpleNamespace(pid=None, kill=lambda: killed.append(clock[0]), exitcode=-9)
     yield one, clock, killed
     engine.close()

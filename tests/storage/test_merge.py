@@ -54,7 +54,7 @@ def test_the_same_study_goes_on_in_a_merged_folder(
     def fail(*_: object) -> None:
         raise AssertionError("it trains what is there")
 
-    monkeypatch.setattr("bench.execution.process_pool.Here.advance", fail)
+    monkeypatch.setattr("bench.execution.process_pool.InProcessEngine.advance", fail)
     assert bench.run(bench.Study(**merged.study), out=merged.path).names() == merged.names()
 
 
