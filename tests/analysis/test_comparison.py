@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -305,20 +303,16 @@ def test_what_a_comparison_fails_on(first: bench.Run, call: Call, tmp_path: Path
     assert codes == ([0, 4, 4] if by > 1 else [0, 0, 4])
 
 
-def test_by_command(first: bench.Run, tmp_path: Path) -> None:
-    def bench_(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "bench", "compare", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-
+def test_by_command(first: bench.Run, call: Call, tmp_path: Path) -> None:
     worse = bench.run(STUDY.model_copy(update={"seeds": [90, 91]}), out=tmp_path / "others")
-    assert bench_(str(first.path), str(first.path), "--fail-on", "worse").returncode == 0
-    nothing = bench_(str(first.path), str(worse.path))
-    assert nothing.returncode == 5
-    assert "no rule on a game with a seed in common" in nothing.stderr
-    wrong = bench_(str(first.path), str(first.path), "--fail-on", "wurst")
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr == "bench: --fail-on is 'wurst'; did you mean worse?\n"
+    assert call("compare", first.path, first.path, "--fail-on", "worse")[0] == 0
+    code, _, err = call("compare", first.path, worse.path)
+    assert code == 5
+    assert "no rule on a game with a seed in common" in err
+    code, out, err = call("compare", first.path, first.path, "--fail-on", "wurst")
+    assert (code, out) == (2, "")
+    assert err == "bench: --fail-on is 'wurst'; did you mean worse?\n"
     shorter = bench.run(STUDY.model_copy(update={"budget": 20.0}), out=tmp_path / "shorter")
-    poorer = bench_(str(first.path), str(shorter.path), "--fail-on", "worse")
-    assert poorer.returncode == 4, poorer.stdout + poorer.stderr
-    assert bench_(str(first.path), str(shorter.path)).returncode == 0
+    code, out, err = call("compare", first.path, shorter.path, "--fail-on", "worse")
+    assert code == 4, out + err
+    assert call("compare", first.path, shorter.path)[0] == 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import product
 from typing import Any
 
 import pytest
 import torch
+from covering import covering
 
 from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS
 from bench.checks.laws import (
@@ -48,6 +50,11 @@ STEPPED = [name for name in rules.names() if "direction" in {f.name for f in fie
 AROUND = [name for name in rules.names() if "inner" in {f.name for f in fields(get_rule(name))}]
 
 
+def named(value: Any) -> Any:
+    """The name of a law in a test's."""
+    return getattr(value, "__name__", None)
+
+
 def there(name: str) -> Game:
     """The game of that spelling; skips where its data are not here, saying which."""
     game = get_game(name)
@@ -56,39 +63,34 @@ def there(name: str) -> Game:
     return game
 
 
-@pytest.mark.parametrize("law", RULE_LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("game", TRIED_ON)
-@pytest.mark.parametrize("rule", SPELLED)
-def test_rule_obeys(rule: str, game: str, law: Any) -> None:
+@pytest.mark.parametrize(("rule", "law", "game"), covering(product(SPELLED, RULE_LAWS), TRIED_ON), ids=named)
+def test_rule_obeys(rule: str, law: Any, game: str) -> None:
     torch.set_num_threads(1)
     law(get_rule(rule), get_game(game))
 
 
-@pytest.mark.parametrize("direction", directions.names())
-@pytest.mark.parametrize("scheme", STEPPED)
+@pytest.mark.parametrize(("scheme", "direction"), covering(STEPPED, directions.names()))
 def test_every_scheme_takes_every_direction(scheme: str, direction: str) -> None:
     rule, game = get_rule(f"{scheme}[direction={direction}]"), get_game("bilinear[dim=3]")
     for law in (replicas_do_not_touch, shapes_stay, continues_bit_for_bit, cost_is_declared):
         law(rule, game)
 
 
-@pytest.mark.parametrize("inner", rules.names())
-@pytest.mark.parametrize("wrapper", AROUND)
+@pytest.mark.parametrize(("wrapper", "inner"), covering(AROUND, rules.names()))
 def test_every_wrapper_goes_around_every_rule(wrapper: str, inner: str) -> None:
     rule, game = get_rule(f"{wrapper}[inner={inner}]"), get_game("bilinear[dim=3]")
     for law in (replicas_do_not_touch, shapes_stay, continues_bit_for_bit, cost_is_declared):
         law(rule, game)
 
 
-@pytest.mark.parametrize("law", GAME_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", GAME_LAWS, ids=named)
 @pytest.mark.parametrize("game", [*map(small, games.names()), *TRIED_ON])
 def test_game_obeys(game: str, law: Any) -> None:
     torch.set_num_threads(1)
     law(there(game))
 
 
-@pytest.mark.parametrize("law", METRIC_LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("metric", metrics.names())
+@pytest.mark.parametrize(("metric", "law"), covering(metrics.names(), METRIC_LAWS), ids=named)
 def test_metric_obeys(metric: str, law: Any) -> None:
     """On the first game that it is for; tests of metrics go over all of them."""
     own = (get_game(name) for name in map(small, games.names()))

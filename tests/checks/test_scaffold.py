@@ -57,6 +57,7 @@ def test_its_own_tests_pass(python: str, package: Path) -> None:
     assert "2 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_its_own_tests_can_fail(python: str, package: Path) -> None:
     rule = package / "swift_step.py"
     source = rule.read_text()
@@ -69,6 +70,7 @@ def test_its_own_tests_can_fail(python: str, package: Path) -> None:
     assert "test_a_step_is_the_equation" in done.stdout
 
 
+@pytest.mark.slow
 def test_it_is_listed_and_runs(python: str, package: Path, tmp_path: Path) -> None:
     listed = in_it(python, tmp_path, "bench", "list", "optimizers")
     assert "swift-step" in listed.stdout.splitlines()
@@ -78,6 +80,7 @@ def test_it_is_listed_and_runs(python: str, package: Path, tmp_path: Path) -> No
     assert "swift-step" in (tmp_path / "run" / "table.csv").read_text()
 
 
+@pytest.mark.slow
 def test_the_commands_of_its_readme(python: str, package: Path, tmp_path: Path) -> None:
     """Its study, the baseline, and a rule that became worse, as its CI finds it."""
     printed = re.findall(r"^    bench (.+?)(?:\s+#.*)?$", (package / "README.md").read_text(), re.MULTILINE)

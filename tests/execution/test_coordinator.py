@@ -161,7 +161,7 @@ def test_again_executes_nothing(whole, monkeypatch):
     assert statuses == []
 
 
-@pytest.mark.parametrize("after", [1, 40, 400])
+@pytest.mark.parametrize("after", [40, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 400))])
 def test_interrupted_and_continued(whole, tmp_path, after):
     calls = []
 
@@ -183,7 +183,8 @@ def test_interrupted_and_continued(whole, tmp_path, after):
     assert (calls[0].skipped > 0) == (len(kept.records) > 0)
 
 
-def test_workers_killed_midway_and_relative_plugins(whole, plugin, tmp_path, monkeypatch):
+@pytest.mark.parametrize("games", [["dirac"], pytest.param(STUDY.games, marks=pytest.mark.slow, id="all")])
+def test_workers_killed_midway_and_relative_plugins(whole, plugin, tmp_path, monkeypatch, games):
     """Two processes give the records of one, though one is killed; a rule that kills its own costs its own cells."""
     engines, killed = [], []
     begin = ProcessEngine.__init__
@@ -197,10 +198,10 @@ def test_workers_killed_midway_and_relative_plugins(whole, plugin, tmp_path, mon
                 killed.append(process.pid)
 
     killer = "./plugin.py:Kills"
-    study = STUDY.model_copy(update={"optimizers": [*STUDY.optimizers, killer], "trials": 4})
+    study = STUDY.model_copy(update={"optimizers": [*STUDY.optimizers, killer], "games": games})
     run = bench.run(study, out=tmp_path / "run", jobs=2, watch=watch)
     assert killed
-    same(run.records[run.records["optimizer"] != killer], whole.records)
+    same(run.records[run.records["optimizer"] != killer], whole.records[whole.records["game"].isin(games)])
     assert set(of(run.records, killer)["outcome"]) == {"error"}
     assert all("was killed 3 times" in path.read_text() for path in run.errors)
 

@@ -90,6 +90,15 @@ def goes_on(pid: int) -> bool:
         return False
 
 
+def test_a_worker_trains_to_the_same_byte(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.add_worker()
+    study = STUDY.model_copy(update={"games": ["dirac"], "budget": 20.0, "trials": 0})
+    run = bench.run(study, out=tmp_path / "run", engine="dask", scheduler=str(cluster.file))
+    assert not run.errors
+    assert written(run) == written(bench.run(study, out=tmp_path / "plain"))
+
+
+@pytest.mark.slow
 def test_a_worker_killed_half_way_changes_no_byte(cluster: Cluster, tmp_path: Path) -> None:
     cluster.add_worker()
     cluster.add_worker()
@@ -110,6 +119,7 @@ def test_a_worker_killed_half_way_changes_no_byte(cluster: Cluster, tmp_path: Pa
     assert not any(map(goes_on, orphans)), "a slot outlives its worker"
 
 
+@pytest.mark.slow
 def test_a_lost_scheduler_ends_the_run_and_the_same_command_goes_on(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +155,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path: Path, monkeypatc
         check("dask")
 
 
+@pytest.mark.slow
 def test_what_the_callers_own_program_defines_is_known_to_no_worker(tmp_path: Path) -> None:
     code = (
         "import bench\n@bench.rule('mine')\nclass Mine(bench.UpdateRule):\n    def step(self, F, w, s): return w, s\n"
@@ -162,6 +173,7 @@ def _slurm_answers() -> bool:
     return subprocess.run(["sinfo", "-h"], capture_output=True, timeout=20, check=False).stdout != b""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _slurm_answers(), reason="needs a Slurm that answers, and dask-jobqueue")
 def test_slurms_jobs_change_no_byte_though_one_is_killed(tmp_path: Path) -> None:
     killed: list[str] = []

@@ -45,16 +45,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
 # Killed
 
 
+@pytest.mark.slow
 def test_a_command_killed_again_and_again(whole: bench.Run, tmp_path: Path) -> None:
     assert killing.kill_commands(tmp_path, 5, whole) == (5, [])
 
 
+@pytest.mark.slow
 def test_workers_killed_again_and_again(tmp_path: Path) -> None:
     plain = bench.run(bench.Study(**killing.STUDY | {"budget": 600}), out=tmp_path / "plain")
     assert killing.kill_many_workers(tmp_path, 5, plain) == (5, [])
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGTERM], pytest.param([signal.SIGINT, signal.SIGINT], marks=pytest.mark.slow)]
+)
 def test_stopped_politely(whole: bench.Run, call, tmp_path: Path, signals: list[int]) -> None:  # type: ignore[no-untyped-def]
     """While it runs, another command on its folder is told who holds it; Ctrl-C twice is as good as once."""
     process = killing.started(tmp_path / "run")
@@ -126,7 +130,7 @@ def same(left: bench.Run, right: bench.Run) -> None:
     assert to_csv(left.table()) == to_csv(right.table())
 
 
-@pytest.mark.parametrize("shift", [86_400.0, -86_400.0])
+@pytest.mark.parametrize("shift", [pytest.param(86_400.0, marks=pytest.mark.slow), -86_400.0])
 def test_a_clock_set_on_or_back(whole: bench.Run, tmp_path: Path, monkeypatch, shift: float) -> None:  # type: ignore[no-untyped-def]
     """By a day, again and again, while a run goes on and between its halves."""
     now, calls = time.time, []
@@ -166,6 +170,7 @@ print(json.dumps(bench.run(study, out=sys.argv[1]).records.drop(columns="seconds
 """
 
 
+@pytest.mark.slow
 def test_threads_decide_nothing(tmp_path: Path) -> None:
     found = []
     for i, threads in enumerate((None, "1", "3")):

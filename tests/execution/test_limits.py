@@ -60,6 +60,7 @@ def test_a_chunk_past_its_timeout_is_an_error_and_the_rest_goes_on(plugin: Path)
     assert "took longer than the timeout of 6 s and was ended" in page
 
 
+@pytest.mark.slow
 def test_a_chunk_that_runs_out_of_memory_is_an_error_that_says_so(plugin: Path) -> None:
     code = """
 import resource

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from covering import covering
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
@@ -154,8 +155,7 @@ def test_what_cannot_be_differentiated_twice_is_told() -> None:
     assert "differentiable" not in speed(game_of("residual"))
 
 
-@pytest.mark.parametrize("loss", ["non-saturating", "wgan-gp"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "loss"), covering(KINDS, ["non-saturating", "wgan-gp"]))
 def test_the_laws_hold(kind: str, loss: str) -> None:
     torch.set_num_threads(1)
     game = game_of(kind, loss=loss, noise=0.1)

@@ -7,6 +7,7 @@ command goes on, in a fork for each different state; what a chunk trains to and 
 meanwhile, for files are in question here.
 
     python tests/helpers/crashing.py FOLDER      a line of JSON: for each kind what was tried and what was lost
+    python tests/helpers/crashing.py FOLDER 61 7     no room at every 61st operation, crashes at every seventh
 """
 
 from __future__ import annotations
@@ -268,13 +269,15 @@ def stands(path: Path) -> dict[str, bytes]:
     return {name: file.read_bytes() for name, file in files.items()} | {"left": " ".join(left).encode()}
 
 
-def remains(folder: Path) -> list[tuple[str, Path]]:
-    """Run the command once; for each operation what a crash there leaves: (kind and number, a copy of the folder)."""
+def remains(folder: Path, each: int) -> list[tuple[str, Path]]:
+    """Run the command once; for each so many-th operation what a crash leaves: (kind and number, a copy)."""
     root, kept = folder / "disk", folder / "remains"
     root.mkdir()
     kept.mkdir()
 
     def seen(disk: Disk, torn: Any) -> None:
+        if disk.count % each:
+            return
         disk.seen = None  # what is done here is done by no process
         for kind in ("crash", "power", *(["torn"] if torn else [])):
             copy = kept / f"{kind} at operation {disk.count}"
@@ -313,13 +316,13 @@ def state(path: Path) -> str:
     return found.hexdigest()
 
 
-def crashes(folder: Path) -> dict[str, dict[str, Any]]:
-    """Crash at every operation in turn, go on with the same command, compare: kind -> tried, states, lost."""
+def crashes(folder: Path, each: int = 1) -> dict[str, dict[str, Any]]:
+    """Crash at every so many-th operation, go on with the same command, compare: kind -> tried, states, lost."""
     whole = stands(folder / "whole")
     found = {kind: {"tried": 0, "states": 0, "lost": []} for kind in ("crash", "torn", "power")}
     known: dict[str, str] = {}
     safe = 0
-    for name, copy in remains(folder):
+    for name, copy in remains(folder, each):
         one = found[name.split()[0]]
         one["tried"] += 1
         here = saved(copy / "run")
@@ -372,10 +375,10 @@ def full(folder: Path, stride: int) -> dict[str, Any]:
         at += stride
 
 
-def main(folder: Path, stride: int) -> None:
+def main(folder: Path, stride: int, each: int) -> None:
     keep_what_takes_long(folder / "whole")
-    print(json.dumps({**crashes(folder), "full": full(folder, stride)}))
+    print(json.dumps({**crashes(folder, each), "full": full(folder, stride)}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 16)
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:] or ("16", "1")))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from covering import covering
 from torch import Tensor
 
 from bench.contracts import Game, Oracle
@@ -80,8 +81,7 @@ ON_BILINEAR_GAMES = [
 ]
 
 
-@pytest.mark.parametrize("game", ANY)
-@pytest.mark.parametrize(("one", "other"), EVERYWHERE)
+@pytest.mark.parametrize(("one", "other", "game"), covering(EVERYWHERE, ANY))
 def test_the_same_everywhere(one: str, other: str, game: str) -> None:
     found = get_game(game)
     steps = 200 if found.dtype == torch.float64 else 20  # float32 networks amplify a rounding

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from covering import covering
 from linear_rules import (
     GAMES,
     Derived,
@@ -57,10 +59,8 @@ def assert_same(found: Matrix, expected: Matrix) -> None:
     assert np.abs(found - expected).max() <= 1e-10 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("lr", STEP_SIZES)
-@pytest.mark.parametrize("game", GAMES)
-@pytest.mark.parametrize("rule", RULES)
-def test_contraction_equals_the_spectral_radius(rule: str, game: str, lr: float) -> None:
+@pytest.mark.parametrize(("rule", "lr", "game"), covering(product(RULES, STEP_SIZES), GAMES))
+def test_contraction_equals_the_spectral_radius(rule: str, lr: float, game: str) -> None:
     step, start, _ = Derived(GAMES[game], lr)(rule)
     points = path(rule, lr, GAMES[game])
     for t, w in enumerate(points):

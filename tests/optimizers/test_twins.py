@@ -22,7 +22,7 @@ from bench.contracts.introspection import stacked
 from bench.numerics.randomness import normal
 from bench.registry import get_rule
 
-STEPS, NX, NY = 200, 3, 2
+STEPS, SOON, NX, NY = 200, 40, 3, 2  # by the plain test command so many steps
 LR = 0.05
 Step = Callable[[Tensor, dict[str, Any]], Tensor]
 
@@ -233,13 +233,14 @@ BRIEF = {
 }
 
 
+@pytest.mark.parametrize("most", [SOON, pytest.param(STEPS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("spelled", TWINS)
-def test_equals_its_plain_twin(spelled: str) -> None:
+def test_equals_its_plain_twin(spelled: str, most: int) -> None:
     seeds = [0, 1, 2]
     rule, F = stacked(get_rule(spelled), [{}] * len(seeds), GAME), Oracle(GAME, seeds)
     w = GAME.init(F.seeds)
     s, plain, memories = rule.init(w), list(w), [{} for _ in seeds]
-    steps = min((BRIEF[name] for name in BRIEF if name in spelled), default=STEPS)
+    steps = min((BRIEF[name] for name in BRIEF if name in spelled), default=most)
     for _ in range(steps):
         w, s = rule.step(F, w, s)
         plain = [TWINS[spelled](row, memory) for row, memory in zip(plain, memories, strict=True)]

@@ -26,6 +26,7 @@ def _one_thread() -> Any:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @same_torch
 def test_every_rule_takes_what_it_took() -> None:
     assert not counts.differences(counts.every_rule(), KNOWN["rules"]), REMEDY

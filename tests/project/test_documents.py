@@ -58,7 +58,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [PAGES[0], *(pytest.param(page, marks=pytest.mark.slow) for page in WRITTEN[1:])],
+    ids=lambda page: page.stem,
+)
 def test_what_a_page_prints_runs(page: Path, runs: Path, tmp_path: Path, call: Callable) -> None:  # type: ignore[type-arg]
     """As printed, but for a budget that takes a moment: first its Python and TOML, then its commands in their order."""
     for language, text in blocks(page):

@@ -138,6 +138,7 @@ def test_laws_as_they_are_called(runner: Runner) -> None:
     assert "BROKEN  cost is declared" in runner.summary.read_text()
 
 
+@pytest.mark.slow
 def test_quality_as_it_is_called(runner: Runner) -> None:
     done = runner.run("quality", rules="./rule.py:Rule")
     assert [one.returncode for one in done] == [0, 0, 0], done[-1].stderr
@@ -157,6 +158,7 @@ def test_quality_as_it_is_called(runner: Runner) -> None:
     assert [one.returncode for one in never] == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_an_input_is_a_word_and_no_command(runner: Runner) -> None:
     runner.run("quality", rules="sgd", study="study.toml; touch broken", baseline="$(touch broken)")
     runner.run("laws", rules="sgd; touch broken")

@@ -212,6 +212,7 @@ def gate(tree: Path, out: Path) -> subprocess.CompletedProcess[str]:
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
+@pytest.mark.slow
 def test_the_commands_pass_this_tree_and_stop_one_with_bugs(tmp_path: Path) -> None:
     for package in ("bench", "optimizers"):
         copytree(ROOT / package, tmp_path / "tree" / package)

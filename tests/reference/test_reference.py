@@ -134,7 +134,7 @@ def test_the_published_run_is_whole(published, scripts):
     assert list(scripts[0].Measured(published).scores) == published.study.games
 
 
-@pytest.mark.parametrize("name", ["findings", "claims"])
+@pytest.mark.parametrize("name", [pytest.param("findings", marks=pytest.mark.slow), "claims"])
 def test_what_is_said_of_the_published_run_is_what_its_records_say(published, scripts, capsys, name):
     next(one for one in scripts if one.__name__ == name).main([str(published.path)])
     assert capsys.readouterr().out == (FOLDER / f"{name}.md").read_text()
@@ -149,6 +149,7 @@ def test_the_readmes_table_is_of_the_findings():
     assert set(shown) <= set(said)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(matplotlib.__version__ != DRAWN_WITH, reason=f"it was drawn with matplotlib {DRAWN_WITH}")
 @pytest.mark.skipif(bool(MISSING), reason=f"it shows real images: {MISSING}")
 def test_the_published_report_is_rebuilt_byte_for_byte(published):

@@ -227,6 +227,7 @@ def test_a_rule_of_the_program_itself_may_exit_too(folder, monkeypatch):
     assert run.errors[0].read_text().endswith("SystemExit: gone\n")
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_not_run_again(folder):
     (folder / "script.py").write_text(
         "import bench\n"
@@ -442,6 +443,7 @@ def environment(tmp_path_factory):
     return python
 
 
+@pytest.mark.slow
 def test_a_second_package_in_a_fresh_environment(environment, tmp_path):
     asked = ["--optimizers", "their-rule,sgd", "--games", "their-game,dirac", "--seeds", "0-2", "--trials", "4"]
     done = command(

@@ -61,7 +61,7 @@ def test_a_film_that_is_too_large_has_fewer_frames(run, monkeypatch, tmp_path):
                         f"it has {short.n_frames} of {long.n_frames} frames"]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["gif", "png"])
+@pytest.mark.parametrize("kind", ["gif", pytest.param("png", marks=pytest.mark.slow)])
 def test_no_film_is_larger_than_the_cap(run, monkeypatch, tmp_path, kind):
     said, few = [], int(0.42 * animate(run, "dirac", to=tmp_path / f"whole.{kind}").stat().st_size)
     monkeypatch.setattr(animation, "MOST", few)

@@ -47,7 +47,7 @@ def background(page, selector="body"):
     return [float(part) for part in text[text.index("(") + 1 : -1].split(",")[:3]]
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.slow)])
 def test_it_opens_from_disk(opened, reported_html, width):
     page = opened(viewport={"width": width, "height": 800})
     page.locator(".filters summary").click()
@@ -58,6 +58,7 @@ def test_it_opens_from_disk(opened, reported_html, width):
     assert all(page.evaluate("[...document.querySelectorAll('figure svg[role=img]')].map(s => s.getBBox().width > 20)"))
 
 
+@pytest.mark.slow
 def test_every_figure_says_what_it_shows(opened):
     page = opened()
     captions = page.locator("figcaption").all_inner_texts()
@@ -69,6 +70,7 @@ def test_every_figure_says_what_it_shows(opened):
         assert part.get_attribute("aria-label")
 
 
+@pytest.mark.slow
 def test_a_phone_shows_long_names_too(opened, reported, tmp_path):
     records = reported.records[reported.records["game"] == "dirac"]
     records = records.assign(optimizer=records["optimizer"].cat.rename_categories({"sgd": LONG}))
@@ -79,6 +81,7 @@ def test_a_phone_shows_long_names_too(opened, reported, tmp_path):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.slow
 def test_tables_sort_by_mouse_and_keyboard(opened):
     page = opened()
     column = 2 + STUDY.games.index(RING)
@@ -96,6 +99,7 @@ def test_tables_sort_by_mouse_and_keyboard(opened):
     assert head.get_attribute("aria-sort") is None
 
 
+@pytest.mark.slow
 def test_a_game_is_hidden_everywhere(opened):
     page = opened()
     page.locator(".filters summary").click()
@@ -110,6 +114,7 @@ def test_a_game_is_hidden_everywhere(opened):
     assert [text for text in shown(page, "main > section > h2") if text.startswith("dirac")]
 
 
+@pytest.mark.slow
 def test_a_rule_is_hidden_in_every_table(opened):
     page = opened()
     page.locator(".filters summary").click()
@@ -120,6 +125,7 @@ def test_a_rule_is_hidden_in_every_table(opened):
     assert [text for text in shown(page, "#provenance dt") if text == "sgd"] == []
 
 
+@pytest.mark.slow
 def test_a_rule_is_hidden_in_every_figure(opened):
     page = opened()
     page.locator(".filters summary").click()
@@ -137,6 +143,7 @@ def test_a_rule_is_hidden_in_every_figure(opened):
     assert own.count() == len([part for part in own.all() if part.evaluate("p => p.checkVisibility()")])
 
 
+@pytest.mark.slow
 def test_marks_are_seen(opened):
     """What many marks have in common stands in their group: they are ink on the screen."""
     page = opened()
@@ -148,6 +155,7 @@ def test_marks_are_seen(opened):
         assert page.screenshot(clip=part.bounding_box() or None) != with_marks
 
 
+@pytest.mark.slow
 def test_the_overview_shows_another_metric_and_comes_back(opened, reported_html):
     page = opened()
     page.locator(".filters summary").click()
@@ -166,6 +174,7 @@ def test_the_overview_shows_another_metric_and_comes_back(opened, reported_html)
     assert {text.split()[0] for text in shown(page, "#scores td[data-rule]")} == {"rank"}
 
 
+@pytest.mark.slow
 def test_both_themes_by_the_system_and_by_choice(opened):
     light, dark = (opened(color_scheme=scheme) for scheme in ("light", "dark"))
     assert min(background(light)) > 200
@@ -177,6 +186,7 @@ def test_both_themes_by_the_system_and_by_choice(opened):
         assert least <= min(background(dark)) <= max(background(dark)) <= most
 
 
+@pytest.mark.slow
 def test_all_can_be_reached_by_keyboard(opened):
     page = opened()
     page.locator("#theme").focus()
@@ -197,6 +207,7 @@ def test_all_can_be_reached_by_keyboard(opened):
         assert part in seen
 
 
+@pytest.mark.slow
 def test_paper_shows_all_and_no_controls(opened):
     page = opened(color_scheme="dark")
     page.emulate_media(media="print")
@@ -207,6 +218,7 @@ def test_paper_shows_all_and_no_controls(opened):
     assert len(shown(page, "article table")) == page.locator("article table").count() > 0
 
 
+@pytest.mark.slow
 def test_a_hostile_report_does_nothing(opened, reported, tmp_path):
     (tmp_path / "report.html").write_text(hostile_page(reported), "utf-8")
     page = opened(tmp_path / "report.html")

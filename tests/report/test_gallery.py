@@ -39,6 +39,7 @@ def test_the_report_has_all_its_figures_beside_it(run):
         assert not re.search(r'(?:href="|url\()(?!#|data:)', text), "a figure that needs another file"
 
 
+@pytest.mark.slow
 def test_both_formats_by_command_and_the_report_keeps_what_there_is(run, call, tmp_path):
     code, out, err = call("figures", run.path, "--to", tmp_path / "both")
     assert (code, out, err) == (0, f"{tmp_path / 'both'}\n", "")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import bench
 
+Call = Callable[..., tuple[int, str, str]]
 PLUGIN = '''
 from dataclasses import dataclass
 
@@ -82,24 +84,31 @@ def called(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture(scope="module")
+def before(folder: Path) -> tuple[str, str]:
+    """The table and the page while the plug-in is there."""
+    table, page = called(folder, "table", "run", "--format", "csv"), called(folder, "report", "run")
+    assert table.returncode == page.returncode == 0, table.stderr + page.stderr
+    return table.stdout, (folder / "run" / "report.html").read_text()
+
+
 @pytest.mark.parametrize("state", ["gone", "hostile"])
-def test_what_is_told_of_a_run_needs_no_code_of_its_plugins(folder: Path, tmp_path: Path, state: str) -> None:
-    before = called(folder, "table", "run", "--format", "csv")
-    assert before.returncode == 0, before.stderr
-    page = called(folder, "report", "run")
-    assert page.returncode == 0, page.stderr
-    whole = (folder / "run" / "report.html").read_text()
+def test_what_is_told_of_a_run_needs_no_code_of_its_plugins(
+    folder: Path, before: tuple[str, str], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """This process has never loaded the plug-in: what made the run were others."""
     source, marker = (folder / "hill.py").read_text(), tmp_path / "marker"
+    monkeypatch.chdir(folder)
     try:
         if state == "gone":
             (folder / "hill.py").unlink()
         else:
             (folder / "hill.py").write_text(HOSTILE.format(marker=str(marker)))
         for command in (["report", "run"], ["show", "run"], ["compare", "run", "run"], ["figures", "run"]):
-            done = called(folder, *command)
-            assert done.returncode == 0, f"{command}: {done.stderr}"
-        assert called(folder, "table", "run", "--format", "csv").stdout == before.stdout
-        assert (folder / "run" / "report.html").read_text() == whole
+            code, _, err = call(*command)
+            assert code == 0, f"{command}: {err}"
+        assert call("table", "run", "--format", "csv")[1] == before[0]
+        assert (folder / "run" / "report.html").read_text() == before[1]
         assert not marker.exists()
     finally:
         (folder / "hill.py").write_text(source)
@@ -110,4 +119,22 @@ def test_what_is_told_of_a_run_needs_no_code_of_its_plugins(folder: Path, tmp_pa
         "Nobody 2026",
         "Two players on a",
     ):
-        assert said in whole
+        assert said in before[1]
+
+
+@pytest.mark.slow
+def test_the_command_alone_needs_none_either(folder: Path, before: tuple[str, str], tmp_path: Path) -> None:
+    source, marker = (folder / "hill.py").read_text(), tmp_path / "marker"
+    for code in (None, HOSTILE.format(marker=str(marker))):
+        try:
+            (folder / "hill.py").unlink()
+            if code:
+                (folder / "hill.py").write_text(code)
+            for command in (["report", "run"], ["show", "run"], ["compare", "run", "run"], ["figures", "run"]):
+                done = called(folder, *command)
+                assert done.returncode == 0, f"{command}: {done.stderr}"
+            assert called(folder, "table", "run", "--format", "csv").stdout == before[0]
+            assert (folder / "run" / "report.html").read_text() == before[1]
+            assert not marker.exists()
+        finally:
+            (folder / "hill.py").write_text(source)

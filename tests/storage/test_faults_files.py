@@ -23,14 +23,16 @@ from bench.storage.files import write_file
 from bench.storage.manifest import SCHEMA, SEAL, seal
 from bench.storage.records import SUFFIXES
 
+FEW = 7  # which shares no divisor with the operations of a write
 STUDY = bench.Study(optimizers="sgd,adam", games="dirac", seeds="0-1", trials=0, budget=12, evaluations=2)
 
 
-@pytest.fixture(scope="module")
-def tour(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    """A tour of all operations of a tuned study of two rules, report and all."""
+@pytest.fixture(scope="module", params=[FEW, pytest.param(1, marks=pytest.mark.slow)], ids="every {}".format)
+def tour(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """A tour of the operations of a tuned study of two rules, report and all: of every seventh, or of all."""
+    strides = ["61", str(FEW)] if request.param == FEW else ["16", "1"]
     script = Path(__file__).parents[1] / "helpers" / "crashing.py"
-    command = [sys.executable, str(script), str(tmp_path_factory.mktemp("tour")), "16"]
+    command = [sys.executable, str(script), str(tmp_path_factory.mktemp("tour")), *strides]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -38,9 +40,11 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize(("kind", "least"), [("crash", 100), ("power", 100), ("torn", 20), ("full", 5)])
-def test_the_same_command_goes_on_wherever_it_was_stopped(tour: dict, kind: str, least: int) -> None:
+def test_the_same_command_goes_on_wherever_it_was_stopped(
+    tour: dict, kind: str, least: int, request: pytest.FixtureRequest
+) -> None:
     assert tour[kind]["lost"] == []
-    assert tour[kind]["tried"] >= least
+    assert tour[kind]["tried"] >= least // request.node.callspec.params["tour"]
 
 
 # Loss of power
@@ -178,7 +182,13 @@ def test_a_difference_names_what_differs_both_ways(whole: bench.Run) -> None:
 # No room, no permission
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize(
+    "number",
+    [
+        errno.ENOSPC,
+        *(pytest.param(code, marks=pytest.mark.slow) for code in (errno.EROFS, errno.EACCES, errno.EIO)),
+    ],
+)
 def test_a_disk_that_refuses_is_one_line(whole, call, tmp_path, monkeypatch, number) -> None:  # type: ignore[no-untyped-def]
     out = shutil.copytree(whole.path, tmp_path / "run")
     before = {path: path.read_bytes() for path in stored(out)}

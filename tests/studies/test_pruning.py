@@ -220,9 +220,17 @@ def steps_of(rule: str, count: int) -> tuple[float, ...]:
 
 
 CASES = [
-    *((rule, RING, 40.0, 6) for rule in ("sgd", "lookahead[inner=adam]", "anderson", "consensus", "extraadam")),
-    *((rule, "bilinear", 100.0, 8) for rule in ("adam", "anderson", "consensus")),
-    ("lookahead[inner=adam]", "digits", 30.0, 4),
+    ("sgd", RING, 40.0, 6),
+    ("anderson", RING, 40.0, 6),
+    ("adam", "bilinear", 100.0, 8),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in (
+            *((rule, RING, 40.0, 6) for rule in ("lookahead[inner=adam]", "consensus", "extraadam")),
+            *((rule, "bilinear", 100.0, 8) for rule in ("anderson", "consensus")),
+            ("lookahead[inner=adam]", "digits", 30.0, 4),
+        )
+    ),
 ]
 
 

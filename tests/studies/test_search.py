@@ -434,9 +434,9 @@ def compared(lands: list[Landscape], counts: tuple[int, ...], rivals: list[str])
 @pytest.mark.parametrize(
     ("dimensions", "curves", "out", "counts", "rivals"),
     [
-        (1, 40, 0.5, (16, 32), list(RIVALS)),
+        pytest.param(1, 40, 0.5, (16, 32), list(RIVALS), marks=pytest.mark.slow),
         (1, 40, 0.0, (16, 32), ["random", "grid"]),
-        (2, 20, 0.5, (32,), list(RIVALS)),
+        pytest.param(2, 20, 0.5, (32,), list(RIVALS), marks=pytest.mark.slow),
         (2, 20, 0.0, (32,), ["random", "grid"]),
     ],
 )

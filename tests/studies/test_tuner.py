@@ -167,6 +167,7 @@ class Unmeasurable(Dirac):
 '''
 
 
+@pytest.mark.slow
 def test_a_rule_that_cannot_be_tuned_says_so_and_the_study_goes_on(tmp_path: Path) -> None:
     (tmp_path / "plug.py").write_text(PLUGIN)
     arguments = ["run", "--optimizers", "sgd", "--games", "./plug.py:Unmeasurable,dirac", "--trials", "4"]
