@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tomllib
@@ -152,9 +153,29 @@ def test_the_readmes_table_is_of_the_findings():
 @pytest.mark.slow
 @pytest.mark.skipif(matplotlib.__version__ != DRAWN_WITH, reason=f"it was drawn with matplotlib {DRAWN_WITH}")
 @pytest.mark.skipif(bool(MISSING), reason=f"it shows real images: {MISSING}")
-def test_the_published_report_is_rebuilt_byte_for_byte(published):
+def test_the_published_report_is_rebuilt_to_the_last_place(published):
+    """Byte for byte where it was drawn; on another processor a logarithm's last place may differ, and nothing else."""
     published.report()
     drawn = {file.name for file in (FOLDER / "figures").glob("*.svg")}
     assert drawn == {file.name for file in (published.path / "figures").glob("*.svg")}
     for name in ("report.html", "table.csv", "tuning.csv", *(f"figures/{file}" for file in sorted(drawn))):
-        assert (published.path / name).read_bytes() == (FOLDER / name).read_bytes(), name
+        made, kept = (path.read_bytes() for path in (published.path / name, FOLDER / name))
+        if made != kept:
+            words, numbers = zip(*(parts(text.decode()) for text in (made, kept)), strict=True)
+            assert words[0] == words[1], name
+            # Figures are written to a millionth of a point.
+            np.testing.assert_allclose(*numbers, rtol=1e-9, atol=2e-6, err_msg=name)
+
+
+def parts(text):
+    """A text without its numbers, and without the names that matplotlib makes of a shape's bytes; its numbers."""
+    found = re.split(
+        r"(?<![\w#])(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?![\w%])", re.sub(r"\b[a-z]+[0-9a-f]{10}\b", "ID", text)
+    )
+    return found[::2], np.array(found[1::2], dtype=float)
+
+
+def test_numbers_and_words_of_a_text():
+    words, numbers = parts('<path d="M 1.5 -2e-3" id="p0123456789"/> a1b, 7%')
+    assert words == ['<path d="M ', " ", '" id="ID"/> a1b, 7%']
+    assert numbers.tolist() == [1.5, -0.002]
