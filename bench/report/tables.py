@@ -14,11 +14,17 @@ from bench.analysis.formatting import rounded
 from bench.analysis.table import to_csv
 
 number = partial(typeset, plain=True)
+VALUES = ["iqm", "low", "high", "diverged", "n", "cost", "hyperparameters"]
 
 
 def interval(row: Any) -> str:
     """``value [low, high]``."""
     return f"{number(row.iqm)} [{number(row.low)}, {number(row.high)}]"
+
+
+def _named(found: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that it has, also where it has no row yet."""
+    return found if len(found) else found.reindex(columns=["game", "optimizer", "metric", "better", "best", *VALUES])
 
 
 def _cells(found: pd.DataFrame) -> pd.DataFrame:
@@ -38,6 +44,7 @@ def _cells(found: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(found: pd.DataFrame) -> str:
     """The table for a README; best in bold, ties within the interval too."""
+    found = _named(found)
     cells = _cells(found)
     cells["IQM [95 %]"] = cells["IQM [95 %]"].mask(found["best"].astype(bool), "**" + cells["IQM [95 %]"] + "**")
     cells.insert(0, "game", found["game"].astype(str))
@@ -51,6 +58,7 @@ def escape_markdown(text: str) -> str:
 
 def latex(found: pd.DataFrame) -> str:
     """The table for a paper (booktabs), a block a game; best in bold, ties within the interval too."""
+    found = _named(found)
     cells, titles = _cells(found).reset_index(drop=True), found[["game", "metric", "better"]].astype(str)
     bold = pd.Series(np.where(found["best"].astype(bool), "textbf:--rwrap", ""), cells.index)
     styled = cells.style.hide(axis="index").format(_tex).format_index(_tex, axis="columns")
