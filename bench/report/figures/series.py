@@ -59,7 +59,14 @@ def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
     figure = Figure(figsize=(width, height + (rows * ROW + 6) / 72), layout="constrained")
     spacing: dict[str, Any] = {"handlelength": 2.4, "handletextpad": 0.6, "columnspacing": 1.5, "labelspacing": 0.3}
     legend = figure.legend(
-        handles, names, loc="outside upper left", ncols=columns, fontsize=LETTERS, borderpad=0, **spacing
+        handles,
+        names,
+        loc="outside upper left",
+        ncols=columns,
+        fontsize=LETTERS,
+        borderpad=0,
+        borderaxespad=0,
+        **spacing,
     )
     legend.set_frame_on(False)
     for key, handle, text in zip(keys, legend.legend_handles, legend.get_texts(), strict=True):
