@@ -21,6 +21,7 @@ from typing import Any
 
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
+import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -134,7 +135,7 @@ def drawn(found: Found, path: Path) -> None:
         right.plot(steps / steps[-1], megabytes, label=name)
     right.set(xlabel="share of the training", ylabel="memory held, MB", ylim=(0, None))
     right.legend(frameon=False, fontsize=7, loc="lower right")
-    with path.open("w", encoding="utf-8") as file:
+    with matplotlib.rc_context({"svg.hashsalt": "scaling"}), path.open("w", encoding="utf-8") as file:
         figure.savefig(file, format="svg", metadata={"Date": None}, facecolor="white")
 
 

@@ -120,7 +120,8 @@ def compared(spelled: str, game: str, trained: pd.DataFrame, elsewhere: bool) ->
     asked["study"] |= {"optimizers": [spelled], "games": [game]}
     kept = baseline()
     first = SimpleNamespace(path=FOLDER, manifest=kept.manifest, study=kept.study, records=known(spelled, game))
-    second = SimpleNamespace(path=FOLDER, manifest=asked, study=asked["study"], records=trained)
+    second = SimpleNamespace(path=FOLDER, manifest=asked, study=study(), records=trained)
+    second.study = study().model_copy(update={"optimizers": [spelled], "games": [game]})
     (row,) = compare(first, second).itertuples()
     return row
 

@@ -84,7 +84,7 @@ def test_it_covers_every_rule_and_direction(study: Study) -> None:
 def test_what_is_committed_is_of_this_study_and_small(study: Study) -> None:
     kept = Baseline(FOLDER / "ci")
     asked = study.model_dump(mode="json") | {"roundings": script("ci").ROUNDINGS}
-    assert {key: value for key, value in kept.study.items() if key != "optimizers"} == {
+    assert {key: value for key, value in kept.manifest["study"].items() if key != "optimizers"} == {
         key: value for key, value in asked.items() if key != "optimizers"
     }
     gone = [name for name in kept.study.optimizers if name not in study.optimizers]

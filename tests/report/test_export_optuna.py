@@ -25,10 +25,12 @@ import bench
 from bench.api import Run
 from bench.contracts import hyperparameters
 from bench.errors import UserError
+from bench.games.ring8 import Ring8
 from bench.registry import get_rule
 from bench.report.export import export
 from bench.report.export import optuna as module
 from bench.studies.plan import PROTOCOL, TUNING_SEED
+from bench.studies.study import Study
 
 RULES = ["sgd", "ttur", "extragrad"]
 STUDY = {"games": "dirac", "seeds": "0-1", "tuning_seeds": 3, "budget": 60, "evaluations": 3}
@@ -223,7 +225,7 @@ def record(trial, seed, value, outcome="ok", cost=10.0, ended=10.0, **others):
 def exported(tmp_path, records):
     """The studies of a run with these records."""
     (tmp_path / "study.json").write_text("{}")
-    study = {"games": ["ring8"], "optimizers": ["sgd"]}
+    study = Study.model_construct(games=["ring8"], optimizers=["sgd"])
     frame = pd.DataFrame(records).astype({"optimizer": "category", "game": "category", "outcome": "category"})
     manifest = {"protocol": PROTOCOL}
     run = SimpleNamespace(path=tmp_path, records=frame, study=study, manifest=manifest, hyperparameters=dict)
@@ -233,8 +235,7 @@ def exported(tmp_path, records):
 @pytest.fixture
 def judged_by_modes(monkeypatch):
     """More is better, and a failure is as bad as 0, which is a number."""
-    metric = module.get_metric("modes")
-    monkeypatch.setattr(module, "get_metric", lambda name: metric)
+    monkeypatch.setattr(Ring8, "score", "modes")
 
 
 @pytest.mark.usefixtures("judged_by_modes")

@@ -55,7 +55,7 @@ def test_the_same_study_goes_on_in_a_merged_folder(
         raise AssertionError("it trains what is there")
 
     monkeypatch.setattr("bench.execution.process_pool.InProcessEngine.advance", fail)
-    assert bench.run(bench.Study(**merged.study), out=merged.path).names() == merged.names()
+    assert bench.run(bench.Study(**merged.manifest["study"]), out=merged.path).names() == merged.names()
 
 
 def test_seeds_merged_are_what_one_run_of_all_gives(whole: bench.Run, tmp_path: Path) -> None:

@@ -83,9 +83,9 @@ def test_no_records_have_the_same_columns(folder):
 
 
 def test_a_chunk_is_named_by_all_that_is_in_it():
-    assert chunk_id(json.loads(json.dumps(CHUNK.__dict__ | {"rows": [row.__dict__ for row in ROWS]}))) == CHUNK.id
-    others = {"optimizer": "sgd", "game": "bilinear", "phase": "tune", "budget": 21.0, "marks": 5, "code": "x"}
-    others |= {"device": "cuda", "rows": (ROWS[1], ROWS[0])}
+    assert chunk_id(json.loads(json.dumps(CHUNK.content))) == CHUNK.id
+    others = {"optimizer": "sgd", "game": "bilinear", "phase": "tune", "budget": 21.0, "code": "x"}
+    others |= {"evaluations": 5, "device": "cuda", "rows": (ROWS[1], ROWS[0])}
     assert len({CHUNK.id, *(replace(CHUNK, **{key: value}).id for key, value in others.items())}) == 1 + len(others)
     assert replace(CHUNK, device="cuda:0").id == replace(CHUNK, device="cuda:1").id
 
