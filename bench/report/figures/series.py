@@ -16,6 +16,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
@@ -56,19 +57,11 @@ def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
     names, keys, handles = zip(*entries, strict=True)
     columns = next(count for count in range(len(names), 0, -1) if count == 1 or _fits(names, count, width * 72))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(width, height + (rows * ROW + 6) / 72), layout="constrained")
-    spacing: dict[str, Any] = {"handlelength": 2.4, "handletextpad": 0.6, "columnspacing": 1.5, "labelspacing": 0.3}
-    legend = figure.legend(
-        handles,
-        names,
-        loc="outside upper left",
-        ncols=columns,
-        fontsize=LETTERS,
-        borderpad=0,
-        borderaxespad=0,
-        **spacing,
-    )
-    legend.set_frame_on(False)
+    spaced = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.03)
+    figure = Figure(figsize=(width, height + (rows * ROW + 6) / 72), layout=spaced)
+    spacing = {"handlelength": 2.4, "handletextpad": 0.6, "columnspacing": 1.5, "labelspacing": 0.3}
+    around: dict[str, Any] = {"borderpad": 0.0, "borderaxespad": 0.4, "fontsize": LETTERS, "frameon": False}
+    legend = figure.legend(handles, names, loc="outside upper left", ncols=columns, **spacing, **around)
     for key, handle, text in zip(keys, legend.legend_handles, legend.get_texts(), strict=True):
         text.set_gid(key)
         if handle is not None:

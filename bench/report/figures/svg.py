@@ -29,7 +29,7 @@ STYLE: dict[str, Any] = (
     | {"svg.fonttype": "none", "pdf.fonttype": 42, "figure.facecolor": "white", "axes.facecolor": "none"}
     | {"axes.spines.top": False, "axes.spines.right": False}
     | {"axes.grid": True, "grid.color": "#e4e4e0", "grid.linewidth": 0.6}
-    | {"savefig.bbox": "tight", "savefig.pad_inches": 0.04, "savefig.dpi": 120, "path.simplify_threshold": 0.3}
+    | {"savefig.pad_inches": 0.04, "savefig.dpi": 120, "path.simplify_threshold": 0.3}
     | {"figure.constrained_layout.h_pad": 0.03, "figure.constrained_layout.w_pad": 0.03}
 )
 
@@ -49,8 +49,9 @@ def styled() -> Iterator[None]:
 def svg(figure: Figure, title: str) -> str:
     """The figure as a file's text; ``title`` tells those who do not see it what it shows."""
     sink = io.StringIO()
+    metadata = {"Title": title, "Creator": None, "Date": None}
     with matplotlib.rc_context({"svg.hashsalt": title}):
-        figure.savefig(sink, format="svg", metadata={"Title": title, "Creator": None, "Date": None})
+        figure.savefig(sink, format="svg", bbox_inches=_box(figure), metadata=metadata)
     return _RULE.sub(r' class="\1"', sink.getvalue()).replace(FAMILY, FALLBACK)
 
 
@@ -59,8 +60,13 @@ def pdf(figure: Figure, title: str) -> bytes:
     """The figure as a PDF file; letters are text."""
     sink = io.BytesIO()
     metadata = {"Title": title, "Creator": None, "Producer": None, "CreationDate": None}
-    figure.savefig(sink, format="pdf", metadata=metadata)
+    figure.savefig(sink, format="pdf", bbox_inches=_box(figure), metadata=metadata)
     return sink.getvalue()
+
+
+def _box(figure: Figure) -> str | None:
+    """What is shown: all that is drawn, or the figure as it is, for a legend beside its panels would move."""
+    return None if figure.legends else "tight"
 
 
 def key(title: str) -> str:
