@@ -52,6 +52,11 @@ def cli() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _plain(text: str) -> str:
+    """A help text without the backslash that keeps the terminal from reading a bracket as markup."""
+    return text.replace("\\[", "[")
+
+
 def _command(path: str, command: Any) -> list[str]:
     arguments = [part for part in command.params if not part.opts[0].startswith("-")]
     options = [part for part in command.params if part.opts[0].startswith("-")]
@@ -66,7 +71,7 @@ def _command(path: str, command: Any) -> list[str]:
         for part in arguments + options:
             name = part.name.upper() if part in arguments else ", ".join(part.opts)
             required = " Required." if part.required and part in options else ""
-            lines.append(f"| `{name}` | {_cell(part.help)}{required} |")
+            lines.append(f"| `{name}` | {_cell(_plain(part.help))}{required} |")
         lines.append("")
     return lines
 

@@ -11,7 +11,7 @@ import typer
 from bench.cli.application import DONE, FAILED, answer, app, say
 
 StudyFile = Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")]
-Optimizers = Annotated[str | None, typer.Option(help="Update rules: sgd,adam,extragrad[direction=adam].")]
+Optimizers = Annotated[str | None, typer.Option(help=r"Update rules: sgd,adam,extragrad\[direction=adam].")]
 Games = Annotated[str | None, typer.Option(help="Games; default: bilinear,dirac,ring8,digits.")]
 Budget = Annotated[str | None, typer.Option(help="smoke, standard, full, or gradient evaluations.")]
 Jobs = Annotated[str | None, typer.Option(help="Chunks that train at the same time; default: the number of cores.")]

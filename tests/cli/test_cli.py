@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import torch
 from commands import told
 from rich.console import Console
 from rich.progress import Progress, TextColumn
+from typer.main import get_command
+from typer.testing import CliRunner
 
 import bench
 from bench.cli import progress
@@ -273,6 +276,22 @@ def test_another_study_in_the_folder(done, call):
 
 
 # Looking
+
+
+def test_help_shows_its_texts_whole():
+    """The terminal reads square brackets as markup unless they are escaped."""
+    groups = get_command(bench.cli.app).commands
+    single = {name: command for name, command in groups.items() if not hasattr(command, "commands")}
+    nested = {
+        f"{name} {key}": command
+        for name, group in groups.items()
+        for key, command in getattr(group, "commands", {}).items()
+    }
+    for path, command in (single | nested).items():
+        shown = re.sub(r"[\s│]+", "", CliRunner().invoke(bench.cli.app, [*path.split(), "--help"]).output)
+        for parameter in command.params:
+            told_of_it = re.sub(r"\s+", "", parameter.help or "").replace("\\[", "[")
+            assert re.sub("<.*?>", "", told_of_it) in re.sub("<.*?>", "", shown), (path, parameter.name)
 
 
 def test_help_imports_nothing_heavy(tmp_path):
