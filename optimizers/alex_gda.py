@@ -33,5 +33,5 @@ class AlexGDA(UpdateRule):
         ahead = F.within(X, w - self.gamma * self.lr * d, w)  # (x', y)
         w = F.within(X, w - self.lr * d, w)
         d, discriminator = self.direction(F(ahead, Y), s["discriminator"], w)
-        far, near = (F.within(Y, w - factor * self.lr * d, w) for factor in (self.delta, 1.0))
+        far, near = (F.project(F.within(Y, w - factor * self.lr * d, w)) for factor in (self.delta, 1.0))
         return near, {"ahead": far, "generator": generator, "discriminator": discriminator}

@@ -38,6 +38,7 @@ class AndersonMixing(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         moved, inner = self.inner.step(F, w, s["inner"])
+        moved = F.project(moved)
         current = s | {"w": w, "g": w - moved, "t": s["t"] + 1, "inner": inner}
         if bool(s["begun"][0] > 0):  # all replicas have a past, or none
             current |= self._remembered(current, s)

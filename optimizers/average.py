@@ -26,6 +26,7 @@ class Average(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         w, inner = self.inner.step(F, w, s["inner"])
+        w = F.project(w)
         t = s["t"] + 1
         average = s["average"] + (self.inner.answer(w, inner) - s["average"]) / (t + 1)
         return w, {"average": average, "t": t, "inner": inner}

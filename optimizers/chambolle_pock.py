@@ -27,8 +27,8 @@ class ChambollePock(UpdateRule):
         return {"generator": self.direction.init(w), "discriminator": self.direction.init(w)}
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        d, generator = self.direction(F(w, X), s["generator"], w)
-        moved = F.within(X, w - self.lr * d, w)
+        moved, generator = self.direction.descend(F(w, X), s["generator"], w, self.lr)
+        moved = F.project(F.within(X, moved, w))
         ahead = moved + self.theta * (moved - w)
-        d, discriminator = self.direction(F(ahead, Y), s["discriminator"], w)
-        return F.within(Y, moved - self.lr * d, moved), {"generator": generator, "discriminator": discriminator}
+        w, discriminator = self.direction.descend(F(ahead, Y), s["discriminator"], w, self.lr)
+        return F.within(Y, w, moved), {"generator": generator, "discriminator": discriminator}

@@ -27,5 +27,4 @@ class Consensus(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         g, _, pull = F.linear(w)
-        d, s = self.direction(g + self.gamma * pull(g), s, w)
-        return w - self.lr * d, s
+        return self.direction.descend(g + self.gamma * pull(g), s, w, self.lr)

@@ -31,15 +31,15 @@ class DoubleStepExtragradient(UpdateRule):
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         if self.alternating:
             return self._in_turn(F, w, s)
-        d, memory = self.direction(F(w), s["theta"], w)
-        d, memory = self.direction(F(w - self.gamma * d), memory, w)
-        return w - self.lr * d, {"theta": memory}
+        ahead, memory = self.direction.descend(F(w), s["theta"], w, self.gamma)
+        w, memory = self.direction.descend(F(ahead), memory, w, self.lr)
+        return w, {"theta": memory}
 
     def _in_turn(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         memories = [s["theta"], s["phi"]]  # each player's own
         for mover, other in ((1, 0), (0, 1)):
-            d, memories[other] = self.direction(F(w, other), memories[other], w)
-            ahead = F.within(other, w - self.gamma * d, w)
-            d, memories[mover] = self.direction(F(ahead, mover), memories[mover], w)
-            w = F.within(mover, w - self.lr * d, w)
+            moved, memories[other] = self.direction.descend(F(w, other), memories[other], w, self.gamma)
+            ahead = F.within(other, moved, w)
+            moved, memories[mover] = self.direction.descend(F(ahead, mover), memories[mover], w, self.lr)
+            w = F.project(F.within(mover, moved, w))
         return w, {"theta": memories[0], "phi": memories[1]}

@@ -26,6 +26,7 @@ class ExponentialAverage(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         w, inner = self.inner.step(F, w, s["inner"])
+        w = F.project(w)
         average = self.decay * s["average"] + (1 - self.decay) * self.inner.answer(w, inner)
         return w, {"average": average, "inner": inner}
 

@@ -30,12 +30,12 @@ class Extragradient(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         first = "ahead" if self.own_memory else "direction"
-        d, memory = self.direction(F(w), s[first], w)
-        ahead, s = w - self.lr * d, s | {first: memory}
+        ahead, memory = self.direction.descend(F(w), s[first], w, self.lr)
+        s = s | {first: memory}
         if self.fresh:
             F.new_batch()
-        d, memory = self.direction(F(ahead), s["direction"], w)
-        return w - self.lr * d, s | {"direction": memory}
+        w, memory = self.direction.descend(F(ahead), s["direction"], w, self.lr)
+        return w, s | {"direction": memory}
 
 
 preset(

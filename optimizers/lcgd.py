@@ -27,5 +27,4 @@ class LinearisedCompetitiveGradient(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         g, push, _ = F.linear(w, own=False)
-        d, s = self.direction(g - push(self.lr * g), s, w)
-        return w - self.lr * d, s
+        return self.direction.descend(g - push(self.lr * g), s, w, self.lr)

@@ -27,5 +27,4 @@ class LOLA(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         g, push, pull = F.linear(w, own=False)
-        d, s = self.direction(g - push(self.lr * g) - pull(self.lr * F.cross(w)), s, w)
-        return w - self.lr * d, s
+        return self.direction.descend(g - push(self.lr * g) - pull(self.lr * F.cross(w)), s, w, self.lr)

@@ -34,6 +34,7 @@ class Lookahead(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         w, inner = self.inner.step(F, w, s["inner"])
+        w = F.project(w)
         t, slow = s["t"] + 1, s["slow"]
         if int(t[0]) % max(1, self.k) == 0:  # all replicas at once
             if self.lazy and int(t[0]) == self.k:

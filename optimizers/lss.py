@@ -32,5 +32,4 @@ class LocalSymplecticSurgery(UpdateRule):
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         g, push, pull = F.linear(w)
-        d, s = self.direction((g + pull(solve(push, pull, g, self.iterations))) / 2, s, w)
-        return w - self.lr * d, s
+        return self.direction.descend((g + pull(solve(push, pull, g, self.iterations))) / 2, s, w, self.lr)

@@ -54,8 +54,7 @@ class RungeKutta(UpdateRule):
         for c, b in zip(ahead[1:], weights[1:], strict=True):
             slope = F(w - c * self.lr * slope)
             total = total + b * slope
-        d, s = self.direction(total + extra, s, w)
-        return w - self.lr * d, s
+        return self.direction.descend(total + extra, s, w, self.lr)
 
 
 preset(

@@ -60,8 +60,7 @@ class Optimistic(UpdateRule):
         return self._ahead.init(w)
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        d, s = self._ahead(F(w), s, w)
-        return w - self.lr * d, s
+        return self._ahead.descend(F(w), s, w, self.lr)
 
 
 preset(

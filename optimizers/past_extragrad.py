@@ -27,11 +27,10 @@ class PastExtragradient(UpdateRule):
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         ahead, memory = w, s["direction"]
         if bool(s["begun"][0] > 0):  # all replicas have a past, or none, and then there is no half-step
-            d, memory = self.direction(s["past"], memory, w)
-            ahead = w - self.lr * d
+            ahead, memory = self.direction.descend(s["past"], memory, w, self.lr)
         g = F(ahead)
-        d, memory = self.direction(g, memory, w)
-        return w - self.lr * d, {"past": g, "begun": torch.ones_like(s["begun"]), "direction": memory}
+        w, memory = self.direction.descend(g, memory, w, self.lr)
+        return w, {"past": g, "begun": torch.ones_like(s["begun"]), "direction": memory}
 
 
 preset(

@@ -37,8 +37,7 @@ class SymplecticGradientAdjustment(UpdateRule):
         if self.align:
             size = self.tensors or w.shape[1]
             adjustment = adjustment * (dot(g, gradient) * dot(adjustment, gradient) / size + 0.1).sign()
-        d, s = self.direction(g + self.lam * adjustment, s, w)
-        return w - self.lr * d, s
+        return self.direction.descend(g + self.lam * adjustment, s, w, self.lr)
 
 
 preset(

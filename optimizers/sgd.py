@@ -24,5 +24,4 @@ class Simultaneous(UpdateRule):
         return self.direction.init(w)
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        d, s = self.direction(F(w), s, w)
-        return w - self.lr * d, s
+        return self.direction.descend(F(w), s, w, self.lr)

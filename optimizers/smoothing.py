@@ -30,5 +30,4 @@ class Smoothing(UpdateRule):
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         g, _, pull = F.linear(w, player=0)
         penalty = F.within(1, pull(g), torch.zeros_like(w))
-        d, s = self.direction(g + F(w, 1) + self.gamma * penalty, s, w)
-        return w - self.lr * d, s
+        return self.direction.descend(g + F(w, 1) + self.gamma * penalty, s, w, self.lr)

@@ -35,5 +35,4 @@ class StableOpponentShaping(UpdateRule):
         along, size = dot(shaping, xi), dot(g, g)
         stable = torch.where(along <= 0, 1.0, (self.a * dot(xi, xi) / along).clamp(max=1))
         near = torch.where(size.sqrt() < self.b, size, 1.0)
-        d, s = self.direction(xi - torch.minimum(stable, near) * shaping, s, w)
-        return w - self.lr * d, s
+        return self.direction.descend(xi - torch.minimum(stable, near) * shaping, s, w, self.lr)

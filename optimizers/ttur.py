@@ -24,5 +24,4 @@ class TwoTimeScale(UpdateRule):
         return self.direction.init(w)
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        d, s = self.direction(F(w), s, w)
-        return w - F.per_player(w, self.lr_g, self.lr_d) * d, s
+        return self.direction.descend(F(w), s, w, F.per_player(w, self.lr_g, self.lr_d))

@@ -34,12 +34,12 @@ class Unrolled(UpdateRule):
         return {"generator": self.direction.init(w), "discriminator": self.direction.init(w)}
 
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
-        d, discriminator = self.direction(F(w, DISCRIMINATOR), s["discriminator"], w)
-        moved = F.within(DISCRIMINATOR, w - self.lr * d, w)
+        moved, discriminator = self.direction.descend(F(w, DISCRIMINATOR), s["discriminator"], w, self.lr)
+        moved = F.project(F.within(DISCRIMINATOR, moved, w))
         g = self._surrogate(F, moved if self.discriminator_first else w)
-        d, generator = self.direction(F.within(GENERATOR, g, torch.zeros_like(g)), s["generator"], w)
-        moved = F.within(GENERATOR, w - self.lr * d, moved)
-        return moved, {"generator": generator, "discriminator": discriminator}
+        g = F.within(GENERATOR, g, torch.zeros_like(g))
+        ahead, generator = self.direction.descend(g, s["generator"], w, self.lr)
+        return F.within(GENERATOR, ahead, moved), {"generator": generator, "discriminator": discriminator}
 
     def _surrogate(self, F: Oracle, w: Tensor) -> Tensor:
         """Its generator's block is d/dtheta L_G(theta, phi^k(theta)): the unrolled steps' adjoints, last step first."""
@@ -47,7 +47,7 @@ class Unrolled(UpdateRule):
         for _ in range(self.k):
             g, _, pull = F.linear(w, DISCRIMINATOR)
             pulls.append(pull)
-            w = w - self.lr * g
+            w = F.project(w - self.lr * g)
         adjoint = F.loss_gradient(w, GENERATOR)
         for pull in reversed(pulls):
             adjoint = adjoint - pull(self.lr * adjoint)  # its rows are the discriminator's: the others do not count

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -18,6 +20,19 @@ from torch import Tensor
 from bench.contracts.collapse import Collapse
 
 Batch = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter tensor of a network: its first column in w, and its shape."""
+
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def columns(self) -> slice:
+        """Its columns in w."""
+        return slice(self.start, self.start + prod(self.shape))
 
 
 class Game(ABC):
@@ -76,6 +91,12 @@ class Game(ABC):
         Returns:
             One tensor [R] for each player.
         """
+
+    @property
+    def tensors(self) -> tuple[tuple[Parameter, ...], ...]:
+        """Where the parameter tensors of each player lie in w. One vector for each player, unless it has layers."""
+        starts = [sum(self.sizes[:i]) for i in range(len(self.sizes))]
+        return tuple((Parameter(start, (size,)),) for start, size in zip(starts, self.sizes, strict=True))
 
     def own_loss(self, player: int, players: tuple[Tensor, ...], batch: Batch | None) -> Tensor:
         """Return the loss [R] of one player. A game overrides this if that saves work."""

@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.contracts.game import Batch, Explicit, Game, Generative
+from bench.contracts.game import Batch, Constrained, Explicit, Game, Generative
 
 PRODUCT_COST = 2.0
 """A Jacobian product costs this many gradient evaluations (forward and backward through a gradient)."""
@@ -59,6 +59,7 @@ class Oracle:
         self._batch: Batch | None = None
         self._drawn = False
         self._field = game.field if isinstance(game, Explicit) else None
+        self._project = game.project if isinstance(game, Constrained) else None
 
     @property
     def cost(self) -> float:
@@ -88,8 +89,20 @@ class Oracle:
             self.draws += 1
         return self._batch
 
+    def project(self, w: Tensor) -> Tensor:
+        """Return the nearest point [R, n] of the set that the game's players live in; w itself where there is none.
+
+        The training projects after every step of a rule, and gradients are taken at the projected point. So a rule
+        projects only what it goes on from within its step: a player's move before the next, an inner rule's step.
+        """
+        return w if self._project is None else self._project(w)
+
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
-        """Return F(w): [R, n] -> [R, n]. With ``player``, only that player's block is not zero."""
+        """Return F(w): [R, n] -> [R, n]. With ``player``, only that player's block is not zero.
+
+        Where the players live in a set, F is taken at the nearest point of it.
+        """
+        w = self.project(w)
         if self._field is not None:
             with torch.no_grad():
                 field = self._field(w, self.batch(w), player)
@@ -100,13 +113,13 @@ class Oracle:
 
     def cross(self, w: Tensor) -> Tensor:
         """Return (grad_0 L_1, grad_1 L_0), each player's block of the *opponent's* gradient: [R, n] -> [R, n]."""
-        return self._gradients(w, None, cross=True)
+        return self._gradients(self.project(w), None, cross=True)
 
     def loss_gradient(self, w: Tensor, player: int) -> Tensor:
         """Return the gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]. Costs 1/2."""
         self.gradients += 1 / len(self.blocks)
         with torch.enable_grad():
-            players = self._players(w)
+            players = self._players(self.project(w))
             loss = self._losses(players, w, player)[player].sum()
         return torch.cat(_grad([loss], players), dim=1)
 
@@ -178,6 +191,7 @@ class Oracle:
         Returns:
             F(w) [R, n], push and pull, with push(v) = J v and pull(u) = J^T u, both [R, n] -> [R, n].
         """
+        w = self.project(w)
         movers = range(len(self.blocks)) if player is None else (player,)
         share = len(movers) / len(self.blocks)
         self.gradients += share

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from bench.contracts.game import Game
+from bench.contracts.hyperparameter import Value
 
 if TYPE_CHECKING:
     from bench.contracts.oracle import Oracle
@@ -43,6 +44,24 @@ class Direction(ABC):
     @abstractmethod
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
         """Return the step d [R, n] and the new memory; gradient g and parameters w are [R, n]."""
+
+    def descend(self, g: Tensor, s: State, w: Tensor, lr: Value) -> tuple[Tensor, State]:
+        """Return w - lr d [R, n] and the new memory.
+
+        A direction overrides this where its step is not lr times one d, or where one pass over the arrays does both.
+
+        Args:
+            g: gradient [R, n].
+            s: the memory.
+            w: the point that is left, [R, n]; it need not be where g was taken.
+            lr: step size: a number, [R, 1], or [R, n].
+        """
+        d, s = self(g, s, w)
+        return w - lr * d, s
+
+    def for_game(self, game: Game) -> Direction:
+        """Return this direction for that game; one that needs to know where the networks' tensors lie overrides it."""
+        return self
 
 
 class UpdateRule(ABC):

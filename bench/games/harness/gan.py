@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Batch, Game
+from bench.contracts.game import Parameter
 from bench.errors import UserError, nearest
 from bench.games.harness.losses import LOSSES, Loss, Slopes
 from bench.games.harness.regularisers import REGULARISERS, Regulariser
@@ -89,6 +90,11 @@ class GAN(Game):
     @cached_property
     def sizes(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.generator.size, self.discriminator.size
+
+    @cached_property
+    def tensors(self) -> tuple[tuple[Parameter, ...], ...]:  # type: ignore[override]
+        networks = self.generator, self.discriminator
+        return tuple(network.parameters(start) for network, start in zip(networks, (0, self.sizes[0]), strict=True))
 
     @property
     def told(self) -> int:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import prod
 
 import torch
 from torch import Tensor
 
+from bench.contracts.game import Parameter
 from bench.games.networks.layers import Activation, Layer, Linear
 from bench.numerics.randomness import GRAIN, normal, uniform
 
@@ -44,6 +45,12 @@ class Network:
         for shape in (shape for layer in self.layers for shape in layer.shapes):
             columns += [prod(shape), -prod(shape) % GRAIN]
         return columns
+
+    def parameters(self, start: int = 0) -> tuple[Parameter, ...]:
+        """Every parameter tensor in turn, for a network whose first column is ``start``."""
+        ends = list(accumulate(self.layout, initial=start))[::2]
+        shapes = [shape for layer in self.layers for shape in layer.shapes]
+        return tuple(Parameter(first, shape) for first, shape in zip(ends, shapes, strict=False))
 
     @cached_property
     def size(self) -> int:
