@@ -32,7 +32,7 @@ def export(run: RunFolder, to: Path | None = None) -> Path:
 
     path = run.path / "wandb" if to is None else to
     trainings = reported(run)
-    content, project = json.dumps(run.study, sort_keys=True), filename(run.path.resolve().name)
+    content, project = json.dumps(run.manifest["study"], sort_keys=True), filename(run.path.resolve().name)
     # W&B's files contain the path of the folder that they are written in, so that is a temporary one.
     with whole_folder(path) as folder, TemporaryDirectory() as scratch:
         for training in trainings:
