@@ -1,7 +1,9 @@
 """What tests of more than one part of the command need."""
 
+import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,18 @@ from bench.cli import main
 from bench.report.page import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(autouse=True)
+def unchanged_environment() -> Iterator[None]:
+    """A test, or what it calls in this process, leaves no variable of ours behind that another test would meet."""
+    before = _variables()
+    yield
+    assert _variables() == before
+
+
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +53,11 @@ def browser():
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
+def call(unchanged_environment, tmp_path, monkeypatch, capsys):
     """The command in this process and in an empty folder: arguments -> (exit code, output, error output)."""
     handler = signal.getsignal(signal.SIGTERM)
     monkeypatch.chdir(tmp_path)
+    variables = os.environ.copy()  # a command may set one for its workers, and then its process ends
 
     def run(*args):
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, args)])
@@ -52,3 +67,5 @@ def call(tmp_path, monkeypatch, capsys):
 
     yield run
     signal.signal(signal.SIGTERM, handler)
+    os.environ.clear()
+    os.environ.update(variables)

@@ -1,6 +1,6 @@
 """The report's figures as files of their own, for papers and talks: SVG and PDF, the same bytes for the same records.
 
-An SVG is what the page shows; a PDF is drawn anew, which takes as long again.
+The SVG is the one on the page; a PDF is drawn again, which takes as long as the SVG.
 """
 
 from __future__ import annotations
@@ -20,28 +20,27 @@ if TYPE_CHECKING:
 
 FOLDER = "figures"
 
-
 FORMATS: dict[str, Callable[[Drawing], bytes]] = {
     "svg": lambda drawing: drawing.svg.encode(),
     "pdf": lambda drawing: pdf(drawing.figure, drawing.caption),
 }
-"""What makes a file of a drawing."""
+"""Format -> a drawing as the bytes of a file."""
 
 Gallery = dict[str, Drawing]
-"""A file's name without its ending -> what is drawn there."""
+"""A file's name without its ending -> its drawing."""
 
 
-def add(gallery: Gallery, of: str, drawings: Iterable[Drawing]) -> None:
-    """Add drawings of a game, or of what else they are of, each under a name of its own."""
+def add(gallery: Gallery, subject: str, drawings: Iterable[Drawing]) -> None:
+    """Add the drawings of a subject (a game, or ``all``), each under a unique name."""
     for drawing in drawings:
-        name = f"{filename(of)}-{drawing.name}"
+        name = f"{filename(subject)}-{drawing.name}"
         while name in gallery:
             name += "-2"
         gallery[name] = drawing
 
 
 def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
-    """Write a folder of figures in place of an earlier one; returns it."""
+    """Write a folder of figures, which replaces an earlier one; returns it."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise UserError(f"--format is {','.join(formats)!r}; {nearest((*unknown, '')[0], FORMATS)}")
@@ -53,7 +52,7 @@ def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
 
 
 def update_figures(run: RunFolder, gallery: Gallery) -> None:
-    """Write the run's own figures as SVG, and as PDF too where they have been asked for before."""
+    """Write the figures into the run's folder: as SVG, and also as PDF if it already holds PDFs."""
     to = run.path / FOLDER
     if gallery:
         write_figures(gallery, to, ["svg", *(["pdf"] if any(to.glob("*.pdf")) else [])])

@@ -1,7 +1,7 @@
-"""The report: one HTML file that opens from disk, made of a run's records alone; the same records give the same bytes.
+"""The report: one HTML file that opens from disk, made from a run's records alone. Same records, same bytes.
 
-What is drawn comes from `bench.report.sections`, every number from `bench.analysis`, the page's parts, style and
-scripts from ``templates``. A rule counts on a game once all its seeds are there; what is not there yet is named.
+Drawings come from `bench.report.sections`, numbers from `bench.analysis`; the parts of the page, its styles and its
+scripts are in ``templates``. A rule is shown on a game once all its seeds are finished; missing ones are listed.
 """
 
 from __future__ import annotations
@@ -43,23 +43,24 @@ if TYPE_CHECKING:
 NAMED = 4  # rules that a title has room for
 
 
-def write_report(run: RunFolder, found: pd.DataFrame | None = None) -> Path:
+def write_report(run: RunFolder, score_table: pd.DataFrame | None = None) -> Path:
     """Write ``tuning.csv``, ``report.html`` and its figures into the run's folder; returns the page's path.
 
-    ``found`` is the run's table, where it is known already.
+    ``score_table`` is the run's table, if it has been computed already.
     """
     errors = {path.name: line for path, line in run.failures.items()}
     path, gallery = run.path / "report.html", Gallery()
     trials = tried(run.records, run.study)
-    tuned = tuning(run.records, run.study, trials)
-    write_file(run.path / "tuning.csv", to_csv(tuned).encode())
-    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery, (trials, tuned), found).encode())
+    tuning_table = tuning(run.records, run.study, trials)
+    write_file(run.path / "tuning.csv", to_csv(tuning_table).encode())
+    tuned = trials, tuning_table
+    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery, tuned, score_table).encode())
     update_figures(run, gallery)
     return path
 
 
 def gallery_of(run: RunFolder) -> Gallery:
-    """All that is drawn for a run's report; UserError where nothing is finished."""
+    """All drawings of a run's report; UserError if nothing is finished."""
     gallery = Gallery()
     render(run.records, run.manifest, run.tensors(), {}, gallery)
     if not gallery:
@@ -74,24 +75,35 @@ def render(
     errors: Mapping[str, str],
     gallery: Gallery | None = None,
     tuned: tuple[Tried, pd.DataFrame] | None = None,
-    found: pd.DataFrame | None = None,
+    score_table: pd.DataFrame | None = None,
 ) -> str:
-    """The report as HTML: long records, the manifest, (chunk, tensors) to look at, the last line of each traceback.
+    """The report as HTML.
 
-    What is drawn for it is added to a gallery; ``tuned`` is what tuning tells by the records (`tried`, `tuning`) and
-    ``found`` their table, where these are known already.
+    Args:
+        records: long records.
+        manifest: the run's manifest.
+        tensors: (chunk, tensors) to draw.
+        errors: file -> the last line of its traceback.
+        gallery: the report's drawings are added to it.
+        tuned: the results of `tried` and `tuning` for these records, if they have been computed already.
+        score_table: the table of these records, if it has been computed already.
     """
     study = Study.recorded(manifest["study"], manifest.get("descriptions", {}))
-    whole, missing = finished(records, study)
-    found = table(whole, study) if found is None or missing else found
+    finished_records, missing = finished(records, study)
+    score_table = table(finished_records, study) if score_table is None or missing else score_table
     look = looks(study.optimizers)
     trials = tried(records, study) if tuned is None else tuned[0]
     tuning_table = tuning(records, study, trials) if tuned is None else tuned[1]
-    shown = Sections(whole, trials, tuning_table, tensors, found, look, study)
-    sections = [shown.of(game) for game in study.games if len(found) and (found["game"] == game).any()]
-    verdicts, over = findings(found, whole, study), standing(found, study)
-    said = warnings_of(records, study, verdicts, trials)
-    overall = [*([] if over.why else [_diagram(over, look)]), *across(found, whole, look, study)]
+    section_maker = Sections(finished_records, trials, tuning_table, tensors, score_table, look, study)
+    sections = [
+        section_maker.of(game) for game in study.games if len(score_table) and (score_table["game"] == game).any()
+    ]
+    verdicts, overall_standing = findings(score_table, finished_records, study), standing(score_table, study)
+    run_warnings = warnings_of(records, study, verdicts, trials)
+    overall = [
+        *([] if overall_standing.why else [_diagram(overall_standing, look)]),
+        *across(score_table, finished_records, look, study),
+    ]
     if gallery is None:
         gallery = {}
     add(gallery, "all", overall)
@@ -109,14 +121,14 @@ def render(
             scripts=[Markup(script) for script in _sources(".js")],
             findings=verdicts,
             winners=winners(verdicts),
-            failed=_failed(found, study),
-            concerning={finding.game: concerning(said, finding) for finding in verdicts},
-            overview=_cells(found, study),
-            standing=over,
+            failed=_failed(score_table, study),
+            concerning={finding.game: concerning(run_warnings, finding) for finding in verdicts},
+            overview=_cells(score_table, study),
+            standing=overall_standing,
             overall=overall,
             primary={game: study.primary(game) for game in study.games},
             metrics=_metrics(sections),
-            warnings=[*(RunWarning(f"Mixed machines: {text}.") for text in mixed(manifest)), *said, *missing],
+            warnings=[*(RunWarning(f"Mixed machines: {text}.") for text in mixed(manifest)), *run_warnings, *missing],
             errors=errors,
             sections=sections,
             budgets={game: study.cost_of(game) for game in study.games},
@@ -137,9 +149,9 @@ def _environment() -> Environment:
 
 
 def _sources(ending: str) -> list[str]:
-    """Styles or scripts of the page, each a file of its own, in the order of their names."""
-    room = files("bench.report").joinpath("templates")
-    return [part.read_text("utf-8") for part in sorted(room.iterdir(), key=str) if part.name.endswith(ending)]
+    """The styles or scripts of the page, one for each file, in the order of the files' names."""
+    folder = files("bench.report").joinpath("templates")
+    return [file.read_text("utf-8") for file in sorted(folder.iterdir(), key=str) if file.name.endswith(ending)]
 
 
 # --- words and numbers -----------------------------------------------------------------------------------------------
@@ -150,66 +162,68 @@ def _words(name: str) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """A spelling that may be broken after brackets and commas."""
+    """A spelling with possible line breaks after brackets and commas."""
     return Markup("<wbr>").join(re.findall(r"[^\[,]*[\[,]|[^\[,]+", name))
 
 
 def _digest(script: str) -> str:
-    """What a content security policy calls an inline script."""
+    """The hash of an inline script, as in a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _ranges(seeds: Iterable[int]) -> str:
-    """Whole numbers in few words: 0-9, 12."""
-    found: list[list[int]] = []
+    """Whole numbers as ranges: 0-9, 12."""
+    ranges: list[list[int]] = []
     for seed in sorted(seeds):
-        if found and seed == found[-1][1] + 1:
-            found[-1][1] = seed
+        if ranges and seed == ranges[-1][1] + 1:
+            ranges[-1][1] = seed
         else:
-            found.append([seed, seed])
-    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in found)
+            ranges.append([seed, seed])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
-# --- what is shown ---------------------------------------------------------------------------------------------------
+# --- content of the page ---------------------------------------------------------------------------------------------
 
 
-def _cells(found: pd.DataFrame, study: Study) -> dict[str, dict[str, dict[str, Any]]]:
-    """rule -> game -> what its cells show; nothing where the rule is not finished there."""
+def _cells(score_table: pd.DataFrame, study: Study) -> dict[str, dict[str, dict[str, Any]]]:
+    """rule -> game -> the content of its cells; nothing if the rule is not finished on the game."""
     cells: dict[str, dict[str, dict[str, Any]]] = {rule: {} for rule in study.optimizers}
-    placed = ranks(found, study)
-    for row in found.to_dict("records"):
+    places = ranks(score_table, study)
+    for row in score_table.to_dict("records"):
         rule, game = row["optimizer"], row["game"]
         spent, took = (row["n"] * row[kind] + row[f"tuning_{kind}"] for kind in ("cost", "seconds"))
-        more = {"hyperparameters": rounded(row["hyperparameters"]), "place": placed[rule, game]}
-        cells[rule][game] = row | more | {"spent": spent, "took": took}
+        extra = {"hyperparameters": rounded(row["hyperparameters"]), "place": places[rule, game]}
+        cells[rule][game] = row | extra | {"spent": spent, "took": took}
     return cells
 
 
-def _failed(found: pd.DataFrame, study: Study) -> dict[str, list[str]]:
+def _failed(score_table: pd.DataFrame, study: Study) -> dict[str, list[str]]:
     """rule -> the games on which it has no finite score."""
-    lost = {key for key, place in ranks(found, study).items() if place.failed}
-    games = {rule: [game for game in study.games if (rule, game) in lost] for rule in study.optimizers}
-    return {rule: where for rule, where in games.items() if where}
+    failed_pairs = {pair for pair, rank in ranks(score_table, study).items() if rank.failed}
+    games = {rule: [game for game in study.games if (rule, game) in failed_pairs] for rule in study.optimizers}
+    return {rule: failed_games for rule, failed_games in games.items() if failed_games}
 
 
 def _title(study: Study) -> str:
-    """The rules' names where they are few, else how many there are."""
+    """The names of the rules if they are few, else their number."""
     if len(study.optimizers) <= NAMED:
         return ", ".join(study.optimizers)
     return f"{len(study.optimizers)} update rules on {len(study.games)} game{'s' if len(study.games) > 1 else ''}"
 
 
 def _metrics(sections: list[Section]) -> list[str]:
-    """The names of all metrics but the games' primary ones."""
+    """The names of all metrics except the games' primary ones."""
     return sorted({metric.name for section in sections for metric in section.metrics})
 
 
-def _diagram(over: Standing, look: dict[str, Look]) -> Drawing:
-    figure = critical_difference(over.ranks, over.difference, over.groups, look)
-    differ = over.p <= LEVEL
-    caption = f"Mean ranks over {len(over.games)} games ({', '.join(over.games)}), 1 is best. Friedman's test: "
-    caption += f"chi-squared {over.statistic:.3g}, p = {over.p:.2g}: "
+def _diagram(overall: Standing, look: dict[str, Look]) -> Drawing:
+    figure = critical_difference(overall.ranks, overall.difference, overall.groups, look)
+    differ = overall.p <= LEVEL
+    caption = f"Mean ranks over {len(overall.games)} games ({', '.join(overall.games)}), 1 is best. Friedman's test: "
+    caption += f"chi-squared {overall.statistic:.3g}, p = {overall.p:.2g}: "
     caption += "the rules differ. " if differ else "no difference between the rules is found. "
-    caption += f"A bar joins rules that Nemenyi's test at 5 % cannot tell apart, less than {over.difference:.3g} apart "
+    caption += (
+        f"A bar joins rules that Nemenyi's test at 5 % cannot tell apart, less than {overall.difference:.3g} apart "
+    )
     caption += "(Demsar 2006); with few games it sees large differences alone." if differ else "(Demsar 2006)."
     return Drawing("ranks", caption, figure, wide=True)

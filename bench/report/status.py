@@ -1,4 +1,4 @@
-"""How far a run is, be it going on, killed or at its end: what is there, what is missing, what failed."""
+"""The progress of a run, whether it is running, killed or finished: cost so far, missing seeds, failures."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from bench.studies.study import Study
 
 @dataclass(frozen=True)
 class State:
-    """Costs are in gradient evaluations; ``planned`` is the most, for trials may be given up early."""
+    """Costs are in gradient evaluations; ``planned`` is the maximum, because trials may be stopped early."""
 
     going: bool
     planned: float
     spent: float
     seconds: float
     missing: list[str]
-    """In words, a line for each rule that is not finished on a game."""
+    """A line for each rule that is not finished on a game."""
     damaged: list[str]
-    """Chunks that are there and not whole: they are done again when the study is run again."""
+    """Damaged chunks, which are trained again when the study is run again."""
     failed: dict[Path, str]
     """Tracebacks, each with its last line."""
     records: pd.DataFrame
-    """Those of the chunks that are whole."""
+    """The records of the intact chunks."""
 
     @property
     def finished(self) -> bool:
@@ -37,12 +37,12 @@ class State:
 
 
 def state(run: RunFolder) -> State:
-    """The state of a run's folder as it is now."""
+    """The current state of a run's folder."""
     damaged: list[str] = []
     records = run.read_records(damaged)
     ends = records.drop_duplicates(["optimizer", "game", "phase", "trial", "seed"], keep="last")
     return State(
-        going=_held(run.path),
+        going=_is_being_written(run.path),
         planned=sum(planned_cost(run.study).values()),
         spent=float(ends["ended"].sum()),
         seconds=float(ends["seconds"].sum()),
@@ -62,9 +62,9 @@ def missing(records: pd.DataFrame, study: Study) -> list[str]:
     ]
 
 
-def _held(path: Path) -> bool:
-    """Whether a process writes into the folder now."""
-    if not (path / ".holder").exists() or (path / ".lock").is_symlink():  # to look at a lock is to write there
+def _is_being_written(path: Path) -> bool:
+    """Whether a process is writing into the folder."""
+    if not (path / ".holder").exists() or (path / ".lock").is_symlink():  # testing a lock would write to its file
         return False
     try:
         with filelock.FileLock(path / ".lock", timeout=0):

@@ -22,33 +22,33 @@ def interval(row: Any) -> str:
     return f"{number(row.iqm)} [{number(row.low)}, {number(row.high)}]"
 
 
-def _named(found: pd.DataFrame) -> pd.DataFrame:
-    """The table with the columns that it has, also where it has no row yet."""
-    return found if len(found) else found.reindex(columns=["game", "optimizer", "metric", "better", "best", *VALUES])
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its named columns, even if it has no row yet."""
+    return table if len(table) else table.reindex(columns=["game", "optimizer", "metric", "better", "best", *VALUES])
 
 
-def _cells(found: pd.DataFrame) -> pd.DataFrame:
-    """The table's cells as text, a row for each of its own."""
+def _cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the table as text, row by row."""
     return pd.DataFrame(
         {
-            "optimizer": found["optimizer"].astype(str),
-            "IQM [95 %]": [interval(row) for row in found.itertuples()],
-            "diverged": [f"{row.diverged} of {row.n}" for row in found.itertuples()],
-            "cost": [f"{cost:g}" for cost in found["cost"]],
-            "hyperparameters": [rounded(str(values)) for values in found["hyperparameters"]],
+            "optimizer": table["optimizer"].astype(str),
+            "IQM [95 %]": [interval(row) for row in table.itertuples()],
+            "diverged": [f"{row.diverged} of {row.n}" for row in table.itertuples()],
+            "cost": [f"{cost:g}" for cost in table["cost"]],
+            "hyperparameters": [rounded(str(values)) for values in table["hyperparameters"]],
         },
-        index=found.index,
+        index=table.index,
         dtype=str,
     )
 
 
-def markdown(found: pd.DataFrame) -> str:
-    """The table for a README; best in bold, ties within the interval too."""
-    found = _named(found)
-    cells = _cells(found)
-    cells["IQM [95 %]"] = cells["IQM [95 %]"].mask(found["best"].astype(bool), "**" + cells["IQM [95 %]"] + "**")
-    cells.insert(0, "game", found["game"].astype(str))
-    cells.insert(2, "metric", found["metric"].astype(str))
+def markdown(table: pd.DataFrame) -> str:
+    """The table for a README; the best are in bold, with those whose intervals overlap."""
+    table = _named(table)
+    cells = _cells(table)
+    cells["IQM [95 %]"] = cells["IQM [95 %]"].mask(table["best"].astype(bool), "**" + cells["IQM [95 %]"] + "**")
+    cells.insert(0, "game", table["game"].astype(str))
+    cells.insert(2, "metric", table["metric"].astype(str))
     return f"{cells.map(escape_markdown).to_markdown(index=False, disable_numparse=True)}\n"
 
 
@@ -56,25 +56,25 @@ def escape_markdown(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
-def latex(found: pd.DataFrame) -> str:
-    """The table for a paper (booktabs), a block a game; best in bold, ties within the interval too."""
-    found = _named(found)
-    cells, titles = _cells(found).reset_index(drop=True), found[["game", "metric", "better"]].astype(str)
-    bold = pd.Series(np.where(found["best"].astype(bool), "textbf:--rwrap", ""), cells.index)
+def latex(table: pd.DataFrame) -> str:
+    """The table for a paper (booktabs), a block for each game; the best are in bold, with overlapping intervals."""
+    table = _named(table)
+    cells, titles = _cells(table).reset_index(drop=True), table[["game", "metric", "better"]].astype(str)
+    bold = pd.Series(np.where(table["best"].astype(bool), "textbf:--rwrap", ""), cells.index)
     styled = cells.style.hide(axis="index").format(_tex).format_index(_tex, axis="columns")
     styled = styled.apply(lambda _: bold, subset=["IQM [95 %]"])
     lines = styled.to_latex(hrules=True, column_format="lrrrl").splitlines()
-    first = lines.index("\\midrule")  # what follows are the rows, one a line
+    first = lines.index("\\midrule")  # the rows follow, one on each line
     del lines[first]
-    for place in np.flatnonzero((titles != titles.shift()).any(axis=1))[::-1]:
-        game, metric, better = titles.iloc[place]
-        lines[first + place : first + place] = ["\\midrule", _head(game, metric, better, len(cells.columns))]
+    for row in np.flatnonzero((titles != titles.shift()).any(axis=1))[::-1]:
+        game, metric, better = titles.iloc[row]
+        lines[first + row : first + row] = ["\\midrule", _head(game, metric, better, len(cells.columns))]
     body = "\n".join(lines)
     return f"% \\usepackage{{booktabs}}; cost in gradient evaluations\n{body}\n".replace("∞", "$\\infty$")
 
 
 def _head(game: str, metric: str, better: str, columns: int) -> str:
-    """What stands above a game's block: the game, what is measured, and which way is better."""
+    """The line above a game's block: the game, its metric, and which way is better."""
     arrow = "$\\uparrow$" if better == "higher" else "$\\downarrow$"
     return f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{_tex(game)}}}: {_tex(metric.replace('_', ' '))} {arrow}}} \\\\"
 

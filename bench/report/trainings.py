@@ -1,4 +1,4 @@
-"""A run's trainings one by one, each with what was measured on its way: what other tools are given."""
+"""The trainings of a run, each with its measurements, for export to other tools."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PHASES = ("report", "untuned")
 
 
 class Point(NamedTuple):
-    """One evaluation: gradient evaluations and seconds spent on training so far, metric -> value."""
+    """One evaluation: gradient evaluations and seconds of training so far, metric -> value."""
 
     cost: float
     seconds: float
@@ -31,61 +31,61 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Training:
-    """One replica of a report, or of what was trained with the declared defaults beside it."""
+    """One replica of the report, or one trained with the declared defaults for comparison."""
 
     game: str
     optimizer: str
     phase: str
     seed: int
     hyperparameters: dict[str, Any]
-    """What was frozen; what is not in it has the value of the spelling."""
+    """The frozen values; others are those of the spelling."""
     outcome: str
     ended: float
     """The cost at which it ended."""
     metric: MetricDescription
-    """What the game is judged by."""
+    """The game's score."""
     score: float
-    """Its last value; the metric's worst for a failure."""
+    """The last value; the metric's worst for a failure."""
     points: list[Point]
 
     @property
     def name(self) -> str:
-        """As people read it."""
-        beside = " (untuned)" if self.phase == "untuned" else ""
-        return f"{self.game} / {self.optimizer}{beside} / seed {self.seed}"
+        """A name for people."""
+        suffix = " (untuned)" if self.phase == "untuned" else ""
+        return f"{self.game} / {self.optimizer}{suffix} / seed {self.seed}"
 
     @property
     def failed(self) -> bool:
         return self.outcome != "ok"
 
     def described(self) -> dict[str, str | int | float]:
-        """What sets it apart from others, flat: names, seed, hyperparameters."""
-        said: dict[str, str | int | float] = {"game": self.game, "optimizer": self.optimizer}
-        said |= {"phase": self.phase, "seed": self.seed}
-        return said | {k: v if isinstance(v, (int, float)) else str(v) for k, v in self.hyperparameters.items()}
+        """The names, seed and hyperparameters that identify it, in one flat mapping."""
+        description: dict[str, str | int | float] = {"game": self.game, "optimizer": self.optimizer}
+        description |= {"phase": self.phase, "seed": self.seed}
+        return description | {k: v if isinstance(v, (int, float)) else str(v) for k, v in self.hyperparameters.items()}
 
     @property
-    def told(self) -> list[Point]:
-        """Its points, and at its end how it ended."""
+    def points_and_end(self) -> list[Point]:
+        """Its points, then one more with its summary, at the cost at which it ended."""
         return [*self.points, Point(self.ended, self.points[-1].seconds, self.summary())]
 
     def summary(self) -> dict[str, float]:
-        """How it ended: the score, the cost, whether it failed."""
+        """Its outcome: the score, the cost, whether it failed."""
         return {"final/score": self.score, "final/cost": self.ended, "final/failed": float(self.failed)}
 
 
 def reported(run: RunFolder) -> list[Training]:
-    """The trainings of a run's report; UserError where there is none yet."""
-    found = list(trainings(run.records, run.study))
-    if not found:
+    """The trainings of a run's report; UserError if there is none yet."""
+    report_trainings = list(trainings(run.records, run.study))
+    if not report_trainings:
         raise UserError(f"{str(run.path)!r} has no training of a report to export yet")
-    return found
+    return report_trainings
 
 
 def trainings(records: pd.DataFrame, study: Study) -> Iterator[Training]:
-    """The trainings that are there, in the study's order, then by seed."""
-    own = records[records["phase"].isin(PHASES)].astype({"phase": str, "metric": str, "outcome": str})
-    groups = dict(iter(own.groupby(["game", "optimizer", "phase"], observed=True)))
+    """The recorded trainings, in the study's order, then by seed."""
+    training_records = records[records["phase"].isin(PHASES)].astype({"phase": str, "metric": str, "outcome": str})
+    groups = dict(iter(training_records.groupby(["game", "optimizer", "phase"], observed=True)))
     for game in study.games:
         metric = study.primary(game)
         for optimizer in study.optimizers:
@@ -94,9 +94,9 @@ def trainings(records: pd.DataFrame, study: Study) -> Iterator[Training]:
                     yield from _trainings(groups[game, optimizer, phase], metric)
 
 
-def _trainings(own: pd.DataFrame, metric: MetricDescription) -> Iterator[Training]:
-    last = last_evaluations(own, metric, ["seed"])["value"].fillna(metric.worst)
-    for seed, rows in own.groupby("seed"):
+def _trainings(rule_records: pd.DataFrame, metric: MetricDescription) -> Iterator[Training]:
+    last = last_evaluations(rule_records, metric, ["seed"])["value"].fillna(metric.worst)
+    for seed, rows in rule_records.groupby("seed"):
         first = rows.iloc[0]
         yield Training(
             game=str(first["game"]),
@@ -114,6 +114,6 @@ def _trainings(own: pd.DataFrame, metric: MetricDescription) -> Iterator[Trainin
 
 def _points(rows: pd.DataFrame) -> Iterator[Point]:
     ordered = rows.sort_values(["cost", "metric"], kind="stable")
-    for cost, part in ordered.groupby("cost"):
-        values = dict(zip(part["metric"], part["value"].astype(float), strict=True))
-        yield Point(float(str(cost)), float(part["seconds"].iloc[0]), values)
+    for cost, evaluation in ordered.groupby("cost"):
+        values = dict(zip(evaluation["metric"], evaluation["value"].astype(float), strict=True))
+        yield Point(float(str(cost)), float(evaluation["seconds"].iloc[0]), values)

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a number: what is missing, what was not tuned, what the seeds can tell."""
+"""Warnings for the reader of a report: what is missing, what was not tuned, what the seeds cannot decide."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bench.registry.description import MetricDescription, RuleDescription
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import Trials, Tried
 
-FEW = 5  # seeds below which an interval says little
+FEW = 5  # with fewer seeds an interval says little
 
 
 class RunWarning(NamedTuple):
-    """A warning; ``rule`` and ``games`` say whom it concerns, "" and () all."""
+    """A warning; ``rule`` and ``games`` are its subject, "" and () for all."""
 
     text: str
     rule: str = ""
@@ -29,50 +29,50 @@ class RunWarning(NamedTuple):
 
 
 def unfinished(records: pd.DataFrame, study: Study) -> dict[tuple[str, str], int]:
-    """(rule, game) -> how many report seeds are there, of those that lack some."""
+    """(rule, game) -> the number of finished report seeds, for pairs that lack some."""
     reported = records[records["phase"] == "report"]
-    there = reported.groupby(["optimizer", "game"], observed=True)["seed"].nunique()
+    seed_counts = reported.groupby(["optimizer", "game"], observed=True)["seed"].nunique()
     pairs = [(rule, game) for game in study.games for rule in study.optimizers]
-    return {pair: done for pair in pairs if (done := int(there.get(pair, 0))) < len(study.seeds)}
+    return {pair: done for pair in pairs if (done := int(seed_counts.get(pair, 0))) < len(study.seeds)}
 
 
 def finished(records: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, list[RunWarning]]:
-    """Records without the rules that lack report seeds on a game, and what is missing, in words."""
-    keep, missing, n = np.ones(len(records), dtype=bool), [], len(study.seeds)
+    """Records without the pairs of rule and game that lack report seeds, and warnings about these."""
+    finished_mask, missing, n = np.ones(len(records), dtype=bool), [], len(study.seeds)
     lacking = unfinished(records, study)
     for game in study.games:
-        own = {rule: done for (rule, of), done in lacking.items() if of == game}
-        keep &= ~(records["optimizer"].isin(list(own)) & (records["game"] == game)).to_numpy()
-        if len(own) == len(study.optimizers) > 1 and not any(own.values()):
+        seeds_done = {rule: done for (rule, name), done in lacking.items() if name == game}
+        finished_mask &= ~(records["optimizer"].isin(list(seeds_done)) & (records["game"] == game)).to_numpy()
+        if len(seeds_done) == len(study.optimizers) > 1 and not any(seeds_done.values()):
             missing.append(RunWarning(f"{game} is not finished: no rule has a seed there yet; it is left out."))
             continue
-        for rule, done in own.items():
-            there_is = f"{done} of {n} seeds are there; it is left out until all are"
-            missing.append(RunWarning(f"{rule} on {game} is not finished: {there_is}."))
-    return records[keep], missing
+        for rule, done in seeds_done.items():
+            progress = f"{done} of {n} seeds are there; it is left out until all are"
+            missing.append(RunWarning(f"{rule} on {game} is not finished: {progress}."))
+    return records[finished_mask], missing
 
 
 def warnings_of(records: pd.DataFrame, study: Study, verdicts: Sequence[Finding], trials_by: Tried) -> list[RunWarning]:
-    """The warnings of a study: of its seeds, its tuning, and of each rule."""
-    said, frozen = [*_seeds(len(study.seeds), verdicts)], bool(study.hyperparameters)
+    """The warnings of a study: about its seeds, its tuning, and each rule."""
+    run_warnings, frozen = [*_seeds(len(study.seeds), verdicts)], bool(study.hyperparameters)
     if study.trials == 0 and not frozen:
         text = "Nothing was tuned: every rule ran with its declared defaults, which favours some over others."
-        said.append(RunWarning(text))
-    parts = dict(iter(records.groupby(["optimizer", "game"], observed=True)))
+        run_warnings.append(RunWarning(text))
+    records_by_pair = dict(iter(records.groupby(["optimizer", "game"], observed=True)))
     for rule in study.optimizers:
-        where: dict[str, list[str]] = {}
+        games_by_problem: dict[str, list[str]] = {}
         for game in study.games:
-            own, trials = parts.get((rule, game)), trials_by.get((game, rule))
-            for problem in _problems(rule, game, own, trials, study, tuned=study.trials > 0 and not frozen):
-                where.setdefault(problem, []).append(game)
-        said += [RunWarning(problem, rule, tuple(games)) for problem, games in where.items()]
-    return said
+            pair_records, trials = records_by_pair.get((rule, game)), trials_by.get((game, rule))
+            for problem in _problems(rule, game, pair_records, trials, study, tuned=study.trials > 0 and not frozen):
+                games_by_problem.setdefault(problem, []).append(game)
+        run_warnings += [RunWarning(problem, rule, tuple(games)) for problem, games in games_by_problem.items()]
+    return run_warnings
 
 
-def concerning(said: Iterable[RunWarning], finding: Finding) -> list[RunWarning]:
-    """The warnings about a game's best rule and those that cannot be told apart from it."""
+def concerning(run_warnings: Iterable[RunWarning], finding: Finding) -> list[RunWarning]:
+    """The warnings about a game's best rule and the rules tied with it."""
     leading = {finding.best, *(rival.rule for rival in finding.tied)}
-    return [caveat for caveat in said if finding.game in caveat.games and caveat.rule in leading]
+    return [caveat for caveat in run_warnings if finding.game in caveat.games and caveat.rule in leading]
 
 
 def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[RunWarning]:
@@ -96,14 +96,14 @@ def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[RunWarning]:
 
 
 def _problems(
-    rule: str, game: str, own: pd.DataFrame | None, trials: Trials | None, study: Study, tuned: bool
+    rule: str, game: str, pair_records: pd.DataFrame | None, trials: Trials | None, study: Study, tuned: bool
 ) -> Iterable[str]:
-    if own is None:
+    if pair_records is None:
         return
-    failed = len(own.loc[own["outcome"] == "error", ["phase", "trial", "seed"]].drop_duplicates())
+    failed = len(pair_records.loc[pair_records["outcome"] == "error", ["phase", "trial", "seed"]].drop_duplicates())
     if failed:
         yield f"{failed} replica{'s' if failed > 1 else ''} stopped with an error and count as failed."
-    if gets_nowhere(study.primary(game), own):
+    if gets_nowhere(study.primary(game), pair_records):
         yield "it got nowhere: half of its seeds or more ended no better than they began."
     if trials is None:
         if tuned:
@@ -114,20 +114,22 @@ def _problems(
     yield from _edges(study.rule(rule), trials)
 
 
-def gets_nowhere(metric: MetricDescription, own: pd.DataFrame) -> bool:
-    """Whether, of a rule's report seeds on a game that came through, half or more ended no better than they began.
+def gets_nowhere(metric: MetricDescription, records: pd.DataFrame) -> bool:
+    """Whether half or more of a rule's report seeds on a game ended no better than they began; failures do not count.
 
-    By the game's own metric; less than a twentieth better is no better. Where a rule cannot be trained at the cost
-    granted, tuning may choose a step size at which it stands still, and that looks like a result.
+    The metric is the game's score; an improvement of less than a twentieth is none. If a rule cannot be trained within
+    the budget, tuning may choose a step size so small that nothing moves, which would look like a result.
     """
-    own = own[(own["phase"] == "report") & (own["metric"] == metric.name) & (own["outcome"] == "ok")]
-    by_seed = own.sort_values("cost", kind="stable").groupby("seed")["value"]
+    records = records[
+        (records["phase"] == "report") & (records["metric"] == metric.name) & (records["outcome"] == "ok")
+    ]
+    by_seed = records.sort_values("cost", kind="stable").groupby("seed")["value"]
     first, last = metric.sign * by_seed.first(), metric.sign * by_seed.last()
     return bool(len(first)) and bool((last > first - 0.05 * first.abs()).mean() >= 0.5)
 
 
 def _edges(rule: RuleDescription, trials: Trials) -> Iterable[str]:
-    """Of each tuned hyperparameter: whether its range was widened, at what cost, and whether that was enough."""
+    """For each tuned hyperparameter: whether its range was widened, at what cost, and whether that was enough."""
     for name, chosen, steps in zip(trials.names, trials.chosen, trials.steps.T, strict=False):
         if name not in rule.searched:
             continue

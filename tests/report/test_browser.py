@@ -74,7 +74,7 @@ def test_every_figure_says_what_it_shows(opened):
 def test_a_phone_shows_long_names_too(opened, reported, tmp_path):
     records = reported.records[reported.records["game"] == "dirac"]
     records = records.assign(optimizer=records["optimizer"].cat.rename_categories({"sgd": LONG}))
-    manifest = reported.manifest | {"study": reported.study | {"optimizers": [LONG, "ttur"]}}
+    manifest = reported.manifest | {"study": reported.manifest["study"] | {"optimizers": [LONG, "ttur"]}}
     (tmp_path / "report.html").write_text(rendered(reported, records, manifest, tensors=[]), "utf-8")
     page = opened(tmp_path / "report.html", viewport={"width": 360, "height": 800})
     page.locator(".filters summary").click()

@@ -73,7 +73,7 @@ def drawn(section, own, game="dirac"):
 
 def reached(own):
     shown = scene(own)
-    return targets.reached(shown.own, shown.rows, shown.metric)
+    return targets.reached(shown.records, shown.rows, shown.metric)
 
 
 def test_targets_lie_on_the_way_from_start_to_best():
@@ -234,7 +234,7 @@ def test_across_counts_games_seeds_and_targets():
     (axes,) = drawing.figure.axes
     ends = [line.get_ydata()[-1] for line in axes.lines if len(line.get_xdata()) > 1]
     shown = {game: scene(own[own["game"] == game], game) for game in study.games}
-    met = {game: targets.reached(one.own, one.rows, one.metric) for game, one in shown.items()}
+    met = {game: targets.reached(one.records, one.rows, one.metric) for game, one in shown.items()}
     for rule, end in zip("ab", ends, strict=True):
         expected = np.mean([np.isfinite(one.costs[rule]) for one in met.values()])
         assert end == pytest.approx(expected, abs=series.APART)

@@ -1,7 +1,7 @@
-"""A run for other tools to look at, made of its stored records alone: nothing is trained, no network is asked.
+"""Exports of a run to other tools, made from its stored records alone: no training, no network.
 
-A target is a module of this package with a function ``export(run, to) -> Path``; its docstring's first line says what
-it writes. It stands in the way of nobody: what a tool needs to be installed is imported once it is asked for.
+A target is a module of this package with a function ``export(run, to) -> Path``; the first line of its docstring says
+what it writes. The packages that a target needs are optional, and are imported only when it is used.
 
     from bench import Run
     from bench.report.export import export, targets
@@ -9,7 +9,7 @@ it writes. It stands in the way of nobody: what a tool needs to be installed is 
     targets()                                     # {"tensorboard": "Event files ...", ...}
     export(Run("results/my-run"), "tensorboard")  # where it was written
 
-This package may import `storage`, `studies`, `analysis` and what is below them.
+This package may import `storage`, `studies`, `analysis` and the packages below them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def targets() -> dict[str, str]:
-    """What there is to export to, each with what it writes; the modules are read, not imported."""
+    """Target -> what it writes, from the docstrings; the modules are read, not imported."""
     folder = Path(__file__).parent
     names = sorted(module.name for module in iter_modules([str(folder)]))
     docs = {name: ast.get_docstring(ast.parse((folder / f"{name}.py").read_text("utf-8"))) for name in names}
@@ -35,13 +35,13 @@ def targets() -> dict[str, str]:
 
 
 def export(run: RunFolder, target: str, to: Path | None = None) -> Path:
-    """Write what a run has for another tool; returns where it is, ``to`` if that is given.
+    """Export a run to another tool; returns the path of the export, ``to`` if given.
 
-    Raises UserError for wrong use, where the tool's package is not installed, and where the place cannot be written.
+    Raises UserError for wrong use, if the tool's package is not installed, or if the path cannot be written.
     """
-    known = targets()
-    if target not in known:
-        raise UserError(f"unknown target {target!r}; {nearest(target, known)}")
+    descriptions = targets()
+    if target not in descriptions:
+        raise UserError(f"unknown target {target!r}; {nearest(target, descriptions)}")
     with needed(f"export to {target}", "export"):
         path: Path = import_module(f"bench.report.export.{target}").export(run, to)
     return path

@@ -1,7 +1,7 @@
 """An SQLite file, which `mlflow ui --backend-store-uri sqlite:///FILE` opens: a run for each training.
 
-An experiment is a game, a step one gradient evaluation. Records know how long a training took, not when: each is shown
-as begun when the run's folder was.
+An experiment is a game, a step one gradient evaluation. Records hold how long a training took, not when: the start of
+each is that of the run.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-AT_ONCE = 1000  # metrics that a store takes in one call
-LONGEST = 250  # letters of a parameter's name; of its value MLflow takes 6000
+AT_ONCE = 1000  # the most metrics in one call to a store
+LONGEST = 250  # characters of a parameter's name; its value may have 6000
 
 
 def export(run: RunFolder, to: Path | None = None) -> Path:
-    """Write the file, whole or not at all."""
+    """Write the file atomically."""
     path = run.path / "mlflow.db" if to is None else to
     try:
         check_database(path)
-        found = reported(run)
+        trainings = reported(run)
         begun = int((run.path / "study.json").stat().st_mtime * 1000)
         with _quiet():
-            write_file(path, _database(found, run.study, begun))
+            write_file(path, _database(trainings, run.study, begun))
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None
     return path
@@ -45,73 +45,73 @@ def export(run: RunFolder, to: Path | None = None) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No word to its makers, no flush after every call: the file is flushed once, as a whole. All is undone."""
+    """Turn off MLflow's telemetry, and the flush after every call: the file is flushed once. Both are restored."""
     from sqlalchemy import Engine, event
 
-    before = {key: os.environ.get(key) for key in QUIET}
+    previous = {key: os.environ.get(key) for key in QUIET}
     os.environ.update(QUIET)
-    event.listen(Engine, "connect", _unhurried)
+    event.listen(Engine, "connect", _disable_sync)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its parts warn of one another
+            warnings.simplefilter("ignore")  # MLflow's packages warn about one another
             yield
     finally:
-        event.remove(Engine, "connect", _unhurried)
-        for key, value in before.items():
+        event.remove(Engine, "connect", _disable_sync)
+        for key, value in previous.items():
             os.environ.pop(key) if value is None else os.environ.update({key: value})
 
 
-def _unhurried(connection: sqlite3.Connection, _: object) -> None:
+def _disable_sync(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA synchronous = OFF")
 
 
-def _database(found: list[Training], study: Study, begun: int) -> bytes:
-    """An SQLite file of the trainings; ``begun`` in milliseconds since 1970."""
+def _database(trainings: list[Training], study: Study, begun: int) -> bytes:
+    """The bytes of an SQLite file with the trainings; ``begun`` is in milliseconds since 1970."""
     import logging
 
     from mlflow.tracking import MlflowClient
 
-    for talkative in ("mlflow", "alembic"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    for package in ("mlflow", "alembic"):
+        logging.getLogger(package).setLevel(logging.WARNING)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "mlflow.db"
         client = MlflowClient(f"sqlite:///{file}")
-        # No file of a run is ever stored, and the folder that this is written in is soon gone: so no path is named.
-        names = dict.fromkeys(training.game for training in found)
+        # No files are stored with a run, and this folder is temporary, so the artifact location has no path.
+        names = dict.fromkeys(training.game for training in trainings)
         experiments = {name: client.create_experiment(name, artifact_location="mlflow-artifacts:/") for name in names}
-        for training in found:
+        for training in trainings:
             _add(client, experiments[training.game], training, begun)
-        _let_go(client)
+        _close(client)
         with closing(sqlite3.connect(file)) as connection:
             connection.execute(f"PRAGMA application_id = {int.from_bytes(MARK, 'big')}")
             connection.commit()
         return file.read_bytes()
 
 
-def _let_go(client: MlflowClient) -> None:
-    """Close the file."""
+def _close(client: MlflowClient) -> None:
+    """Close the connections to the file."""
     client._tracking_client.store.engine.dispose()
 
 
 def _add(client: MlflowClient, experiment: str, training: Training, begun: int) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    made = client.create_run(experiment, start_time=begun, run_name=training.name)
-    identity = made.info.run_id
+    mlflow_run = client.create_run(experiment, start_time=begun, run_name=training.name)
+    run_id = mlflow_run.info.run_id
     params = [Param(_key(key), str(value)) for key, value in training.described().items()]
     tags = [RunTag("outcome", training.outcome), RunTag("metric", training.metric.name)]
     metrics = [
         Metric(_key(tag), value, begun + round(seconds * 1000), round(cost))
-        for cost, seconds, values in training.told
+        for cost, seconds, values in training.points_and_end
         for tag, value in values.items()
     ]
-    client.log_batch(identity, metrics[:AT_ONCE], params, tags)
+    client.log_batch(run_id, metrics[:AT_ONCE], params, tags)
     for start in range(AT_ONCE, len(metrics), AT_ONCE):
-        client.log_batch(identity, metrics[start : start + AT_ONCE])
+        client.log_batch(run_id, metrics[start : start + AT_ONCE])
     status = "FAILED" if training.failed else "FINISHED"
-    client.set_terminated(identity, status, begun + round(training.points[-1].seconds * 1000))
+    client.set_terminated(run_id, status, begun + round(training.points[-1].seconds * 1000))
 
 
 def _key(name: str) -> str:
-    """A name of letters that MLflow takes."""
+    """A name with only the characters that MLflow allows."""
     return "".join(c if (c.isalnum() and c.isascii()) or c in "_-./ :" else "_" for c in name)[:LONGEST]

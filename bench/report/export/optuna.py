@@ -1,8 +1,8 @@
 """The tuning as an SQLite file of studies, which optuna-dashboard opens.
 
-It holds an Optuna study for each rule and game, which `optuna.load_study` reads. A trial's value is the one that it was
-chosen by: the median over its tuning seeds, failed replicas at the metric's worst. A trial that failed so, and has no
-finite value, is a failed one there; a trial that was given up early is a pruned one.
+It holds an Optuna study for each rule and game, which `optuna.load_study` reads. The value of a trial is the one that
+tuning selects by: the median over its tuning seeds, failed replicas at the metric's worst. A trial without a finite
+value is a failed one in Optuna; a trial that was stopped early is a pruned one.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ if TYPE_CHECKING:
 
 
 def export(run: RunFolder, to: Path | None = None) -> Path:
-    """Write the tuning as an SQLite file of Optuna studies, whole or not at all; an earlier export is replaced."""
+    """Write the tuning as an SQLite file of Optuna studies, atomically; an earlier export is replaced."""
     path = run.path / "optuna.db" if to is None else to
     try:
         check_database(path)
-        tuned = list(_tuned(run))
-        if not tuned:
+        tunings = list(_tunings(run))
+        if not tunings:
             raise UserError(f"{str(run.path)!r} has no tuning to export: nothing was tuned in it")
-        write_file(path, _database(tuned))
+        write_file(path, _database(tunings))
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None
     return path
 
 
-# --- what was tuned, from the records --------------------------------------------------------------------------------
+# --- the tunings, from the records -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Tuned:
+class _Tuning:
     """The tuning of one rule on one game."""
 
     game: str
@@ -63,87 +63,87 @@ class _Tuned:
     protocol: str
     begun: datetime
     metric: MetricDescription
-    """What the game is judged by."""
+    """The game's score."""
     records: pd.DataFrame
     chosen: dict[str, Any] | None
-    """The values frozen; None where tuning has not come to an end."""
+    """The frozen values; None if tuning has not finished."""
 
     @cached_property
     def trials(self) -> dict[int, pd.DataFrame]:
-        """The records of the primary metric, by the trial's number in order."""
-        own = self.records[(self.records["phase"] == "tune") & (self.records["metric"] == self.metric.name)]
-        return {int(number): part for number, part in own.groupby("trial")}
+        """Trial number -> its records of the primary metric, in order."""
+        trial_records = self.records[(self.records["phase"] == "tune") & (self.records["metric"] == self.metric.name)]
+        return {int(number): records for number, records in trial_records.groupby("trial")}
 
     @cached_property
     def params(self) -> dict[int, dict[str, float]]:
-        """What each trial tried."""
-        return {number: json.loads(part["hyperparameters"].iloc[0]) for number, part in self.trials.items()}
+        """Trial number -> its hyperparameters."""
+        return {number: json.loads(records["hyperparameters"].iloc[0]) for number, records in self.trials.items()}
 
     def reranked(self) -> dict[str, dict[str, float | None]]:
-        """Scores on fresh seeds, trial -> seed -> score; None for a failure."""
-        own = self.records[self.records["phase"] == "rerank"]
-        found: dict[str, dict[str, float | None]] = {}
-        for (trial, seed), score in final_scores(own, self.metric, ["trial", "seed"]).sort_index().items():
-            found.setdefault(str(trial), {})[str(seed)] = _finite(score)
-        return found
+        """trial -> seed -> its score in the second ranking, on fresh seeds; None for a failure."""
+        rerank_records = self.records[self.records["phase"] == "rerank"]
+        scores: dict[str, dict[str, float | None]] = {}
+        for (trial, seed), score in final_scores(rerank_records, self.metric, ["trial", "seed"]).sort_index().items():
+            scores.setdefault(str(trial), {})[str(seed)] = _finite(score)
+        return scores
 
     def attributes(self) -> dict[str, Any]:
-        """What is to be said of the whole study."""
-        said: dict[str, Any] = {"game": self.game, "optimizer": self.optimizer, "metric": self.metric.name}
-        said |= {"protocol": self.protocol, "tuned": self.track, "re-rank scores": self.reranked()}
+        """The attributes of the whole study."""
+        attributes: dict[str, Any] = {"game": self.game, "optimizer": self.optimizer, "metric": self.metric.name}
+        attributes |= {"protocol": self.protocol, "tuned": self.track, "re-rank scores": self.reranked()}
         if self.chosen is not None:
-            said["chosen"] = self.chosen
+            attributes["chosen"] = self.chosen
             number = next((n for n, params in self.params.items() if params == self.chosen), None)
-            said |= {} if number is None else {"chosen trial": number}  # none where the declared values are kept
-        return said
+            attributes |= {} if number is None else {"chosen trial": number}  # none if the declared values were kept
+        return attributes
 
 
-def _tuned(run: RunFolder) -> Iterator[_Tuned]:
-    """What was tuned, in the study's order."""
+def _tunings(run: RunFolder) -> Iterator[_Tuning]:
+    """The tunings of a run, in the study's order."""
     records, study = run.records, run.study
     begun = datetime.fromtimestamp(int((run.path / "study.json").stat().st_mtime))
     frozen: dict[str, Any] | None = None
     for game in study.games:
         for optimizer in study.optimizers:
-            own = records[(records["game"] == game) & (records["optimizer"] == optimizer)]
-            if not (own["phase"] == "tune").any():
+            pair_records = records[(records["game"] == game) & (records["optimizer"] == optimizer)]
+            if not (pair_records["phase"] == "tune").any():
                 continue
-            report = own.loc[own["phase"] == "report", "hyperparameters"]
-            if report.empty and frozen is None:  # `bench tune`, or it goes on still: what would be frozen now
+            report = pair_records.loc[pair_records["phase"] == "report", "hyperparameters"]
+            if report.empty and frozen is None:  # after `bench tune`, or while it is running: the best values so far
                 frozen = dict(run.hyperparameters())
             chosen = (frozen or {}).get(game, {}).get(optimizer) if report.empty else json.loads(report.iloc[0])
             track, protocol = study.tune, run.manifest["protocol"]
-            yield _Tuned(game, optimizer, track, protocol, begun, study.primary(game), own, chosen)
+            yield _Tuning(game, optimizer, track, protocol, begun, study.primary(game), pair_records, chosen)
 
 
-def _curve(own: pd.DataFrame, metric: MetricDescription) -> pd.DataFrame:
-    """A trial's values, [costs, seeds]: from where a replica failed on the metric's worst."""
-    ends = own.groupby("seed")[["outcome", "ended"]].first()
-    wide = own.pivot_table(index="cost", columns="seed", values="value", observed=True, dropna=False)
-    wide = wide.reindex(columns=ends.index)
+def _curve(trial_records: pd.DataFrame, metric: MetricDescription) -> pd.DataFrame:
+    """A trial's values, [costs, seeds]; the metric's worst from the cost at which a replica failed."""
+    ends = trial_records.groupby("seed")[["outcome", "ended"]].first()
+    values = trial_records.pivot_table(index="cost", columns="seed", values="value", observed=True, dropna=False)
+    values = values.reindex(columns=ends.index)
     failed = ~ends["outcome"].isin(["ok", "interrupted"]).to_numpy()
-    out = failed & (wide.index.to_numpy(float)[:, None] >= ends["ended"].to_numpy(float))
-    return wide.mask(out).fillna(metric.worst)
+    after_failure = failed & (values.index.to_numpy(float)[:, None] >= ends["ended"].to_numpy(float))
+    return values.mask(after_failure).fillna(metric.worst)
 
 
 def _finite(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-# --- as Optuna has it ------------------------------------------------------------------------------------------------
+# --- Optuna's studies and trials -------------------------------------------------------------------------------------
 
 
-def _database(tuned: list[_Tuned]) -> bytes:
-    """An SQLite file of the studies."""
+def _database(tunings: list[_Tuning]) -> bytes:
+    """The bytes of an SQLite file with the studies."""
     from optuna.storages import RDBStorage
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / "optuna.db"
-        # The connection is made here, for in an address of SQLAlchemy's some letters of a path mean something.
+        # The connection is made here, because some characters of a path have a meaning in SQLAlchemy's URLs.
         storage = RDBStorage("sqlite://", engine_kwargs={"creator": partial(_connection, file)})
         try:
-            for one in tuned:
-                _add(storage, one)
+            for tuning in tunings:
+                _add(storage, tuning)
         finally:
             storage.remove_session()
             storage.engine.dispose()
@@ -158,74 +158,76 @@ def _connection(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _add(storage: RDBStorage, tuned: _Tuned) -> None:
+def _add(storage: RDBStorage, tuning: _Tuning) -> None:
     """One study with all its trials."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ways = optuna.study.StudyDirection
-    direction = ways.MAXIMIZE if tuned.metric.better == "higher" else ways.MINIMIZE
-    name = f"{tuned.game} / {tuned.optimizer}"
+    directions = optuna.study.StudyDirection
+    direction = directions.MAXIMIZE if tuning.metric.better == "higher" else directions.MINIMIZE
+    name = f"{tuning.game} / {tuning.optimizer}"
     study = optuna.create_study(storage=storage, study_name=name, direction=direction)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([tuned.metric.name])
-    for key, value in tuned.attributes().items():
+        study.set_metric_names([tuning.metric.name])
+    for key, value in tuning.attributes().items():
         study.set_user_attr(key, value)
-    study.add_trials(list(_trials(tuned)))
+    study.add_trials(list(_trials(tuning)))
 
 
-def _trials(tuned: _Tuned) -> Iterator[FrozenTrial]:
-    """The trials as finished ones of Optuna's.
+def _trials(tuning: _Tuning) -> Iterator[FrozenTrial]:
+    """The trials as finished Optuna trials.
 
-    Records know how long a training took, not when: each trial begins where the one before it ended.
+    Records hold how long a training took, not when: each trial begins when the one before it ended.
     """
-    shapes, clock = _distributions(tuned), tuned.begun
-    for number, own in tuned.trials.items():
-        params = tuned.params[number]
-        trial = _trial(number, own, tuned.metric, params, {path: shapes[path] for path in params})
-        seconds = own.groupby("seed")["seconds"].max().sum()
+    distributions, clock = _distributions(tuning), tuning.begun
+    for number, trial_records in tuning.trials.items():
+        params = tuning.params[number]
+        trial = _trial(number, trial_records, tuning.metric, params, {path: distributions[path] for path in params})
+        seconds = trial_records.groupby("seed")["seconds"].max().sum()
         trial.datetime_start, clock = clock, clock + timedelta(seconds=float(seconds))
         trial.datetime_complete = clock
         yield trial
 
 
-def _distributions(tuned: _Tuned) -> dict[str, BaseDistribution]:
-    """The declared ranges, as far out as tuning went."""
+def _distributions(tuning: _Tuning) -> dict[str, BaseDistribution]:
+    """Hyperparameter -> its declared range, widened to the values that were tried."""
     from optuna.distributions import FloatDistribution
 
-    kinds, found = tunable(tuned.optimizer, tuned.track), dict[str, "BaseDistribution"]()
-    for path in dict.fromkeys(path for params in tuned.params.values() for path in params):
-        tried = [params[path] for params in tuned.params.values() if path in params]
-        kind = kinds.get(path)  # none where the rule's file was edited since
+    kinds, distributions = tunable(tuning.optimizer, tuning.track), dict[str, "BaseDistribution"]()
+    for path in dict.fromkeys(path for params in tuning.params.values() for path in params):
+        tried = [params[path] for params in tuning.params.values() if path in params]
+        kind = kinds.get(path)  # none if the rule's file was edited since
         declared = [kind.low, kind.high] if kind else []
-        found[path] = FloatDistribution(min(tried + declared), max(tried + declared), log=bool(kind and kind.log))
-    return found
+        distributions[path] = FloatDistribution(
+            min(tried + declared), max(tried + declared), log=bool(kind and kind.log)
+        )
+    return distributions
 
 
 def _trial(
     number: int,
-    own: pd.DataFrame,
+    trial_records: pd.DataFrame,
     metric: MetricDescription,
     params: dict[str, float],
-    shapes: dict[str, BaseDistribution],
+    distributions: dict[str, BaseDistribution],
 ) -> FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
-    last = last_evaluations(own, metric, ["seed"]).sort_index()
-    curve = _curve(own, metric)
+    last = last_evaluations(trial_records, metric, ["seed"]).sort_index()
+    curve = _curve(trial_records, metric)
     pruned = bool((last["outcome"] == "interrupted").any())
     scores = curve.iloc[-1] if pruned else last["value"].fillna(metric.worst)
     value = _finite(np.median(scores))
-    through = {round(cost): float(np.median(row)) for cost, row in zip(curve.index, curve.to_numpy(float), strict=True)}
+    medians = {round(cost): float(np.median(row)) for cost, row in zip(curve.index, curve.to_numpy(float), strict=True)}
     state = TrialState.PRUNED if pruned else TrialState.FAIL if value is None else TrialState.COMPLETE
     outcomes = {str(seed): str(outcome) for seed, outcome in last["outcome"].items()}
     return create_trial(
         state=state,
         value=value,
         params=params,
-        distributions=shapes,
-        intermediate_values={step: median for step, median in through.items() if math.isfinite(median)},
+        distributions=distributions,
+        intermediate_values={step: median for step, median in medians.items() if math.isfinite(median)},
         user_attrs={
             "trial": number,
             "outcome": _outcome(set(outcomes.values()), value),
@@ -237,7 +239,7 @@ def _trial(
 
 
 def _outcome(outcomes: set[str], value: float | None) -> str:
-    """A trial's outcome by those of its replicas: without a finite value it failed, though a seed may have gone on."""
+    """The outcome of a trial, from its replicas': without a finite value it failed, even if a seed was ``ok``."""
     if "interrupted" in outcomes:
         return "interrupted"
     if "ok" in outcomes and value is not None:

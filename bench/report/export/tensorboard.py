@@ -1,7 +1,7 @@
 """Event files, which `tensorboard --logdir` opens: a run for each training, its metrics against cost.
 
-A step is one gradient evaluation. An event's time is the seconds of training so far, counted from 1970, for records
-know how long a training took and not when: the relative axis shows them. The same records give the same bytes.
+A step is one gradient evaluation. The time of an event is the seconds of training so far, counted from 1970, because
+records hold how long a training took, not when; the relative axis shows them. The same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ FILE = "events.out.tfevents.0.bench"
 
 
 def export(run: RunFolder, to: Path | None = None) -> Path:
-    """Write ``GAME/RULE/seed-N`` with an event file in each into a folder."""
+    """Write a folder with an event file in each ``GAME/RULE/seed-N``."""
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     path = run.path / "tensorboard" if to is None else to
-    found = reported(run)
+    trainings = reported(run)
     with whole_folder(path) as folder:
-        for training in found:
+        for training in trainings:
             rule = filename(training.optimizer) + "-untuned" * (training.phase == "untuned")
-            place = folder / filename(training.game) / rule / f"seed-{training.seed}"
-            place.mkdir(parents=True)
-            with open(place / FILE, "wb") as file:
+            training_folder = folder / filename(training.game) / rule / f"seed-{training.seed}"
+            training_folder.mkdir(parents=True)
+            with open(training_folder / FILE, "wb") as file:
                 writer = RecordWriter(file)
                 for event in _events(training):
                     writer.write(event.SerializeToString(deterministic=True))
@@ -41,17 +41,17 @@ def export(run: RunFolder, to: Path | None = None) -> Path:
 
 
 def _events(training: Training) -> Iterator[Event]:
-    """A file's head, the hyperparameters, then the metrics in the order of cost."""
+    """The header of a file, the hyperparameters, then the metrics in the order of cost."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from torch.utils.tensorboard.summary import hparams
 
     yield Event(wall_time=0.0, file_version="brain.Event:2")
     for summary in hparams(training.described(), training.summary()):  # type: ignore[no-untyped-call]
-        told = summary.value[0].metadata.plugin_data
-        told.content = HParamsPluginData.FromString(told.content).SerializeToString(deterministic=True)
+        plugin_data = summary.value[0].metadata.plugin_data
+        plugin_data.content = HParamsPluginData.FromString(plugin_data.content).SerializeToString(deterministic=True)
         yield Event(wall_time=0.0, step=0, summary=summary)
-    for point in training.told:
+    for point in training.points_and_end:
         yield _scalars(point.cost, point.seconds, point.values)
 
 
@@ -59,5 +59,5 @@ def _scalars(cost: float, seconds: float, values: dict[str, float]) -> Any:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    shown = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-    return Event(wall_time=seconds, step=round(cost), summary=Summary(value=shown))
+    tag_values = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+    return Event(wall_time=seconds, step=round(cost), summary=Summary(value=tag_values))

@@ -1,7 +1,7 @@
 """A folder of offline runs, which `wandb sync` uploads when you ask it to: a run for each training.
 
-Nothing is sent and no account is asked for. A step is one gradient evaluation; metrics are drawn against ``cost`` or
-``seconds``, for W&B's own clock counts from the export.
+Nothing is sent and no account is needed. A step is one gradient evaluation; metrics are drawn against ``cost`` or
+``seconds``, because W&B's own clock counts from the export.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from bench.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     import wandb
 
-LONGEST = 128  # letters of a group's name
+LONGEST = 128  # characters of a group's name
 
 
 def export(run: RunFolder, to: Path | None = None) -> Path:
-    """Write ``offline-run-...`` folders into a folder."""
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # before it is imported
+    """Write a folder of ``offline-run-...`` folders."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # must be set before the import
     import wandb
 
     path = run.path / "wandb" if to is None else to
-    found = reported(run)
-    content, project = json.dumps(run.study, sort_keys=True), filename(run.path.resolve().name)
-    # Its own files speak of the folder they are written in: so that is one that means nothing.
+    trainings = reported(run)
+    content, project = json.dumps(run.manifest["study"], sort_keys=True), filename(run.path.resolve().name)
+    # W&B's files contain the path of the folder that they are written in, so that is a temporary one.
     with whole_folder(path) as folder, TemporaryDirectory() as scratch:
-        for training in found:
-            key = hashlib.sha256(f"{content} {training.name}".encode()).hexdigest()[:12]
-            _add(training, scratch, project, key, _settings())
+        for training in trainings:
+            run_id = hashlib.sha256(f"{content} {training.name}".encode()).hexdigest()[:12]
+            _add(training, scratch, project, run_id, _settings())
         wandb.teardown()
-        for made in sorted(Path(scratch, "wandb").glob("offline-run-*")):
-            shutil.rmtree(made / "logs", ignore_errors=True)
-            shutil.copytree(made, folder / made.name)
+        for offline_run in sorted(Path(scratch, "wandb").glob("offline-run-*")):
+            shutil.rmtree(offline_run / "logs", ignore_errors=True)
+            shutil.copytree(offline_run, folder / offline_run.name)
     return path
 
 
 def _settings() -> wandb.Settings:
-    """Offline, and nothing of the machine or of what else is in the folder is noted down."""
+    """Offline, without any record of the machine or of other files in the folder."""
     import wandb
 
     return wandb.Settings(
@@ -56,17 +56,17 @@ def _settings() -> wandb.Settings:
     )  # fmt: skip
 
 
-def _add(training: Training, scratch: str, project: str, key: str, settings: wandb.Settings) -> None:
-    """One run; the same study and training have the same id, so that syncing an export twice gives no second run."""
+def _add(training: Training, scratch: str, project: str, run_id: str, settings: wandb.Settings) -> None:
+    """Add one run. The same study and training have the same id, so syncing an export twice adds no second run."""
     import wandb
 
     group = training.name.rpartition(" / ")[0][:LONGEST]
-    made = wandb.init(
-        project=project, dir=scratch, id=key, name=training.name[:LONGEST], group=group, reinit="create_new",
+    wandb_run = wandb.init(
+        project=project, dir=scratch, id=run_id, name=training.name[:LONGEST], group=group, reinit="create_new",
         config=training.described() | {"metric": training.metric.name}, settings=settings,
     )  # fmt: skip
-    made.define_metric("*", step_metric="cost")
+    wandb_run.define_metric("*", step_metric="cost")
     for point in training.points:
-        made.log({"cost": point.cost, "seconds": point.seconds} | point.values, step=round(point.cost))
-    made.summary.update(training.summary() | {"outcome": training.outcome})
-    made.finish(exit_code=int(training.failed))
+        wandb_run.log({"cost": point.cost, "seconds": point.seconds} | point.values, step=round(point.cost))
+    wandb_run.summary.update(training.summary() | {"outcome": training.outcome})
+    wandb_run.finish(exit_code=int(training.failed))

@@ -1,7 +1,7 @@
-"""Moving figures: rule beside rule, the cost above; arrays in, frames out.
+"""Moving figures: rule beside rule, with the cost above; arrays in, frames out.
 
-A figure is drawn once without what moves; each frame restores it and draws what moves on top, which takes a tenth of
-the time. What became of a replica that failed stands under its rule's name.
+The static parts of a figure are drawn once. Each frame restores them and draws the moving parts on top, which takes a
+tenth of the time. If a replica failed, the panel of its rule says how.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from bench.report.figures.svg import styled
 DPI = 100
 SIDE, FEWER = 2.1, 1.5  # inches of a panel, and of one among many
 ABOVE, LINE = 0.08, 0.15  # inches above a panel, and for a line of its title
-MANY = 8  # rules above which panels are smaller
-FRAMES = 72  # of what moves smoothly
+MANY = 8  # with more rules panels are smaller
+FRAMES = 72  # of a smooth motion
 ALARM = "#9a4a00"
 
 
 class Motion(ABC):
-    """Panels, one a name, and what moves in them."""
+    """A figure with a panel for each name, and the moving artists in each."""
 
     pace = 60
-    """Milliseconds a frame."""
+    """Milliseconds of a frame."""
     coloured = False
-    """Whether there are colours in it beside those of the rules."""
+    """Whether it has colours besides those of the rules."""
 
     def __init__(self, names: Sequence[str], look: Mapping[str, Look], notes: Mapping[str, str]) -> None:
         self.names, self.look, self.notes = list(names), look, notes
 
     @abstractmethod
     def still(self, axes: Axes, name: str) -> list[Artist]:
-        """Draw what stands still, and make what moves: returned, in no place yet."""
+        """Draw the static parts of a panel; returns its moving artists, which have no data yet."""
 
     @abstractmethod
     def moved(self) -> Iterator[tuple[float, dict[str, Any]]]:
-        """For each frame the cost, and for each name what `put` needs."""
+        """For each frame the cost, and name -> the state for `put`."""
 
     @abstractmethod
-    def put(self, artists: list[Artist], what: Any) -> None:
-        """Bring a panel's artists to where they belong."""
+    def put(self, artists: list[Artist], state: Any) -> None:
+        """Set the moving artists of a panel to a state."""
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         """Frames uint8[height, width, 3]."""
@@ -64,29 +64,31 @@ class Motion(ABC):
                 artist.set_animated(True)
             canvas: Any = FigureCanvasAgg(figure)
             canvas.draw()
-            behind = canvas.copy_from_bbox(figure.bbox)
-            for cost, where in self.moved():
-                canvas.restore_region(behind)
+            background = canvas.copy_from_bbox(figure.bbox)
+            for cost, states in self.moved():
+                canvas.restore_region(background)
                 clock.set_text(f"cost {cost:,.0f}")
                 figure.draw_artist(clock)
                 for name, axes in zip(self.names, panels, strict=True):
-                    self.put(moving[name], where[name])
+                    self.put(moving[name], states[name])
                     for artist in moving[name]:
                         axes.draw_artist(artist)
                 yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
     @property
     def palette(self) -> list[tuple[int, ...]]:
-        """Every colour of the frames: greys, and each rule's paled by the white behind it."""
+        """All colours of the frames: greys, and shades of each rule's colour on white."""
         greys = [(255 - 15 * k,) * 3 for k in range(18)]
         colours = dict.fromkeys([*(self.look[name].colour for name in self.names if name in self.look), ALARM])
-        given = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colours]
+        rgb_colours = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colours]
         return greys + [
-            tuple(round(255 - share / 6 * (255 - part)) for part in parts) for parts in given for share in range(1, 7)
+            tuple(round(255 - share / 6 * (255 - channel)) for channel in channels)
+            for channels in rgb_colours
+            for share in range(1, 7)
         ]
 
     def _figure(self) -> tuple[Figure, list[Axes]]:
-        """Equal panels with their titles, at fixed places: nothing must jump."""
+        """Equal panels with their titles, at fixed positions, so that nothing moves between frames."""
         count = len(self.names)
         side = SIDE if count <= MANY else FEWER
         titles = [lines(name, 22 if count <= MANY else 18) for name in self.names]
@@ -96,9 +98,9 @@ class Motion(ABC):
         width, height = columns * (side + gap) + gap, rows * (side + above + gap) + top
         figure = Figure(figsize=(max(width, 2.8), height), dpi=DPI, facecolor="white")
         panels = []
-        left = (figure.get_figwidth() - width) / 2
+        margin = (figure.get_figwidth() - width) / 2
         for k, name in enumerate(self.names):
-            x = left + gap + k % columns * (side + gap)
+            x = margin + gap + k % columns * (side + gap)
             y = height - top - (k // columns + 1) * (side + above + gap) + gap
             axes = figure.add_axes((x / figure.get_figwidth(), y / height, side / figure.get_figwidth(), side / height))
             axes.set(xticks=[], yticks=[])
@@ -116,7 +118,7 @@ class Motion(ABC):
 
 
 class Clouds(Motion):
-    """Samples in the plane over the modes [M, 2]; between stored moments each goes straight on."""
+    """Samples in the plane over the modes [M, 2]; each moves on a straight line between stored moments."""
 
     def __init__(
         self, reels: Reels, look: Mapping[str, Look], notes: Mapping[str, str], modes: Array | None = None
@@ -133,23 +135,25 @@ class Clouds(Motion):
         return list(axes.plot([], [], ls="", marker="o", ms=2.1, mew=0, color=self.look[name].colour, alpha=0.85))
 
     def moved(self) -> Iterator[tuple[float, dict[str, Any]]]:
-        costs, at = moments(self.reels, most=1000)
+        costs, indices = moments(self.reels, most=1000)
         between = max(1, round(FRAMES / max(1, len(costs) - 1)))  # frames from one stored moment to the next
         for step in range((len(costs) - 1) * between + 1):
             k, share = step // between, step % between / between
-            after = min(k + 1, len(costs) - 1)
-            where = {
-                rule: (1 - share) * given[at[rule][k]] + share * given[at[rule][after]] if share else given[at[rule][k]]
-                for rule, (_, given) in self.reels.items()
+            following = min(k + 1, len(costs) - 1)
+            positions = {
+                rule: (1 - share) * samples[indices[rule][k]] + share * samples[indices[rule][following]]
+                if share
+                else samples[indices[rule][k]]
+                for rule, (_, samples) in self.reels.items()
             }
-            yield float((1 - share) * costs[k] + share * costs[after]), where
+            yield float((1 - share) * costs[k] + share * costs[following]), positions
 
-    def put(self, artists: list[Artist], what: Any) -> None:
-        artists[0].set(data=np.where(np.isfinite(what), what, np.nan).T)
+    def put(self, artists: list[Artist], state: Any) -> None:
+        artists[0].set(data=np.where(np.isfinite(state), state, np.nan).T)
 
 
 class Paths(Motion):
-    """Paths [T, S, 2] at costs [T], growing over the field."""
+    """Paths [T, S, 2] at costs [T] that grow over the field."""
 
     pace = 55
 
@@ -168,9 +172,9 @@ class Paths(Motion):
             draw_field(axes, self.field)
         if self.solution is not None:
             axes.plot(*self.solution, marker="+", ms=9, mew=1.5, color="black", zorder=2)
-        ways = [axes.plot([], [], color=colour, lw=1.2, alpha=0.75)[0] for _ in range(starts)]
+        path_lines = [axes.plot([], [], color=colour, lw=1.2, alpha=0.75)[0] for _ in range(starts)]
         rings = axes.plot(*self.paths[name][0].T, ls="", marker="o", ms=5.5, mfc="white", mec=colour, mew=1.4)
-        return [*ways, *rings, *axes.plot([], [], ls="", marker="o", ms=6, color=colour, mew=0)]
+        return [*path_lines, *rings, *axes.plot([], [], ls="", marker="o", ms=6, color=colour, mew=0)]
 
     def moved(self) -> Iterator[tuple[float, dict[str, Any]]]:
         last = max(float(costs[-1]) for costs in self.costs.values())
@@ -184,15 +188,15 @@ class Paths(Motion):
                 },
             )
 
-    def put(self, artists: list[Artist], what: Any) -> None:
-        sound = np.where(np.isfinite(what), what, np.nan)
-        for k, way in enumerate(artists[:-2]):
-            way.set(data=sound[:, k].T)
-        artists[-1].set(data=sound[-1].T)
+    def put(self, artists: list[Artist], state: Any) -> None:
+        finite = np.where(np.isfinite(state), state, np.nan)
+        for k, line in enumerate(artists[:-2]):
+            line.set(data=finite[:, k].T)
+        artists[-1].set(data=finite[-1].T)
 
 
 class Sheets(Motion):
-    """Sheets of images [K, N, height, width] in [-1, 1], or [..., 3]; real ones beside them stand still."""
+    """Sheets of images [K, N, height, width] in [-1, 1], or [..., 3]; the real ones beside them do not change."""
 
     pace = 220
 
@@ -202,22 +206,22 @@ class Sheets(Motion):
         self.reels = {} if real is None else {"real": (np.zeros(1), real[None])}
         self.reels |= reels
         super().__init__(list(self.reels), look, notes)
-        self.coloured = any(given.ndim == 5 for _, given in reels.values())
+        self.coloured = any(samples.ndim == 5 for _, samples in reels.values())
 
     def still(self, axes: Axes, name: str) -> list[Artist]:
         axes.set_facecolor("white")
-        first = self._shown(self.reels[name][1][0])
+        first = self._picture(self.reels[name][1][0])
         return [axes.imshow(first, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")]
 
     @staticmethod
-    def _shown(given: Array) -> Array:
-        page = sheet(given, ACROSS)
+    def _picture(pictures: Array) -> Array:
+        page = sheet(pictures, ACROSS)
         return np.asarray((page + 1) / 2 if page.ndim == 3 else (1 - page) / 2)
 
     def moved(self) -> Iterator[tuple[float, dict[str, Any]]]:
-        costs, at = moments(self.reels, most=1000)
+        costs, indices = moments(self.reels, most=1000)
         for k, cost in enumerate(costs):
-            yield float(cost), {name: given[at[name][k]] for name, (_, given) in self.reels.items()}
+            yield float(cost), {name: samples[indices[name][k]] for name, (_, samples) in self.reels.items()}
 
-    def put(self, artists: list[Artist], what: Any) -> None:
-        artists[0].set(data=self._shown(what))
+    def put(self, artists: list[Artist], state: Any) -> None:
+        artists[0].set(data=self._picture(state))

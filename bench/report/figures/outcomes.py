@@ -1,4 +1,4 @@
-"""The report's figure of how replicas ended; arrays in, a figure out."""
+"""The report's figure of the outcomes of replicas; arrays in, a figure out."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ DARK = ("diverged", "error")
 
 @styled()
 def outcomes(
-    found: Mapping[str, Mapping[str, int]], came_through: Mapping[str, Interval], look: Mapping[str, Look]
+    counts_by_rule: Mapping[str, Mapping[str, int]], came_through: Mapping[str, Interval], look: Mapping[str, Look]
 ) -> Figure:
-    """A bar a rule: how many replicas ended how, those that came through first; the line is the interval of these."""
-    kinds = [kind for kind in COLOURS if any(counts.get(kind, 0) for counts in found.values())]
-    deepest = max(lines(rule, 27).count("\n") for rule in found)
+    """A bar for each rule: its replicas by outcome, ``ok`` first; the line is the interval of the share of ``ok``."""
+    kinds = [kind for kind in COLOURS if any(counts.get(kind, 0) for counts in counts_by_rule.values())]
+    deepest = max(lines(rule, 27).count("\n") for rule in counts_by_rule)
     entries = [(kind, "", Patch(color=COLOURS[kind])) for kind in kinds]
-    figure = headed(WIDTH, 0.75 + (0.26 + 0.1 * deepest) * max(len(found), 2), entries)
+    figure = headed(WIDTH, 0.75 + (0.26 + 0.1 * deepest) * max(len(counts_by_rule), 2), entries)
     axes = figure.subplots()
-    for place, (rule, counts) in enumerate(in_turn(found, look, axes)):
-        total, left = sum(counts.values()), 0.0
+    for row, (rule, counts) in enumerate(in_turn(counts_by_rule, look, axes)):
+        total, start = sum(counts.values()), 0.0
         for kind in [kind for kind in kinds if counts.get(kind, 0)]:
             width = counts[kind] / total
-            axes.barh(place, width, left=left, height=0.72, color=COLOURS[kind], ec="white", lw=0.8)
+            axes.barh(row, width, left=start, height=0.72, color=COLOURS[kind], ec="white", lw=0.8)
             ink = "white" if kind in DARK else "#1c1c1c"
-            at = (left + width / 2, place - 0.04)
-            axes.text(*at, f"{counts[kind]}", color=ink, fontsize="small", ha="center", va="center")
-            left += width
+            centre = (start + width / 2, row - 0.04)
+            axes.text(*centre, f"{counts[kind]}", color=ink, fontsize="small", ha="center", va="center")
+            start += width
         interval = came_through[rule]
-        axes.plot(interval[1:], [place + 0.25] * 2, color="black", lw=1.3, solid_capstyle="butt")
-    axes.set(xlim=(0, 1), ylim=(len(found) - 0.4, -0.6), xlabel="share of replicas")
-    rows(axes, list(found), look)
+        axes.plot(interval[1:], [row + 0.25] * 2, color="black", lw=1.3, solid_capstyle="butt")
+    axes.set(xlim=(0, 1), ylim=(len(counts_by_rule) - 0.4, -0.6), xlabel="share of replicas")
+    rows(axes, list(counts_by_rule), look)
     axes.grid(visible=False, axis="y")
     return figure

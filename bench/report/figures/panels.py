@@ -1,8 +1,8 @@
-"""What the report's figures share: arrays in, a figure out.
+"""The common parts of the report's figures: the looks of rules, axes and their limits.
 
-A rule has one look (colour, dash, marker) in all of them, from a palette that colour-blind readers tell apart (after
-Wong 2011, Nature Methods 8:441). Bands come computed. Failures are drawn as crosses in a strip of their own at the
-worse border: a replica that blew up never vanishes from a picture. The same arrays give the same bytes.
+A rule has the same look (colour, dash, marker) in all figures, from a palette that colour-blind readers can tell apart
+(after Wong 2011, Nature Methods 8:441). Bands are computed elsewhere. Failures are drawn as crosses in a separate strip
+at the worse border, so a diverged replica is visible in every figure. The same arrays give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from numpy.typing import ArrayLike
 from bench.analysis.statistics import Array
 
 COST = "cost (gradient evaluations)"
-WIDTH = 5.4  # inches of a figure that stands beside another
+WIDTH = 5.4  # inches of a figure beside another
 HEIGHT = 3.1
 FULL = 11.0  # inches of a figure that spans the page
-MANY = 12  # curves that one panel has room for; where there are more, each has its own
-FEW = 3  # decades of an axis that has ticks between them
-DECADES = 16  # as many as float64 has digits
-MARK = 3.6  # points of a marker; one size, so that a figure holds its shape once
+MANY = 12  # the most curves in one panel; if there are more, each has its own
+FEW = 3  # the most decades of an axis with minor ticks
+DECADES = 16  # the digits of float64
+MARK = 3.6  # points of a marker; one size, so that an SVG holds its shape once
 STRIP = "#8080801c"
 COLOURS = [
     *(seaborn.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 4, 9, 3, 5, 7)),
@@ -43,7 +43,7 @@ COLOURS = [
     "#ddaacc",
     "#554444",
     "#6611bb",
-]  # the second ten stand as far from all before them as colours can, for colour-blind eyes too
+]  # each of the second ten is as far as possible from all before it, also for colour-blind readers
 CEILING: dict[str, Any] = {"color": "#606060", "ls": ":", "lw": 1.2, "zorder": 1}
 
 
@@ -54,23 +54,23 @@ class Look(NamedTuple):
     dash: Any
     marker: str
     key: str = ""
-    """What its parts of a figure are called, for a page to hide them."""
+    """The class of its parts of a figure, with which a page hides them."""
 
     @property
     def dashes(self) -> Any:
-        """The dash as seaborn writes it."""
+        """The dash in seaborn's form."""
         return "" if self.dash == "-" else self.dash[1]
 
 
 class Axis(NamedTuple):
-    """What a score is called, which way is better, of what unit it is, what a failed replica did, what could be had."""
+    """The axis of a score: its name, which way is better, its unit, the word for a failure, the perfect value."""
 
     name: str
     better: str
     unit: str = ""
     failed: str = "diverged"
     ceiling: float = math.nan
-    """What a perfect generator would have; NaN where that cannot be said."""
+    """The value of a perfect generator; NaN if it is not known."""
 
     @property
     def words(self) -> str:
@@ -91,13 +91,13 @@ def looks(rules: Sequence[str]) -> dict[str, Look]:
 
 
 def short(name: str, most: int = 44) -> str:
-    """A name that fits, its middle left out where it is long; never read as a formula."""
+    """A name, shortened in the middle if it is long; its $ are escaped, so that it is no formula."""
     cut = name if len(name) <= most else f"{name[: most - 17]}…{name[-16:]}"
     return " ".join(cut.split()).replace("$", r"\$")
 
 
 def lines(name: str, width: int) -> str:
-    """A name on several lines, broken after brackets, commas and hyphens, else where it must be."""
+    """A name on several lines, broken after brackets, commas and hyphens, or anywhere if there are none."""
     lines = [""]
     for part in re.findall(rf"(?:\\\$|[^\[\],…\-]){{1,{width}}}[\[\],…\-]?|[\[\],…\-]", short(name)):
         if lines[-1] and len(lines[-1]) + len(part) > width:
@@ -107,7 +107,7 @@ def lines(name: str, width: int) -> str:
 
 
 def rows(axes: Axes, rules: Sequence[str], look: Mapping[str, Look]) -> None:
-    """A row a rule, from the top down, with its name beside it."""
+    """Label a row for each rule, from the top down."""
     names = [lines(rule, 27) for rule in rules]
     size = "small" if any("\n" in name for name in names) else "medium"
     axes.set_yticks(range(len(names)), names)
@@ -117,10 +117,10 @@ def rows(axes: Axes, rules: Sequence[str], look: Mapping[str, Look]) -> None:
 
 
 class Range(NamedTuple):
-    """Limits of an axis: logarithmic where all is positive and spans more than a decade.
+    """Limits of an axis: logarithmic if no value is negative and they span more than a decade.
 
-    What lies more than `DECADES` beyond 1 and beyond all else stands at the border: one rule that goes on to 1e-160
-    would leave the others a line.
+    A value more than `DECADES` beyond 1 and beyond all others is drawn at the border; otherwise one rule at 1e-160
+    would squeeze the others into a line.
     """
 
     log: bool
@@ -145,7 +145,7 @@ class Range(NamedTuple):
         return np.asarray(np.clip(np.asarray(values, dtype=float), self.low, self.high))
 
     def cuts(self, *parts: ArrayLike) -> bool:
-        """Whether some finite number lies beyond."""
+        """Whether a finite value is outside of the limits."""
         values = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
         finite = values[np.isfinite(values)]
         return bool((self.inside(finite) != finite).any())
@@ -166,7 +166,7 @@ def power_of_ten(value: float) -> str:
 
 
 def tick(axis: Any, low: float, high: float) -> None:
-    """Labels of a logarithmic axis: plain numbers near 1, else powers of ten; a few between where decades are few."""
+    """Label a logarithmic axis: plain numbers near 1, else powers of ten; a few between if there are few decades."""
     plain, decades = low >= 1e-4 and high <= 1e5, np.log10(high / low)
     between = (2, 3, 5) if decades < 1.7 else (2, 5) if decades < 2.4 else ()
 
@@ -175,10 +175,10 @@ def tick(axis: Any, low: float, high: float) -> None:
 
     axis.set_major_formatter(label)
     if decades > FEW:
-        axis.set_minor_locator(NullLocator())  # too many to be seen, and each takes its time
+        axis.set_minor_locator(NullLocator())  # too many to be legible, and slow to draw
         return
     axis.set_minor_locator(LogLocator(subs=between or (2, 5)))
-    axis.set_minor_formatter(lambda value, at: label(value, at) if plain and between else "")
+    axis.set_minor_formatter(lambda value, position: label(value, position) if plain and between else "")
 
 
 def blank(strip: Axes) -> None:

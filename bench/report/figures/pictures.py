@@ -1,4 +1,4 @@
-"""The report's pictures of what a rule does: trajectories in the plane, samples; arrays in, a figure out."""
+"""The report's pictures of a rule's training: trajectories in the plane, samples; arrays in, a figure out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bench.report.figures.panels import FULL, Look, lines
 from bench.report.figures.svg import styled
 
 ACROSS = 6  # images along a side of a sheet
-PIECES = 5  # of a path that grows stronger
-TOLERANCE = 0.006  # of half the side of a panel: less than half the width of a line
+PIECES = 5  # of a path, each drawn stronger than the last
+TOLERANCE = 0.006  # as a share of half the side of a panel: less than half the width of a line
 
 
 class Field(NamedTuple):
@@ -27,7 +27,7 @@ class Field(NamedTuple):
 
 
 def grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels, as many as asked for, their width such that they fill the page."""
+    """A figure with ``count`` equal panels, as wide as the page allows."""
     columns = min(count, most)
     rows = -(-count // columns)
     side = min(largest, FULL / columns)
@@ -42,9 +42,9 @@ def grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tupl
 def trajectories(
     paths: Mapping[str, Array], look: Mapping[str, Look], solution: Array | None, field: Field | None
 ) -> Figure:
-    """One panel a rule: paths [T, S, 2], faint at first and strong at last; the solution is a +.
+    """A panel for each rule: paths [T, S, 2], faint at the start and strong at the end; the solution is a +.
 
-    They go from rings to dots, or to crosses at the border where they leave the picture.
+    They go from rings to dots, or to crosses at the border if they leave the picture.
     """
     centre, reach = square(paths, solution)
     figure, panels = grid(len(paths), height=0.2)
@@ -54,10 +54,10 @@ def trajectories(
         if solution is not None:
             axes.plot(*solution, marker="+", ms=8, mew=1.4, color="black", zorder=2)
         colour = look[rule].colour
-        ways = [within(seed, centre, reach) for seed in np.moveaxis(path, 1, 0)]
-        _growing(axes, [simplified(way, TOLERANCE * reach) for way, _ in ways], colour)
-        for marker, size, gone in (("o", 4, False), ("x", 5, True)):
-            if ends := [way[-1] for way, left in ways if left == gone and len(way)]:
+        clipped = [within(seed, centre, reach) for seed in np.moveaxis(path, 1, 0)]
+        _growing(axes, [simplified(inside, TOLERANCE * reach) for inside, _ in clipped], colour)
+        for marker, size, leaving in (("o", 4, False), ("x", 5, True)):
+            if ends := [inside[-1] for inside, leaves in clipped if leaves == leaving and len(inside)]:
                 axes.plot(*np.transpose(ends), ls="", marker=marker, ms=size, mew=1.4, color=colour, zorder=5)
         axes.plot(*path[0].T, ls="", marker="o", ms=5.5, mfc="white", mec=colour, mew=1.4, zorder=4)
         axes.set_title(lines(rule, 26), fontsize="small")
@@ -73,7 +73,7 @@ def trajectories(
 
 
 def square(paths: Mapping[str, Array], solution: Array | None) -> tuple[Array, float]:
-    """Centre [2] and half the side of the square to draw: what was reached, at most 1.7 times as far as the starts."""
+    """Centre [2] and half the side of a square around all paths, at most 1.7 times as far out as the starts."""
     starts = [np.nan_to_num(path[0]) for path in paths.values()]
     centre = np.mean([start.mean(axis=0) for start in starts], axis=0) if solution is None else solution
     far = max(float(np.abs(start - centre).max()) for start in starts) or 1.0
@@ -82,15 +82,15 @@ def square(paths: Mapping[str, Array], solution: Array | None) -> tuple[Array, f
 
 
 def within(path: Array, centre: Array, reach: float) -> tuple[Array, bool]:
-    """A path [T, 2] up to where it is no number or leaves the square for good, and whether it does.
+    """A path [T, 2] until it is not finite or leaves the square for good, and whether it does either.
 
-    The last point of one that leaves stands on the border.
+    A path that leaves ends on the border.
     """
-    sound = np.isfinite(path).all(axis=1)
-    path = path[: len(path) if sound.all() else int(sound.argmin())]
+    finite = np.isfinite(path).all(axis=1)
+    path = path[: len(path) if finite.all() else int(finite.argmin())]
     off = np.abs(path - centre).max(axis=1) > reach if len(path) else np.zeros(0, dtype=bool)
     if not len(path) or not off[-1]:
-        return path, not sound.all()
+        return path, not finite.all()
     if off.all():
         return path[:0], True
     last = int(np.flatnonzero(~off)[-1])
@@ -102,7 +102,7 @@ def within(path: Array, centre: Array, reach: float) -> tuple[Array, bool]:
 
 
 def simplified(path: Array, tolerance: float) -> Array:
-    """A path [T, 2] without the points that lie within the tolerance of the line drawn without them.
+    """A path [T, 2] without the points that are within the tolerance of the line through the others.
 
     Ramer 1972, Douglas and Peucker 1973.
     """
@@ -114,8 +114,8 @@ def simplified(path: Array, tolerance: float) -> Array:
         if last - first < 2:
             continue
         along, points = path[last] - path[first], path[first + 1 : last] - path[first]
-        square = float(along @ along)
-        share = np.clip(points @ along / square, 0, 1) if square > 0 else np.zeros(len(points))
+        squared_length = float(along @ along)
+        share = np.clip(points @ along / squared_length, 0, 1) if squared_length > 0 else np.zeros(len(points))
         far = np.linalg.norm(points - share[:, None] * along, axis=1)
         worst = int(far.argmax())
         if far[worst] > tolerance:
@@ -125,13 +125,13 @@ def simplified(path: Array, tolerance: float) -> Array:
 
 
 def _growing(axes: Axes, paths: list[Array], colour: str) -> None:
-    """Paths [T, 2], drawn in pieces of growing strength, those of a path each as long as the others."""
+    """Draw paths [T, 2] in pieces of growing strength; the pieces of a path have the same length."""
     pieces: list[list[Array]] = [[] for _ in range(PIECES)]
     for path in paths:
         if len(path) < 2:
             continue
-        gone = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
-        ends = np.searchsorted(gone, gone[-1] * np.arange(1, PIECES + 1) / PIECES * (1 - 1e-12))
+        travelled = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+        ends = np.searchsorted(travelled, travelled[-1] * np.arange(1, PIECES + 1) / PIECES * (1 - 1e-12))
         for piece, start, end in zip(pieces, [0, *ends], ends, strict=False):
             piece += [path[start : end + 1], np.full((1, 2), np.nan)]  # a gap between one path and the next
     for i, piece in enumerate(pieces):
@@ -141,12 +141,12 @@ def _growing(axes: Axes, paths: list[Array], colour: str) -> None:
 
 
 def draw_field(axes: Axes, field: Field) -> None:
-    """The field as arrows behind all else."""
+    """Draw the field as arrows in the background."""
     axes.plot(*_arrows(field).T, color="#a9a9a3", lw=0.8, zorder=1)
 
 
 def _arrows(field: Field) -> Array:
-    """All arrows as one line with gaps: [6 G, 2]; an arrow's length goes with the root of the field's."""
+    """All arrows as one line with gaps: [6 G, 2]; the length of an arrow grows with the root of the field's norm."""
     length = np.linalg.norm(field.directions, axis=1, keepdims=True)
     spacing = np.ptp(field.points[:, 0]) / (np.sqrt(len(field.points)) - 1)
     step = 0.8 * spacing * field.directions / np.sqrt(np.where(length > 0, length * length.max(), 1))
@@ -158,20 +158,20 @@ def _arrows(field: Field) -> Array:
 
 @styled()
 def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look: Mapping[str, Look]) -> Figure:
-    """Samples in the plane: one row a rule, costs [K] and points [K, N, 2] from start to end over the modes [M, 2]."""
-    columns = max(len(cost) for cost, _ in frames.values())
+    """Samples in the plane, a row for each rule: points [K, N, 2] at costs [K], over the modes [M, 2] if any."""
+    columns = max(len(costs) for costs, _ in frames.values())
     window = Window.of(frames, modes)
     middle, side = window
     figure = Figure(figsize=(1.5 * columns + 0.5, 1.62 * len(frames)), layout="compressed")
     grid = figure.subplots(len(frames), columns, sharex=True, sharey=True, squeeze=False)
-    for row, (rule, (cost, points)) in zip(grid, frames.items(), strict=True):
-        for axes, at, cloud in zip(row, cost, points, strict=False):
+    for row, (rule, (costs, samples)) in zip(grid, frames.items(), strict=True):
+        for axes, cost, points in zip(row, costs, samples, strict=False):
             if modes is not None:
                 axes.plot(*modes.T, ls="", marker="o", ms=7, mfc="none", mec="#8a8a85", mew=0.7)
-            seen = cloud[np.isfinite(cloud).all(axis=1)]
-            axes.scatter(*seen.T, s=2.6, lw=0, color=look[rule].colour, rasterized=True)
-            outside = window.outside(cloud)
-            words = f"cost {at:g}" + (f", {outside:.0%} outside" if outside >= 0.005 else "")
+            finite = points[np.isfinite(points).all(axis=1)]
+            axes.scatter(*finite.T, s=2.6, lw=0, color=look[rule].colour, rasterized=True)
+            outside = window.outside(points)
+            words = f"cost {cost:g}" + (f", {outside:.0%} outside" if outside >= 0.005 else "")
             axes.set_title(words, fontsize="x-small", pad=2)
             axes.set(xlim=middle[0] + [-side, side], ylim=middle[1] + [-side, side], aspect="equal")
             axes.set(xticks=[], yticks=[])
@@ -184,13 +184,13 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
 
 
 @styled()
-def images(real: Array | None, found: Mapping[str, tuple[Array, Array]]) -> Figure:
+def images(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]]) -> Figure:
     """Sheets of images [N, height, width] in [-1, 1], ink black on white; [..., 3] in colour.
 
-    A row a rule: costs [K] and images [K, N, ...]; above them real ones.
+    A row for each rule: images [K, N, ...] at costs [K]; real ones above them.
     """
-    columns = max(len(cost) for cost, _ in found.values())
-    rows = len(found) + (real is not None)
+    columns = max(len(cost) for cost, _ in samples_by_rule.values())
+    rows = len(samples_by_rule) + (real is not None)
     figure = Figure(figsize=(2.1 * columns + 0.5, 2.2 * rows), layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
@@ -201,7 +201,7 @@ def images(real: Array | None, found: Mapping[str, tuple[Array, Array]]) -> Figu
         grid[0, 0].set_ylabel("real", fontsize="small")
         for spare in grid[0, 1:]:
             spare.remove()
-    for row, (rule, (costs, moments)) in zip(grid[rows - len(found) :], found.items(), strict=True):
+    for row, (rule, (costs, moments)) in zip(grid[rows - len(samples_by_rule) :], samples_by_rule.items(), strict=True):
         row[0].set_ylabel(lines(rule, 20), fontsize="small")
         for axes, cost, pictures in zip(row, costs, moments, strict=False):
             _show(axes, pictures)

@@ -1,7 +1,7 @@
-"""What is drawn of one rule after the other: the legend, lines with their bands, stairs, crosses of what failed.
+"""The parts of a figure that are drawn rule by rule: the legend, lines with their bands, stairs, crosses of failures.
 
-Lines are seaborn's; their bands come computed. All that is drawn of a rule is called by the rule's key, so that a page
-may hide it.
+Lines are seaborn's; their bands are computed elsewhere. All artists of a rule have the rule's key as their gid, so that
+a page can hide them.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ T = TypeVar("T")
 
 LANE = 0.13  # inches of a rule's lane in the strip of failures
 LETTERS, ROW = 8.0, 12.0  # points: of a legend's letters, of its rows
-SAMPLE, BESIDE = 26.0, 14.0  # points: of a legend's line with what follows it, of what follows a name
-APART = 0.045  # of a share, over which stairs that coincide are spread to be seen side by side
+SAMPLE, BESIDE = 26.0, 14.0  # points: of a legend's line with the gap after it, of the gap after a name
+APART = 0.045  # the range of shares over which coinciding stairs are spread
 
 Entry = tuple[str, str, Any]
-"""A name, the key of what is called so, and its handle."""
+"""A name in the legend, the key of its rule, and its handle."""
 
 
-def in_turn(found: Mapping[str, T], look: Mapping[str, Look], *panels: Axes) -> Iterator[tuple[str, T]]:
-    """Rules one by one; what is drawn in the panels before the next one's turn is called by the rule's key."""
-    for rule, what in found.items():
-        before = {id(artist) for axes in panels for artist in axes.get_children()}
-        yield rule, what
-        for artist in (artist for axes in panels for artist in axes.get_children() if id(artist) not in before):
+def in_turn(by_rule: Mapping[str, T], look: Mapping[str, Look], *panels: Axes) -> Iterator[tuple[str, T]]:
+    """Rules one by one; all artists added to the panels before the next one get the rule's key as their gid."""
+    for rule, item in by_rule.items():
+        earlier = {id(artist) for axes in panels for artist in axes.get_children()}
+        yield rule, item
+        for artist in (artist for axes in panels for artist in axes.get_children() if id(artist) not in earlier):
             artist.set_gid(look[rule].key if rule in look else None)
 
 
@@ -47,21 +47,21 @@ def in_turn(found: Mapping[str, T], look: Mapping[str, Look], *panels: Axes) -> 
 
 
 @cache
-def _wide(text: str) -> float:
-    """How wide a name in a legend is, in points."""
+def _text_width(text: str) -> float:
+    """The width of a name in a legend, in points."""
     return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=LETTERS), ismath=False)[0])
 
 
 def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
-    """A figure of so many inches below a legend, which has as few rows as there is width for."""
+    """A figure of this height in inches below a legend, which has as few rows as the width allows."""
     names, keys, handles = zip(*entries, strict=True)
     columns = next(count for count in range(len(names), 0, -1) if count == 1 or _fits(names, count, width * 72))
     rows = -(-len(names) // columns)
     spaced = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.03)
     figure = Figure(figsize=(width, height + (rows * ROW + 6) / 72), layout=spaced)
     spacing = {"handlelength": 2.4, "handletextpad": 0.6, "columnspacing": 1.5, "labelspacing": 0.3}
-    around: dict[str, Any] = {"borderpad": 0.0, "borderaxespad": 0.4, "fontsize": LETTERS, "frameon": False}
-    legend = figure.legend(handles, names, loc="outside upper left", ncols=columns, **spacing, **around)
+    frame: dict[str, Any] = {"borderpad": 0.0, "borderaxespad": 0.4, "fontsize": LETTERS, "frameon": False}
+    legend = figure.legend(handles, names, loc="outside upper left", ncols=columns, **spacing, **frame)
     for key, handle, text in zip(keys, legend.legend_handles, legend.get_texts(), strict=True):
         text.set_gid(key)
         if handle is not None:
@@ -70,13 +70,13 @@ def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
 
 
 def _fits(names: Sequence[str], columns: int, most: float) -> bool:
-    """Whether the names fit side by side in so many columns, filled one after the other."""
-    parts = np.array_split([_wide(name) for name in names], columns)
+    """Whether the names fit into this many columns, filled one after the other."""
+    parts = np.array_split([_text_width(name) for name in names], columns)
     return sum(SAMPLE + BESIDE + float(part.max()) for part in parts) - BESIDE <= most - 6
 
 
 def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float) -> Figure:
-    """A figure of so many inches below the rules' legend."""
+    """A figure of this height in inches below the legend of the rules."""
     return headed(WIDTH, height, [(short(rule), look[rule].key, _line(look[rule])) for rule in rules])
 
 
@@ -88,7 +88,7 @@ def _line(look: Look) -> Line2D:
 
 
 class Panels(NamedTuple):
-    """A figure in which each rule has its panel: one that all share, or where they are many one of its own."""
+    """A figure with a panel for each rule: one panel for all of them, or a separate one for each if they are many."""
 
     figure: Figure
     of: dict[str, Axes]
@@ -99,56 +99,56 @@ class Panels(NamedTuple):
 
     @property
     def first(self) -> Axes:
-        """The limits, scales and ticks of all panels are those of the first."""
+        """The first panel, whose limits, scales and ticks all panels share."""
         return self.all[0]
 
-    def name(self, below: str, beside: str) -> None:
-        """What the axes of all panels are."""
+    def name(self, xlabel: str, ylabel: str) -> None:
+        """Label the axes of all panels."""
         if len(self.all) == 1:
-            self.first.set(xlabel=below, ylabel=beside)
+            self.first.set(xlabel=xlabel, ylabel=ylabel)
             return
         for axes in self.all:
             axes.set(xlabel="", ylabel="")
-        self.figure.supxlabel(below, fontsize="medium")
-        self.figure.supylabel(beside, fontsize="medium")
+        self.figure.supxlabel(xlabel, fontsize="medium")
+        self.figure.supylabel(ylabel, fontsize="medium")
 
 
-def panels(rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis) -> Panels:
-    """Panels for curves, of which some end early: ``lost`` says where replicas failed, a cross for each."""
+def panels(rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[str, Array], axis: Axis) -> Panels:
+    """Panels for curves; ``failures`` holds rule -> where its replicas failed, and a cross is drawn for each."""
     if len(rules) <= MANY:
-        figure, axes = _shared(rules, look, lost, axis)
+        figure, axes = _shared(rules, look, failures, axis)
         return Panels(figure, dict.fromkeys(rules, axes))
     columns = 5
     rows = -(-len(rules) // columns)
     figure = Figure(figsize=(FULL, 1.75 * rows + 0.4), layout="constrained")
-    every = list(figure.subplots(rows, columns, sharex=True, sharey=True).ravel())
-    for spare in every[len(rules) :]:
+    all_axes = list(figure.subplots(rows, columns, sharex=True, sharey=True).ravel())
+    for spare in all_axes[len(rules) :]:
         spare.remove()
-    for axes, above in zip(every[columns:], every, strict=False):
-        above.tick_params(labelbottom=axes not in every[: len(rules)])
+    for axes, above in zip(all_axes[columns:], all_axes, strict=False):
+        above.tick_params(labelbottom=axes not in all_axes[: len(rules)])
     height = 0.96 if axis.better == "lower" else 0.04  # the worse border
-    for axes, rule in zip(every, rules, strict=False):
+    for axes, rule in zip(all_axes, rules, strict=False):
         axes.set_title(lines(rule, 26), fontsize="small")
         axes.set_gid(look[rule].key)
         mark: dict[str, Any] = {"marker": "x", "ms": MARK, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
-        if lost[rule].size:
-            places = np.full(lost[rule].shape, height)
-            axes.plot(lost[rule], places, ls="", transform=axes.get_xaxis_transform(), **mark)
-    return Panels(figure, dict(zip(rules, every, strict=False)))
+        if failures[rule].size:
+            heights = np.full(failures[rule].shape, height)
+            axes.plot(failures[rule], heights, ls="", transform=axes.get_xaxis_transform(), **mark)
+    return Panels(figure, dict(zip(rules, all_axes, strict=False)))
 
 
 def _shared(
-    rules: Sequence[str], look: Mapping[str, Look], lost: Mapping[str, Array], axis: Axis
+    rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[str, Array], axis: Axis
 ) -> tuple[Figure, Axes]:
-    """One panel with its legend; where replicas failed, a strip at the worse border, a lane a rule."""
-    lanes = {rule: lost[rule] for rule in rules if lost[rule].size}
-    height = LANE * len(lanes) + 0.06 if lanes else 0.0
-    tall = max(HEIGHT, 0.36 * len(rules))
-    figure = with_legend(rules, look, tall + height)
+    """One panel with its legend; if replicas failed, a strip at the worse border with a lane for each rule."""
+    lanes = {rule: failures[rule] for rule in rules if failures[rule].size}
+    strip_height = LANE * len(lanes) + 0.06 if lanes else 0.0
+    panel_height = max(HEIGHT, 0.36 * len(rules))
+    figure = with_legend(rules, look, panel_height + strip_height)
     if not lanes:
         return figure, figure.subplots()
     top = axis.better == "lower"
-    heights = (height, tall) if top else (tall, height)
+    heights = (strip_height, panel_height) if top else (panel_height, strip_height)
     pair = figure.subplots(2, 1, sharex=True, height_ratios=heights)
     strip, axes = (pair[0], pair[1]) if top else (pair[1], pair[0])
     for lane, (rule, costs) in enumerate(in_turn(lanes, look, strip)):
@@ -165,23 +165,28 @@ def _shared(
 
 
 def draw_lines(
-    of: Mapping[str, Axes], found: Mapping[str, tuple[Array, Array]], look: Mapping[str, Look], **style: Any
+    axes_by_rule: Mapping[str, Axes],
+    lines_by_rule: Mapping[str, tuple[Array, Array]],
+    look: Mapping[str, Look],
+    **style: Any,
 ) -> None:
-    """Lines in each rule's panel, as `draw_together` draws them."""
-    for axes in dict.fromkeys(of.values()):
-        draw_together(axes, {rule: line for rule, line in found.items() if of[rule] is axes}, look, **style)
+    """Draw each rule's line in its panel, with `draw_together`."""
+    for axes in dict.fromkeys(axes_by_rule.values()):
+        draw_together(
+            axes, {rule: line for rule, line in lines_by_rule.items() if axes_by_rule[rule] is axes}, look, **style
+        )
 
 
 def draw_together(
-    axes: Axes, found: Mapping[str, tuple[Array, Array]], look: Mapping[str, Look], every: int = 1, **style: Any
+    axes: Axes, lines_by_rule: Mapping[str, tuple[Array, Array]], look: Mapping[str, Look], every: int = 1, **style: Any
 ) -> None:
-    """A line a rule, of x [T] and y [T]: broken where y is no finite number; a mark at each ``every``-th point.
+    """A line for each rule, of x [T] and y [T], with gaps where y is not finite and a mark at each ``every``-th point.
 
-    The marks of neighbouring rules stand at different points. Without marks where ``every`` is 0.
+    Neighbouring rules have their marks at different points. No marks if ``every`` is 0.
     """
-    parts = [_pieces(rule, x, y) for rule, (x, y) in found.items()]
+    parts = [_pieces(rule, x, y) for rule, (x, y) in lines_by_rule.items()]
     data = pd.concat([part for part in parts if len(part)], ignore_index=True) if any(map(len, parts)) else parts[0]
-    rules, before = list(dict.fromkeys(data["rule"])), len(axes.lines)
+    rules, earlier = list(dict.fromkeys(data["rule"])), len(axes.lines)
     if not rules:
         return
     marks = {"markers": {rule: look[rule].marker for rule in rules}, "ms": MARK, "mew": 0} if every else {}
@@ -191,38 +196,38 @@ def draw_together(
         style="rule", style_order=rules, dashes={rule: look[rule].dashes for rule in rules}, **marks, **style,
     )  # fmt: skip
     counts = data.groupby("rule", sort=False)["piece"].nunique()
-    owners = [(place, rule) for place, rule in enumerate(rules) for _ in range(counts[rule])]
-    for line, (place, rule) in zip(axes.lines[before:], owners, strict=True):
+    owners = [(index, rule) for index, rule in enumerate(rules) for _ in range(counts[rule])]
+    for line, (index, rule) in zip(axes.lines[earlier:], owners, strict=True):
         line.set_gid(look[rule].key)
         if every > 1:
-            line.set_markevery((place % every, every))
+            line.set_markevery((index % every, every))
 
 
 def _pieces(rule: str, x: Array, y: Array) -> pd.DataFrame:
-    """The points of a line, those between two gaps by one number."""
-    known = np.isfinite(y)
-    return pd.DataFrame({"rule": rule, "x": x, "y": y, "piece": np.cumsum(~known)})[known]
+    """The finite points of a line; those between two gaps have the same ``piece``."""
+    finite = np.isfinite(y)
+    return pd.DataFrame({"rule": rule, "x": x, "y": y, "piece": np.cumsum(~finite)})[finite]
 
 
-def draw_band(axes: Axes, x: Array, low: Array, high: Array, look: Look, alpha: float, **how: Any) -> None:
-    """A rule's interval [T], behind its line."""
-    axes.fill_between(x, low, high, color=look.colour, alpha=alpha, lw=0, gid=look.key, **how)
+def draw_band(axes: Axes, x: Array, low: Array, high: Array, look: Look, alpha: float, **style: Any) -> None:
+    """Draw a rule's interval [T], behind its line."""
+    axes.fill_between(x, low, high, color=look.colour, alpha=alpha, lw=0, gid=look.key, **style)
 
 
-def draw_stairs(axes: Axes, found: Mapping[str, Band], grid: Array, look: Mapping[str, Look]) -> None:
-    """A stair a rule, of shares [G] with their bands: a corner only where something changes.
+def draw_stairs(axes: Axes, bands: Mapping[str, Band], grid: Array, look: Mapping[str, Look]) -> None:
+    """A stair for each rule, of shares [G] with their bands; a corner only at changes.
 
-    Stairs stand a little apart, for many of them coincide.
+    The stairs are drawn slightly apart, because many of them coincide.
     """
     stairs: dict[str, tuple[Array, Array]] = {}
-    for place, (rule, band) in enumerate(found.items()):
+    for index, (rule, band) in enumerate(bands.items()):
         rows = np.stack(band)
         changes = np.any(rows[:, 1:] != rows[:, :-1], axis=0)
-        kept = np.flatnonzero(np.append(True, changes) | (np.arange(len(grid)) == len(grid) - 1))
-        at, (value, low, high) = grid[kept], rows[:, kept]
-        draw_band(axes, at, low, high, look[rule], min(0.12, 0.7 / len(found)), step="post")
-        stairs[rule] = at, value + APART * (place - (len(found) - 1) / 2) / len(found)
+        corners = np.flatnonzero(np.append(True, changes) | (np.arange(len(grid)) == len(grid) - 1))
+        x, (value, low, high) = grid[corners], rows[:, corners]
+        draw_band(axes, x, low, high, look[rule], min(0.12, 0.7 / len(bands)), step="post")
+        stairs[rule] = x, value + APART * (index - (len(bands) - 1) / 2) / len(bands)
     draw_together(axes, stairs, look, every=0, drawstyle="steps-post", lw=1.5)
-    for rule, (at, value) in in_turn(stairs, look, axes):
+    for rule, (x, value) in in_turn(stairs, look, axes):
         end: dict[str, Any] = {"marker": look[rule].marker, "ms": MARK, "color": look[rule].colour}
-        axes.plot(at[-1], value[-1], ls="", clip_on=False, **end)
+        axes.plot(x[-1], value[-1], ls="", clip_on=False, **end)

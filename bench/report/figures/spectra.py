@@ -1,6 +1,6 @@
 """Eigenvalues of the game's Jacobian in the complex plane, rule beside rule; arrays in, a figure out.
 
-For descent on F a point attracts where all of them have a positive real part: the left half of the plane is shaded
+For descent on F a point attracts if all of them have a positive real part; the left half of the plane is shaded
 (Mescheder et al. 2017, arXiv:1705.10461; Berard et al. 2020, arXiv:1906.04848, figure 1).
 """
 
@@ -21,18 +21,18 @@ from bench.report.figures.svg import styled
 
 REPELS = "#d5513518"
 START = "#77776f"
-TICKS = 4  # powers of ten that have room on an axis
-LINEAR = 0.15  # of the typical size of what is drawn: within it an axis is linear, beyond it logarithmic
-WIDE = 30  # times the linear part, beyond which axes turn logarithmic at all
+TICKS = 4  # the most powers of ten on an axis
+LINEAR = 0.15  # as a share of the typical size of the values: a symlog axis is linear within it
+WIDE = 30  # an axis is symlog if its values exceed the linear part by this factor
 
 
 @styled()
 def spectra(end: Mapping[str, Array], start: Array, look: Mapping[str, Look], notes: Mapping[str, str]) -> Figure:
-    """A panel a rule: complex [m] at the end of training (filled) over those at its start (hollow), which may be none.
+    """A panel for each rule: complex [m] at the end of training (filled) over those at its start (hollow), if any.
 
-    ``notes`` stand in the panels of rules that have none, or of which something is to be said.
+    ``notes`` are texts for panels, of rules without eigenvalues for example.
     """
-    shown = np.concatenate([start, *end.values()])
+    all_values = np.concatenate([start, *end.values()])
     figure, panels = grid(len(end), height=0.2)
     for axes, (rule, values) in zip(panels, end.items(), strict=True):
         colour = look[rule].colour if rule in look else "#000000"
@@ -43,9 +43,9 @@ def spectra(end: Mapping[str, Array], start: Array, look: Mapping[str, Look], no
         if rule in notes:
             words: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes, "fontsize": "small"}
             axes.text(0.5, 0.75, notes[rule], color="#9a4a00", **words)
-    size = float(np.abs(shown).max(initial=0.0))
-    _scale(panels[0], "x", shown.real, size)
-    _scale(panels[0], "y", shown.imag, size)
+    size = float(np.abs(all_values).max(initial=0.0))
+    _scale(panels[0], "x", all_values.real, size)
+    _scale(panels[0], "y", all_values.imag, size)
     for axes in panels:
         _halves(axes)
     figure.supxlabel("real part", fontsize="medium")
@@ -54,7 +54,7 @@ def spectra(end: Mapping[str, Array], start: Array, look: Mapping[str, Look], no
 
 
 def _halves(axes: Axes) -> None:
-    """The imaginary axis, and the half of the plane that repels."""
+    """Draw the axes, and shade the half of the plane that repels."""
     axes.axvspan(axes.get_xlim()[0], 0, color=REPELS, lw=0, zorder=0)
     axes.axvline(0, color="#60605a", lw=0.9, zorder=1)
     axes.axhline(0, color="#60605a", lw=0.5, zorder=1)
@@ -64,7 +64,7 @@ def _halves(axes: Axes) -> None:
 
 
 def _scale(axes: Axes, which: Literal["x", "y"], values: Array, size: float) -> None:
-    """Limits about what is drawn, of this size, with the origin; logarithmic away from it where sizes differ by far."""
+    """Set limits around the values, of this size, and the origin; symlog if the sizes differ widely."""
     sizes = np.abs(values[np.abs(values) > 1e-9])
     largest = float(sizes.max()) if sizes.size else 1.0
     typical = float(np.median(sizes)) if sizes.size else 1.0
@@ -75,7 +75,7 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Array, size: float) -> 
         limits = min(1.8 * low, -2 * near), max(1.8 * high, 2 * near)
         getattr(axes, f"set_{which}lim")(*limits)
         ticks = _decades(near, *limits)
-        getattr(axes, f"set_{which}ticks")(ticks, [power_of_ten(at) for at in ticks])
+        getattr(axes, f"set_{which}ticks")(ticks, [power_of_ten(tick) for tick in ticks])
         getattr(axes, f"{which}axis").set_minor_formatter(NullFormatter())
         return
     margin = 0.12 * (high - low) or 0.4 * size or 1.0
@@ -84,7 +84,7 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Array, size: float) -> 
 
 
 def _decades(near: float, low: float, high: float) -> list[float]:
-    """The origin, and as many powers of ten as have room, the largest first; ``near`` stands too close to it."""
+    """The origin and the largest powers of ten, at most `TICKS`; ``near`` itself would be too close to the origin."""
     outward = [10.0**power for power in range(round(np.log10(near)) + 1, int(np.floor(np.log10(max(-low, high)))) + 1)]
     both = [[size for size in outward if size <= end] for end in (-low, high)]
     stride = -(-sum(map(len, both)) // TICKS)

@@ -1,7 +1,7 @@
-"""A matplotlib figure as SVG and PDF: the same bytes for the same content, whatever the user's own settings.
+"""A matplotlib figure as SVG and PDF: the same bytes for the same content, whatever the user's settings.
 
-Letters stay text, which can be searched, copied and edited. What belongs to a rule is called by it: an artist's gid
-becomes the class of its group, and a page hides what has that class.
+Text stays text, so it can be searched, copied and edited. The gid of an artist, which is the key of its rule, becomes
+the class of its group; a page hides a rule by this class.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import seaborn
 from matplotlib.figure import Figure
 
 FAMILY = "'DejaVu Sans', sans-serif"
-FALLBACK = "'DejaVu Sans', Verdana, sans-serif"  # as wide as DejaVu Sans, which not every machine has
+FALLBACK = "'DejaVu Sans', Verdana, sans-serif"  # Verdana has the widths of DejaVu Sans, which not every machine has
 STYLE: dict[str, Any] = (
     seaborn.axes_style("ticks")
     | seaborn.plotting_context("paper")
@@ -39,7 +39,7 @@ _FINE = re.compile(r"(\.\d)\d+")
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The style alone decides, whatever the user's own settings; a name may hold letters that the font lacks."""
+    """Apply only this style, whatever the user's settings; no warning for characters that the font lacks."""
     with warnings.catch_warnings(), matplotlib.style.context(["default", STYLE]):
         warnings.filterwarnings("ignore", message="Glyph")
         yield
@@ -47,7 +47,7 @@ def styled() -> Iterator[None]:
 
 @styled()
 def svg(figure: Figure, title: str) -> str:
-    """The figure as a file's text; ``title`` tells those who do not see it what it shows."""
+    """The text of an SVG file of the figure; ``title`` describes it for readers who do not see it."""
     sink = io.StringIO()
     metadata = {"Title": title, "Creator": None, "Date": None}
     with matplotlib.rc_context({"svg.hashsalt": title}):
@@ -57,7 +57,7 @@ def svg(figure: Figure, title: str) -> str:
 
 @styled()
 def pdf(figure: Figure, title: str) -> bytes:
-    """The figure as a PDF file; letters are text."""
+    """The bytes of a PDF file of the figure, with text as text."""
     sink = io.BytesIO()
     metadata = {"Title": title, "Creator": None, "Producer": None, "CreationDate": None}
     figure.savefig(sink, format="pdf", bbox_inches=_box(figure), metadata=metadata)
@@ -65,7 +65,7 @@ def pdf(figure: Figure, title: str) -> bytes:
 
 
 def _box(figure: Figure) -> str | None:
-    """What is shown: all that is drawn, or the figure as it is, for a legend beside its panels would move."""
+    """The visible part: tight around all artists, but the whole figure if it has a legend, which would move."""
     return None if figure.legends else "tight"
 
 
@@ -74,14 +74,14 @@ def key(title: str) -> str:
     return f"f{sha256(title.encode()).hexdigest()[:5]}"
 
 
-def inline(drawn: str, title: str) -> str:
-    """A file of `svg` as an element of an HTML page that has the title as a caption, in an element of `key`'s id.
+def inline(svg_text: str, title: str) -> str:
+    """The text of `svg` as an element of an HTML page; the page has its caption in an element with the id of `key`.
 
-    A page has many figures: ids that nothing refers to are left out, the others differ from figure to figure. What says
-    nothing is left out too, and points are cut to a tenth of a point: half of the size.
+    A page has many figures, so unused ids are removed; the others differ from figure to figure. Attributes without
+    effect are removed and coordinates cut to a tenth of a point, which halves the size.
     """
-    root = ElementTree.fromstring(drawn)
-    used = set(re.findall(r'href="#([^"]+)"', drawn)) | set(re.findall(r"url\(#([^)]+)\)", drawn))
+    root = ElementTree.fromstring(svg_text)
+    used = set(re.findall(r'href="#([^"]+)"', svg_text)) | set(re.findall(r"url\(#([^)]+)\)", svg_text))
     for part in [part for part in root if part.tag.endswith(("}metadata", "}title"))]:
         root.remove(part)
     _lean(root, used)
@@ -91,9 +91,11 @@ def inline(drawn: str, title: str) -> str:
 
 
 def _lean(part: ElementTree.Element, used: set[str]) -> None:
-    """Leave out what is not needed of an element and of all in it."""
+    """Remove what is not needed from an element and its descendants."""
     part.tag = part.tag.rpartition("}")[2]
-    part.attrib = {name.rpartition("}")[2]: value for name, value in part.attrib.items() if _said(name, value, used)}
+    part.attrib = {
+        name.rpartition("}")[2]: value for name, value in part.attrib.items() if _is_needed(name, value, used)
+    }
     for name in part.attrib.keys() & {"d", "x", "y"}:
         part.set(name, _short(part.attrib[name]))
     if "style" in part.attrib:
@@ -109,17 +111,17 @@ def _lean(part: ElementTree.Element, used: set[str]) -> None:
     part[:] = inner
     styles = {child.get("style", "") for child in part}
     if part.tag == "g" and len(part) > 1 and len(styles) == 1 and {child.tag for child in part} == {"use"}:
-        part.set("style", styles.pop())  # of many marks it is said once
+        part.set("style", styles.pop())  # once for all marks of a line
         for child in part:
             child.attrib.pop("style", None)
 
 
 def _short(points: str) -> str:
-    """Points in fewer digits; that a line goes on from one to the next need not be said."""
+    """Coordinates with fewer digits, and without repeated L commands."""
     cut = " ".join(_FINE.sub(r"\1", points).split())
     return cut if "C" in cut or "Q" in cut else cut.replace(" L ", " ")
 
 
-def _said(name: str, value: str, used: set[str]) -> bool:
-    """Whether an attribute says something."""
+def _is_needed(name: str, value: str, used: set[str]) -> bool:
+    """Whether an attribute has an effect."""
     return not (name == "id" and value not in used) and not (name == "transform" and value.startswith("rotate(-0 "))

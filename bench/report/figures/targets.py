@@ -1,4 +1,4 @@
-"""The report's figures of what a rule spends until its score is good enough; arrays in, a figure out."""
+"""The report's figures of the cost to a target score; arrays in, a figure out."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bench.report.figures.svg import styled
 
 
 @styled()
-def profiles(found: Mapping[str, Band], grid: Array, look: Mapping[str, Look], label: str, share: str) -> Figure:
-    """A stair a rule: the share of what there was to meet that it had met by each place of the grid [G]."""
-    figure = with_legend(list(found), look, HEIGHT)
+def profiles(bands: Mapping[str, Band], grid: Array, look: Mapping[str, Look], label: str, share: str) -> Figure:
+    """A stair for each rule: the share of targets that it has met at each point of the grid [G]."""
+    figure = with_legend(list(bands), look, HEIGHT)
     axes = figure.subplots()
-    draw_stairs(axes, found, grid, look)
+    draw_stairs(axes, bands, grid, look)
     axes.set(ylim=(-0.04, 1.04), xlabel=label, ylabel=share)
     axes.set_xlim(0, float(grid[-1]) or 1.0)
     axes.set_yticks(np.linspace(0, 1, 6))

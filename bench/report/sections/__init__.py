@@ -1,8 +1,8 @@
 """A game's section of the report: from its records and tensors to figures and numbers.
 
-What is drawn of a game is a list of modules, each with ``exhibits(scene)``, in the order in which they are read. A
-`Scene` is all that they may draw from: the game's records, its tensors, its rows of the table. This package may import
-`figures`, `studies`, `analysis` and what is below them.
+`MODULES` lists the modules that draw a game, each with ``exhibits(scene)``, in the order of the page. A `Scene` is
+their only input: the game's records, its tensors, its rows of the table. This package may import `figures`, `studies`,
+`analysis` and the packages below them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from bench.report.sections.scene import Drawing, Scene, Tensors
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import Tried
 
-ROOMS = (scores, targets, outcomes, tuning, plane, samples, spectrum, dynamics)
+MODULES = (scores, targets, outcomes, tuning, plane, samples, spectrum, dynamics)
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the report says of one game; ``others`` holds rule -> its mean in each of ``metrics`` with its interval."""
+    """The report on one game; ``others`` holds rule -> its mean with its interval, for each of ``metrics``."""
 
     label: str
     about: str
@@ -40,87 +40,90 @@ class Section:
     metrics: list[MetricDescription]
     others: dict[str, list[Interval]]
     ceilings: list[float]
-    """What a perfect generator would have in ``metrics``; NaN where that cannot be said."""
+    """The values of a perfect generator in ``metrics``; NaN where there is none."""
     tuned: list[dict[str, Any]]
     """The rows of `bench.studies.tuning.sensitivity.tuning`."""
 
     @property
     def attainable(self) -> bool:
-        """Whether there is something to say of a perfect generator."""
+        """Whether a perfect generator has a value in any metric."""
         return not all(map(math.isnan, self.ceilings))
 
 
 class Sections:
-    """Makes sections.
+    """Makes the sections of a report.
 
     Args:
-        whole: long records of the rules that are finished on a game.
-        tried: what tuning tried, of unfinished rules too.
-        tuned: the table of `bench.studies.tuning.sensitivity.tuning`.
-        tensors: (chunk, tensors) to look at.
-        found: the table of `bench.analysis.table`.
+        finished_records: long records of the rules that are finished on a game.
+        tried: the trials of tuning, also of unfinished rules.
+        tuning_table: the table of `bench.studies.tuning.sensitivity.tuning`.
+        tensors: (chunk, tensors) to draw.
+        score_table: the table of `bench.analysis.table`.
         look: how each rule is drawn.
-        study: what was asked for.
+        study: the study.
     """
 
     def __init__(
         self,
-        whole: pd.DataFrame,
+        finished_records: pd.DataFrame,
         tried: Tried,
-        tuned: pd.DataFrame,
+        tuning_table: pd.DataFrame,
         tensors: Tensors,
-        found: pd.DataFrame,
+        score_table: pd.DataFrame,
         look: dict[str, Look],
         study: Study,
     ) -> None:
-        self.whole, self.tensors, self.found, self.look = whole, tensors, found, look
-        self.study, self.tried, self.tuned = study, tried, tuned
+        self.finished_records, self.tensors, self.score_table, self.look = finished_records, tensors, score_table, look
+        self.study, self.tried, self.tuning_table = study, tried, tuning_table
 
     def of(self, label: str) -> Section:
         """The section of the game spelled ``label``."""
-        game, metric = self.study.game(label), self.study.primary(label)
-        own = self.whole[self.whole["game"] == label]
-        tried = {rule: trials for (game_of, rule), trials in self.tried.items() if game_of == label}
-        rows = self.found[self.found["game"] == label].set_index("optimizer")
+        description, metric = self.study.game(label), self.study.primary(label)
+        records = self.finished_records[self.finished_records["game"] == label]
+        tried = {rule: trials for (name, rule), trials in self.tried.items() if name == label}
+        rows = self.score_table[self.score_table["game"] == label].set_index("optimizer")
         failed = "failed" if rows["errors"].any() else "diverged"
-        metrics, others = _others(own, [str(rule) for rule in rows.index], metric, self.study)
+        metrics, others = _other_metrics(records, [str(rule) for rule in rows.index], metric, self.study)
         ceiling, *attainable = ceilings(shipped_game(label), [metric, *metrics])
         axis = Axis(metric.name, metric.better, metric.unit, failed, ceiling)
         scene = Scene(
-            label, game, shipped_game(label), metric, axis, own, tried, rows, self.tensors, self.look, self.study
-        )
-        drawings = [drawing for room in ROOMS for drawing in room.exhibits(scene)]
-        about, tuned = game.doc, self.tuned[self.tuned["game"] == label].to_dict("records")
-        return Section(label, about, metric, drawings, metrics, others, attainable, tuned)
+            label, description, shipped_game(label), metric, axis, records, tried, rows,
+            self.tensors, self.look, self.study,
+        )  # fmt: skip
+        drawings = [drawing for module in MODULES for drawing in module.exhibits(scene)]
+        about, tuning_rows = description.doc, self.tuning_table[self.tuning_table["game"] == label].to_dict("records")
+        return Section(label, about, metric, drawings, metrics, others, attainable, tuning_rows)
 
 
 @one_thread()
 def ceilings(game: Game | None, metrics: list[MetricDescription]) -> list[float]:
-    """What a perfect generator would have in these metrics: interquartile means over ten seeds, NaN for no answer."""
+    """The values of a perfect generator in these metrics: interquartile means over ten seeds; NaN for none."""
     if not isinstance(game, Attainable):
         return [math.nan] * len(metrics)
     evaluator = PerfectGenerator(game, range(10))
-    nowhere = torch.full((10, sum(game.sizes)), math.nan, dtype=game.dtype)
+    no_parameters = torch.full((10, sum(game.sizes)), math.nan, dtype=game.dtype)
 
-    def of(described: MetricDescription) -> float:
-        if (metric := shipped_metric(described.name)) is None:
+    def value_of(description: MetricDescription) -> float:
+        if (metric := shipped_metric(description.name)) is None:
             return math.nan
         try:
-            value = float(interquartile_mean(metric(game, nowhere, evaluator).numpy()))
+            value = float(interquartile_mean(metric(game, no_parameters, evaluator).numpy()))
             return value if math.isfinite(value) else math.nan
-        except (NotDefined, ValueError):  # it looks at the networks, or at where they are, which is nowhere
+        except (NotDefined, ValueError):  # the metric needs the networks, or their parameters
             return math.nan
 
-    return [of(metric) for metric in metrics]
+    return [value_of(metric) for metric in metrics]
 
 
-def _others(
-    own: pd.DataFrame, order: list[str], primary: MetricDescription, study: Study
+def _other_metrics(
+    game_records: pd.DataFrame, order: list[str], primary: MetricDescription, study: Study
 ) -> tuple[list[MetricDescription], dict[str, list[Interval]]]:
-    """Every metric but the primary one, and each rule's interquartile means at the last cost, with their intervals."""
-    report = own[own["phase"] == "report"]
+    """All metrics except the primary one, and each rule's interquartile means at the last cost with their intervals."""
+    report = game_records[game_records["phase"] == "report"]
     metrics = [study.metric(name) for name in sorted(set(report["metric"].unique()) - {primary.name})]
     seeds = sorted(report["seed"].unique())
-    bands = [bootstrap_rules(final_scores(own, metric, order=order, seeds=seeds).to_numpy()) for metric in metrics]
-    found = {rule: [Interval(*(float(part[i]) for part in band)) for band in bands] for i, rule in enumerate(order)}
-    return metrics, found
+    bands = [
+        bootstrap_rules(final_scores(game_records, metric, order=order, seeds=seeds).to_numpy()) for metric in metrics
+    ]
+    means = {rule: [Interval(*(float(ends[i]) for ends in band)) for band in bands] for i, rule in enumerate(order)}
+    return metrics, means

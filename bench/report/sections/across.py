@@ -1,4 +1,4 @@
-"""What is drawn of a whole study rather than of one of its games."""
+"""The figures of a whole study, over all its games."""
 
 from __future__ import annotations
 
@@ -14,37 +14,43 @@ from bench.report.sections.scene import Drawing
 from bench.report.sections.scores import RESAMPLES
 from bench.studies.study import Study
 
-STEPS = 201  # places of the profile
+STEPS = 201  # points of the profile
 
 
-def across(found: pd.DataFrame, records: pd.DataFrame, look: dict[str, Look], study: Study) -> list[Drawing]:
-    """The figures of the overview: nothing where fewer than two games have something to show.
+def across(score_table: pd.DataFrame, records: pd.DataFrame, look: dict[str, Look], study: Study) -> list[Drawing]:
+    """The figures of the overview; none if fewer than two games have targets.
 
     Args:
-        found: the table of `bench.analysis.table`.
+        score_table: the table of `bench.analysis.table`.
         records: long records of the rules that are finished on a game.
         look: how each rule is drawn.
-        study: what was asked for.
+        study: the study.
     """
-    games: dict[str, Reached] = {}
-    for game, rows in games_of(found):
-        own, metric = records[records["game"] == game], study.metric(rows["metric"].iloc[0])
-        if (met := reached(own, rows.set_index("optimizer"), metric)) is not None:
-            games[str(game)] = met
-    rules = [rule for rule in study.optimizers if all(rule in met.costs for met in games.values())]
-    if len(games) < 2 or not rules:
+    targets_by_game: dict[str, Reached] = {}
+    for game, rows in games_of(score_table):
+        game_records, metric = records[records["game"] == game], study.metric(rows["metric"].iloc[0])
+        if (targets := reached(game_records, rows.set_index("optimizer"), metric)) is not None:
+            targets_by_game[str(game)] = targets
+    rules = [rule for rule in study.optimizers if all(rule in targets.costs for targets in targets_by_game.values())]
+    if len(targets_by_game) < 2 or not rules:
         return []
-    costs = np.stack([[met.costs[rule] / met.budget for met in games.values()] for rule in rules])
+    costs = np.stack([[targets.costs[rule] / targets.budget for targets in targets_by_game.values()] for rule in rules])
     grid = np.linspace(0, 1, STEPS)
     band = performance_profile_band(np.round(costs, 9), grid, resamples=RESAMPLES)
-    bands = {rule: Band(*(part[i] for part in band)) for i, rule in enumerate(rules)}
-    caption = f"Performance profile over {len(games)} games: share of games, seeds and {len(SHARES)} targets that a "
-    caption += "rule has met by each share of a game's budget, with its 95 % bootstrap interval over the seeds of each "
-    caption += f"game. The targets are {100 * SHARES[0]:g} to {100 * SHARES[-1]:g} % of the way from the start to the "
-    caption += "best rule's final score on that game, or to a millionth of the start. A replica that failed meets none."
-    without = [game for game in study.games if game not in games]
-    left_out = [rule for rule in study.optimizers if rule not in rules]
-    caption += f" Without {', '.join(without)}, where no rule improved or none is finished." if without else ""
-    caption += f" Not drawn, for not finished on all of them: {', '.join(left_out)}." if left_out else ""
+    bands = {rule: Band(*(values[i] for values in band)) for i, rule in enumerate(rules)}
+    caption = f"Performance profile over {len(targets_by_game)} games: share of games, seeds and {len(SHARES)} targets "
+    caption += (
+        "that a rule has met by each share of a game's budget, with its 95 % bootstrap interval over the seeds of "
+    )
+    caption += f"each game. The targets are {100 * SHARES[0]:g} to {100 * SHARES[-1]:g} % of the way from the start to "
+    caption += (
+        "the best rule's final score on that game, or to a millionth of the start. A replica that failed meets none."
+    )
+    missing_games = [game for game in study.games if game not in targets_by_game]
+    missing_rules = [rule for rule in study.optimizers if rule not in rules]
+    caption += (
+        f" Without {', '.join(missing_games)}, where no rule improved or none is finished." if missing_games else ""
+    )
+    caption += f" Not drawn, for not finished on all of them: {', '.join(missing_rules)}." if missing_rules else ""
     label = "cost (share of a game's budget)"
     return [Drawing("profile", caption, figures.profiles(bands, grid, look, label, "share of targets met"))]

@@ -1,4 +1,4 @@
-"""How replicas ended: came through, collapsed, diverged, stopped with an error."""
+"""The outcomes of the replicas: ok, collapsed, diverged, stopped with an error."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bench.report.sections.scene import Drawing, Scene
 
 
 def exhibits(scene: Scene) -> Iterator[Drawing]:
-    """A bar a rule."""
-    counted = outcomes(scene.own, scene.order, scene.described.collapse)
-    through = {rule: wilson(counts.get("ok", 0), sum(counts.values())) for rule, counts in counted.items()}
+    """A bar for each rule."""
+    counts_by_rule = outcomes(scene.records, scene.order, scene.description.collapse)
+    came_through = {rule: wilson(counts.get("ok", 0), sum(counts.values())) for rule, counts in counts_by_rule.items()}
     caption = f"How the replicas on {scene.label} ended, in numbers; the line is Wilson's 95 % interval of the share "
     caption += "that came through."
-    if scene.described.collapse is not None:
+    if scene.description.collapse is not None:
         caption += " Collapsed are those that had not failed otherwise."
-    yield Drawing("outcomes", caption, figures.outcomes(counted, through, scene.look))
+    yield Drawing("outcomes", caption, figures.outcomes(counts_by_rule, came_through, scene.look))

@@ -1,4 +1,4 @@
-"""What the generator gives through training: points in the plane, sheets of images; a film, a strip to print."""
+"""Samples of the generator during training: points in the plane or sheets of images, as a film and as a print."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bench.report.figures.films import Reels
 from bench.report.sections.scene import Drawing, Scene
 
 STRIP = 4  # moments of the figure for a paper
-FEW_RULES = 5  # above it two moments of images are enough
+FEW_RULES = 5  # for more rules two moments of images are enough
 
 
 class Samples(NamedTuple):
-    """What was generated, and what it should be like: modes [M, 2] of a mixture, or real images [N, height, width]."""
+    """Generated samples, and the real ones: modes [M, 2] of a mixture, or images [N, height, width]."""
 
     reels: Reels
     real: Array | None
@@ -29,30 +29,33 @@ class Samples(NamedTuple):
 
 def exhibits(scene: Scene) -> Iterator[Drawing]:
     """Samples of the first seed, rule beside rule at the same cost."""
-    found = samples(scene)
-    if found is None:
+    generated = samples(scene)
+    if generated is None:
         return
     caption = f"Samples on {scene.label} through training, first seed"
-    failed, look = notes(scene), scene.look
-    if found.images:
-        few = STRIP if len(found.reels) <= FEW_RULES else 2
-        # The start is left out: it is noise, the same for every rule.
+    failure_notes, look = notes(scene), scene.look
+    if generated.images:
+        count = STRIP if len(generated.reels) <= FEW_RULES else 2
+        # Without the start, which is noise and the same for every rule.
         printed = {
-            rule: _of(reel, np.geomspace(1, max(1, len(reel[0]) - 1), few)) for rule, reel in found.reels.items()
+            rule: _moments_at(reel, np.geomspace(1, max(1, len(reel[0]) - 1), count))
+            for rule, reel in generated.reels.items()
         }
-        film = films.sheets(found.real, found.reels, look, failed)
-        yield Drawing("samples", f"{caption}.", lambda: pictures.images(found.real, printed), wide=True, film=film)
+        film = films.sheets(generated.real, generated.reels, look, failure_notes)
+        yield Drawing("samples", f"{caption}.", lambda: pictures.images(generated.real, printed), wide=True, film=film)
         return
-    printed = {rule: _of(reel, np.linspace(0, len(reel[0]) - 1, STRIP)) for rule, reel in found.reels.items()}
-    caption += "; circles are the real modes." if found.real is not None else "."
-    film = films.points(found.reels, found.real, look, failed)
-    yield Drawing("samples", caption, lambda: pictures.clouds(printed, found.real, look), wide=True, film=film)
+    printed = {
+        rule: _moments_at(reel, np.linspace(0, len(reel[0]) - 1, STRIP)) for rule, reel in generated.reels.items()
+    }
+    caption += "; circles are the real modes." if generated.real is not None else "."
+    film = films.points(generated.reels, generated.real, look, failure_notes)
+    yield Drawing("samples", caption, lambda: pictures.clouds(printed, generated.real, look), wide=True, film=film)
 
 
 def samples(scene: Scene) -> Samples | None:
-    """Every rule's samples through training; None where the game has none that can be drawn."""
-    held, game = scene.held("samples"), scene.game
-    if not held or not isinstance(game, Generative):
+    """The samples of each rule during training; None if the game has none that can be drawn."""
+    sample_tensors, game = scene.tensors_with("samples"), scene.game
+    if not sample_tensors or not isinstance(game, Generative):
         return None
     if isinstance(game, Images):
 
@@ -60,10 +63,16 @@ def samples(scene: Scene) -> Samples | None:
             pixels = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, game.planes, *game.shape)
             return np.moveaxis(pixels, -3, -1) if game.planes > 1 else pixels[..., 0, :, :]
 
-        reels = {rule: (of["samples_cost"].numpy(), shaped(of["samples"].float().numpy())) for rule, of in held.items()}
+        reels = {
+            rule: (tensors["samples_cost"].numpy(), shaped(tensors["samples"].float().numpy()))
+            for rule, tensors in sample_tensors.items()
+        }
         real = None if game.missing else shaped(game.held_out(pictures.ACROSS**2).float().numpy())
         return Samples(reels, real, images=True)
-    reels = {rule: (of["samples_cost"].numpy(), of["samples"].double().numpy()) for rule, of in held.items()}
+    reels = {
+        rule: (tensors["samples_cost"].numpy(), tensors["samples"].double().numpy())
+        for rule, tensors in sample_tensors.items()
+    }
     if any(points.ndim != 3 or points.shape[2] != 2 for _, points in reels.values()):
         return None
     modes = game.modes.double().numpy() if isinstance(game, Mixture) else None
@@ -71,8 +80,8 @@ def samples(scene: Scene) -> Samples | None:
 
 
 def notes(scene: Scene) -> dict[str, str]:
-    """What became of the first seed's replica, where it failed."""
-    report = scene.own[scene.own["phase"] == "report"]
+    """rule -> how and when the replica of its first seed failed, if it did."""
+    report = scene.records[scene.records["phase"] == "report"]
     first = report[report["seed"] == report["seed"].min()].drop_duplicates("optimizer")
     failed = first[first["outcome"] != "ok"]
     return {
@@ -81,8 +90,8 @@ def notes(scene: Scene) -> dict[str, str]:
     }
 
 
-def _of(reel: tuple[Array, Array], places: Array) -> tuple[Array, Array]:
-    """Some of a rule's moments, by their places."""
-    costs, given = reel
-    kept = np.unique(np.minimum(np.round(places).astype(int), len(costs) - 1))
-    return costs[kept], given[kept]
+def _moments_at(reel: tuple[Array, Array], positions: Array) -> tuple[Array, Array]:
+    """The moments of a rule at these positions, rounded."""
+    costs, samples = reel
+    indices = np.unique(np.minimum(np.round(positions).astype(int), len(costs) - 1))
+    return costs[indices], samples[indices]

@@ -1,4 +1,4 @@
-"""What the sections of the report are made from: one game's records, tensors and table, and how its rules look."""
+"""The input of the sections of the report: one game's records, tensors and table, and how its rules are drawn."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ Tensors = list[tuple[dict[str, Any], dict[str, Tensor]]]
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its name, that of its file, and its caption; a wide one spans the page.
+    """A figure with its name, which its file has too, and its caption; a wide one spans the page.
 
-    Where there is a film, a page shows that in the figure's place, with a slider.
+    If there is a film, a page shows it instead of the figure, with a slider.
     """
 
     name: str
     caption: str
-    drawn: Figure | Callable[[], Figure]
-    """The figure, or what draws it when it is asked for."""
+    source: Figure | Callable[[], Figure]
+    """The figure, or a function that draws it on first use."""
     wide: bool = False
     film: Film | None = None
 
     @cached_property
     def figure(self) -> Figure:
-        """The figure as it is printed."""
-        return self.drawn() if callable(self.drawn) else self.drawn
+        """The matplotlib figure."""
+        return self.source() if callable(self.source) else self.source
 
     @cached_property
     def svg(self) -> str:
-        """The figure as a file."""
+        """The text of the figure's SVG file."""
         return svg(self.figure, self.caption)
 
     @property
@@ -55,20 +55,20 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One game of a study, all that its figures are drawn from.
+    """One game of a study, the input of its figures.
 
-    ``own`` are long records of the rules that are finished on it, ``tried`` what tuning tried of each rule, unfinished
-    ones too. ``rows`` is its part of the table, indexed by optimizer; ``tensors`` holds (chunk, tensors) to look
-    at; ``look`` says how each rule of the study is drawn.
+    ``records`` are the long records of the rules that are finished on it; ``tried`` holds the trials of tuning for each
+    rule, also for unfinished ones. ``rows`` is its part of the table, indexed by optimizer; ``tensors`` holds
+    (chunk, tensors) to draw; ``look`` says how each rule of the study is drawn.
     """
 
     label: str
-    described: GameDescription
+    description: GameDescription
     game: Game | None
-    """The game itself where it ships with the suite: what needs its code is drawn of those alone."""
+    """The game itself if it ships with the suite; figures that need a game's code are drawn only for these."""
     metric: MetricDescription
     axis: Axis
-    own: pd.DataFrame
+    records: pd.DataFrame
     tried: dict[str, Trials]
     rows: pd.DataFrame
     tensors: Tensors
@@ -77,12 +77,14 @@ class Scene:
 
     @property
     def order(self) -> list[str]:
-        """The rules that are finished, in the order of the study."""
+        """The finished rules, in the order of the study."""
         return [str(rule) for rule in self.rows.index]
 
-    def held(self, name: str) -> dict[str, dict[str, Tensor]]:
-        """rule -> the tensors of the chunk with its first seed, where they hold ``name``."""
-        mine = [(chunk, held) for chunk, held in self.tensors if chunk["label"] == self.label and name in held]
-        mine.sort(key=lambda pair: pair[0]["rows"][0]["seed"], reverse=True)
-        by_rule = {chunk["optimizer"]: held for chunk, held in mine}
+    def tensors_with(self, name: str) -> dict[str, dict[str, Tensor]]:
+        """rule -> the tensors of the chunk with its first seed, for chunks with a tensor ``name``."""
+        stored = [
+            (chunk, tensors) for chunk, tensors in self.tensors if chunk["label"] == self.label and name in tensors
+        ]
+        stored.sort(key=lambda pair: pair[0]["rows"][0]["seed"], reverse=True)
+        by_rule = {chunk["optimizer"]: tensors for chunk, tensors in stored}
         return {rule: by_rule[rule] for rule in self.order if rule in by_rule}

@@ -1,4 +1,4 @@
-"""Scores: through training, and at its end seed by seed."""
+"""Scores: during training, and at its end for each seed."""
 
 from __future__ import annotations
 
@@ -15,70 +15,71 @@ from bench.report.figures.panels import MANY, Range
 from bench.report.figures.scores import Curve, Scores
 from bench.report.sections.scene import Drawing, Scene
 
-RESAMPLES = 2000  # of a curve's band
+RESAMPLES = 2000  # for the band of a curve
 MEAN = "interquartile mean over the seeds with its 95 % interval"
 
 
 def exhibits(scene: Scene) -> Iterator[Drawing]:
-    """The primary metric against cost, then a point for every seed."""
-    through, axis = _curves(scene), scene.axis
-    crosses = any(curve.lost.size for curve in through.values())
-    lost = f" Crosses: where replicas {axis.failed}; a curve ends where too many did." if crosses else ""
-    every = [part for curve in through.values() for part in curve[1:4]]
-    beyond = " What goes beyond the axis is drawn at its border." if Range.of(*every).cuts(*every) else ""
-    improved = reached(scene.own, scene.rows, scene.metric) is not None
-    nobody = "" if improved else " There is no cost to target: no rule ended better than it started."
-    points = f" Crosses: replicas that {axis.failed}." if crosses else ""
-    perfect = " Dotted: a perfect sampler." if math.isfinite(axis.ceiling) else ""
+    """The primary metric against cost and against seconds, then the final score of every seed."""
+    rule_curves, axis = _curves(scene), scene.axis
+    crosses = any(curve.failures.size for curve in rule_curves.values())
+    crosses_note = f" Crosses: where replicas {axis.failed}; a curve ends where too many did." if crosses else ""
+    bands = [band for curve in rule_curves.values() for band in curve[1:4]]
+    cut_note = " What goes beyond the axis is drawn at its border." if Range.of(*bands).cuts(*bands) else ""
+    improved = reached(scene.records, scene.rows, scene.metric) is not None
+    no_target_note = "" if improved else " There is no cost to target: no rule ended better than it started."
+    points_note = f" Crosses: replicas that {axis.failed}." if crosses else ""
+    ceiling_note = " Dotted: a perfect sampler." if math.isfinite(axis.ceiling) else ""
     yield Drawing(
         "curves",
-        f"{axis.words.capitalize()} on {scene.label} through training: {MEAN}.{perfect}{lost}{beyond}{nobody}",
-        figures.curves(through, scene.look, axis),
-        wide=len(through) > MANY,
+        f"{axis.words.capitalize()} on {scene.label} through training: {MEAN}.{ceiling_note}{crosses_note}{cut_note}"
+        f"{no_target_note}",
+        figures.curves(rule_curves, scene.look, axis),
+        wide=len(rule_curves) > MANY,
     )
     yield Drawing(
         "seconds",
         f"The same against training time: {axis.words} on {scene.label}. Seconds are a replica's share of the stack in "
         "which it was trained, without evaluation: they depend on the machine and on how many were trained together.",
-        figures.curves(_clocked(scene, through), scene.look, axis, "training seconds of a replica"),
-        wide=len(through) > MANY,
+        figures.curves(_clocked(scene, rule_curves), scene.look, axis, "training seconds of a replica"),
+        wide=len(rule_curves) > MANY,
     )
     yield Drawing(
         "scores",
-        f"Final {axis.words} on {scene.label}: a point a seed; the bar is the {MEAN}.{perfect}{points}",
+        f"Final {axis.words} on {scene.label}: a point a seed; the bar is the {MEAN}.{ceiling_note}{points_note}",
         figures.final_scores(_finals(scene), scene.look, axis),
     )
 
 
 def _curves(scene: Scene) -> dict[str, Curve]:
-    """Each rule's curve; from where a replica failed on it counts as the worst."""
-    ends = ended(scene.own)
-    by_rule, found = curves(scene.own, scene.metric.name), {}
+    """The curve of each rule; a replica that failed has the worst score from then on."""
+    ends = ended(scene.records)
+    by_rule, rule_curves = curves(scene.records, scene.metric.name), {}
     for rule in scene.order:
         cost, values = by_rule[rule]
-        until = ends.loc[rule]
-        end = until["ended"].where(until["outcome"] != "ok", np.inf).to_numpy()
-        counted = np.where(np.isnan(values) | (cost >= end[:, None]), scene.metric.worst, values)
-        found[rule] = Curve(cost, *bootstrap_rules(counted.T, resamples=RESAMPLES), end[np.isfinite(end)])
-    return found
+        rule_ends = ends.loc[rule]
+        end = rule_ends["ended"].where(rule_ends["outcome"] != "ok", np.inf).to_numpy()
+        filled = np.where(np.isnan(values) | (cost >= end[:, None]), scene.metric.worst, values)
+        rule_curves[rule] = Curve(cost, *bootstrap_rules(filled.T, resamples=RESAMPLES), end[np.isfinite(end)])
+    return rule_curves
 
 
-def _clocked(scene: Scene, through: dict[str, Curve]) -> dict[str, Curve]:
-    """The curves against seconds: the mean over the replicas that still ran."""
-    clocks, found = curves(scene.own, scene.metric.name, "seconds"), {}
-    for rule, curve in through.items():
+def _clocked(scene: Scene, rule_curves: dict[str, Curve]) -> dict[str, Curve]:
+    """The curves against seconds: the mean over the replicas still running."""
+    clocks, clocked = curves(scene.records, scene.metric.name, "seconds"), {}
+    for rule, curve in rule_curves.items():
         running = ~np.isnan(clocks[rule][1])
         total = np.where(running, clocks[rule][1], 0).sum(axis=0)
         seconds = np.maximum.accumulate(total / np.maximum(running.sum(axis=0), 1))
-        found[rule] = curve._replace(cost=seconds, lost=np.interp(curve.lost, curve.cost, seconds))
-    return found
+        clocked[rule] = curve._replace(cost=seconds, failures=np.interp(curve.failures, curve.cost, seconds))
+    return clocked
 
 
 def _finals(scene: Scene) -> dict[str, Scores]:
-    """Each rule's final scores, NaN for a failure."""
-    report = scene.own[scene.own["phase"] == "report"]
-    known = last_evaluations(report, scene.metric, ["optimizer", "seed"])["value"].unstack("seed")
+    """The final scores of each rule, NaN for a failure."""
+    report = scene.records[scene.records["phase"] == "report"]
+    final = last_evaluations(report, scene.metric, ["optimizer", "seed"])["value"].unstack("seed")
     return {
-        str(rule): Scores(known.loc[rule].to_numpy(float), float(row["iqm"]), float(row["low"]), float(row["high"]))
+        str(rule): Scores(final.loc[rule].to_numpy(float), float(row["iqm"]), float(row["low"]), float(row["high"]))
         for rule, row in scene.rows.iterrows()
     }

@@ -1,4 +1,4 @@
-"""Cost to target: what each rule spends until its score is nearly as good as the best that was found."""
+"""Cost to target: the cost of each rule until its score is nearly as good as the best score of any rule."""
 
 from __future__ import annotations
 
@@ -16,38 +16,40 @@ from bench.report.sections.scores import RESAMPLES
 
 
 def exhibits(scene: Scene) -> Iterator[Drawing]:
-    """The cost of one target seed by seed, then the share of all targets met by each cost."""
-    found = reached(scene.own, scene.rows, scene.metric)
-    if found is None:
+    """The cost to one target for each seed, then the share of all targets met by each cost."""
+    game_targets = reached(scene.records, scene.rows, scene.metric)
+    if game_targets is None:
         return
-    goal = f"{found.targets[NEARLY]:.3g}"
+    goal = f"{game_targets.targets[NEARLY]:.3g}"
     axis = Axis(f"cost to reach {goal}", "lower", "gradient evaluations", "never")
     yield Drawing(
         "cost-to-target",
-        f"Cost until {scene.axis.words} on {scene.label} is {goal} or better, {100 * SHARES[NEARLY]:g} % {found.way}: "
-        "a point a seed, at its first evaluation there; the bar is the median with its 95 % interval. Crosses: seeds "
-        "that never were there, or failed in the end.",
-        scores.final_scores(_seeds(found), scene.look, axis, Range(False, 0.0, 1.02 * found.budget or 1.0)),
+        f"Cost until {scene.axis.words} on {scene.label} is {goal} or better, {100 * SHARES[NEARLY]:g} % "
+        f"{game_targets.way}: a point a seed, at its first evaluation there; the bar is the median with its 95 % "
+        "interval. Crosses: seeds that never were there, or failed in the end.",
+        scores.final_scores(
+            _seeds(game_targets), scene.look, axis, Range(False, 0.0, 1.02 * game_targets.budget or 1.0)
+        ),
     )
-    costs = np.stack(list(found.costs.values()))
-    grid = np.unique(np.append(costs[np.isfinite(costs)], [0.0, found.budget]))
+    costs = np.stack(list(game_targets.costs.values()))
+    grid = np.unique(np.append(costs[np.isfinite(costs)], [0.0, game_targets.budget]))
     band = performance_profile_band(costs[:, None], grid, resamples=RESAMPLES)
-    bands = {rule: Band(*(part[i] for part in band)) for i, rule in enumerate(found.costs)}
+    bands = {rule: Band(*(values[i] for values in band)) for i, rule in enumerate(game_targets.costs)}
     yield Drawing(
         "profile",
         f"Performance profile on {scene.label}: share of {len(SHARES)} targets and all seeds that a rule has met by "
         f"each cost, with its 95 % bootstrap interval over the seeds. The targets are {100 * SHARES[0]:g} to "
-        f"{100 * SHARES[-1]:g} % {found.way}. A replica that failed meets none.",
+        f"{100 * SHARES[-1]:g} % {game_targets.way}. A replica that failed meets none.",
         targets.profiles(bands, grid, scene.look, COST, "share of targets met"),
     )
 
 
-def _seeds(found: Reached) -> dict[str, Scores]:
-    """What the target that stands for all cost each rule, NaN where it was never met."""
-    costs = np.stack([own[:, NEARLY] for own in found.costs.values()])
+def _seeds(game_targets: Reached) -> dict[str, Scores]:
+    """The cost of each rule to the target ``NEARLY``, NaN where it was never met."""
+    costs = np.stack([rule_costs[:, NEARLY] for rule_costs in game_targets.costs.values()])
     band = bootstrap_rules(costs, median, resamples=RESAMPLES)
-    known = np.where(np.isinf(costs), np.nan, costs)
+    finite_costs = np.where(np.isinf(costs), np.nan, costs)
     return {
-        rule: Scores(known[i], float(band.value[i]), float(band.low[i]), float(band.high[i]))
-        for i, rule in enumerate(found.costs)
+        rule: Scores(finite_costs[i], float(band.value[i]), float(band.low[i]), float(band.high[i]))
+        for i, rule in enumerate(game_targets.costs)
     }
