@@ -159,6 +159,8 @@ def _check_bounds(kind: Hyperparameter, value: Any, where: str) -> None:
 def spell(plugin: Any) -> str:
     """The complete spelling of a rule or game, with every field: the text that a cell's identity hashes.
 
+    A setting that came later is left out at its default: the cells that were there before keep their identity.
+
     An object that is registered ready-made is spelled by its name alone, because it takes no keys.
     """
     if "name" in getattr(plugin, "__dict__", {}):
@@ -166,6 +168,8 @@ def spell(plugin: Any) -> str:
     parts = []
     for field in fields(plugin):
         value = getattr(plugin, field.name)
+        if "later" in field.metadata and value == field.default:
+            continue
         if isinstance(value, Options):
             parts += [f"{key}={write(option)}" for key, option in value.items]
         else:
