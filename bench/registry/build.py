@@ -140,6 +140,8 @@ def _converted(current: Any, hint: Any, value: Any, where: str) -> Any:
     if isinstance(current, str):
         return write(value)
     wrong = isinstance(value, Spec) or isinstance(current, bool) != isinstance(value, bool)
+    if isinstance(value, tuple) and tuple[int, int] in get_args(hint) and all(part == int(part) for part in value):
+        return tuple(map(int, value))
     if wrong or (isinstance(value, tuple) and not kinds):
         allowed = "true or false" if isinstance(current, bool) else "a number"
         raise UserError(f"{where} is {write(value)}; {allowed} is allowed")
