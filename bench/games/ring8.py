@@ -19,8 +19,8 @@ from bench.registry import game
 class Ring8(Mixture):
     """A GAN of two MLPs on 8 Gaussians, radius 1, sd 0.01 (protocol of VEEGAN and PacGAN, arXiv:1712.04086).
 
-    The eight angles are k/8 of a turn: a linspace that includes its endpoint would make two modes one, as it does in the
-    notebook of Metz et al., whose ``radius`` and ``sd`` are these. Its networks, and PacGAN's, are settings too.
+    The eight angles are k/8 of a turn: a linspace that includes its endpoint would make two modes one, as it does in
+    the notebook of Metz et al., whose ``radius`` and ``sd`` are these.
 
     Source: Metz et al. 2017, arXiv:1611.02163; radius, sd and counts of Lin et al. 2018 (PacGAN), arXiv:1712.04086.
     """
