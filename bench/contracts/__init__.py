@@ -30,6 +30,7 @@ from bench.contracts.hyperparameter import (
     Momentum,
     Options,
     StepSize,
+    later,
 )
 from bench.contracts.introspection import hyperparameters
 from bench.contracts.oracle import Oracle
@@ -60,5 +61,6 @@ __all__ = [
     "StepSize",
     "UpdateRule",
     "hyperparameters",
+    "later",
     "nested",
 ]

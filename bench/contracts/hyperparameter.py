@@ -5,10 +5,12 @@ A rule declares a hyperparameter once, as an annotated field: ``lr: StepSize = 0
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
 
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,12 @@ class Options:
     """The value of a field that takes every key that nothing else knows, to hand it on to code from elsewhere."""
 
     items: tuple[tuple[str, Any], ...] = ()
+
+
+def later(default: T) -> T:
+    """The default of a setting that a published rule or game got later, with which it is what it was before.
+
+    Its complete spelling, and so the identity of its trainings, names the setting only where it differs from this.
+    """
+    made: T = field(default=default, metadata={"later": True})
+    return made

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts.game import Batch, Constrained, Explicit, Game, Generative
+from bench.contracts.tracked import tracked
 
 PRODUCT_COST = 2.0
 """A Jacobian product costs this many gradient evaluations (forward and backward through a gradient)."""
@@ -231,6 +232,17 @@ class Oracle:
             return torch.cat([rows.get(i, torch.zeros_like(p)) for i, p in enumerate(players)], dim=1)
 
         return field, push, pull
+
+    def tracked(self, w: Tensor, player: int | None = None) -> Tensor:
+        """Return F(w) as a function of w that autograd can go back through: for derivatives through steps.
+
+        It costs what `linear` does, and a product each time that a derivative by w is taken.
+
+        Args:
+            w: parameters [R, n], which may depend on others by autograd.
+            player: if given, F is that player's alone.
+        """
+        return tracked(self.project(w), lambda point: self.linear(point, player)[::2])
 
     def _losses(self, players: tuple[Tensor, ...], w: Tensor, player: int | None) -> dict[int, Tensor]:
         """Every player's loss [R], or one's alone."""

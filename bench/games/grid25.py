@@ -8,25 +8,31 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from bench.games.harness.points import Mixture
+from bench.contracts import later
+from bench.games.harness.points import Each, Mixture
 from bench.registry import game
 
 
 @game("grid25")
 @dataclass(frozen=True)
 class Grid25(Mixture):
-    """A GAN of two MLPs on 25 Gaussians at {-4, -2, 0, 2, 4}^2, sd 0.05.
+    """A GAN of two MLPs on 25 Gaussians at {-4, -2, 0, 2, 4}^2, which are ``spacing`` apart, with ``sd`` 0.05.
 
     Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761; protocol of PacGAN, arXiv:1712.04086.
     """
 
-    width: int = 64
+    width: Each = 64
+    spacing: float = later(2.0)
+    sd: float = later(0.05)
 
     budget = 3000.0
     score = "sliced_wasserstein"
-    sd = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("spacing", "sd")
 
     @cached_property
     def modes(self) -> Tensor:
-        places = torch.arange(-4.0, 5.0, 2.0)
+        places = self.spacing * torch.arange(-2.0, 3.0)
         return torch.cartesian_prod(places, places)

@@ -8,7 +8,7 @@ from math import pi
 import torch
 from torch import Tensor
 
-from bench.games.harness.points import Points
+from bench.games.harness.points import Each, Points
 from bench.numerics.randomness import normal, uniform
 from bench.registry import game
 
@@ -28,7 +28,7 @@ class SwissRoll(Points):
 
     loss: str = "wgan-gp"
     gamma: float = 0.1
-    width: int = 64
+    width: Each = 64
 
     budget = 3000.0
     score = "sliced_wasserstein"

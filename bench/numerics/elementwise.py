@@ -30,3 +30,8 @@ def power(base: float | Tensor, exponent: Tensor) -> Tensor:
     if isinstance(base, Tensor):
         return evenly(torch.pow, base.expand(len(exponent), -1), exponent)
     return evenly(lambda e: base**e, exponent)
+
+
+def where_given(value: float | Tensor, otherwise: float | Tensor) -> float | Tensor:
+    """``value`` where it is not 0, which stands for ``otherwise``; each a number, [R, 1] or [R, n]."""
+    return torch.where(value == 0, otherwise, value) if isinstance(value, Tensor) else value or otherwise

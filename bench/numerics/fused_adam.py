@@ -18,12 +18,13 @@ def adam_pass(
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """(d, m+, v+) of Adam at step t [R, 1] for g, m, v [R, n]; None where the kernel does not fit.
 
-    It fits on the CPU, for rows of whole vectors (a tail would take scalar code, whose last bit may differ with the
-    packing), and where hyperparameters do not differ within a row.
+    It fits where no derivative is taken, on the CPU, for rows of whole vectors (a tail would take scalar code, whose
+    last bit may differ with the packing), and where hyperparameters do not differ within a row.
     """
     given = (beta1, beta2, eps)
     wide = any(isinstance(value, Tensor) and value.numel() > len(g) for value in given)
-    if g.is_cuda or g.shape[1] % GRAIN or wide or g.dtype not in (torch.float32, torch.float64):
+    tracked = torch.is_grad_enabled() and any(value.requires_grad for value in (g, m, v))
+    if tracked or g.is_cuda or g.shape[1] % GRAIN or wide or g.dtype not in (torch.float32, torch.float64):
         return None
     columns = [value.flatten().tolist() if isinstance(value, Tensor) else [value] * len(g) for value in given]
     d, g, m, v, start = torch.zeros_like(g), g.contiguous(), m.clone(), v.clone(), 0

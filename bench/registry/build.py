@@ -140,6 +140,8 @@ def _converted(current: Any, hint: Any, value: Any, where: str) -> Any:
     if isinstance(current, str):
         return write(value)
     wrong = isinstance(value, Spec) or isinstance(current, bool) != isinstance(value, bool)
+    if isinstance(value, tuple) and tuple[int, int] in get_args(hint) and all(part == int(part) for part in value):
+        return tuple(map(int, value))
     if wrong or (isinstance(value, tuple) and not kinds):
         allowed = "true or false" if isinstance(current, bool) else "a number"
         raise UserError(f"{where} is {write(value)}; {allowed} is allowed")
@@ -159,6 +161,8 @@ def _check_bounds(kind: Hyperparameter, value: Any, where: str) -> None:
 def spell(plugin: Any) -> str:
     """The complete spelling of a rule or game, with every field: the text that a cell's identity hashes.
 
+    A setting that came later is left out at its default: the cells that were there before keep their identity.
+
     An object that is registered ready-made is spelled by its name alone, because it takes no keys.
     """
     if "name" in getattr(plugin, "__dict__", {}):
@@ -166,6 +170,8 @@ def spell(plugin: Any) -> str:
     parts = []
     for field in fields(plugin):
         value = getattr(plugin, field.name)
+        if "later" in field.metadata and value == field.default:
+            continue
         if isinstance(value, Options):
             parts += [f"{key}={write(option)}" for key, option in value.items]
         else:

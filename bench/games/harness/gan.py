@@ -18,10 +18,12 @@ from bench.contracts import Batch, Game
 from bench.contracts.game import Parameter
 from bench.errors import UserError, nearest
 from bench.games.harness.losses import LOSSES, Loss, Slopes
+from bench.games.harness.packing import apart, side_by_side
 from bench.games.harness.regularisers import REGULARISERS, Regulariser
 from bench.games.networks.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
 from bench.games.networks.networks import Network
 from bench.numerics.randomness import GRAIN, normal, uniform
+from bench.registry.spelling import write
 
 SAMPLES = "samples"  # the random stream of judged samples, which training does not use
 GENERATOR, DISCRIMINATOR = 0, 1
@@ -52,6 +54,8 @@ class GAN(Game):
     """Samples that metrics look at."""
     classes = 0
     """Classes of the real data; 0 where it has none."""
+    pac = 1
+    """Samples that the discriminator judges as one: ``batch_size`` counts these packs."""
 
     def __post_init__(self) -> None:
         for key, value, names in (
@@ -62,8 +66,9 @@ class GAN(Game):
                 raise UserError(f"{self.name}: {key} is {value!r}; {nearest(value, names)}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-                raise UserError(f"{self.name}: {field.name} is {value}; a positive number is allowed")
+            for part in value if isinstance(value, tuple) else (value,):
+                if isinstance(part, int) and not isinstance(part, bool) and part < 1:
+                    raise UserError(f"{self.name}: {field.name} is {write(value)}; a positive number is allowed")
         if self.batch_size % GRAIN:  # vector kernels would have tails, and a replica's bits depend on its neighbours
             raise UserError(f"{self.name}: batch_size is {self.batch_size}; a multiple of {GRAIN} is allowed")
         if self.noise < 0:
@@ -81,10 +86,10 @@ class GAN(Game):
 
     @abstractmethod
     def real(self, seeds: Tensor, draw: int) -> Tensor:
-        """A minibatch of real data, features first: [R, ..., batch]."""
+        """A minibatch of real data, features first: [R, ..., drawn]."""
 
     def labels(self, seeds: Tensor, draw: int) -> Tensor:
-        """The classes of ``real``'s minibatch, int64 [R, batch]."""
+        """The classes of ``real``'s minibatch, int64 [R, drawn]."""
         raise NotImplementedError(f"{self.name} has no classes")
 
     @cached_property
@@ -92,7 +97,7 @@ class GAN(Game):
         return self.generator.size, self.discriminator.size
 
     @cached_property
-    def tensors(self) -> tuple[tuple[Parameter, ...], ...]:  # type: ignore[override]
+    def tensors(self) -> tuple[tuple[Parameter, ...], ...]:
         networks = self.generator, self.discriminator
         return tuple(network.parameters(start) for network, start in zip(networks, (0, self.sizes[0]), strict=True))
 
@@ -100,6 +105,11 @@ class GAN(Game):
     def told(self) -> int:
         """Features that tell a network the class."""
         return self.classes if self.conditional else 0
+
+    @property
+    def drawn(self) -> int:
+        """Samples of either kind that a minibatch has."""
+        return self.pac * self.batch_size
 
     @property
     def _loss(self) -> Loss:
@@ -110,7 +120,7 @@ class GAN(Game):
 
     def batch(self, seeds: Tensor, draw: int) -> Batch:
         real = self.real(seeds, draw)
-        batch = {"real": real, "latent": normal(seeds, "latent", draw, (self.latent, self.batch_size))}
+        batch = {"real": real, "latent": normal(seeds, "latent", draw, (self.latent, self.drawn))}
         if self.conditional:
             labels = self.labels(seeds, draw)
             batch["class"] = torch.nn.functional.one_hot(labels, self.classes).transpose(1, 2).to(real)
@@ -129,9 +139,9 @@ class GAN(Game):
 
     def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
         assert batch is not None
-        fake = self._fake(players, batch)
+        fake = side_by_side(self._fake(players, batch), self.pac)
         # Two calls rather than one on both halves: the generator's backward then runs through the fake half alone.
-        real_logits = self._logits(players, batch, self._noisy(batch["real"], "real", batch))
+        real_logits = self._logits(players, batch, side_by_side(self._noisy(batch["real"], "real", batch), self.pac))
         fake_logits = self._logits(players, batch, fake)
         discriminator = self._loss.discriminator(real_logits, fake_logits) + self._penalty(players, batch, fake)
         return self._loss.generator(real_logits, fake_logits), discriminator
@@ -141,7 +151,7 @@ class GAN(Game):
         if player == DISCRIMINATOR or self._loss.relative:
             return self.losses(players, batch)[player]
         assert batch is not None
-        logits = self._logits(players, batch, self._fake(players, batch))
+        logits = self._logits(players, batch, side_by_side(self._fake(players, batch), self.pac))
         return self._loss.generator(logits, logits)
 
     @cached_property
@@ -162,24 +172,26 @@ class GAN(Game):
         assert batch is not None
         players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
         generated = forward(self.generator, players[GENERATOR], self._told(batch["latent"], batch))
-        halves = [self._told(self._noisy(generated.out, "fake", batch), batch)]
+        fake = side_by_side(self._noisy(generated.out, "fake", batch), self.pac)
+        halves = [self._told(fake, batch)]
         if player != GENERATOR:
-            halves.insert(0, self._told(self._noisy(batch["real"], "real", batch), batch))
+            halves.insert(0, self._told(side_by_side(self._noisy(batch["real"], "real", batch), self.pac), batch))
         judged = forward(self.discriminator, players[DISCRIMINATOR], torch.cat(halves, -1))
         logits = judged.out.chunk(len(halves), 2)
         *by_logits, gain = by_logits_of(logits[0], logits[-1])
         derivatives = judged.backward(torch.ones_like(judged.out))
         blocks = [torch.zeros_like(part) for part in players[:DISCRIMINATOR]]
         if player != DISCRIMINATOR:
-            along = judged.by_input(derivatives[0], self.batch_size)[:, : generated.out.shape[1]]
-            blocks = gradient(generated, generated.backward(along * (_beside(gain, along) / self.batch_size)))
+            along = judged.by_input(derivatives[0], self.batch_size)[:, : fake.shape[1]]
+            along = apart(along * (_beside(gain, along) / self.batch_size), self.pac)
+            blocks = gradient(generated, generated.backward(along))
         if player == GENERATOR:
             return torch.cat([*blocks, torch.zeros_like(players[DISCRIMINATOR])], 1)
         discriminator_blocks = weighed(judged, derivatives, torch.cat(by_logits, 2) / self.batch_size)
         regulariser, gamma = self._regulariser
         if regulariser is not None:
-            fake = halves[-1][:, : generated.out.shape[1]]
-            at = self._told(regulariser.points(batch["real"], fake, batch.get("mix", fake)), batch)
+            real = side_by_side(batch["real"], self.pac)
+            at = self._told(regulariser.points(real, fake, batch.get("mix", fake)), batch)
             slopes = forward(self.discriminator, players[DISCRIMINATOR], at)
             penalty = gamma / self.batch_size * slope_gradient(slopes, self._seen_by(regulariser, fake))
             discriminator_blocks = [torch.cat(discriminator_blocks, 1) + penalty]
@@ -200,10 +212,11 @@ class GAN(Game):
         return by_slope
 
     def _told(self, samples: Tensor, batch: Batch) -> Tensor:
-        """Samples, or latents, with their classes beside their channels: [R, features, ..., batch]."""
+        """Samples, packed or not, or latents, with their classes beside their channels: [R, features, ..., batch]."""
         if not self.conditional:
             return samples
-        told = _beside(batch["class"], samples)
+        classes = batch["class"]
+        told = _beside(side_by_side(classes, classes.shape[-1] // samples.shape[-1]), samples)
         return torch.cat([samples, told.expand(-1, -1, *samples.shape[2:])], 1)
 
     def _fake(self, players: tuple[Tensor, ...], batch: Batch) -> Tensor:
@@ -213,7 +226,7 @@ class GAN(Game):
         return samples + batch[f"{side} noise"] if self.noise else samples
 
     def _logits(self, players: tuple[Tensor, ...], batch: Batch, samples: Tensor) -> Tensor:
-        """The discriminator's [R, batch] on samples [R, ..., batch]."""
+        """The discriminator's [R, batch] on packs of samples [R, ..., batch]."""
         return self.discriminator(players[DISCRIMINATOR], self._told(samples, batch)).squeeze(1)
 
     def _penalty(self, players: tuple[Tensor, ...], batch: Batch, fake: Tensor) -> Tensor:
@@ -221,7 +234,7 @@ class GAN(Game):
         regulariser, gamma = self._regulariser
         if regulariser is None:
             return fake.new_zeros(len(fake))
-        at = regulariser.points(batch["real"], fake.detach(), batch.get("mix", fake))
+        at = regulariser.points(side_by_side(batch["real"], self.pac), fake.detach(), batch.get("mix", fake))
         return gamma * regulariser(lambda x: self._logits(players, batch, x), at)
 
     def project(self, w: Tensor) -> Tensor:

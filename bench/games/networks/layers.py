@@ -218,6 +218,19 @@ class Activation(Layer):
 
 
 @dataclass(frozen=True)
+class Maxout(Layer):
+    """The largest of every few features: [R, pieces features, batch] -> [R, features, batch] (arXiv:1302.4389).
+
+    Source: Goodfellow, Warde-Farley, Mirza, Courville and Bengio 2013, eq. 2.
+    """
+
+    pieces: int
+
+    def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
+        return torch.unflatten(h, 1, (self.pieces, -1)).amax(1)
+
+
+@dataclass(frozen=True)
 class Reshape(Layer):
     """[R, ..., batch] -> [R, *shape, batch]; flattens where the shape is one number."""
 

@@ -2,8 +2,8 @@
 
 Features come first because matrix products are many times slower where the last dimension is 1 or 2. Parameter blocks
 are padded to 16 columns: vector kernels then have no tails, and a replica's bits do not depend on its packing for two
-replicas or more. Parameters start as torch's layers do (He et al. 2015, arXiv:1502.01852), or normal as DCGAN's
-(Radford et al. 2015, arXiv:1511.06434).
+replicas or more. Parameters start as torch's layers do (He et al. 2015, arXiv:1502.01852), normal as DCGAN's (Radford
+et al. 2015, arXiv:1511.06434), or orthogonal (`starts`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from bench.contracts.game import Parameter
-from bench.games.networks.layers import Activation, Layer, Linear
+from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear, Maxout
+from bench.games.networks.starts import TORCH, Start, orthogonal
 from bench.numerics.randomness import GRAIN, normal, uniform
 
 POWER_ITERATIONS = 8
@@ -32,11 +33,13 @@ class Network:
         sd: where positive, weights start normal with this standard deviation, and biases at 0.
         spectral: divide every weight matrix by its largest singular value (Miyato et al. 2018, arXiv:1802.05957). It is
             found by power iterations from a fixed vector at every call, so that nothing is kept outside w.
+        gain: where positive, weight matrices start orthogonal times this, and biases at 0.
     """
 
     layers: tuple[Layer, ...] = ()
     sd: float = 0.0
     spectral: bool = False
+    gain: float = 0.0
 
     @cached_property
     def layout(self) -> list[int]:
@@ -66,6 +69,9 @@ class Network:
                 reach = (high - low) / 2 if self.sd == 0 else self.sd * (len(shape) > 1 or low == 1.0)
                 centres += [torch.full((size,), (low + high) / 2), torch.zeros(-size % GRAIN)]
                 reaches += [torch.full((size,), reach), torch.zeros(-size % GRAIN)]
+        if self.gain:
+            drawn = normal(seeds, stream, 0, (self.size,), block=1)
+            return torch.cat(centres) + orthogonal(drawn, self.parameters(), self.gain)
         if self.sd:
             return torch.cat(centres) + normal(seeds, stream, 0, (self.size,), block=1) * torch.cat(reaches)
         return torch.cat(centres) + (2 * uniform(seeds, stream, 0, (self.size,), block=1) - 1) * torch.cat(reaches)
@@ -103,6 +109,9 @@ class MLP(Network):
         widths: features from input to output.
         activation: between the layers; one of ACTIVATIONS.
         output: after the last layer.
+        batch_norm: normalise before every activation between the layers.
+        pieces: where above 1, layers but the last are maxout layers of so many pieces, in place of the activation.
+        start: of the parameters.
     """
 
     widths: tuple[int, ...] = ()
@@ -110,17 +119,27 @@ class MLP(Network):
     output: str = "none"
 
     def __init__(
-        self, widths: tuple[int, ...], activation: str = "relu", output: str = "none", spectral: bool = False
+        self,
+        widths: tuple[int, ...],
+        activation: str = "relu",
+        output: str = "none",
+        spectral: bool = False,
+        *,
+        batch_norm: bool = False,
+        pieces: int = 1,
+        start: Start = TORCH,
     ) -> None:
         layers: list[Layer] = []
-        for fan_in, fan_out in pairwise(widths):
-            layers += [Linear(fan_in, fan_out), Activation(activation)]
-        layers[-1] = Activation(output)
+        for fan_in, fan_out in pairwise(widths[:-1]):
+            norm = [BatchNorm(pieces * fan_out)] * batch_norm
+            between = Maxout(pieces) if pieces > 1 else Activation(activation)
+            layers += [Linear(fan_in, pieces * fan_out), *norm, between]
+        layers += [Linear(*widths[-2:]), Activation(output)]
         given = {"layers": tuple(layers), "spectral": spectral, "widths": widths, "activation": activation}
-        for name, value in (given | {"output": output, "sd": 0.0}).items():
+        for name, value in (given | {"output": output} | start._asdict()).items():
             object.__setattr__(self, name, value)
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
         """(fan in, fan out) of every layer."""
-        return list(pairwise(self.widths))
+        return [(layer.fan_in, layer.fan_out) for layer in self.layers if isinstance(layer, Linear)]
