@@ -94,9 +94,9 @@ class Training:
         self.pruned = torch.zeros(len(self.rows), dtype=torch.bool)
         seeds = torch.tensor([row.seed for row in self.rows])
         self.w = self.game.init(seeds).to(chunk.device)
-        self.F = Oracle(self.game, seeds)
+        self.F = Oracle(self.game, seeds, budget=chunk.budget)
         if chunk.phase == "rounded":
-            self.F = RoundingOracle(self.game, seeds, [row.trial for row in self.rows])
+            self.F = RoundingOracle(self.game, seeds, [row.trial for row in self.rows], chunk.budget)
             self.w = rounded(self.w, self.F.keys, "rounded start")
         self.s: State = self.rule.init(self.w)
         self.step = Stepper(cuda_graph if self.w.is_cuda and chunk.phase != "rounded" else None)
