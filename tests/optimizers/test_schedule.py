@@ -24,6 +24,7 @@ from bench.studies.plan import Row, Task, tunable
 
 STEPS, LR = 40, 0.02
 RING = "ring8[width=16,batch_size=16]"
+SILENT: Any = (lambda cost: None, lambda: None)
 
 
 @dataclass(frozen=True)
@@ -173,14 +174,14 @@ def chunk(rule: str, game: str, rows: list[Row], budget: float = 40, phase: str 
 
 
 def test_a_training_tells_the_share_of_its_budget() -> None:
-    training = Training(chunk("alternating[discriminator_steps=3]", "dirac", [Row(0, ())] * 2), print, lambda: None)
+    training = Training(chunk("alternating[discriminator_steps=3]", "dirac", [Row(0, ())] * 2), *SILENT)
     shares = []
     for _ in range(3):
         shares.append(training.F.share)
         training.advance()
     assert shares == [0, 0.05, 0.1]
     assert training.F.select(torch.tensor([0])).share == training.F.share == pytest.approx(0.15)
-    again = Training(training.chunk, print, lambda: None)
+    again = Training(training.chunk, *SILENT)
     again.load_state_dict(training.state_dict())
     assert again.F.share == training.F.share
 
