@@ -53,6 +53,25 @@ class Run(RunFolder):
 
         return table(self.records, self.study)
 
+    def scores(self) -> pd.DataFrame:
+        """Return a data frame with one row for each replica of the comparison: what tables and intervals are made of.
+
+        Returns:
+            game, optimizer, seed; metric, the game's score; score, its last value, or the metric's worst where the
+            replica did not end ``ok``; outcome (``ok``, ``diverged``, ``error``); cost, in gradient evaluations, at
+            which it ended.
+
+        Example:
+            >>> import bench
+            >>> study = bench.Study(optimizers=["sgd[lr=50]", "adam"], games=["dirac"], trials=0, seeds="2", budget=40)
+            >>> run = bench.run(study, out="results/scores")
+            >>> run.scores().round(2)[["optimizer", "seed", "score", "outcome", "cost"]].values.tolist()
+            [['sgd[lr=50]', 2, inf, 'diverged', 1.0], ['adam', 2, 2.33, 'ok', 40.0]]
+        """
+        from bench.analysis.scores import by_replica
+
+        return by_replica(self.records, self.study)
+
     def report(self) -> Path:
         """Write ``table.csv``, ``tuning.csv`` and ``report.html`` into the folder.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from bench.analysis.study import ComparedStudy
 from bench.registry.description import MetricDescription
 
 
@@ -39,6 +40,33 @@ def scores(
     report = records[records["phase"] == phase]
     final = final_scores(report, metric, ["optimizer", "seed"]).unstack("seed")
     return final if order is None else final.reindex(index=order, columns=seeds).fillna(metric.worst)
+
+
+def by_replica(records: pd.DataFrame, study: ComparedStudy) -> pd.DataFrame:
+    """A row for each report replica: its score, as tables take it, its outcome and the cost at which it ended.
+
+    Rows are in the order of the study's games and rules, and then of the seeds.
+    """
+    parts = []
+    for game in study.games:
+        of_game, metric = records[(records["game"] == game) & (records["phase"] == "report")], study.primary(game)
+        last = last_evaluations(of_game, metric, ["optimizer", "seed"]).reset_index()
+        order = last["optimizer"].astype(str).map({name: at for at, name in enumerate(study.optimizers)})
+        last = last.iloc[np.lexsort((last["seed"], order))]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "game": game,
+                    "optimizer": last["optimizer"].astype(str).to_numpy(object),
+                    "seed": last["seed"].to_numpy(int),
+                    "metric": metric.name,
+                    "score": last["value"].fillna(metric.worst).to_numpy(float),
+                    "outcome": last["outcome"].astype(str).to_numpy(object),
+                    "cost": last["ended"].to_numpy(float),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def curves(records: pd.DataFrame, metric: str, column: str = "value") -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from safetensors.torch import load, save
@@ -44,10 +45,16 @@ class Trace:
 
 
 def trace(
-    rule: UpdateRule, game: Game, seeds: tuple[int, ...] = SEEDS, steps: int = STEPS, w: Tensor | None = None
+    rule: UpdateRule,
+    game: Game,
+    seeds: tuple[int, ...] = SEEDS,
+    steps: int = STEPS,
+    w: Tensor | None = None,
+    budget: float | None = None,
 ) -> Trace:
-    """Run a rule from the game's start (or from w [R, n])."""
-    F = Oracle(game, seeds)
+    """Run a rule from the game's start (or from w [R, n]); its budget, unless given, is of these steps and one more."""
+    spent = (steps + 1) * rule.cost if steps else inf
+    F = Oracle(game, seeds, budget=spent if budget is None else budget)
     w = game.init(F.seeds) if w is None else w
     return go_on(rule, Trace(w, rule.init(w), F, w), steps)
 
@@ -146,12 +153,15 @@ def shapes_stay(rule: UpdateRule, game: Game) -> None:
 
 def continues_bit_for_bit(rule: UpdateRule, game: Game) -> None:
     """Save, load, continue equals straight on."""
-    straight = go_on(rule, trace(rule, game))
-    half = trace(rule, game)
+    budget = 2 * STEPS * rule.cost
+    straight = go_on(rule, trace(rule, game, budget=budget))
+    half = trace(rule, game, budget=budget)
     kept = {"w": half.w} | {f"s.{k}": v for k, v in leaves(half.s)}
     saved = load(save({k: v.contiguous().clone() for k, v in kept.items()}))  # memories may share a tensor
     state = restored(rule.init(half.w), saved, "s.")
-    again = go_on(rule, Trace(saved["w"], state, Oracle(game, SEEDS, half.F.draw), saved["w"]))
+    F = Oracle(game, SEEDS, half.F.draw, budget)
+    F.gradients, F.products = half.F.gradients, half.F.products
+    again = go_on(rule, Trace(saved["w"], state, F, saved["w"]))
     check_same(again.w, straight.w, "save, load, continue equals straight on")
 
 

@@ -19,7 +19,7 @@ These names and signatures stay as they are. This package imports nothing of `be
 """
 
 from bench.contracts.collapse import Collapse
-from bench.contracts.game import Attainable, Batch, Constrained, Explicit, Game, Generative, Planar, Solvable
+from bench.contracts.game import Attainable, Batch, Constrained, Explicit, Game, Generative, Located, Planar, Solvable
 from bench.contracts.hyperparameter import (
     Coefficient,
     Count,
@@ -51,6 +51,7 @@ __all__ = [
     "Game",
     "Generative",
     "Hyperparameter",
+    "Located",
     "Metric",
     "Momentum",
     "Options",

@@ -50,8 +50,8 @@ class Game(ABC):
     score: str = "field_norm"
     """Name of the primary metric: what tuning optimises and tables show."""
     escape: float = float("inf")
-    """Distance from the solution, where one is known, beyond which a replica has diverged; where it is finite, so has a
-    replica that was farther from the solution at every evaluation than at the one before."""
+    """Distance from the solution, where one is known, beyond which a replica has diverged. Where it is finite, so has a
+    replica that departs: farther at each of ten evaluations or more than at the one before, and 10 % in all."""
     tried: ClassVar[str] = ""
     """Keys that make the game small enough to be tried in a moment: what the laws are run on."""
     collapse: Collapse | None = None
@@ -136,6 +136,18 @@ class Generative(Protocol):
 
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Samples of the generator: w [R, n] -> [R, count, ...], decided by (w, seed) alone."""
+        ...
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A generative game that knows where its data lie: samples a hundred times as far out are no attempt at them.
+
+    A replica with such a sample at an evaluation after the start, or with one that is no number, has diverged.
+    """
+
+    def location(self) -> tuple[Tensor, float]:
+        """The data's centre, [features], and how far they are from it at most in any coordinate. inf: not known."""
         ...
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from math import inf
 from typing import TypeVar, cast
 
 import torch
@@ -32,6 +33,7 @@ class Oracle:
         game: the game.
         seeds: int64 [R], one seed for each replica; they decide the minibatches.
         draw: the number of the first minibatch.
+        budget: the cost that a replica may spend in all, in gradient evaluations; infinite where none is known.
 
     Example:
         >>> import bench, torch
@@ -48,8 +50,8 @@ class Oracle:
         4.0
     """
 
-    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = 0) -> None:
-        self.game = game
+    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = 0, budget: float = inf) -> None:
+        self.game, self.budget = game, budget
         self.seeds = torch.as_tensor(seeds, dtype=torch.int64).cpu()
         ends = [sum(game.sizes[: i + 1]) for i in range(len(game.sizes))]
         self.blocks = [slice(end - size, end) for end, size in zip(ends, game.sizes, strict=True)]
@@ -69,6 +71,15 @@ class Oracle:
         Both players on one minibatch count as 1, one player as 1/2, a Jacobian product as 2 (of one player's rows, 1).
         """
         return self.gradients + PRODUCT_COST * self.products
+
+    @property
+    def share(self) -> float:
+        """The share of the budget that is spent, from 0 to 1; 0 where no budget is known.
+
+        It is the same for all replicas of a stack. A rule that computes with it, and does not branch on it, can still
+        be replayed as a graph.
+        """
+        return self.cost / self.budget
 
     def select(self, rows: Tensor) -> Oracle:
         """Return an oracle for some of the replicas, int64 [R'], with the same counts."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bench.execution.training import Training
 
 FOLDER = "checkpoints"
-SCHEMA = 2
+SCHEMA = 3
 EVERY = 60.0
 """Seconds of training between checkpoints."""
 SHARE = 100

@@ -78,12 +78,18 @@ class Stepper:
 
 
 class _Fed(Oracle):
-    """A copy of an oracle, whose minibatches have fixed addresses in memory."""
+    """A copy of an oracle, whose minibatches and share of the budget have fixed addresses in memory."""
 
-    def __init__(self, F: Oracle) -> None:
+    def __init__(self, F: Oracle, w: Tensor) -> None:
         self.__dict__.update(vars(F))
         self._drawn, self.first = False, F.draw
         self.batches: dict[int, Batch | None] = {}
+        self.spent = w.new_tensor(F.share)
+
+    @property
+    def share(self) -> Tensor:  # type: ignore[override]
+        """As a tensor, for a number would be the same at every replay; it holds what the step starts from."""
+        return self.spent + self.cost / self.budget
 
     def again(self) -> _Fed:
         """At the first minibatch, with nothing counted."""
@@ -101,7 +107,8 @@ class _Fed(Oracle):
         return self.batches[index]
 
     def feed(self, F: Oracle) -> None:
-        """Put another oracle's next minibatches where these are."""
+        """Put another oracle's next minibatches, and its share of the budget, where these are."""
+        self.spent.fill_(F.share)
         for index, held in self.batches.items():
             drawn = F.game.batch(F.seeds, F.draw + index)
             for key in held or ():
@@ -138,7 +145,7 @@ class _Recorded:
 def _recorded(record: Record, rule: UpdateRule, F: Oracle, w: Tensor, s: State) -> _Recorded | None:
     """A recorded step; None if a replay would not reproduce it, or the device refuses."""
     w, s = inputs = tree_map(torch.clone, (w, s))
-    fed = _Fed(F)
+    fed = _Fed(F, w)
     expected = rule.step(fed.again(), w, s)  # afterwards the oracle has all minibatches of a step
     with _Watch(w.device) as watch:
         rule.step(counted := fed.again(), w, s)

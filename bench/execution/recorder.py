@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.contracts import Game, Generative, Oracle, Planar
+from bench.contracts import Game, Generative, Located, Oracle, Planar
+from bench.execution.divergence import have_left
 from bench.metrics.evaluation import Evaluator
 from bench.metrics.stability import PATH, path_angle
 from bench.numerics.spectrum import RitzValues, ritz
@@ -55,7 +56,6 @@ class Recorder:
         self.plane = game.plane().to(start) if self.reporting and isinstance(game, Planar) else None
         self.filming = self.reporting and isinstance(game, Generative)
         self.evaluated: list[tuple[float, float, dict[int, int], dict[str, Tensor]]] = []
-        self.distances: list[Tensor] = []
         self.pictures: Series = []
         self.path: Series = []
         self.errors: dict[str, str] = {}
@@ -106,9 +106,15 @@ class Recorder:
             self.errors.setdefault(metric.name, f"metric {metric.name!r} has no values\n{traceback.format_exc()}")
             return torch.full((len(answer),), float("nan"), dtype=torch.float64)
 
-    def keep_distances(self, distances: Tensor) -> None:
-        """Record the distances of the chunk's replicas from the solution, float64 by row; NaN for frozen rows."""
-        self.distances.append(distances)
+    def gone(self, answer: Tensor) -> Tensor | None:
+        """[R]: which replicas' samples, at the points that are judged, have left the data; None where none can."""
+        if not (isinstance(self.game, Generative) and isinstance(self.game, Located)):
+            return None
+        centre, reach = self.game.location()
+        if not isfinite(reach):
+            return None
+        self.beat()
+        return have_left(self.evaluator.samples(answer, getattr(self.game, "judged", PICTURED)), centre, reach)
 
     def scores(self) -> list[NDArray[np.float64]]:
         """The primary metric of every row of the chunk at each evaluation after the start, lower the better.
@@ -138,12 +144,6 @@ class Recorder:
         """Record the positions of the answers [R, n] in the game's plane."""
         assert self.plane is not None
         self.path.append((cost, answer @ self.plane.T))
-
-    def departed(self, rows: int) -> Tensor:
-        """[rows]: whether a row was farther from the solution at every evaluation than at the one before."""
-        if len(self.distances) < 3 or not isfinite(self.game.escape):
-            return torch.zeros(rows, dtype=torch.bool)
-        return (torch.stack(self.distances).diff(dim=0) > 0).all(dim=0)
 
     # --- at the end --------------------------------------------------------------------------------------------------
 
@@ -201,7 +201,6 @@ class Recorder:
         """All that was recorded so far, as nested dicts and lists of tensors, numbers and texts."""
         return {
             "judge": self.evaluator.state_dict(),
-            "distances": list(self.distances),
             "evaluated": [[cost, seconds, list(map(list, indices.items())), values]
                           for cost, seconds, indices, values in self.evaluated],
             "path": _packed(self.path),
@@ -213,7 +212,6 @@ class Recorder:
         """Restore what `state_dict` gave; the rows are already those of the stack."""
         device = self.start.device
         self.evaluator.load_state_dict(state["judge"], device)
-        self.distances = list(state["distances"])
         self.evaluated = [
             (cost, seconds, dict(indices), dict(values)) for cost, seconds, indices, values in state["evaluated"]
         ]

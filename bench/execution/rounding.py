@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from math import inf
 
 import torch
 from torch import Tensor
@@ -40,10 +41,13 @@ class RoundingOracle(Oracle):
         game: the game.
         seeds: int64[R], as of any oracle.
         draws: int64[R]; (seed, draw) decides the roundings of a replica.
+        budget: as of any oracle.
     """
 
-    def __init__(self, game: Game, seeds: Tensor | Sequence[int], draws: Tensor | Sequence[int]) -> None:
-        super().__init__(game, seeds)
+    def __init__(
+        self, game: Game, seeds: Tensor | Sequence[int], draws: Tensor | Sequence[int], budget: float = inf
+    ) -> None:
+        super().__init__(game, seeds, budget=budget)
         self.keys = self.seeds * DRAWS + torch.as_tensor(draws, dtype=torch.int64)
 
     def select(self, rows: Tensor) -> RoundingOracle:

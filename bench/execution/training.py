@@ -2,14 +2,15 @@
 
 All replicas of a chunk advance together. A replica whose parameters leave the finite range is frozen at its last state
 and reported as diverged at that cost; the others go on, unchanged bit for bit. Where the solution is known and the game
-declares an escape radius, the test is stricter. A replica that leaves this radius has diverged. A replica that never
-gets closer to the solution also counts as diverged at the end, however slowly it moves: a vanishing step size only
-hides divergence.
+declares an escape radius, the test is stricter: a replica that leaves this radius has diverged, and one that departs
+for good counts as diverged at the end. Where the place of the data is known, so has a replica whose samples are far
+beyond it at an evaluation. `bench.execution.divergence` says what is far, and what departing is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from bench.contracts import Constrained, Oracle, Solvable, State
 from bench.contracts.introspection import stacked
 from bench.errors import UserError
 from bench.execution.cuda_graph import Stepper, cuda_graph
+from bench.execution.divergence import Departure
 from bench.execution.recorder import FRAMES, POINTS, Recorder
 from bench.execution.rounding import RoundingOracle, rounded
 from bench.numerics.runtime import hold_memory
@@ -94,9 +96,9 @@ class Training:
         self.pruned = torch.zeros(len(self.rows), dtype=torch.bool)
         seeds = torch.tensor([row.seed for row in self.rows])
         self.w = self.game.init(seeds).to(chunk.device)
-        self.F = Oracle(self.game, seeds)
+        self.F = Oracle(self.game, seeds, budget=chunk.budget)
         if chunk.phase == "rounded":
-            self.F = RoundingOracle(self.game, seeds, [row.trial for row in self.rows])
+            self.F = RoundingOracle(self.game, seeds, [row.trial for row in self.rows], chunk.budget)
             self.w = rounded(self.w, self.F.keys, "rounded start")
         self.s: State = self.rule.init(self.w)
         self.step = Stepper(cuda_graph if self.w.is_cuda and chunk.phase != "rounded" else None)
@@ -105,6 +107,8 @@ class Training:
         self.alive = torch.ones(len(seeds), dtype=torch.bool, device=chunk.device)
         self.ended = torch.full((len(seeds),), float("nan"), dtype=torch.float64)
         self.solution = self.game.solution().to(self.w) if isinstance(self.game, Solvable) else None
+        escapes = self.solution is not None and isfinite(self.game.escape)
+        self.departure = Departure(self._distance(self.w)) if escapes else None
         self.project = self.game.project if isinstance(self.game, Constrained) else None
         self.seconds = 0.0
         self.before = self.w
@@ -119,7 +123,7 @@ class Training:
             if checkpointer:
                 checkpointer.maybe_save(self, step)
             if step in evaluations:
-                self._evaluate(end=step == self.steps or not self.alive.any())
+                self._evaluate(step)
                 if self.chunk.phase == "tune" and 0 < step < self.steps:
                     self._give_up(step)
                     self._shrink()
@@ -147,17 +151,24 @@ class Training:
         self.F.new_batch()
         within = self._within(w)
         if not (within.all() and self.alive.all()):
-            self.ended[self.at[(self.alive & ~within).cpu()]] = self.F.cost
-            self.alive = self.alive & within
+            self._freeze(~within)
             w = torch.where(self.alive.unsqueeze(1), w, self.w)
         self.w = w
         self.seconds += (perf_counter() - start) / len(self.rows)
 
     def _within(self, w: Tensor) -> Tensor:
         """[R]: whether a replica is within the game's range; false for NaN."""
-        if self.solution is not None and self.game.escape <= LIMIT:  # the nearer bound
-            return self._distance(w) <= self.game.escape
+        if self.departure is not None:
+            distance = self._distance(w)
+            self.departure.step(distance)
+            if self.game.escape <= LIMIT:  # the nearer bound
+                return distance <= self.game.escape
         return w.abs().amax(dim=1) <= LIMIT
+
+    def _freeze(self, out: Tensor) -> None:
+        """The replicas that are out, [R], have diverged here."""
+        self.ended[self.at[(self.alive & out).cpu()]] = self.F.cost
+        self.alive = self.alive & ~out
 
     def _distance(self, w: Tensor) -> Tensor:
         """[R]: how far the replicas are from the solution."""
@@ -168,15 +179,17 @@ class Training:
     def _answer(self) -> Tensor:
         return self.rule.answer(self.w, self.s)
 
-    def _evaluate(self, end: bool) -> None:
+    def _evaluate(self, step: int) -> None:
         if self.w.is_cuda:
             torch.cuda.synchronize()
+        answer, end = self._answer(), step == self.steps or not self.alive.any()
+        gone = self.recorder.gone(answer) if step else None  # where a generator begins is not its doing
+        if gone is not None:
+            self._freeze(gone)
         indices = {int(row): index for index, row in enumerate(self.at) if self.alive[index]}
-        self.recorder.evaluate(self._answer(), self.before, self.F.cost, self.seconds, indices, end)
-        if self.solution is not None:
-            distances = torch.full_like(self.ended, float("nan"))
-            distances[self.at] = self._distance(self.w).cpu()
-            self.recorder.keep_distances(distances)
+        self.recorder.evaluate(answer, self.before, self.F.cost, self.seconds, indices, bool(end))
+        if self.departure is not None:
+            self.departure.evaluate(self._distance(self.w), self.at, len(self.ended))
 
     def _give_up(self, step: int) -> None:
         """Freeze the trials that are clearly beaten by others of the chunk."""
@@ -214,11 +227,13 @@ class Training:
         self.rows, self.at = tuple(self.rows[int(index)] for index in kept), self.at[kept]
         self.rule = stacked(self.base, [dict(row.values) for row in self.rows], self.game, self.chunk.device)
         self.F = self.F.select(kept)
+        if self.departure is not None:
+            self.departure.keep_rows(kept)
         self.recorder.keep_rows(self.F.seeds)
 
     def _result(self) -> Result:
-        departed = self.recorder.departed(len(self.ended)) & self.ended.isnan()
-        self.ended[departed] = self.F.cost
+        if self.departure is not None:
+            self.ended[self.departure.departed(len(self.ended)) & self.ended.isnan()] = self.F.cost
         ends = []
         for r in range(len(self.chunk.rows)):
             outcome = "ok" if self.ended[r].isnan() else "interrupted" if self.pruned[r] else "diverged"
@@ -233,7 +248,9 @@ class Training:
         stack = {"w": self.w, "before": self.before, "alive": self.alive, "at": self.at}
         ends = {"ended": self.ended, "given_up": self.pruned, "seconds": self.seconds}
         counted = {name: getattr(self.F, name) for name in COUNTERS}
-        return {**stack, **ends, "memory": self.s, "oracle": counted, "recorder": self.recorder.state_dict()}
+        parts = {"oracle": counted, "recorder": self.recorder.state_dict()}
+        parts |= {"departure": self.departure.state_dict()} if self.departure is not None else {}
+        return {**stack, **ends, "memory": self.s, **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave in a training that has not begun: it continues bit for bit."""
@@ -245,6 +262,8 @@ class Training:
         for name, value in state["oracle"].items():
             setattr(self.F, name, value)
         self.recorder.load_state_dict(state["recorder"])
+        if self.departure is not None:
+            self.departure.load_state_dict(state["departure"])
 
 
 def _rows_of(state: State, rows: Tensor) -> State:

@@ -94,7 +94,12 @@ class RunFolder:
 
     @cached_property
     def records(self) -> pd.DataFrame:
-        """Long records: optimizer, game, hyperparameters, seed, phase, cost, seconds, metric, value, outcome, ..."""
+        """Long records: optimizer, game, hyperparameters, seed, phase, cost, seconds, metric, value, outcome, ended.
+
+        A row for each replica, evaluation and metric. ``outcome`` and ``ended``, the cost at which it ended, are of the
+        whole replica, and stand in all its rows. One that is not ``ok`` has rows from before it ended alone: the last
+        of them is how it then stood, at the start perhaps, and no score. ``scores()`` has one for every replica.
+        """
         return self.read_records()
 
     def has(self, chunk: Chunk) -> bool:

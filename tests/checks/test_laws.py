@@ -40,6 +40,8 @@ SPELLED = [
     *rules.names(),
     "alternating[discriminator_steps=3,generator_first=true]",
     "lookahead[inner=lookahead[inner=adam,k=2],k=2]",
+    "schedule[warm_up=0.3,begin=0.5,end=0.1,shape=cosine]",
+    "lookahead[inner=schedule[begin=0,inner=adam],k=2]",
     "sgd[direction=torch[SGD,momentum=0.9]]",
     "sgd[direction=torch[Adafactor]]",  # one replica at a time
     *(f"{name}[{switch}]" for name in rules.names() for switch in turned(get_rule(name))),

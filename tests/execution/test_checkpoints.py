@@ -76,6 +76,7 @@ def same(left: Result, right: Result) -> None:
         ("extragrad[direction=torch[RAdam]]", RING, [0.01], "report"),  # memory of another's class
         ("alternating[discriminator_steps=2]", RING, [0.01], "report"),  # several draws
         ("sgd", "bilinear", [0.1, 1e9, 0.2], "report"),  # one of them diverges
+        ("cosine-schedule[inner=adam,warm_up=0.2]", RING, [0.01], "report"),  # knows the share that is spent
         ("adam", "dirac", [0.1, 1e9, 0.2, 0.3, 0.4, 0.5, 0.6], "tune"),  # some are let go of, some given up
     ],
 )

@@ -60,7 +60,7 @@ class Tapes:
 def trained(rule: UpdateRule, step: Stepper, game: str = "ring8[width=8,batch_size=16]") -> tuple[list[Tensor], Oracle]:
     """Everything that a few steps lead through, and the oracle that has counted them."""
     played, seeds = get_game(game), torch.arange(R)
-    F, w = Oracle(played, seeds), played.init(seeds)
+    F, w = Oracle(played, seeds, budget=2 * STEPS * rule.cost), played.init(seeds)
     s: State = rule.init(w)
     seen: list[Tensor] = []
     for _ in range(STEPS):
@@ -90,7 +90,9 @@ def test_replayed_steps_are_the_rules_own(name: str) -> None:
     same(stacked(get_rule(name), [{}] * R, game))
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "ttur", "alternating", "extragrad", "extraadam", "consensus", "sga"])
+@pytest.mark.parametrize(
+    "name", ["sgd", "adam", "ttur", "alternating", "extragrad", "extraadam", "consensus", "sga", "schedule"]
+)
 def test_usual_rules_are_replayed(name: str) -> None:
     game = get_game("ring8[width=8,batch_size=16]")
     (tape,) = same(stacked(get_rule(name), [{}] * R, game)).tapes

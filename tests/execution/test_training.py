@@ -47,12 +47,6 @@ def test_a_replica_that_escapes_is_frozen_where_it_was_and_the_others_go_on() ->
             assert one[key] == other[key], "a neighbour's divergence was felt"
 
 
-def test_a_vanishing_step_size_does_not_hide_divergence() -> None:
-    assert set(outcomes(execute(chunk("sgd", "bilinear", 50, rows(1e-6, 1e-3)))).values()) == {("diverged", 50.0)}
-    assert {o for o, _ in outcomes(execute(chunk("alternating", "bilinear", 500, rows(0.3, 1.0)))).values()} == {"ok"}
-    assert {o for o, _ in outcomes(execute(chunk("extragrad", "bilinear", 500, rows(0.3, 0.9)))).values()} == {"ok"}
-
-
 def test_the_records_of_a_chunk() -> None:
     result = execute(chunk("extragrad", "ring8[width=16,batch_size=16]", 40, rows(0.01, 0.01)))
     found = pd.DataFrame(result.records)

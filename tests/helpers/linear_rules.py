@@ -187,6 +187,19 @@ class Derived:
             w = w - self.lr * own @ self.J @ (w - gamma * seen @ self.J @ w)
         return w
 
+    def alternating_extragrad(self, gamma: float = 1) -> Matrix:
+        """x+ = x - lr F_x(w - gamma lr F(w));   then y+ likewise, from (x+, y)."""
+        w = self.I
+        for own in (self.X, self.Y):
+            w = w - self.lr * own @ self.J @ (w - gamma * self.lr * self.J @ w)
+        return w
+
+    def momentum_extragrad(self, gamma: float = 1, beta: float = 0.3) -> Matrix:
+        """w+ = w - lr J (w - gamma lr J w) + beta (w - w_before), for the state (w, w - w_before)."""
+        w, moved = self.state(2)
+        moved = beta * moved - self.lr * self.J @ (w - gamma * self.lr * self.J @ w)
+        return np.vstack([w + moved, moved])
+
     def fbf(self) -> Matrix:
         """w' = w - lr J w;   w+ = w' + lr (J w - J w')."""
         ahead = self.I - self.lr * self.J

@@ -23,7 +23,8 @@ LINEAR = ["bilinear[dim=3]", "bilinear[dim=1]"]
 
 def path(spelled: str, game: Any, steps: int, seen: Any = lambda w, s: w) -> list[Tensor]:
     """What is ``seen`` of w and the memory at every step."""
-    rule, F = stacked(get_rule(spelled), [{}] * len(SEEDS), game), Oracle(game, SEEDS)
+    rule = stacked(get_rule(spelled), [{}] * len(SEEDS), game)
+    F = Oracle(game, SEEDS, budget=steps * rule.cost)
     w = game.init(F.seeds)
     s, found = rule.init(w), []
     for _ in range(steps):
@@ -62,6 +63,10 @@ EVERYWHERE = [
     ("adamw[lr=0.01,weight_decay=0]", "adam[lr=0.01]"),
     ("double-step-extragrad[lr=0.1,gamma=0.1]", "extragrad[lr=0.1]"),
     ("fbf[lr=0.1]", "extragrad[lr=0.1]"),
+    ("momentum-extragrad[lr=0.1,beta=0]", "extragrad[lr=0.1]"),
+    ("momentum-extragrad[lr=0.1,gamma=0,beta=0.6]", "momentum[lr=0.1,beta=0.6]"),
+    ("alternating-extragrad[lr=0.1,gamma=0]", "alternating[lr=0.1,generator_first=true]"),
+    ("schedule[inner=adam[lr=0.01],begin=1]", "adam[lr=0.01]"),
     ("extragrad[lr=0.1,own_memory=true]", "extragrad[lr=0.1]"),  # the plain direction has no memory
     ("optimistic-mirror[lr=0.1,mirror=euclidean]", "past-extragrad[lr=0.1]"),
     ("alex-gda[lr=0.1,gamma=1,delta=1]", "alternating[lr=0.1,generator_first=true]"),

@@ -44,6 +44,7 @@ RULES = split("""
     optimistic[optimism=0.6,zero_past=true], sgd[direction=optimistic[optimism=1.3]],
     alternating[direction=optimistic[optimism=0.8]], alternating[direction=optimistic,generator_first=true],
     double-step-extragrad[gamma=0.9], double-step-extragrad[gamma=0.9,alternating=true], fbf,
+    alternating-extragrad, alternating-extragrad[gamma=1.6], momentum-extragrad, momentum-extragrad[gamma=2,beta=-0.4],
     lookahead[inner=sgd,k=4,alpha=0.3], lookahead[inner=sgd[direction=momentum[beta=0.5]],k=3],
     lookahead[inner=optimistic,k=3], lookahead[inner=lookahead[inner=sgd,k=3,alpha=0.4],k=6,alpha=0.7], alex-gda,
     alex-gda[gamma=1.5,delta=0.6], chambolle-pock, chambolle-pock[theta=0.4], consensus[gamma=0.3],

@@ -45,12 +45,23 @@ def unrolled(s: float, k: int) -> float:
     return sqrt(1 - 2 * k * s**2) if s < 2 / (2 * k + 1) else roots(1, (2 * k + 1) * s**2 - 2, 1 - 2 * k * s**2)
 
 
+def momentum_ahead(s: float, beta: float, gamma: float) -> float:
+    """l^2 - (1 + beta - i s - gamma s^2) l + beta = 0."""
+    return roots(1, -(1 + beta - 1j * s - gamma * s**2), beta)
+
+
 IN_TURN = "alternating[direction=momentum[beta={}]]"
 CLOSED: dict[str, Callable[[float], float]] = {
     "sgd": lambda s: sqrt(1 + s**2),
     "alternating": lambda s: 1 if s < 2 else roots(1, s**2 - 2, 1),
     "extragrad": lambda s: sqrt(1 - s**2 + s**4),
     "fbf": lambda s: sqrt(1 - s**2 + s**4),
+    "alternating-extragrad": lambda s: 1 - s**2 if s**2 <= 4 / 5 else roots(1, 3 * s**2 - 2, (1 - s**2) ** 2),
+    "alternating-extragrad[gamma=0]": lambda s: 1 if s < 2 else roots(1, s**2 - 2, 1),
+    **{
+        f"momentum-extragrad[beta={beta},gamma={gamma}]": partial(momentum_ahead, beta=beta, gamma=gamma)
+        for beta, gamma in ((0.3, 1), (-0.3, 1), (0.2, 1.7))
+    },
     "lcgd": lambda s: sqrt(1 - s**2 + s**4),
     "optimistic": ogda,
     "past-extragrad": ogda,
@@ -76,7 +87,13 @@ def test_closed_forms(rule: str) -> None:
         assert rate(rule, 0.5) == pytest.approx(ogda(0.5), abs=1e-6)
 
 
-LIMITS = {"extragrad": 1, "optimistic": 1 / sqrt(3), "past-extragrad": 1 / sqrt(3), "rk4": 2 * sqrt(2)}
+LIMITS = {
+    "extragrad": 1,
+    "alternating-extragrad": 1,
+    "optimistic": 1 / sqrt(3),
+    "past-extragrad": 1 / sqrt(3),
+    "rk4": 2 * sqrt(2),
+}
 LIMITS |= {IN_TURN.format(beta): 2 * (1 + beta) for beta in (-0.9, -0.5, -0.25, -0.1)}
 
 
@@ -129,6 +146,7 @@ def best(rule: str, high: float, game: Game = XY) -> tuple[float, float]:
 BEST = {
     "extragrad": (1 / sqrt(2), sqrt(3) / 2),
     "optimistic": (1 / 2, 1 / sqrt(2)),
+    "alternating-extragrad": (sqrt(4 / 5), 1 / 5),
     "lola": (sqrt(3 / 8), sqrt(7) / 4),
     "rk4": (sqrt(6), 1 / 2),
     "chambolle-pock": (1, 0),
@@ -154,3 +172,19 @@ def test_two_step_sizes_reach_a_better_rate_than_one() -> None:
     game, a, b, lr = get_game("bilinear[dim=3,condition=3]"), 1 / 3, 1, 1e-3
     found = minimize_scalar(lambda gamma: rate(f"double-step-extragrad[gamma={gamma}]", lr, game), bounds=(0, 2 / lr))
     assert (found.x * lr, found.fun) == pytest.approx((2 / (a**2 + b**2), (9 - 1) / (9 + 1)), abs=1e-4)
+
+
+@pytest.mark.parametrize("condition", [3, 8])
+def test_momentum_after_the_half_step_ahead_takes_the_root_of_the_condition(condition: float) -> None:
+    """(kappa - 1)/(kappa + 1) as lr -> 0, at gamma lr^2 = 4/(a+b)^2, beta = ((b-a)/(b+a))^2; no other is better."""
+    game, a, b, lr = get_game(f"bilinear[dim=3,condition={condition}]"), 1 / condition, 1, 1e-8
+    expected = (condition - 1) / (condition + 1)
+
+    def contraction(beta: float, factor: float = 4 / (a + b) ** 2) -> float:
+        rule = f"momentum-extragrad[gamma={factor / lr**2},beta={beta}]"
+        return radius(Derived(game, lr)(rule).step)
+
+    assert contraction(expected**2) == pytest.approx(expected, abs=1e-3)
+    assert contraction(0, 2 / (a**2 + b**2)) == pytest.approx((condition**2 - 1) / (condition**2 + 1), abs=1e-3)
+    others = [contraction(beta, c / (a + b) ** 2) for beta in np.linspace(0, 0.95, 20) for c in np.linspace(1, 8, 29)]
+    assert min(others) > expected - 1e-3

@@ -87,6 +87,20 @@ def penalty(w: Tensor, of: slice, by: slice, factor: float) -> Tensor:
 X, Y, ALL = slice(0, NX), slice(NX, NX + NY), slice(0, NX + NY)
 
 
+def alternating_extragradient(w: Tensor, s: dict[str, Any]) -> Tensor:
+    x, y = w[X], w[Y]
+    g = field(torch.cat([x, y]))
+    x = x - LR * field(torch.cat([x - 1.5 * LR * g[X], y - 1.5 * LR * g[Y]]))[X]
+    g = field(torch.cat([x, y]))
+    return torch.cat([x, y - LR * field(torch.cat([x - 1.5 * LR * g[X], y - 1.5 * LR * g[Y]]))[Y]])
+
+
+def extragradient_with_momentum(w: Tensor, s: dict[str, Any]) -> Tensor:
+    """By a velocity of the second half-step, as torch.optim.SGD has it: another form of the rule's equation."""
+    s["v"] = 0.4 * s.get("v", 0) + field(w - 1.5 * LR * field(w))
+    return w - LR * s["v"]
+
+
 def consensus(w: Tensor, s: dict[str, Any]) -> Tensor:
     return w - LR * (field(w) + penalty(w, ALL, ALL, 0.3 / 2))
 
@@ -206,6 +220,8 @@ def anderson(w: Tensor, s: dict[str, Any]) -> Tensor:
 
 
 TWINS: dict[str, Step] = {
+    f"alternating-extragrad[lr={LR},gamma=1.5]": alternating_extragradient,
+    f"momentum-extragrad[lr={LR},gamma=1.5,beta=0.4]": extragradient_with_momentum,
     f"consensus[lr={LR},gamma=0.3]": consensus,
     f"smoothing[lr={LR},gamma=0.3]": smoothing,
     f"sga[lr={LR},lam=0.7]": sga,

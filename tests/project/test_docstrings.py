@@ -5,13 +5,14 @@ from __future__ import annotations
 import doctest
 import inspect
 import re
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
 import bench
 
-EXAMPLES = ["run", "Study", "gan_game", "Oracle", "UpdateRule", "compare", "check"]
+EXAMPLES = ["run", "Run.scores", "Study", "gan_game", "Oracle", "UpdateRule", "compare", "check"]
 FUNCTIONS = [name for name in bench.__all__ if inspect.isfunction(getattr(bench, name))]
 
 
@@ -19,7 +20,7 @@ FUNCTIONS = [name for name in bench.__all__ if inspect.isfunction(getattr(bench,
 def test_its_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     finder = doctest.DocTestFinder(recurse=False)
-    (found,) = finder.find(getattr(bench, name), name, module=False, globs={"__name__": "example"})
+    (found,) = finder.find(attrgetter(name)(bench), name, module=False, globs={"__name__": "example"})
     assert len(found.examples) > 2
     said: list[str] = []
     assert doctest.DocTestRunner().run(found, out=said.append).failed == 0, "".join(said)

@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
+from math import inf
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from bench.registry.spelling import write
 
 SAMPLES = "samples"  # the random stream of judged samples, which training does not use
 GENERATOR, DISCRIMINATOR = 0, 1
+LOCATED = 1000  # real samples that say where the data lie
 OWN = ("losses", "own_loss", "_fake", "_logits")  # a game that has others has another field
 
 
@@ -244,6 +246,18 @@ class GAN(Game):
             return w
         border = self.sizes[0]
         return torch.cat([w[:, :border], w[:, border:].clamp(-clip, clip)], dim=1)
+
+    def location(self) -> tuple[Tensor, float]:
+        """Of some thousand real samples, always the same; data that are all one point say nothing of how far is far."""
+        return self._location
+
+    @cached_property
+    def _location(self) -> tuple[Tensor, float]:
+        draws = range(-(-LOCATED // self.batch_size))
+        data = torch.cat([self.real(torch.tensor([0]), draw)[0].flatten(0, -2) for draw in draws], 1)
+        centre = data.mean(dim=1)
+        reach = (data - centre.unsqueeze(1)).abs().max().item()
+        return centre, reach if 0 < reach < inf else inf
 
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Samples [R, count, features]; the same latents at every call, so that curves through training are smooth."""
