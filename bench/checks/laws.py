@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bench.contracts import Game, Oracle, Solvable, State, UpdateRule, hyperparameters
-from bench.contracts.introspection import stacked, with_values
+from bench.contracts.introspection import for_game, stacked, with_values
 from bench.registry import games
 
 STEPS = 6
@@ -47,7 +47,7 @@ def trace(
     rule: UpdateRule, game: Game, seeds: tuple[int, ...] = SEEDS, steps: int = STEPS, w: Tensor | None = None
 ) -> Trace:
     """Run a rule from the game's start (or from w [R, n])."""
-    F = Oracle(game, seeds)
+    rule, F = for_game(rule, game), Oracle(game, seeds)
     w = game.init(F.seeds) if w is None else w
     return go_on(rule, Trace(w, rule.init(w), F, w), steps)
 
@@ -113,6 +113,7 @@ def replicas_do_not_touch(rule: UpdateRule, game: Game) -> None:
 
 def step_is_pure(rule: UpdateRule, game: Game) -> None:
     """The same arguments give the same bits, and are left as they were."""
+    rule = for_game(rule, game)
     at = trace(rule, game, steps=2)
     before = at.w.clone(), {name: value.clone() for name, value in leaves(at.s)}
     draw = at.F.draw
@@ -128,7 +129,7 @@ def step_is_pure(rule: UpdateRule, game: Game) -> None:
 
 def shapes_stay(rule: UpdateRule, game: Game) -> None:
     """Shapes, dtypes and keys of w, state and answer stay; every state tensor has leading R."""
-    start = game.init(torch.tensor(SEEDS))
+    start, rule = game.init(torch.tensor(SEEDS)), for_game(rule, game)
     first = {name: (tuple(value.shape), value.dtype) for name, value in leaves(rule.init(start))}
     end = trace(rule, game)
     last = {name: (tuple(value.shape), value.dtype) for name, value in leaves(end.s)}
@@ -146,6 +147,7 @@ def shapes_stay(rule: UpdateRule, game: Game) -> None:
 
 def continues_bit_for_bit(rule: UpdateRule, game: Game) -> None:
     """Save, load, continue equals straight on."""
+    rule = for_game(rule, game)
     straight = go_on(rule, trace(rule, game))
     half = trace(rule, game)
     kept = {"w": half.w} | {f"s.{k}": v for k, v in leaves(half.s)}
@@ -157,6 +159,7 @@ def continues_bit_for_bit(rule: UpdateRule, game: Game) -> None:
 
 def cost_is_declared(rule: UpdateRule, game: Game) -> None:
     """The declared cost of a step is what the oracle counts, at every step."""
+    rule = for_game(rule, game)
     at = trace(rule, game, steps=0)
     for step in range(STEPS):
         before = at.F.cost

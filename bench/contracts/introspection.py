@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import torch
 from torch import Tensor
@@ -73,7 +73,7 @@ def for_game(owner: Owner, game: Game) -> Owner:
         bound = bound.for_game(game) if isinstance(bound, Direction) else bound
         if bound is not inner:
             changes[name] = bound
-    return replace(owner, **changes) if changes else owner
+    return cast("Owner", replace(cast("Any", owner), **changes)) if changes else owner
 
 
 def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: str = "cpu") -> UpdateRule:

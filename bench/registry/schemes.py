@@ -6,7 +6,7 @@ The rule takes some steps on a small game with a direction that notices. No rule
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -72,7 +72,7 @@ def _with(owner: Owner, kind: type[Direction], noticing: Noticing) -> Owner:
         name: noticing if isinstance(part, kind) else _with(part, kind, noticing)
         for name, part in nested(owner).items()
     }
-    return replace(owner, **changes) if changes else owner
+    return cast("Owner", replace(cast("Any", owner), **changes)) if changes else owner
 
 
 def uses(rule: UpdateRule, kind: type[Direction]) -> Uses:

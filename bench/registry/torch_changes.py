@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.registry.torch_memory import FRESH, Reading, walked, own_attributes
+from bench.registry.torch_memory import FRESH, Reading, own_attributes, walked
 
 DEPTH = 12
 FROM_ELSEWHERE = (

@@ -37,14 +37,8 @@ def _of_every_optimizer() -> frozenset[str]:
 
 def own_attributes(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """What a class has set on its object, in slots too."""
-    slots = [
-        name
-        for cls in type(optimizer).__mro__
-        for name in (
-            [cls.__slots__] if isinstance(getattr(cls, "__slots__", ()), str) else vars(cls).get("__slots__", ())
-        )
-        if name not in ("__dict__", "__weakref__")
-    ]
+    given = [vars(cls).get("__slots__", ()) for cls in type(optimizer).__mro__]
+    slots = [name for names in given for name in ([names] if isinstance(names, str) else names)]
     found = vars(optimizer) | {name: getattr(optimizer, name) for name in slots if hasattr(optimizer, name)}
     return {name: value for name, value in found.items() if name not in _of_every_optimizer()}
 
@@ -124,7 +118,7 @@ def walked(form: Any) -> Iterator[Any]:
 
 def specs(form: Form) -> list[Spec | type]:
     """Of every leaf in turn: shape and dtype of a tensor, the type of a number."""
-    found = []
+    found: list[Spec | type] = []
     for part in walked(form):
         if isinstance(part, tuple) and len(part) == 4 and part[0] is Tensor:
             found.append((part[1], part[2]))

@@ -23,7 +23,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from bench.contracts import Game, State
+from bench.contracts import Game
 from bench.contracts.game import Parameter
 from bench.errors import UserError, nearest
 from bench.registry.identity import class_code

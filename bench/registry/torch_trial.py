@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ SMALL_GAN: Tensors = (
 """Some columns between them are padding, as in the networks here."""
 WIDTH = 64
 RATES = (0.01, 0.1)
-STEPS, LONG, SOON, CALLS = 30, 160, 12, 8
+STEPS, LONG, SOON, CALLS, TURNS = 30, 160, 12, 8, 3
 SHIFT_RATE = 1e-6  # so small that a step itself, weight decay too, moves a shifted point by nothing
 EXACT, AGREES = 1e-9, 1e-6
 
@@ -196,9 +197,9 @@ def _survivors(make: Make, points: list[Tensor]) -> list[Tensor]:
 
 
 def _alternates(left: list[Tensor]) -> bool:
-    """Whether some calls keep a shift and others go back behind it: the first call may always keep it."""
-    lost = [bool(part.max() < AGREES) for part in left[1:]]
-    return any(lost) and any(bool(part.median() > 0.5) for part in left[1:])
+    """Whether calls that keep a shift and calls that go back behind it take turns."""
+    kept = [bool(part.max() >= AGREES) for part in left if bool(part.max() < AGREES or part.median() > 0.5)]
+    return sum(a != b for a, b in pairwise(kept)) >= TURNS
 
 
 def _points_lost(make: Make, points: list[Tensor]) -> bool:
@@ -345,12 +346,13 @@ def same_stacked(stacked: Stacked, looped: Looped, points: list[Tensor]) -> bool
 
 
 def _elementwise(make: Make, points: list[Tensor], right: Tensor) -> bool:
-    """Whether both players and all layers as one vector go the same way."""
+    """Whether both players and all layers as one vector go the same way; padding may move."""
     try:
         end = plain_loop(make, points, RATES, (((Parameter(0, (WIDTH,)),),)))
     except Exception:
         return False
-    return agree(end, right, points[0], EXACT)
+    inside = torch.cat([torch.arange(WIDTH)[tensor.columns] for player in SMALL_GAN for tensor in player])
+    return agree(end[:, inside], right[:, inside], points[0][:, inside], EXACT)
 
 
 def _rests(make: Make, w: Tensor) -> bool:

@@ -92,7 +92,7 @@ class GAN(Game):
         return self.generator.size, self.discriminator.size
 
     @cached_property
-    def tensors(self) -> tuple[tuple[Parameter, ...], ...]:  # type: ignore[override]
+    def tensors(self) -> tuple[tuple[Parameter, ...], ...]:
         networks = self.generator, self.discriminator
         return tuple(network.parameters(start) for network, start in zip(networks, (0, self.sizes[0]), strict=True))
 
