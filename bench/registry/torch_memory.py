@@ -100,13 +100,22 @@ class Reading:
             return ("parameter", self._places[id(value)])
         if kind in (Tensor, torch.nn.Parameter) and value.layout is torch.strided:
             self.leaves.append(value.detach())
-            return (Tensor, tuple(value.shape), value.dtype, value.device == self.device)
+            return (Tensor, tuple(value.shape), value.dtype, value.device == self.device, _strides(value))
         if kind in (list, tuple, deque):
             return (kind, value.maxlen if kind is deque else None, tuple(map(self._form, value)))
         if kind in (dict, OrderedDict, defaultdict) and all(self._key(key) is not None for key in value):
             named = tuple((self._key(key), self._form(each)) for key, each in value.items())
             return (kind, value.default_factory if kind is defaultdict else None, named)
         return FRESH
+
+
+def _strides(tensor: Tensor) -> tuple[int, ...] | None:
+    """How a tensor lies in memory, because products differ by it in the last bit; None where row by row."""
+    plain = [1]
+    for size in reversed(tensor.shape[1:]):
+        plain.insert(0, plain[0] * max(size, 1))
+    strides = tuple(tensor.stride())
+    return None if strides == tuple(plain[: tensor.ndim]) or 0 in strides else strides
 
 
 def walked(form: Any) -> Iterator[Any]:
@@ -120,7 +129,7 @@ def specs(form: Form) -> list[Spec | type]:
     """Of every leaf in turn: shape and dtype of a tensor, the type of a number."""
     found: list[Spec | type] = []
     for part in walked(form):
-        if isinstance(part, tuple) and len(part) == 4 and part[0] is Tensor:
+        if isinstance(part, tuple) and len(part) == 5 and part[0] is Tensor:
             found.append((part[1], part[2]))
         elif isinstance(part, tuple) and len(part) == 1 and part[0] in (bool, int, float):
             found.append(part[0])
@@ -205,6 +214,8 @@ class _Writing:
             return kind(next(self.leaves))
         if kind is Tensor:
             tensor = next(self.leaves)
+            if form[4] is not None:
+                tensor = tensor.new_empty_strided(form[1], form[4]).copy_(tensor)
             return tensor if form[3] else tensor.cpu()
         if kind == "plain":
             return form[1]
@@ -235,6 +246,11 @@ class Layout:
     seen: list[tuple[Form, list[Spec | type]]] = field(default_factory=list)
     slots: dict[Spec | type, int] = field(default_factory=dict)
     """How many tensors of a shape and dtype, or numbers of a type, a form has at most."""
+
+    @property
+    def tensors(self) -> list[str]:
+        """The names of tensors of real numbers among those of a memory."""
+        return [name for name, spec, _ in self._banks() if not isinstance(spec, type) and spec[1].is_floating_point]
 
     def learn(self, reading: Reading) -> bool:
         """Make room for a memory; whether its form is new."""

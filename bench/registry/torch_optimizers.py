@@ -27,8 +27,9 @@ from bench.contracts import Game
 from bench.contracts.game import Parameter
 from bench.errors import UserError, nearest
 from bench.registry.identity import class_code
+from bench.registry.torch_probes import DeclinedError, drawn
 from bench.registry.torch_steps import Looped, Make, Stacked, Steps, Tensors, told
-from bench.registry.torch_trial import DeclinedError, Verdict, drawn, proportional_steps, same_stacked, tried
+from bench.registry.torch_trial import Verdict, proportional_steps, same_stacked, tried
 
 TRIED = (3, 16)  # replicas and entries of the gradients that tell how long steps are
 TRIED_STEPS = 12

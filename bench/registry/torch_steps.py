@@ -110,10 +110,10 @@ class Looped:
             start, *gradients = [each.to(device=device, dtype=dtype) for each in drawn]
             layouts = [Layout() for _ in self.tensors]
             for layout, tensors in zip(layouts, self.tensors, strict=True):
-                for scale in (1.0, 0.0):
+                for walk in walks(gradients):
                     live = Live(self.make, tensors, start, RATE)
-                    for g in gradients:
-                        live.step(scale * g)
+                    for g in walk:
+                        live.step(g)
                         layout.learn(live.read())
             self.layouts[key] = layouts
         return self.layouts[key]
@@ -149,8 +149,8 @@ class Looped:
             ) from None
         except Exception as error:
             own = torch.cat([row_of[row, tensor.columns] for row_of in (g, w) for tensor in tensors])
-            kept = [part[row] for part in s[key].values() if part.is_floating_point()]
-            if not all(bool(part.isfinite().all()) for part in (own, *kept)):  # this replica has diverged: others go on
+            own = torch.cat([own, *(s[key][name][row].flatten().to(own) for name in layout.tensors)])
+            if not bool(own.isfinite().all()):  # this replica has diverged: the others go on
                 for tensor in tensors:
                     moved[row, tensor.columns] = float("nan")
                 for name, part in s[key].items():
@@ -167,9 +167,9 @@ class Looped:
 
     def _rates(self, lr: Value, w: Tensor) -> Tensor:
         """The step size of every replica and player, [R, players]."""
-        rates = torch.as_tensor(lr, dtype=torch.float64, device=w.device)
+        rates = torch.as_tensor(lr, dtype=None if isinstance(lr, Tensor) else torch.float64).to(w.device)
         if rates.ndim < 2 or rates.shape[1] == 1:
-            return rates.expand(len(w), len(self.tensors)).clone()
+            return as_spelled(rates).expand(len(w), len(self.tensors)).clone()
         columns = []
         for player in self.tensors:
             block = rates[:, player[0].start : player[-1].columns.stop]
@@ -179,7 +179,20 @@ class Looped:
                     f"torch[{self.name}] takes one step size a player{bind if len(self.tensors) == 1 else ''}"
                 )
             columns.append(block[:, 0])
-        return torch.stack(columns, dim=1).expand(len(w), -1).clone()
+        return as_spelled(torch.stack(columns, dim=1)).expand(len(w), -1).clone()
+
+
+def walks(gradients: list[Tensor]) -> list[list[Tensor]]:
+    """Gradients under which a memory may take different forms: by chance, all one way, small, none."""
+    return [gradients, [gradients[0]] * len(gradients), [1e-3 * g for g in gradients], [0.0 * g for g in gradients]]
+
+
+def as_spelled(rates: Tensor) -> Tensor:
+    """In float64; a step size in float32 by its shortest digits, for 0.01 in a user's loop is no float32."""
+    if rates.dtype == torch.float64:
+        return rates
+    digits = [float(str(rate)) for rate in rates.detach().cpu().float().flatten().numpy()]
+    return torch.tensor(digits, dtype=torch.float64, device=rates.device).reshape(rates.shape)
 
 
 def told(error: BaseException) -> str:

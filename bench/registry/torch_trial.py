@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,24 +16,26 @@ from torch import Tensor
 
 from bench.contracts import State
 from bench.contracts.game import Parameter
-from bench.registry.torch_changes import bits, changed, deep, taken_down
-from bench.registry.torch_memory import Layout, Path, Reading, held
+from bench.registry.torch_memory import Path
+from bench.registry.torch_probes import (
+    LONG,
+    RATES,
+    SMALL_GAN,
+    SOON,
+    WIDTH,
+    DeclinedError,
+    drawn,
+    follows_from_rate,
+    goes_on_from_a_copy,
+    lost_later,
+    memory,
+    rests,
+    without_other_memory,
+)
 from bench.registry.torch_steps import Kept, Live, Looped, Make, Stacked, Steps, Tensors
 
-SMALL_GAN: Tensors = (
-    (Parameter(0, (5, 3)), Parameter(16, (5,)), Parameter(24, (2, 5)), Parameter(36, (2,))),
-    (Parameter(40, (4, 2)), Parameter(48, (4,)), Parameter(54, (1, 4)), Parameter(60, (1,))),
-)
-"""Some columns between them are padding, as in the networks here."""
-WIDTH = 64
-RATES = (0.01, 0.1)
-STEPS, LONG, SOON, CALLS, TURNS = 30, 160, 12, 8, 3
-SHIFT_RATE = 1e-6  # so small that a step itself, weight decay too, moves a shifted point by nothing
+STEPS = 30
 EXACT, AGREES = 1e-9, 1e-6
-
-
-class DeclinedError(Exception):
-    """Why a class cannot be a direction."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +52,6 @@ class Verdict:
     keeps_point: bool
     rests: bool
     why_looped: str
-
-
-def drawn(steps: int, tensors: Tensors = SMALL_GAN, width: int = WIDTH, rows: int = len(RATES)) -> list[Tensor]:
-    """A start and as many gradients, [R, n] in float64; 0 in the padding.
-
-    Some entries keep their sign, some change it at every step, some are small: bounds of a step show only there.
-    """
-    generator = torch.Generator().manual_seed(0)
-    inside = torch.zeros(width, dtype=torch.float64)
-    for player in tensors:
-        for tensor in player:
-            inside[tensor.columns] = 1
-    column = torch.arange(width)
-    size = torch.where(column % 5 == 3, 1e-3, 1.0) * inside
-    points = [torch.randn(rows, width, generator=generator, dtype=torch.float64) * inside]
-    for step in range(steps):
-        sign = 3.0 * (column % 5 == 0) + 3.0 * (-1) ** step * (column % 5 == 1)
-        points.append((torch.randn(rows, width, generator=generator, dtype=torch.float64) + sign) * size)
-    return points
 
 
 def plain_loop(make: Make, points: list[Tensor], rates: tuple[float, ...], tensors: Tensors = SMALL_GAN) -> Tensor:
@@ -105,12 +87,12 @@ def tried(name: str, make: Make) -> Verdict:
         DeclinedError: it cannot be used; any other exception is its own.
     """
     points = drawn(LONG)
-    of_rate = _follows_from_rate(make, points[0][0])
+    of_rate = follows_from_rate(make, points[0][0])
     if not of_rate:
         raise DeclinedError("it takes no step size: its lr changes nothing, so the scheme's cannot be given")
-    _without_other_memory(make, points)
-    copies = _points_lost(make, points)
-    settles, copied, own = _memory(make, points)
+    without_other_memory(make, points)
+    copies = goes_on_from_a_copy(make, points)
+    settles, copied, own = memory(make, points)
     looped = Looped(name, make, SMALL_GAN, of_rate, settles)
     loops: dict[torch.dtype, Tensor] = {}
     for dtype in (torch.float64, torch.float32):
@@ -125,7 +107,7 @@ def tried(name: str, make: Make) -> Verdict:
                 "at every step, it goes elsewhere"
             )
     few = points[: STEPS + 1]
-    keeps_point = copies or (copied and _lost_later(make, points))
+    keeps_point = copies or (copied and lost_later(make, points))
     stacked = None if own or copied or keeps_point else _stacked(name, make, points)
     proportional = stacked is not None or proportional_steps(looped, few)
     elementwise = stacked is not None or _elementwise(make, few, loops[torch.float64])
@@ -136,7 +118,7 @@ def tried(name: str, make: Make) -> Verdict:
         proportional,
         elementwise,
         keeps_point,
-        _rests(make, points[0][0]),
+        rests(make, points[0][0]),
         _why_looped(own, proportional, elementwise, keeps_point),
     )
 
@@ -155,113 +137,6 @@ def _at(steps: Steps, dtype: torch.dtype) -> Callable[[Tensor, State, Tensor], t
     rates = torch.tensor(RATES, dtype=torch.float64).unsqueeze(1)
     rates = rates if dtype == torch.float64 else rates.to(dtype)
     return lambda g, s, w: steps.descend(g, s, w, rates[: len(w)])
-
-
-def _follows_from_rate(make: Make, w: Tensor) -> frozenset[Path]:
-    """What of a new object follows from its step size."""
-    one, other = (held(Live(make, SMALL_GAN[0], w, rate).optimizer) for rate in RATES)
-    return frozenset(path for path in one if path in other and deep(one[path]) != deep(other[path]))
-
-
-def _without_other_memory(make: Make, points: list[Tensor]) -> None:
-    """Decline a class that changes what is no memory."""
-    live = Live(make, SMALL_GAN[0], points[0][0], RATES[0])
-    before = taken_down(live.optimizer, live.params)
-    for g in points[1:SOON]:
-        live.step(g[0])
-        for what in changed(before, taken_down(live.optimizer, live.params)):
-            if not _alternates(_survivors(make, points)):
-                raise DeclinedError(
-                    f"it draws {what}, which no seed here decides" if what.startswith("the ") else f"it keeps {what}"
-                )
-
-
-def _survivors(make: Make, points: list[Tensor]) -> list[Tensor]:
-    """For each of a few calls, how much is left after it, [n], of a shift of the parameters before it."""
-    player, w = SMALL_GAN[0], points[0][0]
-    generator = torch.Generator().manual_seed(2)
-    shifts = [0.5 + torch.rand(tensor.shape, generator=generator, dtype=torch.float64) for tensor in player]
-    base, left = Live(make, player, w, SHIFT_RATE), []
-    for call in range(1, CALLS + 1):
-        base.step(points[call][0])
-        live = Live(make, player, w, SHIFT_RATE)
-        for k in range(1, call + 1):
-            if k == call:
-                with torch.no_grad():
-                    for param, shift in zip(live.params, shifts, strict=True):
-                        param.add_(shift)
-            live.step(points[k][0])
-        parts = [(a.detach() - b.detach()) / c for a, b, c in zip(live.params, base.params, shifts, strict=True)]
-        left.append(torch.cat([part.reshape(-1) for part in parts]).abs())
-    return left
-
-
-def _alternates(left: list[Tensor]) -> bool:
-    """Whether calls that keep a shift and calls that go back behind it take turns."""
-    kept = [bool(part.max() >= AGREES) for part in left if bool(part.max() < AGREES or part.median() > 0.5)]
-    return sum(a != b for a, b in pairwise(kept)) >= TURNS
-
-
-def _points_lost(make: Make, points: list[Tensor]) -> bool:
-    """Whether the class has a copy of the point, from which it goes on; declined where it does at some calls."""
-    left = _survivors(make, points)
-    if _alternates(left):
-        raise DeclinedError(
-            "it steps from where it stood some calls ago, as one that extrapolates first does: "
-            "a scheme: see `bench list optimizers`, extragrad"
-        )
-    return any(bool(part.median() < 0.999) for part in left[1:])
-
-
-def _lost_later(make: Make, points: list[Tensor]) -> bool:
-    """Whether a shift of the parameters is partly lost after many calls, as where a slow copy is returned to."""
-    ways = [Live(make, SMALL_GAN[0], points[0][0], SHIFT_RATE) for _ in range(2)]
-    for call, g in enumerate(points[1:]):
-        if call == 1:
-            with torch.no_grad():
-                for param in ways[1].params:
-                    param.add_(1.0)
-        for live in ways:
-            live.step(g[0])
-    return any(
-        bool((b.detach() - a.detach()).median() < 0.999) for a, b in zip(*(live.params for live in ways), strict=True)
-    )
-
-
-def _memory(make: Make, points: list[Tensor]) -> tuple[int, bool, str]:
-    """Steps until its memory has all its forms; whether it has a copy of a point; what it changes beside its state."""
-    settles, copied, own = 1, False, ""
-    for player in SMALL_GAN:
-        live, layout = Live(make, player, points[0][0], RATES[0]), Layout()
-        visited = [{bits(part) for part in live.params if part.numel() > 1}]
-        before = _beside_state(live)
-        reading = live.read()
-        for step, g in enumerate(points[1:], 1):
-            live.step(g[0])
-            last, reading = reading, live.read()
-            if layout.learn(reading):
-                settles = max(settles, step)
-                if step > LONG - SOON or len(layout.forms) > SOON:
-                    raise DeclinedError(f"it keeps {_new_in(reading, last)}, which takes another shape again and again")
-            if step <= SOON:
-                visited.append({bits(part) for part in live.params if part.numel() > 1})
-                tensors = (leaf for leaf in reading.leaves if isinstance(leaf, Tensor))
-                copied = copied or any(bits(leaf) in points_then for leaf in tensors for points_then in visited)
-                own = own or next((repr(path[-1]) for path in before if before[path] != _beside_state(live)[path]), "")
-    return settles, copied, own
-
-
-def _beside_state(live: Live) -> dict[Path, Any]:
-    """What stands on the object, and in its state at no parameter."""
-    found: dict[Path, Any] = {path: deep(value) for path, value in held(live.optimizer).items() if path[0] == "own"}
-    shared = [(key, value) for key, value in live.optimizer.state.items() if not isinstance(key, Tensor)]
-    return found | {("state", "state"): deep(shared)}
-
-
-def _new_in(reading: Reading, last: Reading) -> str:
-    """The part of a memory whose form is another than in the last."""
-    path = next((path for path, form in reading.parts.items() if last.parts.get(path) != form), ("", "something"))
-    return repr(next(key for key in reversed(path) if isinstance(key, str)))
 
 
 def _stacked(name: str, make: Make, points: list[Tensor]) -> Stacked | None:
@@ -353,12 +228,3 @@ def _elementwise(make: Make, points: list[Tensor], right: Tensor) -> bool:
         return False
     inside = torch.cat([torch.arange(WIDTH)[tensor.columns] for player in SMALL_GAN for tensor in player])
     return agree(end[:, inside], right[:, inside], points[0][:, inside], EXACT)
-
-
-def _rests(make: Make, w: Tensor) -> bool:
-    """Whether a class stays where all gradients are 0."""
-    live, end = Live(make, SMALL_GAN[0], w, RATES[0]), w.clone()
-    for _ in range(3):
-        live.step(torch.zeros_like(w))
-    live.put(end)
-    return torch.equal(end, w)

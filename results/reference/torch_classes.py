@@ -155,11 +155,12 @@ def judged(library: str, name: str, cls: type) -> Found:
             right, way = plain(cls, scheme, played)
         except Exception as error:
             return Found(name, "wrong", 0.0, 0.0, f"a plain loop raises {type(error).__name__}: {error}")
-        away = (ends - right).abs().amax(dim=1)
+        lost = ends.isfinite().logical_not() & right.isfinite().logical_not()  # the plain loop diverges as well
+        away = torch.where(lost, 0.0, ends - right).abs().amax(dim=1)
         if played is game:
             rounding = right.abs().amax(dim=1) * torch.finfo(torch.float32).eps / 2
             away = (away - STEPS * rounding).clamp(min=0)
-        share = away / way.abs().amax(dim=1).clamp(min=1e-30)
+        share = away / torch.where(lost, 0.0, way).abs().amax(dim=1).clamp(min=1e-30)
         gaps[played.dtype] = max(gaps[played.dtype], float(share.nan_to_num(float("inf")).max()))
     right_ones = all(gap <= ALLOWED[dtype] for dtype, gap in gaps.items())
     notice = "; ".join(text.partition("] ")[2] for text in notices(rule)) or STACKED
