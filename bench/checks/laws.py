@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bench.contracts import Game, Oracle, Solvable, State, UpdateRule, hyperparameters
-from bench.contracts.introspection import stacked, with_values
+from bench.contracts.introspection import for_game, stacked, with_values
 from bench.registry import games
 
 STEPS = 6
@@ -53,7 +53,7 @@ def trace(
     budget: float | None = None,
 ) -> Trace:
     """Run a rule from the game's start (or from w [R, n]); its budget, unless given, is of these steps and one more."""
-    spent = (steps + 1) * rule.cost if steps else inf
+    rule, spent = for_game(rule, game), (steps + 1) * rule.cost if steps else inf
     F = Oracle(game, seeds, budget=spent if budget is None else budget)
     w = game.init(F.seeds) if w is None else w
     return go_on(rule, Trace(w, rule.init(w), F, w), steps)
@@ -120,6 +120,7 @@ def replicas_do_not_touch(rule: UpdateRule, game: Game) -> None:
 
 def step_is_pure(rule: UpdateRule, game: Game) -> None:
     """The same arguments give the same bits, and are left as they were."""
+    rule = for_game(rule, game)
     at = trace(rule, game, steps=2)
     before = at.w.clone(), {name: value.clone() for name, value in leaves(at.s)}
     draw = at.F.draw
@@ -135,7 +136,7 @@ def step_is_pure(rule: UpdateRule, game: Game) -> None:
 
 def shapes_stay(rule: UpdateRule, game: Game) -> None:
     """Shapes, dtypes and keys of w, state and answer stay; every state tensor has leading R."""
-    start = game.init(torch.tensor(SEEDS))
+    start, rule = game.init(torch.tensor(SEEDS)), for_game(rule, game)
     first = {name: (tuple(value.shape), value.dtype) for name, value in leaves(rule.init(start))}
     end = trace(rule, game)
     last = {name: (tuple(value.shape), value.dtype) for name, value in leaves(end.s)}
@@ -153,7 +154,7 @@ def shapes_stay(rule: UpdateRule, game: Game) -> None:
 
 def continues_bit_for_bit(rule: UpdateRule, game: Game) -> None:
     """Save, load, continue equals straight on."""
-    budget = 2 * STEPS * rule.cost
+    rule, budget = for_game(rule, game), 2 * STEPS * rule.cost
     straight = go_on(rule, trace(rule, game, budget=budget))
     half = trace(rule, game, budget=budget)
     kept = {"w": half.w} | {f"s.{k}": v for k, v in leaves(half.s)}
@@ -167,6 +168,7 @@ def continues_bit_for_bit(rule: UpdateRule, game: Game) -> None:
 
 def cost_is_declared(rule: UpdateRule, game: Game) -> None:
     """The declared cost of a step is what the oracle counts, at every step."""
+    rule = for_game(rule, game)
     at = trace(rule, game, steps=0)
     for step in range(STEPS):
         before = at.F.cost

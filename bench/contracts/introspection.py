@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from bench.contracts.game import Game
 from bench.contracts.hyperparameter import Hyperparameter
 from bench.contracts.rule import Direction, UpdateRule, nested
+
+Owner = TypeVar("Owner", bound=UpdateRule | Direction)
 
 
 def notices(owner: UpdateRule | Direction) -> list[str]:
@@ -51,8 +54,30 @@ def _scaled(kind: Hyperparameter, scale: float) -> Hyperparameter:
     )
 
 
+def directions_of(owner: UpdateRule | Direction) -> Iterator[Direction]:
+    """The directions in a rule, however deep."""
+    for inner in nested(owner).values():
+        if isinstance(inner, Direction):
+            yield inner
+        yield from directions_of(inner)
+
+
+def for_game(owner: Owner, game: Game) -> Owner:
+    """The same rule, every direction of it for that game. The training does so; one who steps by hand may have to.
+
+    A direction that works entry by entry needs no game. One that must know the networks' tensors says so.
+    """
+    changes = {}
+    for name, inner in nested(owner).items():
+        bound = for_game(inner, game)
+        bound = bound.for_game(game) if isinstance(bound, Direction) else bound
+        if bound is not inner:
+            changes[name] = bound
+    return cast("Owner", replace(cast("Any", owner), **changes)) if changes else owner
+
+
 def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: str = "cpu") -> UpdateRule:
-    """The rule with every float hyperparameter as [R, 1], or [R, n] where players differ.
+    """The rule for that game with every float hyperparameter as [R, 1], or [R, n] where players differ.
 
     Always as tensors, also where all replicas agree: a replica's bits then never depend on its neighbours' values.
     """
@@ -67,7 +92,7 @@ def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: st
         else:
             values[path] = torch.tensor(column, dtype=game.dtype, device=device).unsqueeze(1)
     stacked_rule: UpdateRule = with_values(rule, values)
-    return stacked_rule
+    return for_game(stacked_rule, game)
 
 
 def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:

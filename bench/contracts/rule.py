@@ -59,6 +59,10 @@ class Direction(ABC):
         d, s = self(g, s, w)
         return w - lr * d, s
 
+    def refuses(self, scheme: UpdateRule) -> str:
+        """Return why a rule cannot use this direction, or "" where it can; asked when the rule is built."""
+        return ""
+
     def for_game(self, game: Game) -> Direction:
         """Return this direction for that game; one that needs to know where the networks' tensors lie overrides it."""
         return self

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, get_args
 
 from bench.contracts import Direction, Game, Hyperparameter, Options, UpdateRule, hyperparameters, nested
-from bench.contracts.introspection import hints
+from bench.contracts.introspection import directions_of, hints
 from bench.errors import UserError, nearest
 from bench.registry.discovery import Registry
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
@@ -26,6 +26,8 @@ def get_rule(spec: str | Spec) -> UpdateRule:
         UserError: a name or key is unknown or a value is out of bounds; the message names the nearest known ones.
     """
     update_rule: UpdateRule = _build(rules, spec)
+    for reason in filter(None, (each.refuses(update_rule) for each in directions_of(update_rule))):
+        raise UserError(f"{spec}: {reason}")
     return update_rule
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.contracts import Hyperparameter
+from bench.contracts.introspection import for_game
 from bench.registry import get_game, get_rule
 from bench.registry.build import free, spell
 from bench.registry.identity import plugin_code
@@ -101,6 +102,7 @@ class Task:
     ) -> list[Chunk]:
         """The rows as stacks of at most the game's size, in the order given; the rows of a trial stay together."""
         rule, game = get_rule(self.optimizer), get_game(self.game)
+        for_game(rule, game)  # what the rule cannot do there is found before anything runs
         rows, written, code = list(rows), (spell(rule), spell(game)), plugin_code(rule, game)
         together = max((count for trial, count in Counter(row.trial for row in rows).items() if trial >= 0), default=1)
         size = max(1, game.stack // together) * together
