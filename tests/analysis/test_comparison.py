@@ -19,7 +19,7 @@ from bench.storage.baseline import write_baseline
 Call = Callable[..., tuple[int, str, str]]
 
 STUDY = bench.Study(
-    optimizers="sgd[lr=0.05],extragrad[lr=0.3]", games="dirac,bilinear", trials=0, budget=60, seeds="0-9", roundings=3
+    optimizers="sgd[lr=0.15],extragrad[lr=0.3]", games="dirac,bilinear", trials=0, budget=60, seeds="0-9", roundings=3
 )
 
 
@@ -96,9 +96,9 @@ def verdicts(found: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def test_noise_is_the_same_where_there_are_minibatches(noisy: bench.Run) -> None:
-    found = bench.compare(noisy, altered(noisy, jittered("sgd[lr=0.05]", "gaussian-mean", 0.01)))
+    found = bench.compare(noisy, altered(noisy, jittered("sgd[lr=0.15]", "gaussian-mean", 0.01)))
     assert verdicts(found) == {
-        ("gaussian-mean", "sgd[lr=0.05]"): "same",
+        ("gaussian-mean", "sgd[lr=0.15]"): "same",
         ("gaussian-mean", "extragrad[lr=0.3]"): "identical",
     }
     assert (found["change"] == "").all()
@@ -170,7 +170,7 @@ def test_a_failure_elsewhere_is_worse_unless_rounding_decides_it(first: bench.Ru
 
 
 def test_elsewhere_a_replica_may_end_a_step_away(first: bench.Run) -> None:
-    rule = "sgd[lr=0.05]"
+    rule = "sgd[lr=0.15]"
 
     def later(by: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
         def change(records: pd.DataFrame) -> pd.DataFrame:

@@ -211,7 +211,7 @@ def test_what_a_reader_must_know(html):
 
 
 def test_all_trials_failed_and_errors_are_said(run, html):
-    records = run.records[(run.records["game"] == RING) & (run.records["optimizer"] == "sgd")].copy()
+    records = run.records[(run.records["game"] == RING) & (run.records["optimizer"] == "sgd")].astype({"outcome": str})
     records.loc[records["phase"] == "tune", "outcome"] = "diverged"
     text = Page(rendered(run, records, tensors=[], errors={"abc.txt": "ValueError: no step today"})).text
     assert f"sgd on {RING}: it is untunable there: every trial failed" in text
