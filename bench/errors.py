@@ -20,6 +20,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"known: {', '.join(sorted(names)) or 'none'}"
 
 
+def key_path(parts: Iterable[object]) -> str:
+    """The keys that lead to a value, in one line whatever they are: hyperparameters.ring8."""
+    return ".".join(text if text.isprintable() else repr(text) for text in map(str, parts))
+
+
 @contextmanager
 def needed(by: str, extra: str) -> Iterator[None]:
     """UserError for a package that is imported within and lacks; one of our own that lacks is our mistake."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, StrictStr, TypeAdapte
 from torch import Tensor
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
+from bench.errors import key_path
 from bench.registry.description import Descriptions
 from bench.studies.study import MOST_SEED, Study
 
@@ -59,7 +60,7 @@ def validate_manifest(found: Any) -> str:
         study = _study().validate_python(found["study"])
     except ValidationError as error:
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg'].lower()}"
+        return f"{key_path(first['loc']) or 'it'}: {first['msg'].lower()}"
     spelled = [*study.optimizers, *study.games]
     if not spelled or any(not one.isprintable() or len(one) > LONGEST for one in spelled):
         return "a name in it is none"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from bench.errors import UserError, nearest
+from bench.errors import UserError, key_path, nearest
 from bench.studies.study import Study
 
 PATIENCE = 600.0
@@ -65,7 +65,7 @@ def make_request(settings: dict[str, Any]) -> RunRequest:
 
 def _lines(error: ValidationError) -> Iterable[str]:
     for mistake in error.errors():
-        key = ".".join(str(part) for part in mistake["loc"]) or "study"
+        key = key_path(mistake["loc"]) or "study"
         if mistake["type"] == "extra_forbidden":
             yield f"unknown key {key!r}; {nearest(key, RunRequest.model_fields)}"
         elif mistake["type"] == "missing":
