@@ -50,8 +50,11 @@ class TorchClass(Direction):
 
     @property
     def digest(self) -> str:
-        """What a cell's identity has beyond the spelling: the class's code, where it is not torch's."""
-        return self._class.code
+        """What a cell's identity has beyond the spelling: the class's code, where it is not torch's.
+
+        torch's own that run one replica at a time ran as something else before: their cells are not those of then.
+        """
+        return self._class.code or ("" if self._class.stacked else "own steps")
 
     @property
     def notice(self) -> str:  # type: ignore[override]
