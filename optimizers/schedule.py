@@ -89,19 +89,18 @@ class Schedule(UpdateRule):
         """The inner rule with the step sizes of now."""
         if isinf(F.budget):
             return self.inner
-        factor = self.factor(torch.zeros_like(w[:, :1]) + F.share, self.cost / F.budget)
+        factor = self._factor(torch.zeros_like(w[:, :1]), F.share, self.cost / F.budget)
         now: UpdateRule = with_values(
             self.inner, {path: attrgetter(path)(self.inner) * factor for path in self._step_sizes}
         )
         return now
 
-    def factor(self, t: Tensor, each: float) -> Tensor:
-        """What step sizes are multiplied by at the share t [R, 1] of the budget, of which a step takes ``each``."""
-        begin, warm_up, end = (torch.zeros_like(t) + value for value in (self.begin, self.warm_up, self.end))
+    def _factor(self, zeros: Tensor, share: float, each: float) -> Tensor:
+        """What step sizes are multiplied by at a share of the budget, of which a step takes ``each``; zeros [R, 1]."""
+        t, begin, warm_up, end = (zeros + value for value in (share, self.begin, self.warm_up, self.end))
         begin = torch.maximum(begin, warm_up)
-        u = torch.where(t > begin, ((t - begin) / (1 - begin)).clamp(max=1), 0.0)
-        rise = torch.where(t + each < warm_up, (t + each) / warm_up, 1.0)
-        return rise * SHAPES[self.shape](u, end)
+        u = ((t - begin) / (1 - begin).clamp(min=each)).clamp(0, 1)  # begin = 1 never comes
+        return ((t + each) / warm_up).clamp(max=1) * SHAPES[self.shape](u, end)
 
     def on_external_update(self, w: Tensor, s: State) -> State:
         return self.inner.on_external_update(w, s)

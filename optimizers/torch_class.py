@@ -50,8 +50,11 @@ class TorchClass(Direction):
 
     @property
     def digest(self) -> str:
-        """What a cell's identity has beyond the spelling: the class's code, where it is not torch's."""
-        return self._class.code
+        """What a cell's identity has beyond the spelling: the class's code, where it is not torch's.
+
+        torch's own that run one replica at a time ran as something else before: their cells are not those of then.
+        """
+        return self._class.code or ("" if self._class.stacked else "own steps")
 
     @property
     def notice(self) -> str:  # type: ignore[override]
@@ -61,12 +64,13 @@ class TorchClass(Direction):
         verdict = self._class.verdict
         text = f"torch[{self.optimizer}] {verdict.why_looped}: it runs one replica at a time"
         without_layers = isinstance(steps, Looped) and all(len(player) == 1 for player in steps.tensors)
-        vector = "; this game has no layers, so each player is one vector to it"
+        vector = f"; {vars(self).get('_game', '')} has no layers, so each player is one vector to it"
         return text + (vector if without_layers and not verdict.elementwise else "")
 
     def for_game(self, game: Game) -> TorchClass:
         bound = copy(self)
         object.__setattr__(bound, "_bound", self._class.bound(game))  # no field: a spelling tells nothing of a game
+        object.__setattr__(bound, "_game", game.name or "this game")
         return bound
 
     def refuses(self, scheme: UpdateRule) -> str:

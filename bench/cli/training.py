@@ -93,7 +93,7 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
     """The run of an order, once it is done."""
     if order.data is not None:
         os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
-    _notice(order.optimizers)
+    _notice(order.optimizers, order.games)
     from bench.api import run
     from bench.cli.progress import watching
     from bench.numerics.runtime import cores
@@ -112,12 +112,13 @@ def _failures(finished: Any) -> int:
     return DONE
 
 
-def _notice(optimizers: list[str]) -> None:
-    """Say before a long run what is special about its rules."""
-    from bench.contracts.introspection import notices
-    from bench.registry import get_rule
+def _notice(optimizers: list[str], games: list[str]) -> None:
+    """Say before a long run what is special about its rules, on these games."""
+    from bench.contracts.introspection import for_game, notices
+    from bench.registry import get_game, get_rule
 
-    for text in dict.fromkeys(text for name in optimizers for text in notices(get_rule(name))):
+    bound = [for_game(rule, game) for rule in map(get_rule, optimizers) for game in map(get_game, games)]
+    for text in dict.fromkeys(text for rule in bound for text in notices(rule)):
         say(f"note: {text}", DONE)
 
 

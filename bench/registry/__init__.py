@@ -9,8 +9,9 @@ of its file. A text such as ``extragrad[lr=0.1,direction=adam]`` is turned into 
     get_rule("extragrad[direction=adam]").lr  # the rule itself, its fields set
 
 The modules: `spelling` parses the texts, `discovery` finds plug-ins, `registries` holds them, `build` makes objects
-from texts, `identity` hashes the source of plug-ins, `listing` is the text of ``bench list``, `torch_optimizers` runs
-the classes of torch.optim as directions. This package may import `contracts` and `errors`.
+from texts, `identity` hashes the source of plug-ins, `listing` is the text of ``bench list``, `schemes` says
+what a rule does with its direction, `torch_optimizers` and the other `torch_` modules run the classes of torch.optim as
+directions. This package may import `contracts` and `errors`.
 """
 
 from bench.registry.build import get_game, get_metric, get_rule

@@ -6,8 +6,9 @@ the last one back. A trial decides, before anything runs, whether that is the cl
 with the reason. A class that works entry by entry and whose steps are proportional to its lr runs with all replicas
 stacked as one parameter [R, n], because that is the same and fast.
 
-The other modules: `torch_memory` turns what an optimizer keeps into tensors and back, `torch_steps` has the two ways of
-stepping, `torch_trial` and `torch_probes` are the trial, `torch_changes` looks for what no memory holds.
+The other modules: `torch_memory` reads what an optimizer keeps and gives it back, `torch_layout` holds it as tensors,
+`torch_steps` has the two ways of stepping, `torch_trial` and `torch_probes` are the trial, `torch_changes` looks for
+what no memory holds.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bench.contracts.game import Parameter
 from bench.registry.torch_changes import bits, changed, deep, taken_down
-from bench.registry.torch_memory import Layout, Path, Reading, held
+from bench.registry.torch_layout import Layout
+from bench.registry.torch_memory import Path, Reading, held
 from bench.registry.torch_steps import Live, Make, Tensors, walks
 
 SMALL_GAN: Tensors = (

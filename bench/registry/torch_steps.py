@@ -18,7 +18,8 @@ from bench.contracts import State
 from bench.contracts.game import Parameter
 from bench.contracts.hyperparameter import Value
 from bench.errors import UserError
-from bench.registry.torch_memory import Layout, OwnStepSizeError, Path, Reading, UnknownFormError, held, write
+from bench.registry.torch_layout import Layout, UnknownFormError
+from bench.registry.torch_memory import OwnStepSizeError, Path, Reading, held, write
 
 GROUP = "group."  # prefix of state in a class's parameter group rather than at the parameter
 RATE = 0.01
@@ -106,7 +107,7 @@ class Looped:
         if key not in self.layouts:
             columns = max(tensor.columns.stop for player in self.tensors for tensor in player)
             generator = torch.Generator().manual_seed(1)
-            drawn = [torch.randn(columns, generator=generator, dtype=torch.float64) for _ in range(1 + self.settles)]
+            drawn = [torch.randn(columns, generator=generator, dtype=torch.float64) for _ in range(3 + self.settles)]
             start, *gradients = [each.to(device=device, dtype=dtype) for each in drawn]
             layouts = [Layout() for _ in self.tensors]
             for layout, tensors in zip(layouts, self.tensors, strict=True):
@@ -183,8 +184,9 @@ class Looped:
 
 
 def walks(gradients: list[Tensor]) -> list[list[Tensor]]:
-    """Gradients under which a memory may take different forms: by chance, all one way, small, none."""
-    return [gradients, [gradients[0]] * len(gradients), [1e-3 * g for g in gradients], [0.0 * g for g in gradients]]
+    """Gradients under which a memory may take different forms: by chance or all one way, small too, and none."""
+    one_way = [gradients[0]] * len(gradients)
+    return [gradients, one_way, *([scale * g for g in walk] for scale in (1e-3, 0.0) for walk in (gradients, one_way))]
 
 
 def as_spelled(rates: Tensor) -> Tensor:

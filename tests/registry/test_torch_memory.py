@@ -25,7 +25,7 @@ from bench.registry.build import spell
 from bench.registry.identity import plugin_code
 
 RING = "ring8[width=16,batch_size=16]"
-RATES, SEEDS, STEPS = (0.01, 0.1), (3, 8), 25
+RATES, SEEDS, STEPS = (0.01, 0.1), (3, 8), 12
 SHIPPED = [
     name
     for name, found in inspect.getmembers(torch.optim, inspect.isclass)
@@ -115,8 +115,13 @@ def test_a_class_equals_a_plain_loop_or_is_declined(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Counting", "Factored", "Trust", "Buffers", "Shared", "Slow", "OneEntry"])
 def test_laws(name: str) -> None:
-    for law, game in product(RULE_LAWS, ("bilinear[dim=3]", RING)):
-        law(get_rule(f"torch[own_optimizers.{name},lr=0.01]"), get_game(game))
+    for law in RULE_LAWS:
+        law(get_rule(f"torch[own_optimizers.{name},lr=0.01]"), get_game("bilinear[dim=3]"))
+
+
+def test_laws_on_a_gan() -> None:
+    for law in RULE_LAWS:
+        law(get_rule("torch[own_optimizers.Factored,lr=0.01]"), get_game(RING))
 
 
 def test_a_memory_goes_on_bit_for_bit_in_other_rows() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from bench.checks.laws import RULE_LAWS
 from bench.contracts import Oracle
-from bench.contracts.introspection import notices
+from bench.contracts.introspection import for_game, notices
 from bench.errors import UserError
 from bench.registry import get_game, get_rule
 from bench.registry.build import spell
@@ -22,7 +22,7 @@ SHIPPED = [
     if issubclass(found, torch.optim.Optimizer) and found is not torch.optim.Optimizer
 ]
 DECLINED = {"LBFGS": "closure", "Muon": "2D parameters", "SparseAdam": "dense gradients"}
-ONE_BY_ONE = {"Adafactor"}
+ONE_BY_ONE = {"ASGD", "Adafactor", "Rprop"}
 
 PACKAGE = '''
 import torch
@@ -34,6 +34,7 @@ class Clipped(torch.optim.Optimizer):
     def __init__(self, params, lr=0.1, most=1.0):
         super().__init__(params, {"lr": lr, "most": most})
 
+    @torch.no_grad()
     def step(self, closure=None):
         for group in self.param_groups:
             group["step"] = group.get("step", 0) + 1
@@ -79,7 +80,7 @@ def test_a_class_of_another_package(package: None) -> None:
     assert "one replica at a time" in rule.direction.notice
     for law in RULE_LAWS:
         law(rule, get_game("bilinear[dim=3]"))
-    with pytest.raises(UserError, match="keeps a list as 'past'"):
+    with pytest.raises(UserError, match="keeps 'past', which takes another shape again and again"):
         get_rule("torch[a_package_of_optimizers.Listed]")
 
 
@@ -88,16 +89,19 @@ def test_what_a_class_keeps_in_its_group_is_kept(package: None) -> None:
     game = get_game("dirac")
     F = Oracle(game, [1, 2])
     w = game.init(F.seeds)
-    rule, points = get_rule("torch[a_package_of_optimizers.Clipped,lr=0.5]"), w[:1].clone().requires_grad_()
     import a_package_of_optimizers
 
-    alone, s = a_package_of_optimizers.Clipped([points], lr=0.5), rule.init(w)
+    rule = for_game(get_rule("torch[a_package_of_optimizers.Clipped,lr=0.5]"), game)
+    players = [w[0, :1].clone().requires_grad_(), w[0, 1:].clone().requires_grad_()]
+    alone = [a_package_of_optimizers.Clipped([player], lr=0.5) for player in players]
+    s = rule.init(w)
     for _ in range(50):
-        with torch.no_grad():
-            points.grad = Oracle(game, [1])(points)
-            alone.step()
+        g = Oracle(game, [1])(torch.cat(players).detach()[None])[0]
+        for player, part, optimizer in zip(players, (g[:1], g[1:]), alone, strict=True):
+            player.grad = part
+            optimizer.step()
         w, s = rule.step(F, w, s)
-    assert torch.allclose(w[:1], points.detach(), atol=1e-12)
+    assert torch.allclose(w[0], torch.cat(players).detach(), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["AdaBelief", "Lion"])
