@@ -27,11 +27,11 @@ from bench.games.ring8 import Ring8
 from bench.numerics.distances import mode_statistics
 from bench.registry import get_game, get_rule
 
-GAME = "ring8[width=128,activation=tanh,start=orthogonal[1.4],latent=256,batch_size=512,loss=minimax]"
+GAME = "ring8[width=128,activation=tanh,start=orthogonal[1.4],latent=256,loss=minimax,batch_size=512]"
 ADAM = "adam[beta1=0.5,scaled_eps=true]"
 PLAYERS = f"lr=0.001:0.0001,direction={ADAM}"
 MODES = 8
-SHOWN = (0, 500, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 10_000)
+SHOWN = (0, *range(1_000, 10_000, 1_000), *range(10_000, 25_001, 2_500))
 EVERY = 250
 """Steps from one look to the next."""
 NEAR = 0.2
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 ROWS = (
     Row("GAN", f"sgd[{PLAYERS}]", 4, 10_000),
-    Row("unrolled GAN, k = 5", f"unrolled[k=5,{PLAYERS},look_ahead={ADAM}]", 2, 10_000),
+    Row("unrolled GAN, k = 5", f"unrolled[k=5,{PLAYERS},look_ahead={ADAM}]", 2, 8_250),
 )
 
 
@@ -130,17 +130,17 @@ def settled(looks: Sequence[Look]) -> str:
     )
 
 
-def verdict(found: Found) -> str:
-    """The claim, and whether it holds here: by the looks in the last quarter."""
-    late = {name: torch.stack([at.near for at in looks[-(len(looks) // 4) :]]) for name, looks in found.items()}
-    plain, unrolled = (late[row.name] for row in ROWS)
-    lost = "loses modes" if plain.mean() < MODES / 2 else "keeps half of the modes or more"
-    kept = int((unrolled.amin(0) == MODES).sum())
-    ever = int((unrolled.amax(0) == MODES).sum())
+def told(row: Row, looks: Sequence[Look]) -> str:
+    """What a row did, in words."""
+    held = torch.stack([at.near for at in looks])
+    mean, late = held.mean(1), held[-(len(looks) // 4) :]
+    peak = int(mean.argmax())
+    whole = int((late.amin(0) == MODES).sum())
     return (
-        f"The GAN {lost}: it holds {float(plain.mean()):.1f} of {MODES} on average in the last quarter of its steps. "
-        f"The unrolled one holds {float(unrolled.mean()):.1f}; all {MODES} at some look there on {ever} of "
-        f"{unrolled.shape[1]} seeds, and at every look on {kept}."
+        f"- {row.name}: {float(mean[peak]):.1f} of {MODES} modes on average over the seeds at its best look, after "
+        f"{peak * EVERY:,} steps; {float(late.mean()):.1f} in the last quarter, {float(mean[-1]):.1f} at the end. "
+        f"It holds all {MODES} at {100 * float((late == MODES).double().mean()):.0f} % of the last quarter's looks, "
+        f"and at every one of them on {whole} of {row.seeds} seeds."
     )
 
 
@@ -153,8 +153,9 @@ def page(found: Found, seconds: float) -> str:
     lines += ["## Last quarter of training", "", LATE, ""]
     lines += [line(("", "held on average", "at least", "all held, %", "top mode moves, %")), "|---|---|---|---|---|"]
     lines += [f"| {row.name} {settled(found[row.name])}" for row in ROWS]
-    lines += ["", "## In words", "", *textwrap.wrap(verdict(found), 120), "", NOTES]
-    return "\n".join([*lines, f"It took {seconds / 60:.0f} minutes of one core."]) + "\n"
+    lines += ["", "## In words", ""]
+    lines += [textwrap.fill(told(row, found[row.name]), 120, subsequent_indent="  ") for row in ROWS]
+    return "\n".join([*lines, "", NOTES, f"It took {seconds / 60:.0f} minutes of one core."]) + "\n"
 
 
 HEAD = f"""# Does unrolling hold all modes? The ring of Metz et al. 2017
@@ -181,7 +182,9 @@ LATE = f"""Looks are {EVERY} steps apart. "At least" is the fewest modes held at
 with all eight; "top mode moves" the share of looks at which most samples are at another mode than a look before."""
 NOTES = """## What differs from the published experiment
 
-- Steps and seeds: the notebook takes 25,000 steps of one seed.
+- Training is cut: the notebook takes 25,000 steps, which for the unrolled GAN are half an hour of one core a seed. What
+  is seen here is a beginning, in which unrolling finds the modes later; whether it then holds them is not decided. The
+  unrolled rows end where a first run of 10,000 steps was interrupted.
 - The notebook's `linspace` makes two of its eight modes one, so seven are apart; here they are eight.
 - The setting is the notebook's, read from its text, which says that it is not that of the paper.
 - The notebook runs both updates in one `sess.run`, whose order TensorFlow leaves open; here both see the same point.
@@ -191,7 +194,8 @@ NOTES = """## What differs from the published experiment
 
 def main() -> None:
     torch.set_num_threads(1)
-    print(page({row.name: train(row) for row in ROWS}, time.process_time()), end="")
+    found = {row.name: train(row) for row in ROWS}
+    print(page(found, time.process_time()), end="")
 
 
 if __name__ == "__main__":
