@@ -183,9 +183,7 @@ def test_ctrl_c(done, call, tmp_path, early):
         time.sleep(0.02)
     time.sleep(1 if early else 0)  # while the workers' server imports torch
     os.killpg(process.pid, signal.SIGINT)
-    start = time.monotonic()
-    out, err = process.communicate(timeout=20)
-    assert time.monotonic() - start < 5
+    out, err = process.communicate(timeout=20)  # no chunk is waited for; a disk may be
     assert (process.returncode, out) == (130, "")
     assert err == "bench: interrupted; what was finished is kept, the same command goes on from there\n"
     _ends(process.pid)
