@@ -16,7 +16,9 @@ from bench.registry import game
 @game("grid25")
 @dataclass(frozen=True)
 class Grid25(Mixture):
-    """A GAN of two MLPs on 25 Gaussians at {-4, -2, 0, 2, 4}^2, which are ``spacing`` apart, with ``sd`` 0.05.
+    """A GAN of two MLPs on 25 Gaussians at {-4, -2, 0, 2, 4}^2, sd 0.05.
+
+    ``spacing`` is the distance between neighbours, ``sd`` the deviation of each.
 
     Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761; protocol of PacGAN, arXiv:1712.04086.
     """

@@ -63,7 +63,9 @@ def test_stopped_politely(whole: bench.Run, call, tmp_path: Path, signals: list[
     """While it runs, another command on its folder is told who holds it; Ctrl-C twice is as good as once."""
     process = killing.started(tmp_path / "run")
     assert killing.wait_for(process, tmp_path / "run", 1)
+    os.kill(process.pid, signal.SIGSTOP)  # or it may be done before the other command has looked
     code, out, err = call("run", *killing.WORDS, "--jobs", 1, "--out", tmp_path / "run")
+    os.kill(process.pid, signal.SIGCONT)
     assert (code, out) == (3, "")
     assert err == f"bench: {tmp_path / 'run'} is in use by process {process.pid} on {os.uname().nodename}\n"
     for one in signals:

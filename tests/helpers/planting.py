@@ -25,6 +25,7 @@ from bench.analysis.comparison import FAILS_ON, compare
 from bench.checks.laws import leaves, restored, small
 from bench.contracts import Game, Oracle, State, UpdateRule, hyperparameters
 from bench.contracts.introspection import stacked, with_values
+from bench.errors import UserError
 from bench.execution.coordinator import failed
 from bench.execution.training import execute
 from bench.registry import games, get_game, get_rule, metrics, rules
@@ -254,7 +255,11 @@ def misread(rule: UpdateRule) -> Iterator[tuple[str, UpdateRule]]:
     numbers = [(path, kind.kind, value) for path, (kind, value) in known.items()]
     for (path, kind, value), (other, own, swapped) in combinations(numbers, 2):
         if own == kind and swapped != value and path.rpartition(".")[0] == other.rpartition(".")[0]:
-            yield f"{path} and {other} swapped", with_values(rule, {path: swapped, other: value})
+            try:
+                wrong = with_values(rule, {path: swapped, other: value})
+            except UserError:  # the rule itself refuses it
+                continue
+            yield f"{path} and {other} swapped", wrong
 
 
 # --- bugs that are none ----------------------------------------------------------------------------------------------
