@@ -55,7 +55,7 @@ def browser():
 @pytest.fixture
 def call(unchanged_environment, tmp_path, monkeypatch, capsys):
     """The command in this process and in an empty folder: arguments -> (exit code, output, error output)."""
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     monkeypatch.chdir(tmp_path)
     variables = os.environ.copy()  # a command may set one for its workers, and then its process ends
 
@@ -66,6 +66,7 @@ def call(unchanged_environment, tmp_path, monkeypatch, capsys):
         return stop.value.code, *capsys.readouterr()
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     os.environ.clear()
     os.environ.update(variables)

@@ -46,6 +46,7 @@ def main() -> None:
         if code is None:
             raise
     if code == INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not disturb the way out
         say("interrupted; what was finished is kept, the same command goes on from there", code)
     sys.exit(code or DONE)
 
