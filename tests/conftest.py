@@ -14,6 +14,8 @@ from bench.cli import main
 from bench.report.page import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: commands that tests start inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

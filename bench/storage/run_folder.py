@@ -153,7 +153,8 @@ class RunFolder:
             planned = json.loads(read_regular(path).decode())
             marks = [name for name in planned if name.startswith(f"{SEAL}:")]
             planned = [name for name in planned if name not in marks]
-            if marks and marks != [f"{SEAL}:{seal(planned)}"]:
+            sealed = not marks or marks == [f"{SEAL}:{seal(planned)}"]
+            if not sealed or not all(map(NAME.fullmatch, planned)):  # a damaged seal looks like a name
                 raise ValueError
         except FileNotFoundError:
             return sorted(stems)

@@ -116,6 +116,7 @@ def stored(path: Path) -> list[Path]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True), st.integers(-1, 7))
 @example(0.99, 0.1, 0)
+@example(0.0, 0.456, 0)  # the colon of the plan's seal
 def test_any_damage_is_noticed_and_mended_and_never_used(
     whole: bench.Run, call, which: float, place: float, bit: int
 ) -> None:  # type: ignore[no-untyped-def]
