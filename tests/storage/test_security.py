@@ -242,7 +242,7 @@ def test_a_pipe_does_not_hang(strange: bench.Run) -> None:
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/b", "..", "x" * 300, "\0"])
 def test_a_plan_that_climbs(strange: bench.Run, name: str) -> None:
     (strange.path / "plan.json").write_text(json.dumps([name, *strange.names()]))
-    with pytest.raises(Damaged, match="plan.json"):
+    with pytest.raises(Damaged, match="plan"):
         strange.names()
 
 
