@@ -32,7 +32,7 @@ from bench.registry.torch_probes import (
     rests,
     without_other_memory,
 )
-from bench.registry.torch_steps import Kept, Live, Looped, Make, Stacked, Steps, Tensors
+from bench.registry.torch_steps import GROUP, Kept, Live, Looped, Make, Stacked, Steps, Tensors
 
 STEPS = 30
 EXACT, AGREES = 1e-9, 1e-6
@@ -166,7 +166,7 @@ def _kept(make: Make, points: list[Tensor]) -> tuple[dict[str, Kept], dict[str, 
     rest = {}
     for key, value in optimizer.param_groups[0].items():
         if key != "params" and (key not in fresh or fresh[key] != value):
-            kept[f"group.{key}"] = value
+            kept[GROUP + key] = value
         elif key != "params":
             rest[key] = value
     return {key: _one(key, value, point) for key, value in kept.items() if value is not None}, rest
@@ -204,7 +204,7 @@ def proportional_steps(looped: Looped, points: list[Tensor]) -> bool:
 
     try:
         end = pure_way(scaled, looped.init(points[0]), points)
-        right = pure_way(lambda g, s, w: looped.descend(g, s, w, rates), looped.init(points[0]), points)
+        right = pure_way(_at(looped, torch.float64), looped.init(points[0]), points)
     except Exception:
         return False
     return agree(end, right, points[0], EXACT)
@@ -212,9 +212,8 @@ def proportional_steps(looped: Looped, points: list[Tensor]) -> bool:
 
 def same_stacked(stacked: Stacked, looped: Looped, points: list[Tensor]) -> bool:
     """Whether a class goes the same way stacked on a game's own tensors, whose shapes no trial knows."""
-    rates = torch.tensor(RATES, dtype=torch.float64).unsqueeze(1)[: len(points[0])]
     try:
-        end = pure_way(lambda g, s, w: stacked.descend(g, s, w, rates), stacked.init(points[0]), points)
+        end = pure_way(_at(stacked, torch.float64), stacked.init(points[0]), points)
     except Exception:
         return False
     return agree(end, plain_loop(stacked.make, points, RATES[:1], looped.tensors), points[0], EXACT)
@@ -223,7 +222,7 @@ def same_stacked(stacked: Stacked, looped: Looped, points: list[Tensor]) -> bool
 def _elementwise(make: Make, points: list[Tensor], right: Tensor) -> bool:
     """Whether both players and all layers as one vector go the same way; padding may move."""
     try:
-        end = plain_loop(make, points, RATES, (((Parameter(0, (WIDTH,)),),)))
+        end = plain_loop(make, points, RATES, ((Parameter(0, (WIDTH,)),),))
     except Exception:
         return False
     inside = torch.cat([torch.arange(WIDTH)[tensor.columns] for player in SMALL_GAN for tensor in player])

@@ -6,7 +6,7 @@ Arjovsky et al. 2017, arXiv:1701.07875).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -60,10 +60,10 @@ class Loop:
         return torch.cat([parameter.detach().flatten() for player in self.players for parameter in player])
 
 
-def algorithm_1(loop: Loop, critic_steps: int) -> None:
-    """Critic steps with a clip after each, then one of the generator on the last minibatch."""
+def algorithm_1(loop: Loop, critic_steps: int) -> Iterator[int]:
+    """Critic steps with a clip after each, then one of the generator on the last minibatch; the number of each round."""
     generator, critic = loop.optimizers()
-    for _ in range(ROUNDS):
+    for t in range(1, ROUNDS + 1):
         for k in range(critic_steps):
             loop.draw += k > 0
             loop.backward(1)
@@ -72,6 +72,17 @@ def algorithm_1(loop: Loop, critic_steps: int) -> None:
         loop.backward(0)
         generator.step()
         loop.draw += 1
+        yield t
+
+
+def alternating(critic_steps: int) -> Callable[[Loop], None]:
+    """Algorithm 1 to its end."""
+
+    def run(loop: Loop) -> None:
+        for _ in algorithm_1(loop, critic_steps):
+            pass
+
+    return run
 
 
 def projected_extragradient(loop: Loop) -> None:
@@ -90,16 +101,9 @@ def projected_extragradient(loop: Loop) -> None:
 
 def lookahead(loop: Loop) -> None:
     """Five steps of algorithm 1, each clipped, then half way back to the slow weights."""
-    generator, critic = loop.optimizers()
     slow = [parameter.detach().clone() for player in loop.players for parameter in player]
     fast = [parameter for player in loop.players for parameter in player]
-    for t in range(1, ROUNDS + 1):
-        loop.backward(1)
-        critic.step()
-        loop.clip()
-        loop.backward(0)
-        generator.step()
-        loop.draw += 1
+    for t in algorithm_1(loop, 1):
         if t % 5 == 0:
             for k, parameter in enumerate(fast):
                 slow[k] = slow[k] + 0.5 * (parameter.detach() - slow[k])
@@ -107,8 +111,8 @@ def lookahead(loop: Loop) -> None:
 
 
 LOOPS: dict[str, Callable[[Loop], None]] = {
-    f"alternating[lr={LR},{RMSPROP}]": lambda loop: algorithm_1(loop, 1),
-    f"alternating[lr={LR},discriminator_steps=5,{RMSPROP}]": lambda loop: algorithm_1(loop, 5),
+    f"alternating[lr={LR},{RMSPROP}]": alternating(1),
+    f"alternating[lr={LR},discriminator_steps=5,{RMSPROP}]": alternating(5),
     f"extragrad[lr={LONG}]": projected_extragradient,
     f"double-step-extragrad[lr={LONG},gamma={LONG}]": projected_extragradient,
     f"lookahead[inner=alternating[lr={LR},{RMSPROP}],k=5,alpha=0.5]": lookahead,

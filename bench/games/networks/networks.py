@@ -51,9 +51,9 @@ class Network:
 
     def parameters(self, start: int = 0) -> tuple[Parameter, ...]:
         """Every parameter tensor in turn, for a network whose first column is ``start``."""
-        ends = list(accumulate(self.layout, initial=start))[::2]
+        starts = list(accumulate(self.layout, initial=start))[:-1:2]
         shapes = [shape for layer in self.layers for shape in layer.shapes]
-        return tuple(Parameter(first, shape) for first, shape in zip(ends, shapes, strict=False))
+        return tuple(Parameter(first, shape) for first, shape in zip(starts, shapes, strict=True))
 
     @cached_property
     def size(self) -> int:
