@@ -18,6 +18,7 @@ from torch.nn.functional import softplus
 from bench.checks.game_laws import GAME_LAWS
 from bench.checks.laws import continues_bit_for_bit, cost_is_declared, replicas_do_not_touch, shapes_stay, step_is_pure
 from bench.contracts import Oracle
+from bench.contracts.introspection import for_game
 from bench.errors import UserError
 from bench.games.harness.modules import ModuleGAN, gan_game, speed
 from bench.games.networks.stacking import Stacked
@@ -164,6 +165,41 @@ def test_the_laws_hold(kind: str, loss: str) -> None:
     for rule in ("sgd[lr=0.001]", "consensus[lr=0.001]"):
         for law in (replicas_do_not_touch, step_is_pure, shapes_stay, continues_bit_for_bit, cost_is_declared):
             law(get_rule(rule), game)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_optimizer_class_is_given_the_modules_own_tensors(kind: str) -> None:
+    game = game_of(kind)
+    w = game.init(torch.tensor([5]))
+    ends = (game.sizes[0], sum(game.sizes))
+    for network, row, tensors, end in zip(game.networks, w.split(game.sizes, 1), game.tensors, ends, strict=True):
+        parameters = list(loaded(network, row[0]).parameters())
+        assert [tensor.shape for tensor in tensors] == [tuple(parameter.shape) for parameter in parameters]
+        for tensor, parameter in zip(tensors, parameters, strict=True):
+            assert torch.equal(w[0, tensor.columns].view(tensor.shape), parameter)
+        assert end - 16 < tensors[-1].columns.stop <= end
+
+
+def test_a_class_that_mixes_entries_steps_on_them_as_in_a_plain_loop() -> None:
+    game = game_of("residual")
+    rule = for_game(get_rule("sgd[lr=0.01,direction=torch[Adafactor]]"), game)
+    F = Oracle(game, [5])
+    w = game.init(F.seeds)
+    s, point = rule.init(w), w.clone()
+    players = [[nn.Parameter(w[0, t.columns].view(t.shape).clone()) for t in tensors] for tensors in game.tensors]
+    optimizers = [torch.optim.Adafactor(player, lr=0.01) for player in players]
+    for _ in range(10):
+        g = F(point)
+        for player, tensors, optimizer in zip(players, game.tensors, optimizers, strict=True):
+            for parameter, tensor in zip(player, tensors, strict=True):
+                parameter.grad = g[0, tensor.columns].view(tensor.shape).clone()
+            optimizer.step()
+            for parameter, tensor in zip(player, tensors, strict=True):
+                point[0, tensor.columns] = parameter.detach().flatten()
+        w, s = rule.step(F, w, s)
+        F.new_batch()
+    assert (point - game.init(F.seeds)).abs().max() > 0.01
+    assert torch.equal(w, point)
 
 
 def test_replicas_do_not_touch_in_a_full_stack() -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts.game import Parameter
-from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear, Maxout
+from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear, Maxout, Shape
 from bench.games.networks.starts import TORCH, Start, orthogonal
 from bench.numerics.randomness import GRAIN, normal, uniform
 
@@ -42,18 +42,19 @@ class Network:
     gain: float = 0.0
 
     @cached_property
+    def tensor_shapes(self) -> tuple[Shape, ...]:
+        """Of every parameter in turn, without R."""
+        return tuple(shape for layer in self.layers for shape in layer.shapes)
+
+    @cached_property
     def layout(self) -> list[int]:
         """Columns of every parameter in turn, each followed by its padding."""
-        columns = []
-        for shape in (shape for layer in self.layers for shape in layer.shapes):
-            columns += [prod(shape), -prod(shape) % GRAIN]
-        return columns
+        return [columns for shape in self.tensor_shapes for columns in (prod(shape), -prod(shape) % GRAIN)]
 
     def parameters(self, start: int = 0) -> tuple[Parameter, ...]:
         """Every parameter tensor in turn, for a network whose first column is ``start``."""
         starts = list(accumulate(self.layout, initial=start))[:-1:2]
-        shapes = [shape for layer in self.layers for shape in layer.shapes]
-        return tuple(Parameter(first, shape) for first, shape in zip(starts, shapes, strict=True))
+        return tuple(Parameter(first, shape) for first, shape in zip(starts, self.tensor_shapes, strict=True))
 
     @cached_property
     def size(self) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -57,9 +56,9 @@ class Stacked(Network):
         return {name: tuple(parameter.shape) for name, parameter in self.template.named_parameters()}
 
     @cached_property
-    def layout(self) -> list[int]:
-        """Columns of every parameter in turn, each followed by its padding."""
-        return [columns for shape in self.shapes.values() for columns in (prod(shape), -prod(shape) % GRAIN)]
+    def tensor_shapes(self) -> tuple[Shape, ...]:
+        """Of the module's parameters in turn, without R."""
+        return tuple(self.shapes.values())
 
     def init(self, seeds: Tensor, stream: str) -> Tensor:
         """The parameters of a fresh module for each seed, a function of the seed alone: [R, size]."""
