@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from chunks import chunk, outcomes, rows
 from torch import nn
 
 import bench
@@ -17,23 +18,9 @@ from bench.execution.divergence import FAR, Departure, have_left
 from bench.execution.training import Training, execute
 from bench.registry import games, get_game
 from bench.storage.records import Result
-from bench.studies.plan import Row, Task
 
 RING = "ring8[width=16,batch_size=16]"
 SILENT: Any = (lambda cost: None, lambda: None)
-
-
-def chunk(rule: str, game: str, budget: float, rows: list[Row], evaluations: int = 10, phase: str = "report") -> Any:
-    (found,) = Task(rule, game, budget, evaluations, device="cpu").chunks(rows, phase)
-    return found
-
-
-def rows(*step_sizes: float) -> list[Row]:
-    return [Row(seed, (("lr", lr),)) for seed, lr in enumerate(step_sizes)]
-
-
-def outcomes(result: Result) -> dict[int, tuple[str, float]]:
-    return {record["seed"]: (record["outcome"], record["ended"]) for record in result.records}
 
 
 # --- departing -------------------------------------------------------------------------------------------------------

@@ -8,25 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from chunks import chunk, outcomes, rows
 
 from bench.contracts.introspection import stacked
 from bench.execution.training import execute
 from bench.registry import get_game, get_rule
-from bench.storage.records import Result
-from bench.studies.plan import Chunk, Row, Task
-
-
-def chunk(optimizer: str, game: str, budget: float, rows: list[Row], phase: str = "report") -> Chunk:
-    (found,) = Task(optimizer, game, budget, evaluations=10, device="cpu").chunks(rows, phase)
-    return found
-
-
-def rows(*step_sizes: float) -> list[Row]:
-    return [Row(seed, (("lr", lr),)) for seed, lr in enumerate(step_sizes)]
-
-
-def outcomes(result: Result) -> dict[int, tuple[str, float]]:
-    return {record["seed"]: (record["outcome"], record["ended"]) for record in result.records}
+from bench.studies.plan import Row
 
 
 def test_a_replica_that_escapes_is_frozen_where_it_was_and_the_others_go_on() -> None:
@@ -55,7 +42,7 @@ def test_the_records_of_a_chunk() -> None:
     assert {"sliced_wasserstein", "modes", "high_quality", "mode_kl", "field_norm"} <= set(found["metric"])
     assert result.tensors["samples"].shape == (21, 512, 2)  # one a step, where there are few
     assert result.tensors["spectrum_end"].shape == result.tensors["spectrum_start"].shape == (2, 32, 3)
-    tuned = pd.DataFrame(execute(chunk("sgd", "ring8[width=16,batch_size=16]", 20, rows(0.01), "tune")).records)
+    tuned = pd.DataFrame(execute(chunk("sgd", "ring8[width=16,batch_size=16]", 20, rows(0.01), phase="tune")).records)
     assert set(tuned["metric"]) == {"sliced_wasserstein"}
 
 
@@ -75,7 +62,7 @@ def test_the_spectrum_is_that_of_the_jacobian_at_start_and_end() -> None:
         found = torch.complex(start[r, :, 0], start[r, :, 1])
         assert torch.allclose(found.real.sort().values, known.real.sort().values)
         assert torch.allclose(found.imag.sort().values, known.imag.sort().values)
-    assert "spectrum_end" not in execute(chunk("sgd", "dirac", 8, rows(0.1), "tune")).tensors
+    assert "spectrum_end" not in execute(chunk("sgd", "dirac", 8, rows(0.1), phase="tune")).tensors
 
 
 def test_fewer_images_are_kept_than_points() -> None:

@@ -61,7 +61,7 @@ class Loop:
 
 
 def algorithm_1(loop: Loop, critic_steps: int) -> Iterator[int]:
-    """Critic steps with a clip after each, then one of the generator on the last minibatch; the number of each round."""
+    """Critic steps with a clip after each, then one of the generator on the last minibatch; yields the round."""
     generator, critic = loop.optimizers()
     for t in range(1, ROUNDS + 1):
         for k in range(critic_steps):
