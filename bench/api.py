@@ -16,7 +16,6 @@ from bench.execution.coordinator import Coordinator, Watch
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
-from bench.registry import get_game
 from bench.storage.files import read_regular, write_file
 from bench.storage.manifest import manifest
 from bench.storage.run_folder import RunFolder
@@ -158,7 +157,7 @@ def run(
     """
     check_device(device, engine)
     check(engine, scheduler)
-    lacking = [missing for name in study.games if (missing := get_game(name).missing)]
+    lacking = [missing for name in study.games if (missing := study.plugins.game(name).missing)]
     if lacking:
         raise UserError("\n".join(dict.fromkeys(lacking)))
     study_origins = origins(study)  # loads all plug-ins: an import error is raised before anything is written

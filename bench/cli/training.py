@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,7 +94,7 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
     """The run of an order, once it is done."""
     if order.data is not None:
         os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
-    _notice(order.optimizers, order.games)
+    _notice(order.study)
     from bench.api import run
     from bench.cli.progress import watching
     from bench.numerics.runtime import cores
@@ -112,12 +113,12 @@ def _failures(finished: Any) -> int:
     return DONE
 
 
-def _notice(optimizers: list[str], games: list[str]) -> None:
-    """Say before a long run what is special about its rules, on these games."""
+def _notice(study: Any) -> None:
+    """Say before a long run what is special about its rules, on its games."""
     from bench.contracts.introspection import for_game, notices
-    from bench.registry import get_game, get_rule
 
-    bound = [for_game(rule, game) for rule in map(get_rule, optimizers) for game in map(get_game, games)]
+    rules, games = map(study.plugins.rule, study.optimizers), map(study.plugins.game, study.games)
+    bound = [for_game(rule, game) for rule, game in product(rules, games)]
     for text in dict.fromkeys(text for rule in bound for text in notices(rule)):
         say(f"note: {text}", DONE)
 

@@ -57,7 +57,7 @@ class Coordinator:
         self.engine: Engine | None = None
         self.status = Status(sum(planned_cost(study).values()))
         self.tasks = [
-            task_chunks(Task(rule, game, study.cost_of(game), study.evaluations, device), study, only_tune)
+            task_chunks(study.task(rule, game, device), study, only_tune)
             for game in study.games
             for rule in study.optimizers
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from bench.execution.training import execute
 from bench.studies.cost import planned_cost, planned_replicas
@@ -16,7 +17,8 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     cells = sum(planned_replicas(study, rule) for rule in study.optimizers) * len(study.games)
     seconds = 0.0
     for game in study.games:
-        pace, judging = _pace(Task(study.optimizers[0], game, min(60.0, study.cost_of(game)), 1, device))
+        task = study.task(study.optimizers[0], game, device)
+        pace, judging = _pace(replace(task, budget=min(60.0, task.budget), evaluations=1))
         seconds += pace * sum(cost for (_, other), cost in planned.items() if other == game)
         seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(study.optimizers)
     return cells, sum(planned.values()), seconds

@@ -31,7 +31,7 @@ import torch
 from bench.contracts import nested
 from bench.execution.engine import ChunkResult, RunOptions, work
 from bench.execution.watchdog import GRACE, WorkerMonitor, hiding_main, kill_all, kill_server, leave_traces, new_context
-from bench.registry import get_game, get_rule, metrics
+from bench.registry import metrics
 from bench.registry.discovery import origin
 from bench.studies.plan import Chunk
 from bench.studies.study import Study
@@ -39,9 +39,9 @@ from bench.studies.study import Study
 
 def origins(study: Study) -> set[str]:
     """The origins of a study's rules, games and metrics: ``bench.registry.discovery.origin`` of each."""
-    games = [get_game(game) for game in study.games]
+    games = [study.plugins.game(game) for game in study.games]
     sources: set[str] = set(map(origin, games))
-    plugins: list[Any] = [get_rule(rule) for rule in study.optimizers]
+    plugins: list[Any] = [study.plugins.rule(rule) for rule in study.optimizers]
     while plugins:
         sources.add(origin(plugin := plugins.pop()))
         plugins += nested(plugin).values()

@@ -44,6 +44,29 @@ def get_game(spec: str | Spec) -> Game:
     return game_object
 
 
+class Plugins:
+    """Rules and games by spelling. Each is made when it is first asked for, and only once.
+
+    A study has one, so that all of it talks about the same objects; text crosses process borders only.
+    """
+
+    def __init__(self) -> None:
+        self._rules: dict[str, UpdateRule] = {}
+        self._games: dict[str, Game] = {}
+
+    def rule(self, spelled: str) -> UpdateRule:
+        """The update rule that a spelling names; UserError as `get_rule` raises it."""
+        if spelled not in self._rules:
+            self._rules[spelled] = get_rule(spelled)
+        return self._rules[spelled]
+
+    def game(self, spelled: str) -> Game:
+        """The game that a spelling names; UserError as `get_game` raises it."""
+        if spelled not in self._games:
+            self._games[spelled] = get_game(spelled)
+        return self._games[spelled]
+
+
 def get_metric(name: str) -> NamedMetric:
     """Return the metric of that name; call it as ``metric(game, w, oracle) -> [R]``.
 
@@ -181,12 +204,16 @@ def spell(plugin: Any) -> str:
     return f"{plugin.name}[{','.join(parts)}]" if parts else str(plugin.name)
 
 
-def free(spelled: str) -> dict[str, Hyperparameter]:
+def free(spelled: str, rule: UpdateRule | None = None) -> dict[str, Hyperparameter]:
     """The numbers of a rule that its spelling leaves open, path -> kind.
 
     Whole numbers are not among them: they are the same for all replicas of a stack.
+
+    Args:
+        spelled: the rule as a user writes it.
+        rule: the rule itself, where it is at hand.
     """
-    rule = get_rule(spelled)
+    rule = get_rule(spelled) if rule is None else rule
     given = set(_given(parse(spelled), rule))
     kinds = {path: kind for path, (kind, value) in hyperparameters(rule).items() if isinstance(value, float)}
     return {path: kind for path, kind in kinds.items() if path not in given}

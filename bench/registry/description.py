@@ -16,7 +16,7 @@ import torch
 
 from bench.contracts import Collapse, Direction, Game, UpdateRule
 from bench.errors import UserError
-from bench.registry.build import free, get_game, get_metric, get_rule
+from bench.registry.build import Plugins, free, get_game, get_metric
 from bench.registry.discovery import origin
 from bench.registry.registries import NamedMetric, Preset, games, metrics, rules
 from bench.registry.spelling import parse
@@ -66,8 +66,8 @@ class RuleDescription:
 class Descriptions:
     """Descriptions of a run's rules, games and metrics, by spelling or name.
 
-    A missing description is made from the installed plug-in, as for a study that has not begun; UserError if there is
-    no such plug-in.
+    A missing description is made from the installed plug-in when it is first asked for, as for a study that has not
+    begun; UserError if there is no such plug-in.
     """
 
     games: dict[str, GameDescription] = field(default_factory=dict)
@@ -75,34 +75,39 @@ class Descriptions:
     rules: dict[str, RuleDescription] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, optimizers: Iterable[str], games: Iterable[str]) -> Descriptions:
+    def of(cls, optimizers: Iterable[str], games: Iterable[str], plugins: Plugins) -> Descriptions:
         """Descriptions of rules and games as spelled, and of all metrics that the games have."""
-        by_game = {spelled: describe_game(get_game(spelled)) for spelled in games}
+        by_game = {spelled: describe_game(plugins.game(spelled)) for spelled in games}
         names = dict.fromkeys(name for game in by_game.values() for name in (game.score, *game.metrics))
         by_metric = {name: describe_metric(get_metric(name)) for name in names}
-        return cls(by_game, by_metric, {spelled: describe_rule(spelled) for spelled in optimizers})
+        by_rule = {spelled: describe_rule(spelled, plugins.rule(spelled)) for spelled in optimizers}
+        return cls(by_game, by_metric, by_rule)
 
     def plain(self) -> dict[str, Any]:
         """The same in a form that JSON can hold, with infinity as a word."""
         plain_values: dict[str, Any] = _plain(asdict(self))
         return plain_values
 
-    def game(self, spelled: str) -> GameDescription:
+    def game(self, spelled: str, plugins: Plugins) -> GameDescription:
         """The description of a game."""
-        return self.games[spelled] if spelled in self.games else describe_game(get_game(spelled))
+        if spelled not in self.games:
+            self.games[spelled] = describe_game(plugins.game(spelled))
+        return self.games[spelled]
 
     def metric(self, name: str) -> MetricDescription:
         """The description of a metric."""
-        return self.metrics[name] if name in self.metrics else describe_metric(get_metric(name))
+        if name not in self.metrics:
+            self.metrics[name] = describe_metric(get_metric(name))
+        return self.metrics[name]
 
-    def rule(self, spelled: str) -> RuleDescription:
+    def rule(self, spelled: str, plugins: Plugins) -> RuleDescription:
         """The description of a rule; an empty one if this installation does not have the rule."""
-        if spelled in self.rules:
-            return self.rules[spelled]
-        try:
-            return describe_rule(spelled)
-        except UserError:
-            return RuleDescription((("", "not known to this installation", ""),))
+        if spelled not in self.rules:
+            try:
+                self.rules[spelled] = describe_rule(spelled, plugins.rule(spelled))
+            except UserError:
+                self.rules[spelled] = RuleDescription((("", "not known to this installation", ""),))
+        return self.rules[spelled]
 
 
 def describe_game(game: Game) -> GameDescription:
@@ -120,10 +125,10 @@ def describe_metric(metric: NamedMetric) -> MetricDescription:
     return MetricDescription(metric.name, metric.better, metric.worst, metric.unit, first_line(metric))
 
 
-def describe_rule(spelled: str) -> RuleDescription:
+def describe_rule(spelled: str, update_rule: UpdateRule) -> RuleDescription:
     """The description of a rule and its directions: equations, sources, ranges of tuning."""
-    entry, update_rule = rules[parse(spelled).name], get_rule(spelled)
-    searched = {path: (kind.low, kind.high, kind.step_size) for path, kind in free(spelled).items()}
+    entry = rules[parse(spelled).name]
+    searched = {path: (kind.low, kind.high, kind.step_size) for path, kind in free(spelled, update_rule).items()}
     if isinstance(entry, Preset):
         return RuleDescription((("", *_equation(entry.doc)),), searched)
     inner = [

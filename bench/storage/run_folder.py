@@ -33,7 +33,7 @@ from bench.storage.files import read_regular
 from bench.storage.manifest import SCHEMA, SEAL, seal
 from bench.storage.records import SUFFIXES, Damaged, as_frame, records_of, tensors_of
 from bench.storage.validation import validate_chunk, validate_manifest
-from bench.studies.plan import PROTOCOL, Chunk, Task, Values, chunk_id
+from bench.studies.plan import PROTOCOL, Chunk, Values, chunk_id
 from bench.studies.study import Study
 from bench.studies.toml import Frozen
 from bench.studies.tuning.tuner import Rounds, tune
@@ -223,7 +223,7 @@ class RunFolder:
         study, frozen = Study(**self.manifest["study"]), Frozen()
         for game in study.games:
             for rule in study.optimizers:
-                task = Task(rule, game, study.cost_of(game), study.evaluations, self.manifest["device"])
+                task = study.task(rule, game, self.manifest["device"])
                 with suppress(UserError):  # tuning is not finished
                     frozen.setdefault(game, {})[rule] = self._frozen_values(tune(task, study))
         return frozen

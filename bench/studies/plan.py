@@ -9,13 +9,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.contracts import Hyperparameter
+from bench.contracts import Game, Hyperparameter, UpdateRule
 from bench.contracts.introspection import for_game
-from bench.registry import get_game, get_rule
-from bench.registry.build import free, spell
+from bench.registry.build import Plugins, free, spell
 from bench.registry.identity import plugin_code
 
 PROTOCOL = "1.1"
@@ -91,6 +90,22 @@ class Task:
     budget: float
     evaluations: int
     device: str
+    plugins: Plugins = field(default_factory=Plugins, compare=False, repr=False)
+    """The study's; a task without a study makes its own objects."""
+
+    @property
+    def rule(self) -> UpdateRule:
+        """The rule itself."""
+        return self.plugins.rule(self.optimizer)
+
+    @property
+    def played(self) -> Game:
+        """The game itself."""
+        return self.plugins.game(self.game)
+
+    def tunable(self, track: str) -> dict[str, Hyperparameter]:
+        """What is tuned of the rule; see `tunable`."""
+        return tunable(self.optimizer, track, self.rule)
 
     def chunks(
         self,
@@ -101,7 +116,7 @@ class Task:
         reference_curves: Curves = (),
     ) -> list[Chunk]:
         """The rows as stacks of at most the game's size, in the order given; the rows of a trial stay together."""
-        rule, game = get_rule(self.optimizer), get_game(self.game)
+        rule, game = self.rule, self.played
         for_game(rule, game)  # what the rule cannot do there is found before anything runs
         rows, written, code = list(rows), (spell(rule), spell(game)), plugin_code(rule, game)
         together = max((count for trial, count in Counter(row.trial for row in rows).items() if trial >= 0), default=1)
@@ -135,9 +150,9 @@ def rounded_rows(seeds: Sequence[int], values: Values, draws: int) -> list[Row]:
     return [Row(row.seed, row.values, trial=draw) for draw in range(draws) for row in report_rows(seeds, values)]
 
 
-def tunable(optimizer: str, track: str = "step") -> dict[str, Hyperparameter]:
+def tunable(optimizer: str, track: str = "step", rule: UpdateRule | None = None) -> dict[str, Hyperparameter]:
     """What is tuned of a spelled rule, path -> kind: its step sizes, or with the track ``full`` every number.
 
     What is given stays, and so does a whole number: it is the same for all replicas of a stack.
     """
-    return {path: kind for path, kind in free(optimizer).items() if kind.step_size or track == "full"}
+    return {path: kind for path, kind in free(optimizer, rule).items() if kind.step_size or track == "full"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,9 +40,10 @@ class RunRequest(Study):
         check_device(device, info.data.get("engine", "local"))
         return device
 
-    @property
+    @cached_property
     def study(self) -> Study:
-        return Study(**self.model_dump(include=set(Study.model_fields)))
+        """The study alone."""
+        return Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields})
 
 
 def check_device(device: str, engine: str = "local") -> None:

@@ -7,14 +7,17 @@ import json
 import math
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, TypeAdapter, field_validator
 
 from bench.errors import UserError
+from bench.registry.build import Plugins
 from bench.registry.description import Descriptions, GameDescription, MetricDescription, RuleDescription
 from bench.registry.spelling import Spec, expand, parse, split
 from bench.studies.frozen import frozen_values, mistaken
+from bench.studies.plan import Task
 from bench.studies.toml import Frozen
 
 if TYPE_CHECKING:
@@ -115,7 +118,7 @@ class Study(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    _descriptions: Descriptions = PrivateAttr(default_factory=Descriptions)
+    _recorded: Descriptions = PrivateAttr(default_factory=Descriptions)
 
     features: str = ""  # before the games, whose spellings it completes
     optimizers: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)]
@@ -221,25 +224,35 @@ class Study(BaseModel):
     def recorded(cls, study: dict[str, Any], descriptions: dict[str, Any]) -> Study:
         """A study from a run's manifest: no plug-in that it names is loaded."""
         restored = cls.model_construct(**study)
-        restored._descriptions = DESCRIPTIONS.validate_python(descriptions)
+        restored._recorded = DESCRIPTIONS.validate_python(descriptions)
         return restored
 
     def of_games(self, games: list[str]) -> Study:
         """The same study of some of its games."""
         return self.model_copy(update={"games": games})
 
-    @property
-    def descriptions(self) -> Descriptions:
-        """The descriptions of its rules, games and metrics."""
-        return self._descriptions
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The objects that its spellings name, each made once."""
+        return Plugins()
+
+    @cached_property
+    def _descriptions(self) -> Descriptions:
+        """The recorded descriptions, and those that are made since."""
+        recorded = self._recorded
+        return Descriptions(dict(recorded.games), dict(recorded.metrics), dict(recorded.rules))
+
+    def task(self, rule: str, game: str, device: str) -> Task:
+        """One of its rules on one of its games."""
+        return Task(rule, game, self.cost_of(game), self.evaluations, device, self.plugins)
 
     def described(self) -> dict[str, Any]:
         """The same, from the plug-ins installed now, in a form that JSON can hold."""
-        return Descriptions.of(self.optimizers, self.games).plain()
+        return Descriptions.of(self.optimizers, self.games, self.plugins).plain()
 
     def game(self, label: str) -> GameDescription:
         """The description of a game."""
-        return self._descriptions.game(label)
+        return self._descriptions.game(label, self.plugins)
 
     def metric(self, name: str) -> MetricDescription:
         """The description of a metric."""
@@ -256,7 +269,7 @@ class Study(BaseModel):
 
     def rule(self, label: str) -> RuleDescription:
         """The description of a rule."""
-        return self._descriptions.rule(label)
+        return self._descriptions.rule(label, self.plugins)
 
 
 def _all(spelled: str, registry: Registry[Any]) -> list[str]:

@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 ROWS = (
     Row("GAN", f"sgd[{PLAYERS}]", 4, 25_000),
-    Row("unrolled GAN, k = 5", f"unrolled[k=5,{PLAYERS},look_ahead={ADAM}]", 4, 25_000),
+    Row("unrolled GAN, k = 5", f"unrolled[k=5,{PLAYERS},look_ahead={ADAM}]", 3, 25_000),
 )
 
 

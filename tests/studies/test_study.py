@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 import bench
 from bench.errors import UserError
+from bench.registry import build
 from bench.studies.request import make_request
 from bench.studies.study import DEFAULT_GAMES
 from bench.studies.toml import read_toml
@@ -166,3 +167,13 @@ def test_frozen_and_defaults():
         asked.trials = 3
     asked.games.append("x")
     assert bench.Study(optimizers="sgd").games == DEFAULT_GAMES  # a default is nobody's to change
+
+
+def test_a_study_is_resolved_once(tmp_path, monkeypatch):
+    """Its names are tried when it is made, and all that runs it shares one object a name; a chunk travels as text."""
+    asked, make = [], build._build
+    monkeypatch.setattr(build, "_build", lambda registry, spec: asked.append(str(spec)) or make(registry, spec))
+    request = make_request({"optimizers": "sgd", "games": "dirac", "trials": 4, "budget": 20, "seeds": "0-1"})
+    run = bench.run(request.study, out=tmp_path / "run")
+    run.table()
+    assert [asked.count(name) for name in ("sgd", "dirac")] == [2, 2]

@@ -179,7 +179,7 @@ def test_a_rule_that_cannot_be_tuned_says_so_and_the_study_goes_on(tmp_path: Pat
     lines = (tmp_path / "run" / "table.csv").read_text().splitlines()
     found = pd.DataFrame([line.split(",")[:5] for line in lines[1:]], columns=lines[0].split(",")[:5]).set_index("game")
     assert found["iqm"].astype(float).map(np.isinf).to_dict()["./plug.py:Unmeasurable"]
-    assert declared("sgd", tunable("sgd")) == {"lr": get_rule("sgd").lr}  # type: ignore[attr-defined]
+    assert declared(get_rule("sgd"), tunable("sgd")) == {"lr": get_rule("sgd").lr}  # type: ignore[attr-defined]
 
 
 def test_tune_by_command(tmp_path: Path) -> None:

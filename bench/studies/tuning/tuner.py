@@ -16,9 +16,8 @@ import pandas as pd
 
 from bench.analysis.scores import final_scores
 from bench.analysis.statistics import interquartile_mean
-from bench.contracts import hyperparameters
-from bench.registry import get_rule
-from bench.studies.plan import TUNING_SEED, Chunk, Curves, Row, Task, Values, tunable
+from bench.contracts import UpdateRule, hyperparameters
+from bench.studies.plan import TUNING_SEED, Chunk, Curves, Row, Task, Values
 from bench.studies.study import Study
 from bench.studies.tuning.optuna_adapters import BATCH, sampled
 from bench.studies.tuning.pruning import KEPT as RERANKED
@@ -32,19 +31,19 @@ Rounds = Generator[list[Chunk], pd.DataFrame, Values]
 def tune(task: Task, study: Study) -> Rounds:
     """Yields the chunks of each round and is sent their records; returns the values to freeze."""
     frozen = study.hyperparameters.get(task.game, {}).get(task.optimizer)
-    space = tunable(task.optimizer, study.tune)
+    space = task.tunable(study.tune)
     if frozen is not None or not study.trials or not space:
         return dict(frozen or {})
     tuning = _Tuning(task, study, space)
     while batch := tuning.ask():
         tuning.tell((yield batch))
     chosen = tuning.chosen((yield tuning.rerank()))
-    return declared(task.optimizer, space) if chosen is None else dict(tuning.tried[chosen].point)
+    return declared(task.rule, space) if chosen is None else dict(tuning.tried[chosen].point)
 
 
-def declared(optimizer: str, space: Space) -> Values:
+def declared(rule: UpdateRule, space: Space) -> Values:
     """The declared defaults of what is tuned."""
-    return {path: value for path, (_, value) in hyperparameters(get_rule(optimizer)).items() if path in space}
+    return {path: value for path, (_, value) in hyperparameters(rule).items() if path in space}
 
 
 def replicas(study: Study, optimizer: str) -> int:
