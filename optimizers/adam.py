@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Decay, Direction, Epsilon, State
+from bench.contracts import Decay, Direction, Epsilon, State, Value
 from bench.numerics.elementwise import power
 from bench.numerics.fused_adam import adam_pass
+from bench.numerics.passes import adam_step
 from bench.registry import direction, preset
 
 
@@ -34,11 +35,8 @@ class Adam(Direction):
 
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
         t = s["t"] + 1
-        plain = not (self.scaled_eps or self.nesterov)
-        fused = adam_pass(g, s["m"], s["v"], t, self.beta1, self.beta2, self.eps) if plain else None
-        if fused is not None:  # the equation below, in one pass
-            d, m, v = fused
-            return d, {"m": m, "v": v, "t": t}
+        if (passed := self._pass(g, s)) is not None:
+            return passed
         m = self.beta1 * s["m"] + (1 - self.beta1) * g
         v = self.beta2 * s["v"] + (1 - self.beta2) * g * g
         first, second = 1 - power(self.beta1, t), (1 - power(self.beta2, t)).sqrt()
@@ -47,6 +45,20 @@ class Adam(Direction):
             mean = self.beta1 * m / (1 - power(self.beta1, t + 1)) + (1 - self.beta1) * g / first
         eps = self.eps / second if self.scaled_eps else self.eps
         return mean / (v.sqrt() / second + eps), {"m": m, "v": v, "t": t}
+
+    def descend(self, g: Tensor, s: State, w: Tensor, lr: Value) -> tuple[Tensor, State]:
+        return self._pass(g, s, w, lr) or super().descend(g, s, w, lr)
+
+    def _pass(
+        self, g: Tensor, s: State, w: Tensor | None = None, lr: Value | None = None
+    ) -> tuple[Tensor, State] | None:
+        """The equation in one pass over memory, with the descent from w if there is one; None where none fits."""
+        m, v, t = s["m"], s["v"], s["t"] + 1
+        given = (g, m, v, t, self.beta1, self.beta2, self.eps)
+        passed = adam_step(*given, scaled=self.scaled_eps, nesterov=self.nesterov, w=w, lr=lr)
+        if passed is None and w is None and not (self.scaled_eps or self.nesterov):
+            passed = adam_pass(*given)
+        return None if passed is None else (passed[0], {"m": passed[1], "v": passed[2], "t": t})
 
 
 preset(

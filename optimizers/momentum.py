@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Direction, Momentum, State
+from bench.contracts import Direction, Momentum, State, Value
+from bench.numerics.passes import momentum_descent
 from bench.registry import direction, preset
 
 
@@ -25,6 +26,10 @@ class HeavyBall(Direction):
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
         v = self.beta * s["v"] + g
         return v, {"v": v}
+
+    def descend(self, g: Tensor, s: State, w: Tensor, lr: Value) -> tuple[Tensor, State]:
+        passed = momentum_descent(g, s["v"], self.beta, w, lr)
+        return super().descend(g, s, w, lr) if passed is None else (passed[0], {"v": passed[1]})
 
 
 preset(

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from bench.contracts import Direction, State
+from bench.contracts import Direction, State, Value
+from bench.numerics.passes import descent
 from bench.registry import direction
 
 
@@ -15,3 +16,7 @@ class Plain(Direction):
 
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
         return g, s
+
+    def descend(self, g: Tensor, s: State, w: Tensor, lr: Value) -> tuple[Tensor, State]:
+        passed = descent(g, w, lr)
+        return super().descend(g, s, w, lr) if passed is None else (passed, s)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from bench.contracts import Decay, Direction, Epsilon, State
+from bench.contracts import Decay, Direction, Epsilon, State, Value
+from bench.numerics.passes import rmsprop_step
 from bench.registry import direction, preset
 
 
@@ -31,6 +32,10 @@ class RMSprop(Direction):
         v = self.alpha * s["v"] + (1 - self.alpha) * g * g
         root = (v + self.eps).sqrt() if self.inside else v.sqrt() + self.eps
         return g / root, {"v": v}
+
+    def descend(self, g: Tensor, s: State, w: Tensor, lr: Value) -> tuple[Tensor, State]:
+        passed = rmsprop_step(g, s["v"], self.alpha, self.eps, inside=self.inside, w=w, lr=lr)
+        return super().descend(g, s, w, lr) if passed is None else (passed[0], {"v": passed[1]})
 
 
 preset(

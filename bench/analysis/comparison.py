@@ -8,9 +8,9 @@ hypothesis each difference has a random sign, and they have no difference.
 
 Deterministic quantities are compared directly: the curve of the score on a game without minibatches, the counted cost,
 the chosen step sizes. A difference in them is ``changed`` where no test makes it better or worse. Bits must agree where
-device, processor, vector width, system and torch are the same. Elsewhere sums are added in another order, so every
-number that a game gives may be rounded differently; how far this error grows is the condition of the training:
-`Rounding`.
+device, core, processor, vector width, system, torch and numba are the same. Elsewhere sums are added in another order,
+so every number that a game gives may be rounded differently; how far this error grows is the condition of the
+training: `Rounding`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ VERDICTS = ("worse", "changed", "better", "new", "same", "identical")
 """What changed first."""
 FAILS_ON = {"never": (), "worse": ("worse", "changed"), "changed": ("worse", "changed", "better")}
 """The value of ``--fail-on`` -> the verdicts that make the comparison fail."""
-PLATFORM = ("torch", "system", "processor", "vectors")
+PLATFORM = {"torch": None, "system": None, "processor": None, "vectors": None, "core": "torch", "numba": None}
+"""What decides the bits, and what it is where a manifest does not say."""
 SLACK = 16
 """Roundings that a gradient may have on another processor where a draw has one. The errors of a sum of K terms in
 another order grow like a random walk, by the square root of K (Higham and Mary 2019, doi:10.1137/18M1226312): 256
@@ -109,7 +110,7 @@ def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
 def same_platform(first: Recorded, second: Recorded) -> bool:
     """Whether the same arithmetic gives the same bits in both; never where a run was merged of several platforms."""
     sides = [
-        [run.manifest.get("device"), *(run.manifest.get("environment", {}).get(key) for key in PLATFORM)]
+        [run.manifest.get("device"), *(run.manifest.get("environment", {}).get(*item) for item in PLATFORM.items())]
         for run in (first, second)
     ]
     return sides[0] == sides[1] and not any(" | " in str(part) for part in sides[0])

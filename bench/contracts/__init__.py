@@ -30,6 +30,7 @@ from bench.contracts.hyperparameter import (
     Momentum,
     Options,
     StepSize,
+    Value,
     later,
 )
 from bench.contracts.introspection import hyperparameters
@@ -61,6 +62,7 @@ __all__ = [
     "State",
     "StepSize",
     "UpdateRule",
+    "Value",
     "hyperparameters",
     "later",
     "nested",

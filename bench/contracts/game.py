@@ -9,7 +9,7 @@ A game may promise more than `Game` asks, each by a protocol: a closed-form fiel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Protocol, runtime_checkable
@@ -63,6 +63,9 @@ class Game(ABC):
     def missing(self) -> str:
         """The data files that are missing, in one line; "" if the game can be played."""
         return ""
+
+    def prepare(self) -> None:  # noqa: B027  (most games have nothing to prepare)
+        """Do what takes long and need be done once a machine, such as compiling, before workers would each do it."""
 
     @abstractmethod
     def init(self, seeds: Tensor) -> Tensor:
@@ -118,6 +121,15 @@ class Explicit(Protocol):
 
     def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
         """(grad_0 L_0, grad_1 L_1, ...) at w [R, n], or one player's block and zeros elsewhere; None: ask autograd."""
+        ...
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """A game that knows products with its Jacobian's transpose in closed form."""
+
+    def pull(self, w: Tensor, batch: Batch | None, player: int | None) -> Callable[[Tensor], Tensor] | None:
+        """The product u -> J' u at w, [R, n] -> [R, n], of one player's rows alone if given; None: ask autograd."""
         ...
 
 

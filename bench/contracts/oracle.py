@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import cache
 from math import inf
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from bench.contracts.game import Batch, Constrained, Explicit, Game, Generative
+from bench.contracts.game import Batch, Constrained, Differentiable, Explicit, Game, Generative
 from bench.contracts.tracked import tracked
 
 PRODUCT_COST = 2.0
@@ -62,6 +63,7 @@ class Oracle:
         self._batch: Batch | None = None
         self._drawn = False
         self._field = game.field if isinstance(game, Explicit) else None
+        self._pull = game.pull if isinstance(game, Differentiable) else None
         self._project = game.project if isinstance(game, Constrained) else None
 
     @property
@@ -132,7 +134,7 @@ class Oracle:
         self.gradients += 1 / len(self.blocks)
         with torch.enable_grad():
             players = self._players(self.project(w))
-            loss = self._losses(players, w, player)[player].sum()
+            loss = self._losses(players, self.batch(w), player)[player].sum()
         return torch.cat(_grad([loss], players), dim=1)
 
     def per_player(self, w: Tensor, *values: object) -> Tensor:
@@ -179,7 +181,7 @@ class Oracle:
         self.gradients += len(movers) / len(self.blocks)
         with torch.enable_grad():
             players = tuple(w[:, b].detach().requires_grad_(i in movers) for i, b in enumerate(self.blocks))
-            losses = {i: loss.sum() for i, loss in self._losses(players, w, player).items()}
+            losses = {i: loss.sum() for i, loss in self._losses(players, self.batch(w), player).items()}
         parts = [torch.zeros_like(p) for p in players] if player is not None else list(players)
         for i in movers:
             loss = losses[len(losses) - 1 - i if cross else i]
@@ -192,7 +194,7 @@ class Oracle:
         """Return F(w) and the products with its Jacobian J at w.
 
         The graph of F(w) is built once; then each product costs one backward (J^T u) or the backward of a backward
-        that is itself built once (J v).
+        that is itself built once (J v). Where the game has F(w) and J^T u in closed form, J v alone needs the graph.
 
         Args:
             w: parameters [R, n].
@@ -203,13 +205,34 @@ class Oracle:
         Returns:
             F(w) [R, n], push and pull, with push(v) = J v and pull(u) = J^T u, both [R, n] -> [R, n].
         """
-        w = self.project(w)
-        movers = range(len(self.blocks)) if player is None else (player,)
-        share = len(movers) / len(self.blocks)
+        w, batch = self.project(w), self.batch(w)
+        share = 1.0 if player is None else 1 / len(self.blocks)
         self.gradients += share
+        graph = cache(lambda: self._graph(w, batch, player, own))
+        closed, field = None, None
+        if own and self._pull is not None and self._field is not None:
+            with torch.no_grad():
+                closed = self._pull(w, batch, player)
+                field = None if closed is None else self._field(w, batch, player)
+        if field is None:
+            field = graph()[0]
+
+        def pull(u: Tensor) -> Tensor:
+            self.products += share
+            return graph()[2](u) if closed is None else closed(u)
+
+        def push(v: Tensor) -> Tensor:
+            self.products += share
+            return graph()[1](v)
+
+        return field, push, pull
+
+    def _graph(self, w: Tensor, batch: Batch | None, player: int | None, own: bool) -> tuple[Tensor, Product, Product]:
+        """`linear` by autograd, uncounted."""
+        movers = range(len(self.blocks)) if player is None else (player,)
         with torch.enable_grad():
             players = self._players(w)
-            losses = self._losses(players, w, player)
+            losses = self._losses(players, batch, player)
             grads = {i: _grad([losses[i].sum()], [players[i]], keep=True)[0] for i in movers}
         field = torch.cat([grads[i].detach() if i in grads else torch.zeros_like(p) for i, p in enumerate(players)], 1)
 
@@ -226,13 +249,11 @@ class Oracle:
             return total
 
         def pull(u: Tensor) -> Tensor:
-            self.products += share
             return torch.cat(transposed({i: u[:, self.blocks[i]] for i in grads}, keep=False), dim=1)
 
         probed: list[tuple[dict[int, Tensor], list[Tensor]]] = []
 
         def push(v: Tensor) -> Tensor:
-            self.products += share
             if not probed:  # J^T u is linear in u: its own transpose is J
                 with torch.enable_grad():
                     probes = {i: torch.zeros_like(grad).requires_grad_(True) for i, grad in grads.items()}
@@ -255,9 +276,8 @@ class Oracle:
         """
         return tracked(self.project(w), lambda point: self.linear(point, player)[::2])
 
-    def _losses(self, players: tuple[Tensor, ...], w: Tensor, player: int | None) -> dict[int, Tensor]:
+    def _losses(self, players: tuple[Tensor, ...], batch: Batch | None, player: int | None) -> dict[int, Tensor]:
         """Every player's loss [R], or one's alone."""
-        batch = self.batch(w)
         if player is not None:
             return {player: self.game.own_loss(player, players, batch)}
         return dict(enumerate(self.game.losses(players, batch)))

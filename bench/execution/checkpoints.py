@@ -22,6 +22,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from bench.numerics.kernels.core import core
 from bench.numerics.runtime import version
 from bench.storage.files import write_file
 from bench.studies.plan import Chunk
@@ -54,7 +55,8 @@ class Checkpoints:
     def __init__(self, folder: Path, chunk: Chunk, every: float = EVERY) -> None:
         self.folder, self.chunk, self.every = folder, chunk, every
         self.due = time.monotonic() + every
-        self.made_with = [SCHEMA, version(), torch.__version__, chunk.id]  # other kernels would have other bits
+        # others would have other bits
+        self.made_with = [SCHEMA, version(), torch.__version__, core(chunk.device.split(":")[0]), chunk.id]
 
     def resume(self, training: Training) -> int:
         """Restore the last intact checkpoint in a training that has not begun; returns its step, 0 for none."""

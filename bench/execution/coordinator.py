@@ -110,12 +110,20 @@ class Coordinator:
 
     def _fill(self) -> None:
         if self.engine is None:
+            self._prepare()
             self.engine = self.begin(self._show)
         taken = {slot for slot, _, _ in self.busy.values()}
         for slot in range(self.engine.size):
             if slot not in taken and self.queue:
                 index, chunk = self.queue.pop(0)
                 self.busy[self.engine.submit(slot, chunk)] = (slot, index, chunk)
+
+    def _prepare(self) -> None:
+        """Compile once what the games need, before every worker would."""
+        if self.watch is not None:
+            self.watch(replace(self.status, running=["compiling"]))
+        for name in self.study.games:
+            self.study.plugins.game(name).prepare()
 
     def _collect(self) -> None:
         assert self.engine is not None

@@ -31,6 +31,7 @@ import torch
 from bench.contracts import nested
 from bench.execution.engine import ChunkResult, RunOptions, work
 from bench.execution.watchdog import GRACE, WorkerMonitor, hiding_main, kill_all, kill_server, leave_traces, new_context
+from bench.numerics.kernels.core import VARIABLE
 from bench.registry import metrics
 from bench.registry.discovery import origin
 from bench.studies.plan import Chunk
@@ -131,7 +132,7 @@ class ProcessEngine:
         pool, monitor = self.pools[slot], self.monitors[slot]
         if pool is None:
             monitor.trace.unlink(missing_ok=True)
-            begin = (monitor.pulse, monitor.signs, monitor.trace, self.home)
+            begin = (monitor.pulse, monitor.signs, monitor.trace, self.home, os.environ.get(VARIABLE))
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
         with hiding_main(not self.runs_main):
@@ -185,7 +186,7 @@ _pulse: Any = None
 _signs: Any = None
 
 
-def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
+def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None, core: str | None) -> None:
     """The start of a worker: it ignores Ctrl-C, which the coordinator handles, and ends when the coordinator dies."""
     global _pulse, _signs
     _pulse, _signs = pulse, signs
@@ -193,6 +194,9 @@ def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None) -> None:
         os.chdir(home)
     with suppress(OSError):  # if memory runs out, the system should end this process first
         Path("/proc/self/oom_score_adj").write_text("1000")
+    os.environ.pop(VARIABLE, None)  # the server that forks workers may be older than the run
+    if core is not None:
+        os.environ[VARIABLE] = core
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_traces(trace)
     threading.Thread(target=_watch, daemon=True).start()

@@ -25,6 +25,7 @@ from bench.execution.cuda_graph import Stepper, cuda_graph
 from bench.execution.divergence import Departure
 from bench.execution.recorder import FRAMES, POINTS, Recorder
 from bench.execution.rounding import RoundingOracle, rounded
+from bench.numerics.passes import bounded
 from bench.numerics.runtime import hold_memory
 from bench.registry import get_game, get_rule
 from bench.registry.identity import plugin_code
@@ -163,7 +164,7 @@ class Training:
             self.departure.step(distance)
             if self.game.escape <= LIMIT:  # the nearer bound
                 return distance <= self.game.escape
-        return w.abs().amax(dim=1) <= LIMIT
+        return bounded(w, LIMIT)
 
     def _freeze(self, out: Tensor) -> None:
         """The replicas that are out, [R], have diverged here."""

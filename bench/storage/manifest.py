@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 import torch
 
+from bench.numerics.kernels.core import core
 from bench.numerics.runtime import processor, vectors, version
 from bench.studies.plan import PROTOCOL
 from bench.studies.study import Study
@@ -49,10 +50,16 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
             "processor": processor(device),
             "vectors": vectors(),
+            **core(device.split(":")[0]),
             "cores": os.cpu_count(),
         },
         "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),
     }
+
+
+def core_of(manifest: dict[str, Any]) -> str:
+    """What computed a run; before there were kernels it was torch."""
+    return str(manifest.get("environment", {}).get("core", "torch"))
 
 
 def _program(started: Path) -> list[str]:

@@ -14,9 +14,10 @@ from typing import Any
 import filelock
 
 from bench.errors import UserError
+from bench.numerics.kernels.core import VARIABLE
 from bench.storage.archive import archived
 from bench.storage.files import fsync_dir, read_regular, remove_stale, write_file
-from bench.storage.manifest import SCHEMA, SEAL, seal, sealed
+from bench.storage.manifest import SCHEMA, SEAL, core_of, seal, sealed
 from bench.storage.records import Damaged
 from bench.storage.run_folder import NAME, RunFolder, files_of
 from bench.studies.plan import Chunk
@@ -127,6 +128,10 @@ class RunWriter:
         ]:
             where = f"run folder {str(self.path)!r}"
             raise UserError(f"{where} holds another study ({'; '.join(changed)}); choose another --out")
+        old, new = core_of(stored), core_of(asked)
+        if old != new:
+            remedy = f"set {VARIABLE}={old.partition(',')[0]}, or choose another --out"
+            raise UserError(f"run folder {str(self.path)!r} was computed by {old}, now it would be {new}; {remedy}")
 
     def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
         for suffix, content in files.items():

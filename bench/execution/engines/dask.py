@@ -30,6 +30,7 @@ import torch
 from bench.errors import UserError
 from bench.execution.engine import RETRIES, ChunkResult, EngineLost, RunOptions
 from bench.execution.process_pool import ProcessEngine
+from bench.numerics.kernels.core import core
 from bench.numerics.runtime import version
 from bench.studies.plan import PROTOCOL, Chunk
 
@@ -169,7 +170,7 @@ def connected(scheduler: str) -> Any:
 def versions() -> Versions:
     """The versions that determine the last bits: workers must have the same."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"bench": version(), "protocol": PROTOCOL, "torch": torch.__version__, "python": python}
+    return {"bench": version(), "protocol": PROTOCOL, "torch": torch.__version__, "python": python, **core()}
 
 
 # What follows is done on a worker
@@ -182,7 +183,8 @@ _lock = threading.Lock()
 def host(chunk: Chunk, options: RunOptions, home: Home) -> ChunkResult:
     """Execute a chunk in a slot of this worker, and report its progress."""
     installed = versions()
-    other = [f"{name} {installed[name]}, not {value}" for name, value in home.versions if installed[name] != value]
+    differ = ((name, installed.get(name), value) for name, value in home.versions)
+    other = [f"{name} {found}, not {value}" for name, found, value in differ if found != value]
     if other:
         raise UserError(
             f"worker {distributed.get_worker().address} has {'; '.join(other)}: its results would be others"

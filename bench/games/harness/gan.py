@@ -18,11 +18,13 @@ from torch import Tensor
 from bench.contracts import Batch, Game
 from bench.contracts.game import Parameter
 from bench.errors import UserError, nearest
+from bench.games.harness.compiled import CompiledField
 from bench.games.harness.losses import LOSSES, Loss, Slopes
 from bench.games.harness.packing import apart, side_by_side
 from bench.games.harness.regularisers import REGULARISERS, Regulariser
 from bench.games.networks.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
 from bench.games.networks.networks import Network
+from bench.numerics.kernels.core import compiled
 from bench.numerics.randomness import GRAIN, normal, uniform
 from bench.registry.spelling import write
 
@@ -133,9 +135,13 @@ class GAN(Game):
             batch["mix"] = uniform(seeds, "mix", draw, (self.batch_size,))
         return batch
 
+    @property
+    def _penalty_name(self) -> str:
+        return self._loss.regulariser if self.regulariser == "default" else self.regulariser
+
     @cached_property
     def _regulariser(self) -> tuple[Regulariser | None, float]:
-        name = self._loss.regulariser if self.regulariser == "default" else self.regulariser
+        name = self._penalty_name
         gamma = (self._loss.gamma if name == self._loss.regulariser else 1.0) if self.gamma < 0 else self.gamma
         return REGULARISERS[name], gamma
 
@@ -166,12 +172,28 @@ class GAN(Game):
             return None
         return self._loss.slopes
 
+    @cached_property
+    def _kernel(self) -> CompiledField | None:
+        """The field's compiled form; None where there is none, or where this process computes with torch."""
+        if self._closed is None or not compiled():
+            return None
+        try:
+            return CompiledField(self)
+        except LookupError:
+            return None
+
+    def prepare(self) -> None:
+        if self._kernel is not None:
+            self._kernel.prepare(self.dtype)
+
     def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
         """Both players' gradients by one backward pass of the discriminator's logits."""
         by_logits_of = self._closed
         if by_logits_of is None:
             return None
         assert batch is not None
+        if self._kernel is not None and (gradients := self._kernel(w, batch, player)) is not None:
+            return gradients
         players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
         generated = forward(self.generator, players[GENERATOR], self._told(batch["latent"], batch))
         fake = side_by_side(self._noisy(generated.out, "fake", batch), self.pac)
@@ -198,6 +220,10 @@ class GAN(Game):
             penalty = gamma / self.batch_size * slope_gradient(slopes, self._seen_by(regulariser, fake))
             discriminator_blocks = [torch.cat(discriminator_blocks, 1) + penalty]
         return torch.cat([*blocks, *discriminator_blocks], 1)
+
+    def pull(self, w: Tensor, batch: Batch | None, player: int | None) -> Callable[[Tensor], Tensor] | None:
+        """The product u -> J' u, [R, n], where there is a kernel for it."""
+        return None if self._kernel is None or batch is None else self._kernel.pull(w, batch, player)
 
     def _seen_by(self, regulariser: Regulariser, samples: Tensor) -> Callable[[Tensor], Tensor]:
         """The derivative of a penalty by a slope [R, ..., batch], which is zero for the class features."""

@@ -1,0 +1,57 @@
+"""Networks as programs of the kernels: a row of numbers a layer. See `bench.numerics.kernels.layers`."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bench.games.networks.layers import Activation, Linear, Reshape
+from bench.games.networks.networks import MLP, Network
+
+Program = npt.NDArray[np.int64]
+ALIGNMENT = 64  # bytes: a BLAS may choose its way by it
+
+
+def program(network: Network, start: int) -> Program | None:
+    """The program of a network whose first column of w is ``start``; None where it is no plain perceptron."""
+    from bench.numerics.kernels.layers import CODES
+
+    if type(network) not in (Network, MLP) or network.spectral:
+        return None
+    lines: list[list[int]] = []
+    parameters = iter(network.parameters(start))
+    for layer in network.layers:
+        if isinstance(layer, Linear):
+            weight, bias = next(parameters), next(parameters)
+            lines.append([layer.fan_in, layer.fan_out, CODES["none"], weight.start, bias.start])
+        elif isinstance(layer, Activation) and layer.name in CODES and lines and lines[-1][2] == CODES["none"]:
+            lines[-1][2] = CODES[layer.name]
+        elif not isinstance(layer, Reshape):
+            return None
+    return np.array(lines, dtype=np.int64) if lines else None
+
+
+class Scratch:
+    """Memory of a kernel: one flat array that begins and whose parts begin at whole cache lines."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def take(self, count: int) -> int:
+        """The place of so many more numbers."""
+        place = self.size
+        self.size += count + -count % 16
+        return place
+
+    def array(self, dtype: torch.dtype) -> npt.NDArray[np.floating]:
+        """The whole of it."""
+        kind = np.dtype(np.float32 if dtype == torch.float32 else np.float64)
+        raw = np.zeros(self.size * kind.itemsize + ALIGNMENT, np.uint8)
+        first = -raw.ctypes.data % ALIGNMENT
+        return raw[first : first + self.size * kind.itemsize].view(kind)
+
+
+def places(net: Program, count: int, scratch: Scratch) -> npt.NDArray[np.int64]:
+    """Where the activations of every layer for so many samples lie."""
+    return np.array([scratch.take(int(fan_out) * count) for fan_out in net[:, 1]], dtype=np.int64)

@@ -1,0 +1,167 @@
+"""The compiled field against torch's: every loss, regulariser, depth and activation, and replicas that never touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.contracts import Oracle
+from bench.games.harness.gan import GAN
+from bench.games.harness.losses import LOSSES
+from bench.games.networks.backward import SLOPES, piecewise_linear
+from bench.numerics.kernels.core import VARIABLE, blas
+from bench.registry import get_game
+
+pytestmark = pytest.mark.skipif(not blas(), reason="numba or a BLAS that it could call is missing")
+
+SLOPED = [name for name, loss in LOSSES.items() if loss.slopes is not None]
+GAMES = [
+    *(f"ring8[loss={loss}]" for loss in SLOPED),
+    *(f"ring8[activation={activation}:leaky-relu]" for activation in SLOPES),
+    *(f"ring8[activation=relu:{activation}]" for activation in SLOPES),
+    *(f"grid25[regulariser={penalty},width=24,depth=3]" for penalty in ("r1", "r2", "gradient-penalty")),
+    *(f"ring8[depth={depth},width=40]" for depth in (1, 2, 3, 4, 5)),
+    "ring8[width=24:48,depth=4:2,batch_size=16]",
+    "swiss-roll[latent=3,loss=lsgan]",
+    "ring8[pac=2,noise=0.1,loss=wgan-gp]",
+    "ring8[pac=3,regulariser=r1]",
+    "digits",
+    "digits[conditional=true,noise=0.05,regulariser=r2]",
+    "digits[conditional=true,loss=wgan-gp,batch_size=16,depth=1]",
+]
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
+REPLICAS = 32
+
+
+def game_of(spelled: str) -> GAN:
+    game = get_game(spelled)
+    assert isinstance(game, GAN)
+    return game
+
+
+def played(
+    spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> tuple[GAN, GAN, Tensor, dict[str, Tensor]]:
+    """A game with kernels, the same without, parameters away from the start, and a minibatch."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    compiled = game_of(spelled)
+    assert compiled._kernel is not None
+    monkeypatch.setenv(VARIABLE, "torch")
+    plain = game_of(spelled)
+    assert plain._kernel is None
+    monkeypatch.delenv(VARIABLE)
+    seeds = torch.arange(REPLICAS)
+    w = compiled.init(seeds)
+    w = (w + 0.05 * torch.randn(w.shape, generator=torch.Generator().manual_seed(0)) * (w != 0)).to(dtype)
+    batch = compiled.batch(seeds, 0)
+    assert batch is not None
+    return compiled, plain, w, {name: value.to(dtype) for name, value in batch.items()}
+
+
+def field(game: GAN, w: Tensor, batch: dict[str, Tensor], player: int | None = None) -> Tensor:
+    gradients = game.field(w, batch, player)
+    assert gradients is not None
+    return gradients
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("spelled", GAMES)
+def test_the_kernel_gives_torchs_field(spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, plain, w, batch = played(spelled, dtype, monkeypatch)
+    w, batch = w[:3], {name: value[:3] for name, value in batch.items()}
+    exact = field(plain, w.double(), {name: value.double() for name, value in batch.items()})
+    for player, block in ((None, slice(None)), (0, slice(compiled.sizes[0])), (1, slice(compiled.sizes[0], None))):
+        wanted = torch.zeros_like(exact)
+        wanted[:, block] = exact[:, block]
+        found = field(compiled, w, batch, player)
+        error = (found.double() - wanted).norm(dim=1) / wanted.norm(dim=1)
+        assert error.max() <= TOLERANCES[dtype]
+        outside = torch.ones_like(found, dtype=torch.bool)
+        for parameter in (part for player_parts in compiled.tensors for part in player_parts):
+            outside[:, parameter.columns] = False
+        assert (found[outside] == 0).all()  # padding
+
+
+@pytest.mark.parametrize("spelled", ["ring8[width=128]", "ring8[loss=wgan-gp,pac=2]", "digits[conditional=true]"])
+def test_a_replicas_bits_do_not_depend_on_its_neighbours(spelled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played(spelled, torch.float32, monkeypatch)
+    for player in (None, 0, 1):
+        whole = field(game, w, batch, player)
+        for rows in (*(slice(count) for count in range(1, REPLICAS + 1)), slice(7, 20), slice(3, 4)):
+            part = field(game, w[rows].clone(), {name: value[rows].clone() for name, value in batch.items()}, player)
+            assert torch.equal(part, whole[rows])
+
+
+@pytest.mark.parametrize("spelled", ["ring8", "digits", "ring8[loss=wgan-gp]"])
+def test_a_replica_that_is_not_a_number_shows_and_stays_alone(spelled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played(spelled, torch.float32, monkeypatch)
+    whole, broken = field(game, w, batch), w.clone()
+    broken[1] = float("nan")
+    broken[3, game.tensors[0][0].start] = float("nan")
+    broken[5] = float("inf")
+    found = field(game, broken, batch)
+    others = torch.tensor([row not in (1, 3, 5) for row in range(REPLICAS)])
+    assert torch.equal(found[others], whole[others])
+    assert (~found[~others].isfinite()).any(dim=1).all()
+
+
+@pytest.mark.parametrize("setting", ["loss=relativistic", "maxout=2", "batch_norm=true", "activation=silu"])
+def test_what_the_kernel_does_not_know_is_torchs(setting: str) -> None:
+    assert game_of(f"ring8[{setting}]")._kernel is None
+
+
+PULLED = [name for name in GAMES if all(part not in name for part in ("gp", "regulariser"))]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("spelled", PULLED)
+def test_the_kernel_gives_autograds_product(spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, plain, w, batch = played(spelled, dtype, monkeypatch)
+    w, batch = w[:3], {name: value[:3] for name, value in batch.items()}
+    u = torch.randn(w.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+    if not piecewise_linear(compiled.discriminator):
+        assert compiled.pull(w, batch, None) is None
+        return
+    for player in (None, 0, 1):
+        _, _, pull = oracle(plain, {name: value.double() for name, value in batch.items()}).linear(w.double(), player)
+        product = compiled.pull(w, batch, player)
+        assert product is not None
+        found, wanted = product(u), pull(u.double())
+        error = (found.double() - wanted).norm(dim=1) / wanted.norm(dim=1)
+        assert error.max() <= TOLERANCES[dtype]
+        assert torch.equal(alone(compiled, w, batch, player)(u[1:2]), found[1:2])
+
+
+def alone(game: GAN, w: Tensor, batch: dict[str, Tensor], player: int | None) -> Callable[[Tensor], Tensor]:
+    """The product of the second replica by itself."""
+    product = game.pull(w[1:2].clone(), {name: value[1:2].clone() for name, value in batch.items()}, player)
+    assert product is not None
+    return product
+
+
+def oracle(game: GAN, batch: dict[str, Tensor]) -> Oracle:
+    """An oracle that meets this minibatch."""
+    F = Oracle(game, range(len(batch["real"])))
+    F._batch, F._drawn = batch, True
+    F._project = None  # the kernel is asked at w itself
+    return F
+
+
+def test_products_of_a_linearisation_keep_their_minibatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after the oracle has moved on, and J v, for which autograd is asked, belongs to the same J."""
+    game, plain, w, _ = played("ring8", torch.float64, monkeypatch)
+    games, u = (game, plain), torch.randn(w.shape, generator=torch.Generator().manual_seed(2)).double() * (w != 0)
+    results = []
+    for side in games:
+        F = Oracle(side, range(REPLICAS))
+        F.batch(w)
+        F._batch = {name: value.double() for name, value in side.batch(F.seeds, 0).items()}  # type: ignore[union-attr]
+        field, push, pull = F.linear(w)
+        F.new_batch()
+        results.append((field, push(u), pull(u), F.cost))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-10, atol=1e-12)
+    _, pushed, pulled, _ = results[0]
+    torch.testing.assert_close((pushed * u).sum(1), (pulled * u).sum(1), rtol=1e-10, atol=1e-12)
