@@ -26,7 +26,7 @@ from bench.execution.divergence import Departure
 from bench.execution.recorder import FRAMES, POINTS, Recorder
 from bench.execution.rounding import RoundingOracle, rounded
 from bench.numerics.passes import bounded
-from bench.numerics.runtime import hold_memory
+from bench.numerics.runtime import flushed_denormals, hold_memory
 from bench.registry import get_game, get_rule
 from bench.registry.identity import plugin_code
 from bench.storage.records import Result
@@ -71,7 +71,8 @@ def execute(
         checkpointer: saves the state from time to time, so that a training whose process dies resumes bit for bit.
     """
     hold_memory()
-    return Training(chunk, progress, beat).run(checkpointer)
+    with flushed_denormals():
+        return Training(chunk, progress, beat).run(checkpointer)
 
 
 class Training:

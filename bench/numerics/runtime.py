@@ -40,6 +40,20 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def flushed_denormals() -> Iterator[bool]:
+    """Numbers too small for full precision become 0, where the processor can: they cost a hundred times others.
+
+    A game with a softmax comes to have many of them, and slows down two to three times through its training.
+    """
+    before = bool(torch.tensor(5e-324, dtype=torch.float64) * 1 == 0)
+    flushed = torch.set_flush_denormal(True)
+    try:
+        yield flushed
+    finally:
+        torch.set_flush_denormal(before)
+
+
 def version() -> str:
     """The installed version of this package."""
     try:
@@ -65,6 +79,12 @@ def vectors() -> str:
     """The vector width of torch and the mode of MKL: with the processor they determine the last bits."""
     told = [f"{name}={value}" for name in MKL if (value := os.environ.get(name))]
     return ", ".join([torch.backends.cpu.get_cpu_capability(), *told])
+
+
+def denormals() -> str:
+    """What training does with denormal numbers on this processor."""
+    with flushed_denormals() as flushed:
+        return "flushed" if flushed else "kept"
 
 
 def cores() -> int:

@@ -15,7 +15,7 @@ import numpy
 import torch
 
 from bench.numerics.kernels.core import core
-from bench.numerics.runtime import processor, vectors, version
+from bench.numerics.runtime import denormals, processor, vectors, version
 from bench.studies.plan import PROTOCOL
 from bench.studies.study import Study
 
@@ -50,6 +50,7 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
             "processor": processor(device),
             "vectors": vectors(),
+            "denormals": denormals(),
             **core(device.split(":")[0]),
             "cores": os.cpu_count(),
         },

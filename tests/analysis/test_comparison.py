@@ -114,7 +114,10 @@ def test_without_minibatches_there_is_no_noise(first: bench.Run) -> None:
     )
 
 
-PLATFORMS = [{"torch": "2.6.0"}, {"processor": "another"}, {"system": "Darwin arm64"}, {"vectors": "VSX"}]
+PLATFORMS = [
+    {"torch": "2.6.0"}, {"processor": "another"}, {"system": "Darwin arm64"}, {"vectors": "VSX"}, {"core": "other"},
+    {"numba": "0.1"},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("where", PLATFORMS)
