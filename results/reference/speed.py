@@ -12,13 +12,16 @@ what stands in FILE.json is not measured again.
 from __future__ import annotations
 
 import argparse
+import cProfile
 import importlib.metadata
 import json
 import os
 import platform
+import pstats
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -39,6 +42,7 @@ from workloads import WORKLOADS, Workload, minibatches  # noqa: E402
 
 from bench.contracts import Oracle  # noqa: E402
 from bench.contracts.introspection import stacked  # noqa: E402
+from bench.numerics.kernels.core import VARIABLE, core  # noqa: E402
 from bench.numerics.runtime import processor  # noqa: E402
 from bench.registry import get_rule  # noqa: E402
 
@@ -154,9 +158,17 @@ def measured(workload: Workload) -> Row:
     for tuned in (False, True):
         check(workload, start, tuned)
     stack, product = Stack(workload.spelled, workload.rule, workload.replicas), Product()
+    with by_torch():
+        plain = Stack(workload.spelled, workload.rule, workload.replicas)
+
+    def run_plain(times: int) -> None:
+        with by_torch():
+            plain.run(times * workload.steps)
+
     jax_side, how = fastest(workload, start)
     sides = {
         "stack": Side(lambda times: stack.run(times * workload.steps), workload.replicas * workload.steps),
+        "core": Side(run_plain, workload.replicas * workload.steps),
         "plain": looped(workload, tuned=False),
         "tuned": looped(workload, tuned=True),
     } | ({"jax": jax_side} if jax_side else {})
@@ -178,6 +190,19 @@ def measured(workload: Workload) -> Row:
     }
 
 
+@contextmanager
+def by_torch() -> Iterator[None]:
+    """Without kernels."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = "torch"
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
+
+
 class Timing(TorchDispatchMode):
     """Seconds in every operation of torch, by name; torch's profiler makes small ones several times as slow."""
 
@@ -192,18 +217,39 @@ class Timing(TorchDispatchMode):
         return out
 
 
+PARTS = {
+    "field": ("compiled.py", "__call__"),
+    "J'u": ("compiled.py", "product"),
+    "minibatches": ("oracle.py", "batch"),
+    "direction and descent": ("passes.py", "adam_step"),
+    "descent": ("passes.py", "descent"),
+    "divergence": ("passes.py", "bounded"),
+}
+"""What a step consists of where kernels compute: name -> file and function, with all that it calls."""
+
+
 def profile(stack: Stack, steps: int) -> list[tuple[str, float]]:
-    """Shares of the engine's time by operation, the largest first; the rest is Python's and torch's between them."""
-    whole = seconds(stack.run, steps)
-    with Timing() as seen:
-        stack.run(steps)
-    return [(name, spent / whole) for name, spent in seen.spent.most_common(6)]
+    """Shares of the engine's time, the largest first: of PARTS, or of torch's operations where no kernel computes."""
+    seen = cProfile.Profile()
+    seen.runcall(stack.run, steps)
+    spent: Counter[str] = Counter()
+    for (file, _, function), (_, _, _, cumulative, _) in pstats.Stats(seen).stats.items():  # type: ignore[attr-defined]
+        for name, place in PARTS.items():
+            if (Path(file).name, function) == place:
+                spent[name] += cumulative
+    whole = pstats.Stats(seen).total_tt  # type: ignore[attr-defined]
+    if not spent["field"]:
+        whole = seconds(stack.run, steps)
+        with Timing() as timed:
+            stack.run(steps)
+        spent = Counter({f"`{name}`": time for name, time in timed.spent.items()})
+    return [(name, time / whole) for name, time in spent.most_common(6)]
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
-KINDS = ("plain", "tuned", "jax", "roofline")
+KINDS = ("core", "plain", "tuned", "jax", "roofline")
 
 
 def cell(values: list[float] | None, goal: float) -> str:
@@ -222,7 +268,7 @@ def number(value: float) -> str:
 
 
 def goals(workload: Workload) -> dict[str, float]:
-    return {"plain": workload.plain, "tuned": 0.0, "jax": workload.jax, "roofline": workload.roofline}
+    return {"core": 0.0, "plain": workload.plain, "tuned": 0.0, "jax": workload.jax, "roofline": workload.roofline}
 
 
 def short(workload: Workload, row: Row) -> list[str]:
@@ -233,13 +279,17 @@ def short(workload: Workload, row: Row) -> list[str]:
 
 def lines(found: dict[str, Row]) -> Iterator[str]:
     yield HEAD.format(machine=machine(), rounds=ROUNDS)
-    yield "| workload | R, packed as | plain loop | tuned loop | JAX | JAX's way | share of the roofline |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| workload | R, packed as | torch core | plain loop | tuned loop | JAX | JAX's way | share of the roofline |"
+    yield "|---|---|---|---|---|---|---|---|"
     rows = [(workload, found[workload.name]) for workload in WORKLOADS if workload.name in found]
     for workload, row in rows:
         cells = {kind: cell(row["ratios"].get(kind), goal) for kind, goal in goals(workload).items()}
         packs = f"{len(row['packs'])} x {row['packs'][0]}"
-        own = [workload.title, f"{workload.replicas}, {packs}", cells["plain"], cells["tuned"], cells["jax"]]
+        own = [
+            workload.title,
+            f"{workload.replicas}, {packs}",
+            *(cells[kind] for kind in ("core", "plain", "tuned", "jax")),
+        ]
         yield f"| {' | '.join([*own, row['how'], cells['roofline']])} |"
     yield ""
     yield NOTES
@@ -247,7 +297,7 @@ def lines(found: dict[str, Row]) -> Iterator[str]:
     missed = [(workload, row, short(workload, row)) for workload, row in rows if short(workload, row)]
     yield f"## What falls short\n\n{WHY}\n" if missed else "Every goal is reached."
     for workload, row, kinds in missed:
-        shares = ", ".join(f"`{name}` {share:.0%}" for name, share in row["profile"])
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in row["profile"])
         yield f"- {workload.title}: {', '.join(SAID[kind] for kind in kinds)}. The engine's time: {shares}."
     if lost := [workload.title for workload, row in rows if not row["finite"]]:
         yield f"\nReplicas left the finite range, and stood still from there, in: {', '.join(lost)}."
@@ -297,7 +347,9 @@ def machine() -> str:
     names = ("jax", "optax")
     there = [f"{name} {importlib.metadata.version(name)}" for name in names if _there(name)]
     versions = ", ".join([f"Python {platform.python_version()}", f"torch {torch.__version__}", *there])
-    return f"1 core of {os.cpu_count()}, {processor('cpu')}, {platform.system()} {platform.machine()}; {versions}"
+    kernels = ", ".join(f"{name} {value}" for name, value in core().items())
+    where = f"{platform.system()} {platform.machine()}"
+    return f"1 core of {os.cpu_count()}, {processor('cpu')}, {where}; {versions}; {kernels}"
 
 
 def _there(name: str) -> bool:

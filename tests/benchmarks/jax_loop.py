@@ -21,6 +21,7 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from jax import lax  # noqa: E402
+from workloads import layers_of, shapes  # noqa: E402
 
 from bench.contracts import UpdateRule  # noqa: E402
 from bench.games.networks.layers import Activation, Conv2d, Linear, Reshape  # noqa: E402
@@ -60,8 +61,6 @@ def apply(network: Network, params: list[Any], h: Any) -> Any:
 
 def taken(network: Network, rows: np.ndarray, shape: tuple[int, ...]) -> list[Any]:
     """The engine's parameters of a network [R, size] as JAX has them: W [R, in, out] or [R, H, W, in, out]."""
-    from workloads import layers_of
-
     parts = iter(np.split(rows, np.cumsum(network.layout)[:-1], axis=1)[::2])
     found, image = [], None  # channels, height and width of what was flattened
     for layer, before, _ in layers_of(network, shape):
@@ -90,6 +89,7 @@ class Gan:
         self.game, self.critic = game, game.loss == "wgan-gp"
         known = game.modes if hasattr(game, "modes") else game.images
         self.known = jnp.asarray(np.asarray(known))
+        self.flat = len(shapes(game)[1]) == 1
 
     def draw(self, key: Any, replicas: int) -> dict[str, Any]:
         size = (replicas, self.game.batch_size)
@@ -98,7 +98,8 @@ class Gan:
         if hasattr(self.game, "modes"):
             real = real + self.game.sd * jax.random.normal(noise, real.shape)
         elif real.dtype == jnp.uint8:
-            real = jnp.moveaxis(real, 2, -1).astype(jnp.float32) / 127.5 - 1
+            real = real.reshape(*size, -1) if self.flat else jnp.moveaxis(real, 2, -1)
+            real = real.astype(jnp.float32) / 127.5 - 1
         batch = {"real": real, "latent": jax.random.normal(latent, (*size, self.game.latent))}
         return batch | ({"mix": jax.random.uniform(mix, size)} if self.critic else {})
 
@@ -110,8 +111,6 @@ class Gan:
         return found | ({"mix": np.asarray(batch["mix"])} if self.critic else {})
 
     def params(self, w: np.ndarray) -> Tree:
-        from workloads import shapes
-
         entry, made = shapes(self.game)
         border = self.game.sizes[0]
         return taken(self.game.generator, w[:, :border], entry), taken(self.game.discriminator, w[:, border:], made)
@@ -185,7 +184,26 @@ def consensus(rule: Any, opt: Any, field: Any, params: Tree, memory: Tree) -> tu
     return optax.apply_updates(params, updates), memory
 
 
-SCHEMES = {"Simultaneous": simultaneous, "Extragradient": extragradient, "Consensus": consensus}
+def alternating(rule: Any, opt: Any, field: Any, params: Tree, memory: Tree) -> tuple[Tree, Tree]:
+    """The discriminator's step, then the generator's; XLA leaves out the half of the field that is not asked for."""
+    (g, d), (of_g, of_d) = params, memory
+    updates, of_d = opt.update(field((g, d))[1], of_d)
+    d = optax.apply_updates(d, updates)
+    updates, of_g = opt.update(field((g, d))[0], of_g)
+    return (optax.apply_updates(g, updates), d), (of_g, of_d)
+
+
+SCHEMES = {
+    "Simultaneous": simultaneous,
+    "Alternating": alternating,
+    "Extragradient": extragradient,
+    "Consensus": consensus,
+}
+
+
+def memory_of(opt: optax.GradientTransformation, scheme: Any) -> Callable[[Tree], Tree]:
+    """An optimiser's memory of one replica's parameters: one, or one a player where they move in turn."""
+    return (lambda params: tuple(map(opt.init, params))) if scheme is alternating else opt.init
 
 
 @dataclass(frozen=True)
@@ -215,7 +233,7 @@ class Replicas:
             self.packs = []
             for start in range(0, len(w), way.pack):
                 params = self.game.params(w[start : start + way.pack])
-                self.packs.append((params, jax.vmap(opt.init)(params), jax.random.key(start)))
+                self.packs.append((params, jax.vmap(memory_of(opt, scheme))(params), jax.random.key(start)))
             self.trained = jax.jit(self._scan, donate_argnums=0)
 
     def _together(self, one: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from workloads import shapes
 
 from bench.contracts import UpdateRule
 from bench.games.networks.layers import Activation, Conv2d, Layer, Linear, Reshape
@@ -51,6 +52,7 @@ def source(game: Any) -> Callable[[int], Tensor]:
         return lambda count: modes[torch.randint(len(modes), (count,))] + sd * torch.randn(count, modes.shape[1])
     images = game.images
     if images.dtype == torch.uint8:
+        images = images.view(len(images), *shapes(game)[1])
         return lambda count: images[torch.randint(len(images), (count,))] / 127.5 - 1
     return lambda count: images[torch.randint(len(images), (count,))]
 
@@ -60,7 +62,7 @@ class Loop:
 
     Args:
         game: whose networks, loss and data it takes.
-        rule: one of ``adam``, ``extragrad``, ``extraadam``, ``consensus``.
+        rule: one of ``adam``, ``extragrad``, ``extraadam``, ``consensus``, ``alternating``.
         tuned: what a careful user makes of it.
     """
 
@@ -186,6 +188,27 @@ def simultaneous(loop: Loop, batch: Batch) -> None:
     loop.move()
 
 
+def alternating(loop: Loop, batch: Batch) -> None:
+    """The discriminator on fake samples, then the generator on the same against the discriminator that has moved."""
+    fake = loop.G(batch["latent"])
+    if loop.tuned:
+        real, made = loop.D(torch.cat([batch["real"].view_as(fake), fake.detach()])).chunk(2)
+    else:
+        real, made = loop.D(batch["real"]), loop.D(fake.detach())
+    loss = loop.discriminator_loss(real, made) + loop.penalty(batch, fake)
+    loop.opts[1].zero_grad()
+    loss.backward()
+    loop.opts[1].step()
+    loss = loop.generator_loss(loop.D(fake))
+    loop.opts[0].zero_grad()
+    if loop.tuned:
+        for p, g in zip(loop.players[0], torch.autograd.grad(loss, loop.players[0]), strict=True):
+            p.grad = g
+    else:
+        loss.backward()
+    loop.opts[0].step()
+
+
 def extragradient(loop: Loop, batch: Batch) -> None:
     """A step ahead, the gradient there, the step from where it began."""
     before = [p.detach().clone() for p in loop.params]
@@ -219,6 +242,7 @@ def consensus(loop: Loop, batch: Batch) -> None:
 
 SCHEMES: dict[str, Callable[[Loop, Batch], None]] = {
     "Simultaneous": simultaneous,
+    "Alternating": alternating,
     "Extragradient": extragradient,
     "Consensus": consensus,
 }
