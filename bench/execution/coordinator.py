@@ -110,8 +110,8 @@ class Coordinator:
 
     def _fill(self) -> None:
         if self.engine is None:
-            self._prepare()
             self.engine = self.begin(self._show)
+            self._prepare()
         taken = {slot for slot, _, _ in self.busy.values()}
         for slot in range(self.engine.size):
             if slot not in taken and self.queue:

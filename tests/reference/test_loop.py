@@ -16,7 +16,7 @@ from bench.metrics.evaluation import Evaluator
 from bench.registry import get_game, get_rule
 
 MISSING = get_game("mnist-small").missing
-SEEDS, STEPS = (3, 4), 30
+SEEDS, STEPS = tuple(range(8)), 30
 RULES = {"simultaneous": "adam[lr=0.001]", "alternating": "alternating[lr=0.001,direction=adam]"}
 
 needs_images = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -34,8 +34,8 @@ class Wide(Oracle):
         return {key: value.double() for key, value in (super().batch(like) or {}).items()}
 
 
-def gap(loop: ModuleType, order: str, spelled: str, dtype: torch.dtype, beta1: float = 0.5) -> float:
-    """||loop - harness|| / ||harness - start|| after STEPS, of the worse replica; beta1 is the loop's alone."""
+def gap(loop: ModuleType, order: str, spelled: str, dtype: torch.dtype, beta1: float = 0.5) -> Tensor:
+    """||loop - harness|| / ||harness - start|| after STEPS, one a replica; beta1 is the loop's alone."""
     game: Any = get_game("mnist-small")
     F = (Wide if dtype == torch.float64 else Oracle)(game, SEEDS)
     rule: UpdateRule = get_rule(spelled)
@@ -52,7 +52,7 @@ def gap(loop: ModuleType, order: str, spelled: str, dtype: torch.dtype, beta1: f
         w, s = rule.step(F, w, s)
         F.new_batch()
     apart = (torch.stack([one.row() for one in loops]) - w).norm(dim=1)
-    return float((apart / (w - start).norm(dim=1)).max())
+    return apart / (w - start).norm(dim=1)
 
 
 def started(loop: ModuleType, game: Any, row: Tensor, beta1: float = 0.5) -> Any:
@@ -64,21 +64,24 @@ def started(loop: ModuleType, game: Any, row: Tensor, beta1: float = 0.5) -> Any
     return found
 
 
-# Measured on four seeds: at most 2.1e-15 in float64. In float32 1.5e-6, but 5.2e-4 for one seed, where at step 19
-# rounding puts one sample on the other side of one leaky ReLU.
+# Measured: at most 2.1e-15 in float64. In float32 the median of the seeds is 3e-6 at most, in every arithmetic that was
+# tried; one that rounding puts a sample of on the other side of a leaky ReLU is moved by up to 2e-2, and which seeds
+# that happens to is the processor's. So the median is held to sixteen times what was measured.
 @needs_images
-@pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-13), (torch.float32, 5e-3)])
+@pytest.mark.parametrize(("dtype", "typical", "most"), [(torch.float64, 1e-13, 1e-13), (torch.float32, 5e-5, 0.1)])
 @pytest.mark.parametrize("order", RULES)
 def test_a_step_of_the_loop_is_a_step_of_the_harness(
-    loop: ModuleType, order: str, dtype: torch.dtype, most: float
+    loop: ModuleType, order: str, dtype: torch.dtype, typical: float, most: float
 ) -> None:
-    assert gap(loop, order, RULES[order], dtype) < most
+    gaps = gap(loop, order, RULES[order], dtype)
+    assert gaps.median() < typical
+    assert gaps.max() < most
 
 
 @needs_images
 def test_another_beta1_or_another_order_is_told_apart(loop: ModuleType) -> None:
-    assert gap(loop, "simultaneous", RULES["simultaneous"], torch.float64, beta1=0.55) > 0.05
-    assert gap(loop, "alternating", RULES["simultaneous"], torch.float64) > 0.05
+    assert gap(loop, "simultaneous", RULES["simultaneous"], torch.float64, beta1=0.55).min() > 0.05
+    assert gap(loop, "alternating", RULES["simultaneous"], torch.float64).min() > 0.05
 
 
 @needs_images
