@@ -34,9 +34,14 @@ class Adam(Direction):
         return {"m": torch.zeros_like(w), "v": torch.zeros_like(w), "t": torch.zeros_like(w[:, :1])}
 
     def __call__(self, g: Tensor, s: State, w: Tensor) -> tuple[Tensor, State]:
-        t = s["t"] + 1
         if (passed := self._pass(g, s)) is not None:
             return passed
+        t = s["t"] + 1
+        plain = not (self.scaled_eps or self.nesterov)
+        fused = adam_pass(g, s["m"], s["v"], t, self.beta1, self.beta2, self.eps) if plain else None
+        if fused is not None:  # the equation below, in one pass
+            d, m, v = fused
+            return d, {"m": m, "v": v, "t": t}
         m = self.beta1 * s["m"] + (1 - self.beta1) * g
         v = self.beta2 * s["v"] + (1 - self.beta2) * g * g
         first, second = 1 - power(self.beta1, t), (1 - power(self.beta2, t)).sqrt()
@@ -52,13 +57,10 @@ class Adam(Direction):
     def _pass(
         self, g: Tensor, s: State, w: Tensor | None = None, lr: Value | None = None
     ) -> tuple[Tensor, State] | None:
-        """The equation in one pass over memory, with the descent from w if there is one; None where none fits."""
-        m, v, t = s["m"], s["v"], s["t"] + 1
-        given = (g, m, v, t, self.beta1, self.beta2, self.eps)
+        """The equation by a kernel, with the descent from w if there is one; None where it does not fit."""
+        given = (g, s["m"], s["v"], s["t"], self.beta1, self.beta2, self.eps)
         passed = adam_step(*given, scaled=self.scaled_eps, nesterov=self.nesterov, w=w, lr=lr)
-        if passed is None and w is None and not (self.scaled_eps or self.nesterov):
-            passed = adam_pass(*given)
-        return None if passed is None else (passed[0], {"m": passed[1], "v": passed[2], "t": t})
+        return None if passed is None else (passed[0], dict(zip(("m", "v", "t"), passed[1:], strict=True)))
 
 
 preset(

@@ -23,6 +23,7 @@ from bench.games.data.formats import SETS
 from bench.games.data.loading import find, missing
 from bench.games.harness.points import Points
 from bench.games.networks.networks import MLP
+from bench.numerics.kernels.core import core
 from bench.numerics.randomness import BLOCK
 from bench.numerics.runtime import cores, hold_memory, one_thread, processor, version
 from bench.registry import get_game, get_rule
@@ -45,6 +46,7 @@ def examine() -> list[Line]:
         ("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
         ("torch, numpy", f"{torch.__version__}, {numpy.__version__}"),
         ("processor", processor("cpu")),
+        ("core", "; ".join(core().values())),
         ("cores", f"{cores()} of {os.cpu_count()} to be used"),
         ("threads", f"{torch.get_num_threads()} here, 1 a job; OMP_NUM_THREADS {variable}"),
         ("allocator", _allocator()),

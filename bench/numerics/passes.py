@@ -48,18 +48,18 @@ def momentum_descent(g: Tensor, v: Tensor, beta: Value, w: Tensor, lr: Value) ->
 def adam_step(
     g: Tensor, m: Tensor, v: Tensor, t: Tensor, beta1: Value, beta2: Value, eps: Value, *, scaled: bool = False,
     nesterov: bool = False, w: Tensor | None = None, lr: Value | None = None,
-) -> tuple[Tensor, Tensor, Tensor] | None:  # fmt: skip
-    """(d, m+, v+) of Adam at step t [R, 1], each [R, n]; with w and lr, w - lr d is in the place of d."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:  # fmt: skip
+    """(d, m+, v+, t + 1) of Adam after t steps [R, 1], [R, n] else; with w and lr, w - lr d is in the place of d."""
     at = g if w is None else w
     if any(_wide(value, g) for value in (beta1, beta2, eps)) or not _fit(g, m, v, t, at, *_tensors(lr)):
         return None
     from bench.numerics.kernels import directions
 
-    new_m, new_v, out = (torch.empty_like(g) for _ in range(3))
-    *given, point, rates, first, second, to = _arrays(g, m, v, t, at, _rates(lr, g), new_m, new_v, out)
+    new_m, new_v, out, step = torch.empty_like(g), torch.empty_like(g), torch.empty_like(g), t + 1
+    *given, point, rates, first, second, to = _arrays(g, m, v, step, at, _rates(lr, g), new_m, new_v, out)
     values = (_each(value, g) for value in (beta1, beta2, eps))
     _ready(directions.adam, g)(*given, *values, scaled, nesterov, point, rates, first, second, to)
-    return out, new_m, new_v
+    return out, new_m, new_v, step
 
 
 def rmsprop_step(

@@ -60,7 +60,8 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
 
 def core_of(manifest: dict[str, Any]) -> str:
     """What computed a run; before there were kernels it was torch."""
-    return str(manifest.get("environment", {}).get("core", "torch"))
+    environment = manifest.get("environment")
+    return str(environment.get("core", "torch")) if isinstance(environment, dict) else "torch"
 
 
 def _program(started: Path) -> list[str]:

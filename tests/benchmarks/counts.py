@@ -5,7 +5,8 @@
 
 Every rule is counted on a small ring8, every game with adam, over as many steps as the slowest rhythm of a rule takes.
 Operations are those that reach torch's dispatcher, views among them; bytes are those of storages that an operation
-gives and was not given. Counts hold for one version of torch, and are compared exactly.
+gives and was not given. Where kernels compute, operations are what is left to torch. Counts hold for one version of
+torch, and are compared exactly.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.games.data.formats import SETS
+from bench.numerics.kernels.core import CORES, VARIABLE
 from bench.registry import games, get_game, rules
 from bench.registry.discovery import Registry, origin
 
@@ -82,12 +84,14 @@ def made_up(name: str, *_: Any) -> tuple[Tensor, Tensor]:
     return torch.zeros((64, *shape), dtype=torch.uint8), torch.arange(64) % 10
 
 
-def every_rule() -> dict[str, Counts]:
-    return {name: of_rule(name) for name in shipped(rules)}
+def every_rule(core: str) -> dict[str, Counts]:
+    with patch.dict("os.environ", {VARIABLE: core}):
+        return {name: of_rule(name) for name in shipped(rules)}
 
 
-def every_game() -> dict[str, Counts]:
-    return {name: of_game(name) for name in shipped(games)}
+def every_game(core: str) -> dict[str, Counts]:
+    with patch.dict("os.environ", {VARIABLE: core}):
+        return {name: of_game(name) for name in shipped(games)}
 
 
 def shipped(registry: Registry[Any]) -> list[str]:
@@ -122,7 +126,9 @@ def differences(found: dict[str, Counts], known: dict[str, Counts]) -> list[str]
 
 def main(arguments: list[str]) -> int:
     torch.set_num_threads(1)
-    found = {"rules": every_rule(), "games": every_game()}
+    found = {f"{core}: rules": every_rule(core) for core in CORES} | {
+        f"{core}: games": every_game(core) for core in CORES
+    }
     if arguments == ["--write"]:
         what = {"torch": version(), "steps": STEPS, "replicas": REPLICAS} | found
         FILE.write_text(json.dumps(what, indent=1) + "\n")

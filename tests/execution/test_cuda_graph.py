@@ -17,9 +17,16 @@ from torch.utils._pytree import tree_leaves
 from bench.contracts import Oracle, State, UpdateRule
 from bench.contracts.introspection import stacked
 from bench.execution.cuda_graph import Recording, Step, Stepper
+from bench.numerics.kernels.core import VARIABLE
 from bench.registry import get_game, get_rule, rules
 
 R, STEPS = 4, 6
+
+
+@pytest.fixture(autouse=True)
+def _torch_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: a tape records operations of torch's, and a kernel is none."""
+    monkeypatch.setenv(VARIABLE, "torch")
 
 
 class Tape(TorchDispatchMode):

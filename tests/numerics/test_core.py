@@ -26,7 +26,7 @@ PASS = """
 import torch
 from bench.numerics.passes import LEAST, adam_step
 g = torch.linspace(-1, 1, LEAST).expand(2, -1).contiguous()
-zero, t = torch.zeros_like(g), torch.ones(2, 1)
+zero, t = torch.zeros_like(g), torch.zeros(2, 1)
 print(adam_step(g, zero, zero, t, 0.5, 0.9, 1e-8)[0].double().sum().item())
 """
 

@@ -10,6 +10,8 @@ import torch
 from stack import Stack
 from torch import Tensor
 
+from bench.numerics.kernels.core import blas
+
 KNOWN = counts.committed()
 REMEDY = "if that is meant: python tests/benchmarks/counts.py --write"
 
@@ -26,15 +28,23 @@ def _one_thread() -> Any:
     torch.set_num_threads(threads)
 
 
+cores = pytest.mark.parametrize(
+    "core",
+    ["torch", pytest.param("numba", marks=pytest.mark.skipif(not blas(), reason="there are no kernels here"))],
+)
+
+
 @pytest.mark.slow
 @same_torch
-def test_every_rule_takes_what_it_took() -> None:
-    assert not counts.differences(counts.every_rule(), KNOWN["rules"]), REMEDY
+@cores
+def test_every_rule_takes_what_it_took(core: str) -> None:
+    assert not counts.differences(counts.every_rule(core), KNOWN[f"{core}: rules"]), REMEDY
 
 
 @same_torch
-def test_every_game_takes_what_it_took() -> None:
-    assert not counts.differences(counts.every_game(), KNOWN["games"]), REMEDY
+@cores
+def test_every_game_takes_what_it_took(core: str) -> None:
+    assert not counts.differences(counts.every_game(core), KNOWN[f"{core}: games"]), REMEDY
 
 
 class Planted:

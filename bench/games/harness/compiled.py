@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,54 +13,54 @@ from bench.contracts import Batch
 from bench.games.harness.packing import side_by_side
 from bench.games.networks.backward import piecewise_linear
 from bench.games.networks.compiled import Scratch, places, program
+from bench.games.networks.networks import Network
 from bench.numerics import passes
 from bench.numerics.kernels.core import fits
 
-if TYPE_CHECKING:
-    from bench.games.harness.gan import GAN
-
 
 class CompiledField:
-    """Calls the kernel with a game's networks, settings and minibatches.
+    """Calls the kernels with a game's networks, settings and minibatches.
 
     Args:
-        game: a GAN between two plain perceptrons.
+        generator, discriminator: plain perceptrons, side by side in w.
+        loss, penalty: names that kernels know; gamma is the penalty's weight.
+        batch_size: of packs of ``pac`` samples, each told ``told`` features of its class.
 
     Raises:
-        LookupError: the kernel does not know a network, the loss or the regulariser.
+        LookupError: the kernels do not know a network, the loss or the penalty.
     """
 
-    def __init__(self, game: GAN) -> None:
+    def __init__(
+        self, generator: Network, discriminator: Network, loss: str, penalty: str, gamma: float, batch_size: int,
+        pac: int, told: int,
+    ) -> None:  # fmt: skip
         from bench.numerics.kernels import field as kernels
         from bench.numerics.kernels.compilation import ready
         from bench.numerics.kernels.pull import pull
 
-        generator, discriminator = program(game.generator, 0), program(game.discriminator, game.sizes[0])
-        if generator is None or discriminator is None:
+        first, second = program(generator, 0), program(discriminator, generator.size)
+        if first is None or second is None:
             raise LookupError("a network is no plain perceptron")
-        self.ready, self.pull_kernel = ready, pull
-        self.kernels, self.game, self.generator, self.discriminator = kernels, game, generator, discriminator
-        batch, told, drawn = game.batch_size, game.told, game.drawn
-        features, top = int(generator[-1, 1]), int(discriminator[0, 0])
-        regulariser, gamma = game._regulariser
-        self.gamma = gamma if regulariser is not None else 0.0
-        penalty = kernels.PENALTIES[game._penalty_name]
-        settings = (kernels.LOSSES[game.loss], penalty, batch, game.pac, features, game.pac * told)
-        self.how = np.array([*settings, game.sizes[0], sum(game.sizes)], dtype=np.int64)
-        self.seen = game.pac * features * batch
+        self.ready, self.kernels, self.pull_kernel = ready, kernels, pull
+        self.generator, self.discriminator, self.pac = first, second, pac
+        self.gamma = gamma if penalty != "none" else 0.0
+        batch, drawn, features, top = batch_size, pac * batch_size, int(first[-1, 1]), int(second[0, 0])
+        settings = (kernels.LOSSES[loss], kernels.PENALTIES[penalty], batch, pac, features, pac * told)
+        self.how = np.array([*settings, generator.size, generator.size + discriminator.size], dtype=np.int64)
+        self.seen = pac * features * batch
         scratch, wide = Scratch(), 2 * batch
-        self.by_generator = places(generator, drawn, scratch)
-        self.by_discriminator = places(discriminator, wide, scratch)
-        self.units = places(discriminator, batch, scratch)
-        widest = max(int(generator[:, :2].max()) * drawn, int(discriminator[:, :2].max()) * wide)
+        self.by_generator = places(first, drawn, scratch)
+        self.by_discriminator = places(second, wide, scratch)
+        self.units = places(second, batch, scratch)
+        widest = max(int(first[:, :2].max()) * drawn, int(second[:, :2].max()) * wide)
         sizes = [top * wide, wide, batch, widest, widest, widest]
         self.places = np.array([scratch.take(size) for size in sizes])
-        self.pulls = self.gamma == 0 and piecewise_linear(game.discriminator)
+        self.pulls = self.gamma == 0 and piecewise_linear(discriminator)
         if self.pulls:
-            spots = np.zeros((7, max(len(generator), len(discriminator))), dtype=np.int64)
-            lists = [self.by_generator, self.by_discriminator, places(discriminator, wide, scratch)]
-            lists += [places(generator, drawn, scratch) for _ in range(2)]
-            lists += [places(discriminator, count, scratch) for count in (batch, wide)]
+            spots = np.zeros((7, max(len(first), len(second))), dtype=np.int64)
+            lists = [self.by_generator, self.by_discriminator, places(second, wide, scratch)]
+            lists += [places(first, drawn, scratch) for _ in range(2)]
+            lists += [places(second, count, scratch) for count in (batch, wide)]
             for line, starts in zip(spots, lists, strict=True):
                 line[: len(starts)] = starts
             self.spots = spots
@@ -120,11 +119,13 @@ class CompiledField:
 
     def _taken(self, w: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         """Parameters and a minibatch as kernels take them: w, real, latent, classes, two noises, mix, each [R, .]."""
-        game, nothing = self.game, w.new_empty(len(w), 0)
-        real, latent = batch["real"].flatten(1).contiguous(), game._told(batch["latent"], batch).flatten(1)
-        classes = side_by_side(batch["class"], game.pac).flatten(1) if game.conditional else nothing
-        noises = [batch[f"{side} noise"].flatten(1) if game.noise else nothing for side in ("real", "fake")]
-        return w, real, latent, classes, *noises, batch.get("mix", nothing)
+        nothing = w.new_empty(len(w), 0)
+        real, latent, classes = batch["real"].flatten(1).contiguous(), batch["latent"], batch.get("class")
+        if classes is not None:
+            latent = torch.cat([latent, classes], 1)
+        told = nothing if classes is None else side_by_side(classes, self.pac).flatten(1)
+        noises = (batch.get(f"{side} noise", nothing).flatten(1) for side in ("real", "fake"))
+        return w, real, latent.flatten(1), told, *noises, batch.get("mix", nothing)
 
     def _kind(self, w: Tensor) -> tuple[str, npt.NDArray[np.floating]]:
         """The type of the numbers, and memory of that type."""

@@ -178,7 +178,10 @@ class GAN(Game):
         if self._closed is None or not compiled():
             return None
         try:
-            return CompiledField(self)
+            return CompiledField(
+                self.generator, self.discriminator, self.loss, self._penalty_name, self._regulariser[1],
+                self.batch_size, self.pac, self.told,
+            )  # fmt: skip
         except LookupError:
             return None
 

@@ -90,13 +90,15 @@ def _folder() -> Path:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
     name = f"kernels-{sources.hexdigest()[:16]}"
-    for base in (Path(pooch.os_cache("gan-optimizer-bench")), Path(tempfile.gettempdir()) / f"bench-{os.getuid()}"):
+    uid = os.getuid() if hasattr(os, "getuid") else 0
+    for base in (Path(pooch.os_cache("gan-optimizer-bench")), Path(tempfile.gettempdir()) / f"bench-{uid}"):
+        folder = base / name
         try:
-            (base / name).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
             continue
-        if os.access(base / name, os.W_OK):
-            return base / name
+        if os.access(folder, os.W_OK) and (not uid or base.stat().st_uid == uid):  # machine code: nobody else's
+            return folder
     return Path(tempfile.mkdtemp(prefix="bench-kernels-"))
 
 
