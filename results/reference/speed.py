@@ -305,15 +305,13 @@ def lines(found: dict[str, Row]) -> Iterator[str]:
 
 SAID = {"plain": "against the plain loop", "jax": "against JAX", "roofline": "against the core's limit"}
 WHY = """\
-The shares are of the engine's time by operation. Products of matrices (`bmm`, `baddbmm`) run at the core's own rate
-where no side of theirs is thin; a step is more than they are. What stands between them, the derivatives of
-activations, sums over a batch, an optimiser's memory and random numbers, goes through memory operation by operation
-in eager torch, while JAX compiles it into few loops. So the share of products is about the most that this engine can
-reach of the roofline; a compiled core would be needed for more, and is not part of it. Where minibatches are small, as
-on digits, a step passes over the parameters, Adam's memory and the gradient some twenty times, which JAX does in one.
-The Jacobian product of consensus is autograd's: the field and the product take 30 products of 128 x 128 matrices with
-a minibatch, 28 if derived by hand, so a closed form would save only part of what stands between them. On bilinear
-games the limit is the fixed cost of a dozen calls a step, which JAX's compiled scan does not have."""
+The shares are of the engine's time, each with all that it calls. The field, J'u and the directions are kernels
+(`bench/numerics/kernels`); products of matrices are most of the first two. Where the share of the roofline is high, the
+rest of a goal is out of reach on this processor: JAX itself may stand nearer to the core's limit here than where the
+goal was set, and no engine takes less than the products. In turn, the generator's samples are made twice, once for
+each player's gradient, where JAX makes them once, and a direction passes over all parameters for each player. Random
+numbers are torch's own, one at a time for each seed, so that a seed's minibatches never depend on its neighbours. On
+bilinear games the limit is the fixed cost of a dozen calls a step, which JAX's compiled scan does not have."""
 HEAD = """\
 # How fast is the stacked engine?
 
@@ -338,6 +336,7 @@ NOTES = """\
   numbers, the check for divergence, the clock.
 - Roofline: the multiply-adds that a step cannot do without (`tests/benchmarks/workloads.py` says which) a second, as a
   share of those of a product of two 1024 x 1024 float32 matrices by torch, measured before and after in each round.
+- Torch core: the engine with `BENCH_CORE=torch`, where eager torch computes everything.
 - Replicas of the table are packed as a run packs them, at most the game's `stack` together.
 - On a GPU a step is replayed as a CUDA graph; `python results/reference/gpu.py` measures it there. It has not been run
   yet: no GPU was at hand."""

@@ -76,7 +76,7 @@ WORKLOADS = [
     Workload("wgan-gp", "wgan-gp ring8, width 128, adam", CRITIC, "adam", 32, 5, 1.5, 0.65, checked="sgd"),
     Workload("consensus", "ring8, width 128, consensus", WIDE, "consensus", 32, 3, 1.4, 0.57, steps=32),
     Workload("mnist", "mnist, 100-128-128-784, conv discriminator, adam", "mnist", "adam", 8, 1.5, 5, steps=1),
-    Workload("mnist-small", "mnist, 32-128-784, MLP discriminator, adam", "mnist-small", "adam", 20, 0, 1.3, 0.6, 8),
+    Workload("mnist-small", "mnist, 32-128-784, MLP discriminator, adam", "mnist-small", "adam", 16, 0, 1.3, 0.6, 8),
     Workload("digits", "digits, two MLPs, adam", "digits", "adam", 32, 16, 1.25, 0.33),
     Workload("digits-conv", "digits, small conv discriminator, adam", DIGITS_CONV, "adam", 32, 5, 2.5),
     Workload("bilinear", "bilinear 10 + 10, extragrad, float64", "bilinear", "extragrad", 256, 300, steps=256),
