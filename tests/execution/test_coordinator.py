@@ -373,3 +373,17 @@ def test_a_report_is_as_good_as_the_records_it_was_made_of(tmp_path):
     assert again.reported
     (run.path / "report.html").unlink()
     assert not again.reported
+
+
+def test_kernels_are_compiled_before_anything_trains_and_the_display_says_so(tmp_path):
+    study, said = STUDY.model_copy(update={"optimizers": ["sgd"], "games": [RING], "trials": 0}), []
+
+    def watch(status):
+        said.append((status.running, status.done))
+
+    run = bench.run(study, out=tmp_path / "run", watch=watch)
+    assert said[0] == (["compiling"], 0.0)
+    assert ["compiling"] not in [running for running, _ in said[1:]]
+    said.clear()
+    bench.run(study, out=run.path, watch=watch)  # finished: nothing is prepared
+    assert said == []
