@@ -1,7 +1,7 @@
 """One layer forward and backward, for one replica: products, activations, and the gradient of its parameters.
 
-All numbers of a replica lie in flat arrays: its parameters in a row of w, its activations in one scratch array. A place
-is an array with an offset. Activations are features first, [features, samples].
+All numbers of a replica lie in flat arrays: its parameters in a row of w, its activations in one scratch array ``s``. A
+place is an array with an offset. Activations are features first, [features, samples].
 
 A network is a program: int64 [layers, 5], a row a layer, with these columns.
 """
