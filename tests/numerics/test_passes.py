@@ -15,6 +15,14 @@ from optimizers.plain import Plain
 from optimizers.rmsprop import RMSprop
 
 needs_kernels = pytest.mark.skipif(not blas(), reason="numba or a BLAS that it could call is missing")
+
+
+@pytest.fixture(autouse=True)
+def _kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all tests are run without them."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
 REPLICAS, COLUMNS, STEPS = 3, 2 * passes.LEAST, 6
 EACH = torch.tensor([[0.1], [0.5], [0.9]], dtype=torch.float64)
 DIRECTIONS = [
