@@ -7,6 +7,6 @@ row gives the same bits whatever its neighbours are, so that a result can be com
 
     normal(seeds, "latent", draw, (16, 64))  # [R, 16, 64]: a function of (seed, stream, draw) alone
 
-`passes` go over all parameters at once where the compiled `kernels` are there. `runtime` sets and describes the threads,
-the memory and the processor of the process. This package imports nothing of `bench` but its errors.
+`passes` go over all parameters at once where the compiled `kernels` are there. `runtime` sets and describes the
+threads, the memory and the processor of the process. This package imports nothing of `bench` but its errors.
 """
