@@ -56,7 +56,7 @@ class Checkpoints:
         self.folder, self.chunk, self.every = folder, chunk, every
         self.due = time.monotonic() + every
         # others would have other bits
-        self.made_with = [SCHEMA, version(), torch.__version__, core(chunk.device.split(":")[0]), chunk.id]
+        self.made_with = [SCHEMA, version(), torch.__version__, core(chunk.device), chunk.id]
 
     def resume(self, training: Training) -> int:
         """Restore the last intact checkpoint in a training that has not begun; returns its step, 0 for none."""

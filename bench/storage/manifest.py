@@ -51,7 +51,7 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
             "processor": processor(device),
             "vectors": vectors(),
             "denormals": denormals(),
-            **core(device.split(":")[0]),
+            **core(device),
             "cores": os.cpu_count(),
         },
         "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),

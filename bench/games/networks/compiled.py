@@ -8,6 +8,7 @@ import torch
 
 from bench.games.networks.layers import Activation, Linear, Reshape
 from bench.games.networks.networks import MLP, Network
+from bench.numerics.randomness import GRAIN
 
 Program = npt.NDArray[np.int64]
 ALIGNMENT = 64  # bytes: a BLAS may choose its way by it
@@ -41,7 +42,7 @@ class Scratch:
     def take(self, count: int) -> int:
         """The place of so many more numbers."""
         place = self.size
-        self.size += count + -count % 16
+        self.size += count + -count % GRAIN
         return place
 
     def array(self, dtype: torch.dtype) -> npt.NDArray[np.floating]:

@@ -17,6 +17,7 @@ from bench.numerics.kernels.layers import (
     forward,
     layer_gradient,
     outer,
+    output_slopes,
     product,
     slope,
 )  # fmt: skip
@@ -190,14 +191,9 @@ def add_penalty(
                     point[j] = between[j] * point[j] + (one - between[j]) * fake[j]
         tell_classes(classes[r], how, s, points, batch, 0)
         forward(net, row, s, points, batch, s, at)
-        ones = part(s, units[last], batch)
-        for j in range(batch):
-            ones[j] = 1
-        for layer in range(last, -1, -1):
-            fan_in, fan_out = net[layer, FAN_IN], net[layer, FAN_OUT]
-            slope(net[layer, ACTIVATION], s, units[layer], s, at[layer], fan_out * batch)
-            below = units[layer - 1] if layer else points
-            product(row, net[layer, WEIGHT], True, fan_in, fan_out, s, units[layer], batch, batch, s, below, False)
+        output_slopes(net, row, batch, s, at, units)
+        fan_in, fan_out = net[0, FAN_IN], net[0, FAN_OUT]
+        product(row, net[0, WEIGHT], True, fan_in, fan_out, s, units[0], batch, batch, s, points, False)
         for j in range(batch):
             scale[j] = 1e-12
         if kind == BETWEEN:

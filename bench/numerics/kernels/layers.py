@@ -11,14 +11,13 @@ from __future__ import annotations
 from bench.numerics.kernels.compilation import Number, Numbers, Program, Whole, kernel
 from bench.numerics.kernels.functions import exp, tanh
 from bench.numerics.kernels.intrinsics import gemm, part
+from bench.numerics.randomness import GRAIN
 
 FAN_IN, FAN_OUT, ACTIVATION, WEIGHT, BIAS = range(5)
 """Columns of a program; the last two are the columns of w where weights and biases begin."""
 CODES = {"none": 0, "relu": 1, "leaky-relu": 2, "elu": 3, "tanh": 4, "sigmoid": 5}
 """Activations by name."""
 NONE, RELU, LEAKY, ELU, TANH, SIGMOID = range(6)
-GRAIN = 16
-"""Parameter tensors begin at multiples of this; the columns between are padding."""
 THIN = 4
 """A product over so few rows or terms is quicker as a loop."""
 
@@ -148,6 +147,20 @@ def forward(net: Program, w: Numbers, x: Numbers, x_at: int, count: int, s: Numb
         product(w, net[layer, WEIGHT], False, fan_out, fan_in, source, start, count, count, s, at[layer], False)
         activate(net[layer, ACTIVATION], s, at[layer], fan_out, count, w, net[layer, BIAS])
         source, start = s, at[layer]
+
+
+@kernel
+def output_slopes(net: Program, w: Numbers, count: int, s: Numbers, at: Whole, by: Whole) -> None:
+    """Derivatives of the one output by every layer's z, after `forward`: to s from by[l] on."""
+    last = len(net) - 1
+    ones = part(s, by[last], count)
+    for j in range(count):
+        ones[j] = 1
+    for layer in range(last, -1, -1):
+        fan_in, fan_out = net[layer, FAN_IN], net[layer, FAN_OUT]
+        slope(net[layer, ACTIVATION], s, by[layer], s, at[layer], fan_out * count)
+        if layer:
+            product(w, net[layer, WEIGHT], True, fan_in, fan_out, s, by[layer], count, count, s, by[layer - 1], False)
 
 
 @kernel

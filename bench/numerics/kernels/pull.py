@@ -40,9 +40,10 @@ from bench.numerics.kernels.layers import (
     SIGMOID,
     TANH,
     WEIGHT,
-    clear_padding,
     forward,
+    layer_gradient,
     outer,
+    output_slopes,
     product,
     slope,
     weigh,
@@ -118,22 +119,6 @@ def tangents(
 
 
 @kernel
-def add_layer(
-    net: Program, layer: int, d: Numbers, d_at: int, h: Numbers, h_at: int, count: int, out: Numbers, first: bool
-) -> None:
-    """d h' and the sums of d to the gradient of a layer's weights and biases; in its place where it is the first."""
-    fan_out, bias = net[layer, FAN_OUT], net[layer, BIAS]
-    outer(d, d_at, fan_out, h, h_at, net[layer, FAN_IN], count, out, net[layer, WEIGHT], not first)
-    for i in range(fan_out):
-        row, total = part(d, d_at + i * count, count), d.dtype.type(0)
-        for j in range(count):
-            total += row[j]
-        out[bias + i] = total if first else out[bias + i] + total
-    if first:
-        clear_padding(net, layer, out)
-
-
-@kernel
 def pull(
     player: int, G: Program, D: Program, w: Stack, u: Stack, real: Stack, latent: Stack, classes: Stack,
     real_noise: Stack, fake_noise: Stack, how: Whole, out: Stack, s: Numbers, at: Program, places: Whole,
@@ -159,17 +144,9 @@ def pull(
         tell_classes(classes[r], how, s, x, wide, batch)
         forward(D, row, s, x, wide, s, by_D)
         slopes(how[LOSS], logits, part(logits, batch, batch), batch, weight, part(weight, batch, batch), gain)
-        ones = part(s, units[top_D], wide)
-        for j in range(wide):
-            ones[j] = 1
-        for layer in range(top_D, -1, -1):
-            fan_in, fan_out = D[layer, FAN_IN], D[layer, FAN_OUT]
-            slope(D[layer, ACTIVATION], s, units[layer], s, by_D[layer], fan_out * wide)
-            if layer:
-                product(row, D[layer, WEIGHT], True, fan_in, fan_out, s, units[layer], wide, wide, s, units[layer - 1],
-                        False)  # fmt: skip
-            else:
-                product(row, D[0, WEIGHT], True, fan_in, fan_out, s, units[0] + batch, wide, batch, s, by_fake, False)
+        output_slopes(D, row, wide, s, by_D, units)
+        fan_in, fan_out = D[0, FAN_IN], D[0, FAN_OUT]
+        product(row, D[0, WEIGHT], True, fan_in, fan_out, s, units[0] + batch, wide, batch, s, by_fake, False)
         # Tangents: of the samples and of the logits.
         for j in range(wide):
             curve[j] = 0
@@ -207,7 +184,7 @@ def pull(
                     total, more = part(s, spare + i * wide, wide), part(s, turned + i * wide, wide)
                     for j in range(wide):
                         total[j] += more[j] * weight[j]
-            add_layer(D, layer, s, spare, s, h, wide, to, True)
+            layer_gradient(D, layer, s, spare, s, h, wide, weight, False, to, s, spare)
             if moves_D and layer:
                 weigh(s, units[layer], fan_out, wide, weight, s, spare)
                 outer(s, spare, fan_out, s, tangents_D[layer - 1], fan_in, wide, to, matrix, True)
@@ -265,11 +242,11 @@ def pull(
                 for j in range(count):
                     own[j] += bent[j]
             if layer:
-                add_layer(G, layer, s, d, s, by_G[layer - 1], drawn, to, True)
+                layer_gradient(G, layer, s, d, s, by_G[layer - 1], drawn, weight, False, to, s, spare)
                 product(row, matrix, True, fan_in, fan_out, s, d, drawn, drawn, s, e, False)
                 if moves_G:
                     outer(s, deltas[layer], fan_out, s, tangents_G[layer - 1], fan_in, drawn, to, matrix, True)
                     product(along, matrix, True, fan_in, fan_out, s, deltas[layer], drawn, drawn, s, e, True)
                 d, e = e, d
             else:
-                add_layer(G, layer, s, d, noise, 0, drawn, to, True)
+                layer_gradient(G, layer, s, d, noise, 0, drawn, weight, False, to, s, spare)
