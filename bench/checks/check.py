@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS
-from bench.checks.laws import RULE_LAWS, TRIED_ON, Broken, small
+from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS, SCORE_LAWS
+from bench.checks.laws import RULE_LAWS, TRIED_ON, Broken, Untried, small
 from bench.contracts import Game, UpdateRule
 from bench.errors import UserError, nearest
 from bench.games.harness.modules import ModuleGAN, speed
@@ -22,14 +22,21 @@ Cases = list[tuple[str, tuple[Any, ...]]]  # where, and what the laws are given
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one law for one plug-in: ``broken`` is empty, or says where and how the law does not hold."""
+    """The result of one law for one plug-in.
+
+    ``broken`` says where and how the law does not hold, ``untried`` why it could not be tried; both are empty if it
+    holds.
+    """
 
     subject: str
     law: str
     broken: str = ""
+    untried: str = ""
 
     def __str__(self) -> str:
-        return f"{'BROKEN' if self.broken else 'ok    '}  {self.law}{': ' * bool(self.broken)}{self.broken}"
+        said = "BROKEN" if self.broken else "none  " if self.untried else "ok    "
+        reason = self.broken or self.untried
+        return f"{said}  {self.law}{': ' * bool(reason)}{reason}"
 
 
 def check(spelling: str) -> list[Verdict]:
@@ -69,7 +76,11 @@ def remark(spelling: str) -> str:
 
 def _verdicts(subject: str, laws: Sequence[Law], cases: Cases) -> Iterator[Verdict]:
     for law in laws:
-        broken = {where: reason for where, arguments in cases if (reason := _broken(law, arguments))}
+        try:
+            broken = {where: reason for where, arguments in cases if (reason := _broken(law, arguments))}
+        except Untried as reason:
+            yield Verdict(subject, law.__name__.replace("_", " "), untried=str(reason))
+            continue
         first, *others = broken or [""]
         also = f" (and on {', '.join(others)})" if others else ""
         yield Verdict(subject, law.__name__.replace("_", " "), f"on {first}: {broken[first]}{also}" if broken else "")
@@ -80,6 +91,8 @@ def _broken(law: Law, arguments: tuple[Any, ...]) -> str:
         law(*arguments)
     except Broken as error:
         return str(error)
+    except Untried:
+        raise
     except Exception as error:  # a plug-in that raises breaks the law under which it does
         last = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(str(error).split())
@@ -92,7 +105,7 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
     makers: dict[str, Callable[[], tuple[Sequence[Law], Cases]]] = {
         "optimizer": lambda: (RULE_LAWS, _tried(get_rule(spelling))),
         "direction": lambda: (RULE_LAWS, _tried(get_rule(f"sgd[direction={spelling}]"))),
-        "game": lambda: (GAME_LAWS, [(spelling, (_playable(spelling),))]),
+        "game": lambda: ((*GAME_LAWS, *SCORE_LAWS), [(spelling, (_playable(spelling),))]),
         "metric": lambda: (METRIC_LAWS, list(_measured(spelling))),
     }
     registries: tuple[Registry[Any], ...] = (rules, directions, games, metrics)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 
-from bench.checks.laws import SEEDS, Broken, check_close, check_same
-from bench.contracts import Game, Generative, Oracle, Solvable
-from bench.metrics.evaluation import Evaluator
-from bench.registry import NamedMetric
+from bench.checks.laws import SEEDS, Broken, Untried, check_close, check_same
+from bench.contracts import Game, Generative, Oracle, Partitioned, Solvable
+from bench.metrics.evaluation import KNOWN, Evaluator, reference_scores
+from bench.registry import NamedMetric, get_metric
 
 
 def game_is_decided_by_its_seeds(game: Game) -> None:
@@ -68,12 +69,37 @@ def rests_at_its_solution(game: Game) -> None:
         check_close(Oracle(game, SEEDS)(w), torch.zeros_like(w), "F is 0 at the solution", 1e-12)
 
 
+def score_orders_known_generators(game: Game) -> None:
+    """The score of perfect samples < of noisy ones < of half of the data's kinds < of one kind, and of the start.
+
+    Medians over seeds, so that standing still never beats having learned half. What the game calls ``learned`` parts
+    those from the last two. One kind alone and an untrained start are both far off: which is worse, no law says.
+    """
+    if not isinstance(game, Generative):
+        return
+    if not isinstance(game, Partitioned):
+        raise Untried("the game does not say of which kinds its data are (bench.contracts.Partitioned)")
+    metric = get_metric(game.score)
+    values = {name: float(of.median()) for name, of in reference_scores(game, metric, SEEDS).items()}
+    sign = -1.0 if metric.better == "higher" else 1.0
+    told = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+    for better, worse in (*pairwise(KNOWN), ("half", "start")):
+        if not sign * values[better] < sign * values[worse]:
+            raise Broken(f"{game.score} does not tell {better} from {worse}: {told}")
+    if game.learned is not None:
+        learned = {name for name, value in values.items() if sign * value <= sign * game.learned}
+        if learned != {"perfect", "noisy", "half"}:
+            raise Broken(f"learned is {game.learned:g}; a value between half and the others is promised: {told}")
+
+
 GAME_LAWS: tuple[Callable[[Game], None], ...] = (
     game_is_decided_by_its_seeds,
     losses_are_each_replicas_own,
     generates_by_seed,
     rests_at_its_solution,
 )
+SCORE_LAWS: tuple[Callable[[Game], None], ...] = (score_orders_known_generators,)
+"""Laws of a game's measures, which need its true data."""
 
 
 def one_value_a_replica(metric: NamedMetric, game: Game) -> None:

@@ -34,6 +34,10 @@ class Broken(AssertionError):  # noqa: N818  (a law is broken, it did not err)
     """A law that does not hold: which, and which replica or entry broke it."""
 
 
+class Untried(Exception):  # noqa: N818  (an answer, not a mistake)
+    """Why a law cannot be tried on a plug-in."""
+
+
 @dataclass
 class Trace:
     """Where a run of a few steps ended, and the oracle that it asked."""

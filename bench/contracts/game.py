@@ -49,6 +49,10 @@ class Game(ABC):
     """The default cost of one replica, in gradient evaluations."""
     score: str = "field_norm"
     """Name of the primary metric: what tuning optimises and tables show."""
+    tie_break: str = ""
+    """Name of a second metric, for what the primary one cannot tell apart: tuning orders by both; "" for none."""
+    learned: float | None = None
+    """The score from which on a replica has learned something; None where that means nothing."""
     escape: float = float("inf")
     """Distance from the solution, where one is known, beyond which a replica has diverged. Where it is finite, so has a
     replica that departs: farther at each of ten evaluations or more than at the one before, and 10 % in all."""
@@ -169,6 +173,28 @@ class Attainable(Protocol):
 
     def perfect(self, seeds: Tensor, count: int) -> Tensor:
         """Samples of the data as a perfect generator would make them: [R, count, ...], decided by the seed alone."""
+        ...
+
+
+@runtime_checkable
+class Partitioned(Attainable, Protocol):
+    """A game whose data are of several kinds: the modes of a mixture, the classes of images.
+
+    So generators are known that have learned all, half or one of them, and its score can be held against these.
+    """
+
+    @property
+    def kinds(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def blur(self) -> float:
+        """Deviation of noise on every coordinate that damages samples a little."""
+        ...
+
+    def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
+        """Perfect samples of the first ``kinds`` alone: [R, count, ...], decided by the seed alone."""
         ...
 
 

@@ -28,7 +28,6 @@ class Grid25(Mixture):
     sd: float = later(0.05)
 
     budget = 3000.0
-    score = "sliced_wasserstein"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -29,7 +29,6 @@ class Ring8(Mixture):
     sd: float = later(0.01)
 
     budget = 3000.0
-    score = "sliced_wasserstein"
 
     def __post_init__(self) -> None:
         super().__post_init__()

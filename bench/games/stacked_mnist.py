@@ -22,4 +22,4 @@ class StackedMnist(DCGAN, StackedMnistImages):
     judged: int = 26000
 
     stack = 4
-    tried = "channels=4,batch_size=16,latent=16,judged=512"
+    tried = "channels=4,batch_size=16,latent=16,judged=2000"

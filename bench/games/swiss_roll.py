@@ -33,8 +33,18 @@ class SwissRoll(Points):
     budget = 3000.0
     score = "sliced_wasserstein"
     sd = 0.25 / SCALE
+    blur = 3 * sd
+    kinds = 8
+    """Stretches of the roll, of an angle of 3/8 pi each, from the inside on."""
 
     def data(self, seeds: Tensor, stream: str, draw: int, count: int, block: int) -> Tensor:
-        t = 1.5 * pi * (1 + 2 * uniform(seeds, f"{stream} place", draw, (count,), block=block))
+        return self._drawn(1.0, seeds, stream, draw, count, block)
+
+    def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
+        return self._drawn(kinds / self.kinds, seeds, "perfect", 0, count, 1).transpose(1, 2)
+
+    def _drawn(self, share: float, seeds: Tensor, stream: str, draw: int, count: int, block: int) -> Tensor:
+        """Samples of a share of the roll, [R, 2, count]."""
+        t = 1.5 * pi * (1 + 2 * share * uniform(seeds, f"{stream} place", draw, (count,), block=block))
         noise = normal(seeds, f"{stream} noise", draw, (2, count), block=block)
         return torch.stack([t * t.cos(), t * t.sin()], dim=1) / SCALE + self.sd * noise

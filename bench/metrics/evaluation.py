@@ -1,20 +1,23 @@
 """The oracle that metrics ask: minibatches of its own, and nothing computed twice for the same point.
 
-Training never sees the minibatches that a metric sees. A perfect generator has an oracle too: what a metric gives on it
-is what can be attained.
+Training never sees the minibatches that a metric sees. Known generators, such as a perfect one, have an oracle too: what
+a metric gives on them says what can be attained, and what a value means.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from bench.contracts import Attainable, Game, Oracle
+from bench.contracts import Attainable, Game, Oracle, Partitioned
 from bench.contracts.oracle import Product, T
+from bench.contracts.rule import Metric
 from bench.metrics.stability import running_average
+from bench.numerics.randomness import normal
 
 EVALUATION_DRAW = 2**40
 """Draws from here on are for judging: training never sees them."""
@@ -76,18 +79,57 @@ class NotDefined(TypeError):  # noqa: N818  (it is an answer, not a mistake)
     """A metric asked a perfect generator for what only networks have."""
 
 
-class PerfectGenerator(Evaluator):
-    """A judge of a perfect generator: its samples are the data's, and it has neither losses nor a field."""
+KNOWN = ("perfect", "noisy", "half", "one")
+"""Known generators, the best first: the data; the same with a little noise; half of its kinds, then one kind alone."""
+
+
+class KnownGenerator(Evaluator):
+    """A judge of a known generator: its samples are made of the data, and it has neither losses nor a field.
+
+    Args:
+        game: whose data they are; all but ``perfect`` are for games that are `Partitioned`.
+        seeds: int64 [R].
+        which: one of KNOWN.
+    """
+
+    def __init__(self, game: Game, seeds: Tensor | Sequence[int], which: str = "perfect") -> None:
+        super().__init__(game, seeds)
+        self.which = which
 
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
-        raise NotDefined("a perfect generator has no field")
+        raise NotDefined(f"a {self.which} generator has no field")
 
     def losses(self, w: Tensor) -> tuple[Tensor, ...]:
-        raise NotDefined("a perfect generator has no losses")
+        raise NotDefined(f"a {self.which} generator has no losses")
 
     def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
-        raise NotDefined("a perfect generator has no Jacobian")
+        raise NotDefined(f"a {self.which} generator has no Jacobian")
 
     def samples(self, w: Tensor, count: int) -> Tensor:
-        assert isinstance(self.game, Attainable)
-        return self.game.perfect(self.seeds, count)
+        return self.cached(w, ("samples", count), lambda: self._known(count))
+
+    def _known(self, count: int) -> Tensor:
+        game = self.game
+        assert isinstance(game, Attainable)
+        if self.which == "perfect":
+            return game.perfect(self.seeds, count)
+        assert isinstance(game, Partitioned)
+        if self.which == "noisy":
+            samples = game.perfect(self.seeds, count)
+            shape = samples.shape[1:]
+            return samples + game.blur * normal(self.seeds, "blur", 0, shape, samples.dtype, block=1)
+        return game.partial(self.seeds, count, game.kinds // 2 if self.which == "half" else 1)
+
+
+def reference_scores(game: Game, metric: Metric, seeds: Tensor | Sequence[int]) -> dict[str, Tensor]:
+    """What known generators and the untrained start have in a metric, [R] each; what cannot be known is left out."""
+    names = KNOWN if isinstance(game, Partitioned) else KNOWN[:1] if isinstance(game, Attainable) else ()
+    nothing = torch.full((len(seeds), sum(game.sizes)), math.nan, dtype=game.dtype)
+    known: dict[str, Tensor] = {}
+    for name in names:
+        try:
+            known[name] = metric(game, nothing, KnownGenerator(game, seeds, name))
+        except (NotDefined, ValueError):  # the metric needs the networks, or their parameters
+            continue
+    start = Evaluator(game, seeds)
+    return known | {"start": metric(game, game.init(start.seeds), start)}

@@ -154,6 +154,12 @@ def pixel_wasserstein(game: CifarImages, w: Tensor, F: Oracle) -> Tensor:
     return sliced_wasserstein(F.samples(w, game.judged)[:, :COMPARED], _real_pixels(game).to(w), projections=64)
 
 
+@metric("stacked_error", on=StackedMnistImages, worst=1.0)
+def stacked_error(game: StackedMnistImages, w: Tensor, F: Oracle) -> Tensor:
+    """Total variation between the samples' histogram over the 1,000 modes of Stacked MNIST and a uniform one."""
+    return F.cached(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).error
+
+
 @metric("stacked_modes", on=StackedMnistImages, better="higher", worst=0.0)
 def stacked(game: StackedMnistImages, w: Tensor, F: Oracle) -> Tensor:
     """Of the 1,000 modes of Stacked MNIST those that a sample is of (Metz et al. 2017, arXiv:1611.02163)."""

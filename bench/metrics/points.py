@@ -15,6 +15,15 @@ def _modes(game: Mixture, w: Tensor, F: Oracle) -> ModeStatistics:
     return F.cached(w, "modes", lambda: mode_statistics(F.samples(w, game.judged), game.modes.to(w.device), game.sd))
 
 
+@metric("mode_error", on=Mixture, worst=1.0)
+def mode_error(game: Mixture, w: Tensor, F: Oracle) -> Tensor:
+    """Total variation between where the samples are, in which mode or beyond 3 sd of all, and where perfect ones are.
+
+    0 where every mode has its share; a missing mode adds its share, and so do samples of no mode.
+    """
+    return _modes(game, w, F).error
+
+
 @metric("sliced_wasserstein", on=Points)
 def sliced_wasserstein_2(game: Points, w: Tensor, F: Oracle) -> Tensor:
     """Sliced Wasserstein-2 distance of 2,500 samples to 2,500 points of the data (Bonneel et al. 2015)."""

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from scipy.special import gammainc
 from torch import Tensor
 
 BLOCK = 1024  # rows of a kernel matrix that are in memory at once
@@ -37,6 +38,7 @@ class ModeStatistics(NamedTuple):
     captured_strict: Tensor
     high_quality: Tensor
     reverse_kl: Tensor
+    error: Tensor
 
 
 class ClassStatistics(NamedTuple):
@@ -141,7 +143,8 @@ def mode_statistics(samples: Tensor, modes: Tensor, sd: float) -> ModeStatistics
 
     captured: modes with at least one such sample; captured_strict: with at least a quarter of their share N / K;
     high_quality: the share of such samples; reverse_kl: KL(their histogram over modes || uniform) in nats, log K
-    where there is none.
+    where there is none; error: the total variation in [0, 1] between the histogram over the modes and "none", and that
+    of the mixture, which in the plane has exp(-9 / 2) of its samples beyond 3 sd.
     """
     _expect(samples, modes.shape[-1], 1)
     count, size = samples.shape[1], len(modes)
@@ -156,12 +159,23 @@ def mode_statistics(samples: Tensor, modes: Tensor, sd: float) -> ModeStatistics
     counts = _counts(torch.where(finite, nearest, size), size)
     assigned = counts.sum(dim=-1)
     shares = counts / assigned.clamp(min=1)[:, None]
+    within = float(gammainc(modes.shape[-1] / 2, 9 / 2))
     return ModeStatistics(
         captured=(counts > 0).sum(dim=-1).to(torch.float64),
         captured_strict=(counts * (4 * size) >= count).sum(dim=-1).to(torch.float64),
         high_quality=assigned / count,
         reverse_kl=(math.log(size) - _entropy(shares)).clamp(min=0),
+        error=torch.where(finite[:, 0], mode_error(counts / count, within), 1.0),
     )
+
+
+def mode_error(shares: Tensor, within: float = 1.0) -> Tensor:
+    """Total variation [R], in [0, 1], between shares [R, K] of all samples, the rest of which is of no mode, and ideal.
+
+    Ideal is ``within`` spread evenly over the modes and 1 - within of no mode.
+    """
+    none = 1 - shares.sum(dim=-1)
+    return ((shares - within / shares.shape[-1]).abs().sum(dim=-1) + (none - (1 - within)).abs()) / 2
 
 
 def class_statistics(answers: Tensor, classes: int) -> ClassStatistics:

@@ -43,7 +43,7 @@ class MetricDescription:
 
 @dataclass(frozen=True)
 class GameDescription:
-    """A game as a report needs it: its score's name, its own budget, what counts as collapse, how it computes."""
+    """A game as a report needs it: its scores' names, its own budget, what counts as collapse, how it computes."""
 
     score: str
     budget: float
@@ -52,6 +52,8 @@ class GameDescription:
     collapse: Collapse | None = None
     metrics: tuple[str, ...] = ()
     doc: str = ""
+    tie_break: str = ""
+    learned: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,11 @@ def describe_game(game: Game) -> GameDescription:
     metric_names = tuple(name for name in metrics.names() if metrics[name].judges(game))
     minibatches = not game.missing and game.batch(torch.tensor([0, 1]), 0) is not None
     dtype = str(game.dtype).removeprefix("torch.")
+    about = first_line(type(game))
     return GameDescription(
-        game.score, float(game.budget), minibatches, dtype, game.collapse, metric_names, first_line(type(game))
-    )
+        game.score, float(game.budget), minibatches, dtype, game.collapse, metric_names, about, game.tie_break,
+        game.learned,
+    )  # fmt: skip
 
 
 def describe_metric(metric: NamedMetric) -> MetricDescription:

@@ -22,6 +22,7 @@ from bench.games.data import classifiers as features
 from bench.games.data import loading as data
 from bench.games.data.features import Extractor, extractor
 from bench.games.harness.gan import GAN
+from bench.numerics.distances import mode_error
 from bench.numerics.randomness import integers
 
 
@@ -69,16 +70,38 @@ class Images(GAN):
 
 
 STACKED = 1000  # modes of Stacked MNIST: three digits
+SURE = 0.8
+"""The classifier's probability of a digit above which it is one."""
 
 
 @dataclass(frozen=True)
 class Classified(Images):
     """A GAN on images that a shipped classifier knows."""
 
+    blur = 0.3
+
     @property
     def collapse(self) -> Collapse | None:  # type: ignore[override]
         """At least half of the classes are missing from the samples."""
         return of_classes(self.classes)
+
+    @property
+    def kinds(self) -> int:
+        return self.classes
+
+    @abstractmethod
+    def labelled(self) -> tuple[Tensor, Tensor]:
+        """All images for training, flat and as the files or the package have them, and the class of each."""
+
+    def perfect(self, seeds: Tensor, count: int) -> Tensor:
+        """Real images, [R, count, pixels]."""
+        return self.partial(seeds, count, self.kinds)
+
+    def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
+        images, classes = self.labelled()
+        allowed = (classes < kinds).nonzero()[:, 0]
+        drawn = images[allowed[integers(seeds, "perfect", 0, (count,), len(allowed))]]
+        return scaled(drawn) if drawn.dtype == torch.uint8 else drawn
 
 
 @dataclass(frozen=True)
@@ -90,6 +113,7 @@ class DigitsImages(Classified):
     classifier = "digits"
     classes = 10
     shape = (8, 8)
+    learned = 40.0  # half of the classes are 30
 
     @cached_property
     def images(self) -> Tensor:
@@ -108,6 +132,9 @@ class DigitsImages(Classified):
 
     def labels(self, seeds: Tensor, draw: int) -> Tensor:
         return features.digits()[1][self._which(seeds, draw)]
+
+    def labelled(self) -> tuple[Tensor, Tensor]:
+        return features.digits()
 
 
 @dataclass(frozen=True)
@@ -143,6 +170,10 @@ class FileImages(Images):
     def labels(self, seeds: Tensor, draw: int) -> Tensor:
         return data.load(self.source)[1][self._which(seeds, draw)]
 
+    def labelled(self) -> tuple[Tensor, Tensor]:
+        images, labels = data.load(self.source)
+        return images.flatten(1), labels
+
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Samples [R, count, pixels], drawn a training batch at a time.
 
@@ -173,6 +204,7 @@ class MnistImages(FileImages, Classified):
     classes = 10
     shape = (28, 28)
     score = "fd_mnist"
+    learned = 200.0  # half of the classes are 163
 
 
 @dataclass(frozen=True)
@@ -183,6 +215,7 @@ class FashionImages(FileImages, Classified):
     classes = 10
     shape = (28, 28)
     score = "fd_fashion"
+    learned = 400.0  # half of the classes are 348
 
 
 @dataclass(frozen=True)
@@ -204,7 +237,29 @@ class StackedMnistImages(FileImages):
     source = classifier = "mnist"
     planes = 3
     shape = (28, 28)
-    score = "stacked_modes"
+    score = "stacked_error"
+    tie_break = "pca_frechet"
+    learned = 0.6
+    kinds = STACKED
+    blur = 0.6
+
+    def perfect(self, seeds: Tensor, count: int) -> Tensor:
+        """Three real digits a sample, [R, count, 3 * 784]."""
+        return self.partial(seeds, count, STACKED)
+
+    def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
+        """Of the first modes, whose three digits are those of a number."""
+        images, labels = data.load(self.source)
+        numbers = integers(seeds, "perfect mode", 0, (count,), kinds)
+        which = integers(seeds, "perfect", 0, (3, count), 2**31)
+        planes = []
+        for plane, place in enumerate((100, 10, 1)):
+            drawn = images.new_empty(len(seeds), count, 784)
+            for digit in range(10):
+                places, own = (numbers // place % 10 == digit).nonzero(as_tuple=True), (labels == digit).nonzero()[:, 0]
+                drawn[places] = images[own[which[:, plane][places] % len(own)]].flatten(1)
+            planes.append(drawn)
+        return scaled(torch.cat(planes, dim=2))
 
     def real(self, seeds: Tensor, draw: int) -> Tensor:
         which = integers(seeds, "real", draw, (self.planes, self.batch_size), len(self.images))
@@ -222,23 +277,28 @@ class StackedModes(NamedTuple):
 
     captured: Tensor
     reverse_kl: Tensor
+    error: Tensor
 
 
 def stacked_modes(samples: Tensor) -> StackedModes:
     """Samples [R, N, 3 * 784] by the shipped classifier's digit of each plane.
 
     captured: modes that at least one sample is of; reverse_kl: KL(their histogram || uniform) in nats, whose floor at
-    26,000 perfect samples is 0.019. A row that is not finite has captured none, at log 1000. Protocol: PacGAN (Lin et
+    26,000 perfect samples is 0.019; error: total variation between the histogram and a uniform one, where a sample on
+    any of whose planes the classifier is not SURE is of no mode; its floor there is 0.10. A row that is not finite has captured none, at log 1000 and an error of 1. Protocol: PacGAN (Lin et
     al. 2018, arXiv:1712.04086, section 4.2), with a classifier of this project's.
     """
     replicas, count = samples.shape[:2]
     captured = torch.zeros(replicas, dtype=torch.float64, device=samples.device)
-    reverse_kl = torch.full_like(captured, math.log(STACKED))
+    reverse_kl, error = torch.full_like(captured, math.log(STACKED)), torch.ones_like(captured)
     places = torch.tensor([100, 10, 1], device=samples.device)
     for r, row in enumerate(samples):
         if row.isfinite().all():
-            digits = features.load("mnist").embed(row.reshape(1, 3 * count, -1))[1][0].argmax(dim=1)
-            counts = torch.bincount((digits.view(count, 3) * places).sum(dim=1), minlength=STACKED)
+            logits = features.load("mnist").embed(row.reshape(1, 3 * count, -1))[1][0]
+            share, digits = logits.softmax(dim=1).max(dim=1)
+            modes, sure = (digits.view(count, 3) * places).sum(dim=1), (share.view(count, 3) > SURE).all(dim=1)
+            counts = torch.bincount(modes, minlength=STACKED)
             captured[r] = (counts > 0).sum()
             reverse_kl[r] = math.log(STACKED) - torch.special.entr(counts.double() / count).sum()
-    return StackedModes(captured, reverse_kl)
+            error[r] = mode_error(torch.bincount(modes[sure], minlength=STACKED).double() / count)
+    return StackedModes(captured, reverse_kl, error)

@@ -110,13 +110,32 @@ class Mixture(Points):
     def sd(self) -> float:
         """Standard deviation of every mode."""
 
+    score = "mode_error"
+    tie_break = "sliced_wasserstein"
+    learned = 0.6  # half of the modes are an error of 0.5, and so are a few samples more of no mode
+
     @property
     def collapse(self) -> Collapse:  # type: ignore[override]
         """Fewer than half of the modes have a quarter of their share of the samples."""
         return of_modes(len(self.modes))
 
     def data(self, seeds: Tensor, stream: str, draw: int, count: int, block: int) -> Tensor:
-        which = integers(seeds, f"{stream} mode", draw, (count,), len(self.modes), block)
+        return self._drawn(self.modes, seeds, stream, draw, count, block)
+
+    def _drawn(self, modes: Tensor, seeds: Tensor, stream: str, draw: int, count: int, block: int) -> Tensor:
+        """Samples of these modes alone, [R, 2, count]."""
+        which = integers(seeds, f"{stream} mode", draw, (count,), len(modes), block)
         noise = normal(seeds, f"{stream} noise", draw, (2, count), block=block)  # ours alone: changed in place
-        centres = torch.stack([coordinate[which] for coordinate in self.modes.T.contiguous()], dim=1)
+        centres = torch.stack([coordinate[which] for coordinate in modes.T.contiguous()], dim=1)
         return noise.mul_(self.sd).add_(centres)
+
+    @property
+    def kinds(self) -> int:
+        return len(self.modes)
+
+    @property
+    def blur(self) -> float:
+        return self.sd
+
+    def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
+        return self._drawn(self.modes[:kinds], seeds, "perfect", 0, count, 1).transpose(1, 2)

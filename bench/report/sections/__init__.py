@@ -17,7 +17,7 @@ import torch
 from bench.analysis.scores import scores as final_scores
 from bench.analysis.statistics import Interval, bootstrap_rules, interquartile_mean
 from bench.contracts import Attainable, Game
-from bench.metrics.evaluation import NotDefined, PerfectGenerator
+from bench.metrics.evaluation import KnownGenerator, NotDefined
 from bench.numerics.runtime import one_thread
 from bench.registry.description import MetricDescription, shipped_game, shipped_metric
 from bench.report.figures.panels import Axis, Look
@@ -100,7 +100,7 @@ def ceilings(game: Game | None, metrics: list[MetricDescription]) -> list[float]
     """The values of a perfect generator in these metrics: interquartile means over ten seeds; NaN for none."""
     if not isinstance(game, Attainable):
         return [math.nan] * len(metrics)
-    evaluator = PerfectGenerator(game, range(10))
+    evaluator = KnownGenerator(game, range(10))
     no_parameters = torch.full((10, sum(game.sizes)), math.nan, dtype=game.dtype)
 
     def value_of(description: MetricDescription) -> float:
