@@ -2,15 +2,14 @@
 
 A game declares a metric and a threshold (`bench.contracts.Collapse`). The definition, one for all games:
 
-    A replica has collapsed if at its last evaluation it is beyond the threshold and has been so, without a break, for
-    at least a tenth of the budget. The onset is the first evaluation of that last run beyond it; a replica that was
-    never within has its onset at half of the budget, the time that it had to learn.
+    A replica has collapsed if it has been within the threshold at an evaluation, is beyond it at its last one, and has
+    been so, without a break, for at least a tenth of the budget. The onset is the first evaluation of that last run
+    beyond it.
 
-A replica that has learned nothing yet has not collapsed: it has until half of the budget. Neither has one that recovers
-from a dip, nor one whose dip began in the last tenth, because it might still have recovered. A replica that diverged is
-judged by the part that was measured: it has collapsed if it had been beyond the threshold for a tenth of the budget
-when it diverged; otherwise it is censored there. `fell` separates replicas that lost modes from those that never had
-them. A rule that learned nothing also shows the second, so read this beside the game's primary metric.
+Only what was there can collapse: a replica that was never within has learned nothing, which is another result. Neither
+has one collapsed that recovers from a dip, nor one whose dip began in the last tenth, because it might still have
+recovered. A replica that diverged is judged by the part that was measured: it has collapsed if it had been beyond the
+threshold for a tenth of the budget when it diverged; otherwise it is censored there.
 
 The numbers go to `statistics.wilson` (the rate) and `statistics.survival` (onsets, inf for never, censored at the cost
 at which the replica ended).
@@ -28,19 +27,13 @@ from bench.contracts import Collapse
 
 LASTING = 0.1
 """The share of the budget for which a collapse must have lasted."""
-GRACE = 0.5
-"""The share of the budget that a replica has to come within the threshold for the first time."""
 
 
 class Collapsed(NamedTuple):
-    """For each replica, [R]: whether it collapsed, at what cost (inf: it did not), whether it was within before.
-
-    `fell` is false where `collapsed` is.
-    """
+    """For each replica, [R]: whether it collapsed, and at what cost (inf: it did not)."""
 
     collapsed: NDArray[np.bool_]
     onset: NDArray[np.float64]
-    fell: NDArray[np.bool_]
 
 
 def collapses(what: Collapse, costs: ArrayLike, values: ArrayLike, budget: float) -> Collapsed:
@@ -51,8 +44,7 @@ def collapses(what: Collapse, costs: ArrayLike, values: ArrayLike, budget: float
     beyond, steps = what.beyond(x), np.arange(len(at))
     ends = np.where(~np.isnan(x), steps, -1).max(axis=1)  # the last that was measured; -1: none was
     within = np.where(beyond, -1, steps).max(axis=1)  # the last within; -1: none was
-    fell = within >= 0
-    onset = np.where(fell, at[np.minimum(within + 1, len(at) - 1)], GRACE * budget)
+    onset = at[np.minimum(within + 1, len(at) - 1)]
     lasted = at[np.maximum(ends, 0)] - onset
-    collapsed = (within < ends) & (lasted >= LASTING * budget * (1 - 1e-9))
-    return Collapsed(collapsed, np.where(collapsed, onset, math.inf), fell & collapsed)
+    collapsed = (within >= 0) & (within < ends) & (lasted >= LASTING * budget * (1 - 1e-9))
+    return Collapsed(collapsed, np.where(collapsed, onset, math.inf))

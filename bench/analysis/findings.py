@@ -37,18 +37,20 @@ class Rival(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """How many of a rule's ``n`` replicas on a game diverged, stopped with an error, collapsed; at least one did."""
+    """How many of a rule's ``n`` replicas on a game diverged, stopped with an error, learned nothing or collapsed."""
 
     rule: str
     n: int
     diverged: int
     errors: int
+    not_learned: int
     collapsed: int
 
     @property
     def words(self) -> str:
         """What happened how often: ``3 of 10 diverged``."""
-        named = {"diverged": self.diverged, "stopped with an error": self.errors, "collapsed": self.collapsed}
+        named = {"diverged": self.diverged, "stopped with an error": self.errors}
+        named |= {"learned nothing": self.not_learned, "collapsed": self.collapsed}
         return ", ".join(f"{count} of {self.n} {what}" for what, count in named.items() if count)
 
 
@@ -120,7 +122,7 @@ def winners(verdicts: list[Finding]) -> dict[str, list[Finding]]:
 def _finding(game: str, rows: pd.DataFrame, game_records: pd.DataFrame, study: ComparedStudy) -> Finding:
     metric, by_rule = study.metric(rows["metric"].iloc[0]), rows.set_index("optimizer")
     failures = [failure for rule, row in by_rule.iterrows() if (failure := _failure(str(rule), row)).words]
-    failures.sort(key=lambda failure: (-failure.diverged - failure.errors, -failure.collapsed))
+    failures.sort(key=lambda failure: (-failure.diverged - failure.errors, -failure.not_learned - failure.collapsed))
     higher = metric.better == "higher"
     order = by_rule.sort_values("iqm", ascending=not higher, kind="stable")
     scores_by_seed, best = scores(game_records, metric), str(order.index[0])
@@ -147,8 +149,8 @@ def _finding(game: str, rows: pd.DataFrame, game_records: pd.DataFrame, study: C
 
 
 def _failure(rule: str, row: pd.Series) -> Failure:
-    collapsed = 0 if pd.isna(row["collapsed"]) else int(row["collapsed"])
-    return Failure(rule, int(row["n"]), int(row["diverged"]), int(row["errors"]), collapsed)
+    counted = ("n", "diverged", "errors", "not_learned", "collapsed")
+    return Failure(rule, *(0 if pd.isna(row[name]) else int(row[name]) for name in counted))
 
 
 def _score(row: pd.Series) -> Interval:

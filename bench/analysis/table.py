@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.collapse import collapses
 from bench.analysis.formatting import values_of
+from bench.analysis.learning import Learning, learning
 from bench.analysis.scores import curves, ended, scores, study_budget
 from bench.analysis.statistics import (
     area_under_curve,
@@ -21,8 +21,7 @@ from bench.analysis.statistics import (
     wilson,
 )
 from bench.analysis.study import ComparedStudy
-from bench.contracts import Collapse
-from bench.registry.description import MetricDescription
+from bench.registry.description import GameDescription, MetricDescription
 
 
 def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = ()) -> pd.DataFrame:
@@ -41,20 +40,20 @@ def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = 
         order = [name for name in study.optimizers if name in measured]
         measured_metrics = set(game_records["metric"].unique())
         for name in [name for name in metrics or [primary.name] if name in measured_metrics and order]:
-            rows += _block(
-                game_records, game, study.metric(name), study.game(game).collapse, order, list(scores_by_seed.columns)
-            )
+            seeds = list(scores_by_seed.columns)
+            rows += _block(game_records, game, study.metric(name), primary, study.game(game), order, seeds)
     frame = pd.DataFrame(rows)
     if frame.empty:
         return frame
-    return frame.astype({"collapsed": "Int64", "fell": "Int64"}).assign(best=best(frame, study))
+    return frame.astype({"collapsed": "Int64", "not_learned": "Int64"}).assign(best=best(frame, study))
 
 
 def _block(
     game_records: pd.DataFrame,
     game: str,
     metric: MetricDescription,
-    collapse: Collapse | None,
+    primary: MetricDescription,
+    description: GameDescription,
     order: list[str],
     seeds: list[int],
 ) -> list[dict[str, Any]]:
@@ -63,8 +62,8 @@ def _block(
     band = bootstrap_rules(scores_by_seed.to_numpy())
     untuned = _untuned(game_records, metric)
     stable = curves(game_records, metric.name)
-    watched = curves(game_records, collapse.metric) if collapse else {}
-    ends, spent, budget = ended(game_records), _spent(game_records), study_budget(game_records)
+    ends, spent = ended(game_records), _spent(game_records)
+    learnt = learning(game_records, description, primary, study_budget(game_records))
     rows = []
     for i, name in enumerate(order):
         rule_ends = ends.loc[name]
@@ -73,7 +72,7 @@ def _block(
             | {"iqm": float(band.value[i]), "low": float(band.low[i]), "high": float(band.high[i])}
             | _outcomes(rule_ends)
             | ({f"untuned_{key}": value for key, value in untuned.loc[name].items()} if name in untuned.index else {})
-            | _collapses(watched.get(name), collapse, budget)
+            | _learning(learnt.get(name, Learning()), rule_ends)
             | _stability(stable.get(name), metric)
             | {"auc": _area(rule_ends, stable.get(name), metric)}
             | _costs(rule_ends, spent.loc[name])
@@ -108,19 +107,22 @@ def _outcomes(rule_ends: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _collapses(
-    curve: tuple[np.ndarray, np.ndarray] | None, what: Collapse | None, budget: float
-) -> dict[str, float | None]:
-    """Replicas that collapsed, with Wilson's interval of the rate, and of them those that fell from a better state.
+def _learning(what: Learning, rule_ends: pd.DataFrame) -> dict[str, float | None]:
+    """Replicas that came through and learned nothing, and those that lost what they had, each with Wilson's interval.
 
-    Nothing where the game declares no collapse.
+    Nothing where the game does not declare what that is.
     """
-    if what is None or curve is None:
-        return {"collapsed": None, "collapsed_low": None, "collapsed_high": None, "fell": None}
-    collapsed = collapses(what, *curve, budget)
-    k = int(collapsed.collapsed.sum())
-    band = wilson(k, len(curve[1]))
-    return {"collapsed": k, "collapsed_low": band.low, "collapsed_high": band.high, "fell": int(collapsed.fell.sum())}
+    came_through = (rule_ends["outcome"] == "ok").to_numpy()
+    found = {
+        "not_learned": None if what.learned is None else came_through & ~what.learned,
+        "collapsed": None if what.collapse is None else what.collapse.collapsed,
+    }
+    counted: dict[str, float | None] = {}
+    for name, replicas in found.items():
+        k = None if replicas is None else int(replicas.sum())
+        band = None if k is None else wilson(k, len(rule_ends))
+        counted |= {name: k, f"{name}_low": band and band.low, f"{name}_high": band and band.high}
+    return counted
 
 
 def _stability(curve: tuple[np.ndarray, np.ndarray] | None, metric: MetricDescription) -> dict[str, float]:

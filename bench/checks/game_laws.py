@@ -79,8 +79,9 @@ def score_orders_known_generators(game: Game) -> None:
         return
     if not isinstance(game, Partitioned):
         raise Untried("the game does not say of which kinds its data are (bench.contracts.Partitioned)")
-    metric = get_metric(game.score)
-    values = {name: float(of.median()) for name, of in reference_scores(game, metric, SEEDS).items()}
+    metric, start = get_metric(game.score), Evaluator(game, SEEDS)
+    scores = reference_scores(game, metric, SEEDS) | {"start": metric(game, game.init(start.seeds), start)}
+    values = {name: float(of.median()) for name, of in scores.items()}
     sign = -1.0 if metric.better == "higher" else 1.0
     told = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
     for better, worse in (*pairwise(KNOWN), ("half", "start")):

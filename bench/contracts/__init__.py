@@ -19,7 +19,18 @@ These names and signatures stay as they are. This package imports nothing of `be
 """
 
 from bench.contracts.collapse import Collapse
-from bench.contracts.game import Attainable, Batch, Constrained, Explicit, Game, Generative, Located, Partitioned, Planar, Solvable
+from bench.contracts.game import (
+    Attainable,
+    Batch,
+    Constrained,
+    Explicit,
+    Game,
+    Generative,
+    Located,
+    Partitioned,
+    Planar,
+    Solvable,
+)
 from bench.contracts.hyperparameter import (
     Coefficient,
     Count,

@@ -63,6 +63,9 @@ class Game(ABC):
     stack: int = 64
     """Replicas that train together at most; fixed, so that a chunk's composition never depends on the machine."""
 
+    reads_files: ClassVar[bool] = False
+    """Whether its data stand in files, which who reads a report may not have."""
+
     @property
     def missing(self) -> str:
         """The data files that are missing, in one line; "" if the game can be played."""

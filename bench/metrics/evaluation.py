@@ -1,7 +1,7 @@
 """The oracle that metrics ask: minibatches of its own, and nothing computed twice for the same point.
 
-Training never sees the minibatches that a metric sees. Known generators, such as a perfect one, have an oracle too: what
-a metric gives on them says what can be attained, and what a value means.
+Training never sees the minibatches that a metric sees. Known generators, such as a perfect one, have an oracle too:
+what a metric gives on them says what can be attained, and what a value means.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class Evaluator(Oracle):
         self.mean: Tensor | None = None
         """The average of all points that were judged so far, [R, n]."""
         self._visits = 0
+
+    def anew(self) -> Evaluator:
+        """Another that judges on the same minibatches, and remembers nothing."""
+        return Evaluator(self.game, self.seeds, self.draw)
 
     def at(self, w: Tensor, before: Tensor) -> None:
         """Tell which point [R, n] is judged next, and where the replicas were a step ago."""
@@ -96,6 +100,9 @@ class KnownGenerator(Evaluator):
         super().__init__(game, seeds)
         self.which = which
 
+    def anew(self) -> Evaluator:
+        raise NotDefined(f"a {self.which} generator has no iterates")
+
     def __call__(self, w: Tensor, player: int | None = None) -> Tensor:
         raise NotDefined(f"a {self.which} generator has no field")
 
@@ -121,9 +128,12 @@ class KnownGenerator(Evaluator):
         return game.partial(self.seeds, count, game.kinds // 2 if self.which == "half" else 1)
 
 
-def reference_scores(game: Game, metric: Metric, seeds: Tensor | Sequence[int]) -> dict[str, Tensor]:
-    """What known generators and the untrained start have in a metric, [R] each; what cannot be known is left out."""
-    names = KNOWN if isinstance(game, Partitioned) else KNOWN[:1] if isinstance(game, Attainable) else ()
+def reference_scores(
+    game: Game, metric: Metric, seeds: Tensor | Sequence[int], names: Sequence[str] = KNOWN
+) -> dict[str, Tensor]:
+    """What known generators have in a metric, [R] each; what cannot be known is left out."""
+    if not isinstance(game, Partitioned):
+        names = [name for name in names if name == "perfect" and isinstance(game, Attainable)]
     nothing = torch.full((len(seeds), sum(game.sizes)), math.nan, dtype=game.dtype)
     known: dict[str, Tensor] = {}
     for name in names:
@@ -131,5 +141,4 @@ def reference_scores(game: Game, metric: Metric, seeds: Tensor | Sequence[int]) 
             known[name] = metric(game, nothing, KnownGenerator(game, seeds, name))
         except (NotDefined, ValueError):  # the metric needs the networks, or their parameters
             continue
-    start = Evaluator(game, seeds)
-    return known | {"start": metric(game, game.init(start.seeds), start)}
+    return known

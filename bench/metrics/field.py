@@ -64,9 +64,10 @@ def cosine_of_fields(game: Game, w: Tensor, F: Oracle) -> Tensor:
 @metric("averaging_gain", better="", at_end=True)
 def averaging_gain(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """By how much the average of all judged iterates beats the last one on the game's own score; above 0 it does."""
+    judge = F.anew() if isinstance(F, Evaluator) else Evaluator(F.game, F.seeds, F.draw)
     mean = F.mean if isinstance(F, Evaluator) and F.mean is not None else w
     score = get_metric(game.score)
-    return gain(score(game, w, F), score(game, mean, Evaluator(F.game, F.seeds, F.draw)), score.better)
+    return gain(score(game, w, F), score(game, mean, judge), score.better)
 
 
 def _spectrum(w: Tensor, F: Oracle) -> Extremes:

@@ -154,7 +154,7 @@ def pixel_wasserstein(game: CifarImages, w: Tensor, F: Oracle) -> Tensor:
     return sliced_wasserstein(F.samples(w, game.judged)[:, :COMPARED], _real_pixels(game).to(w), projections=64)
 
 
-@metric("stacked_error", on=StackedMnistImages, worst=1.0)
+@metric("stacked_error", on=StackedMnistImages)
 def stacked_error(game: StackedMnistImages, w: Tensor, F: Oracle) -> Tensor:
     """Total variation between the samples' histogram over the 1,000 modes of Stacked MNIST and a uniform one."""
     return F.cached(w, "stacked", lambda: stacked_modes(F.samples(w, game.judged))).error

@@ -15,7 +15,7 @@ def _modes(game: Mixture, w: Tensor, F: Oracle) -> ModeStatistics:
     return F.cached(w, "modes", lambda: mode_statistics(F.samples(w, game.judged), game.modes.to(w.device), game.sd))
 
 
-@metric("mode_error", on=Mixture, worst=1.0)
+@metric("mode_error", on=Mixture)
 def mode_error(game: Mixture, w: Tensor, F: Oracle) -> Tensor:
     """Total variation between where the samples are, in which mode or beyond 3 sd of all, and where perfect ones are.
 

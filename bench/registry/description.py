@@ -54,6 +54,8 @@ class GameDescription:
     doc: str = ""
     tie_break: str = ""
     learned: float | None = None
+    references: dict[str, float] = field(default_factory=dict)
+    """What known generators score, by name, to three digits; measured when a study begins."""
 
 
 @dataclass(frozen=True)

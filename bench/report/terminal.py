@@ -68,16 +68,16 @@ def _draw(console: Console, score_table: pd.DataFrame) -> None:
         arrow = "↑" if game_rows["better"].iloc[0] == "higher" else "↓"
         title = f"{escape(game)}: {game_rows['metric'].iloc[0]} {arrow}"
         text_table = Table(title=title, title_justify="left", title_style="bold")
-        collapse = bool(game_rows["collapsed"].notna().any())
-        columns = ["optimizer", "interquartile mean [95 %]", "diverged", *["collapsed"] * collapse, "cost", "seconds"]
-        for column in [*columns, "tuned"]:
+        told = [name for name in ("not_learned", "collapsed") if game_rows[name].notna().any()]
+        columns = ["optimizer", "interquartile mean [95 %]", "diverged", *(name.replace("_", " ") for name in told)]
+        for column in [*columns, "cost", "seconds", "tuned"]:
             text_table.add_column(column, justify="left" if column in ("optimizer", "tuned") else "right")
         for row in game_rows.itertuples():
             style = "bold" if row.best else ""
             text_table.add_row(
                 escape(row.optimizer), interval(row), f"{row.diverged} of {row.n}",
-                *[f"{row.collapsed} of {row.n}"] * collapse, f"{row.cost:,.0f}",
-                f"{row.seconds:.2g}", rounded(row.hyperparameters), style=style,
+                *(f"{getattr(row, name)} of {row.n}" for name in told), f"{row.cost:,.0f}", f"{row.seconds:.2g}",
+                rounded(row.hyperparameters), style=style,
             )  # fmt: skip
         console.print(text_table)
 

@@ -1,10 +1,14 @@
 """Does unrolling hold all modes? The ring of Metz et al. 2017, in the setting of the authors' notebook.
 
-    OMP_NUM_THREADS=1 python results/reference/unrolled.py > results/reference/unrolled.md
+    OMP_NUM_THREADS=1 python results/reference/unrolled.py gan
+    OMP_NUM_THREADS=1 python results/reference/unrolled.py unrolled
+    OMP_NUM_THREADS=1 python results/reference/unrolled.py notebook
+    python results/reference/unrolled.py > results/reference/unrolled.md
 
 Metz, Poole, Pfau and Sohl-Dickstein 2017, arXiv:1611.02163, figure 2; github.com/poolio/unrolled_gan. Two GANs of the
 same networks, data and step sizes, one plain and one unrolled by five steps of the discriminator's Adam, are watched as
-they train: which of the eight modes their samples are near to, and how near.
+they train: which of the modes their samples are near to, and how near. A third is the unrolled one on the mixture of
+the authors' notebook, two of whose modes are one. A name trains its row into unrolled.csv; none prints the page.
 """
 
 from __future__ import annotations
@@ -15,9 +19,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
+from math import tau
+from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -27,30 +36,55 @@ from bench.games.ring8 import Ring8
 from bench.numerics.distances import mode_statistics
 from bench.registry import get_game, get_rule
 
+RECORDS = Path(__file__).with_suffix(".csv")
 GAME = "ring8[width=128,activation=tanh,start=orthogonal[1.4],latent=256,loss=minimax,batch_size=512]"
 ADAM = "adam[beta1=0.5,scaled_eps=true]"
 PLAYERS = f"lr=0.001:0.0001,direction={ADAM}"
-MODES = 8
-SHOWN = (0, *range(1_000, 10_000, 1_000), *range(10_000, 25_001, 2_500))
+UNROLLED = f"unrolled[k=5,{PLAYERS},look_ahead={ADAM}]"
+STEPS = 25_000
+SHOWN = (0, *range(1_000, 10_000, 1_000), *range(10_000, STEPS + 1, 2_500))
 EVERY = 250
 """Steps from one look to the next."""
 NEAR = 0.2
 """A sample is near a mode within this distance, about a quarter of the way to the next; 3 sd are 0.03."""
 
 
+@dataclass(frozen=True)
+class NotebookRing(Ring8):
+    """The ring as the notebook draws it: its linspace includes its endpoint, so the mode at angle 0 counts twice."""
+
+    @cached_property
+    def modes(self) -> Tensor:
+        angles = torch.linspace(0, tau, 8)
+        angles[-1] = 0
+        return self.radius * torch.stack([angles.cos(), angles.sin()], dim=1)
+
+
 class Row(NamedTuple):
-    """A way of training: what it is called, its rule, how many seeds take how many steps."""
+    """A way of training: what it is called, its rule, how many seeds, on which ring."""
 
     name: str
     rule: str
     seeds: int
-    steps: int
+    ring: type[Ring8] = Ring8
+
+    @property
+    def game(self) -> Ring8:
+        game = get_game(GAME)
+        assert isinstance(game, Ring8)
+        return self.ring(**{field.name: getattr(game, field.name) for field in fields(game)})
+
+    @property
+    def centres(self) -> Tensor:
+        """The modes that are apart, [K, 2]."""
+        return self.game.modes.unique(dim=0)
 
 
-ROWS = (
-    Row("GAN", f"sgd[{PLAYERS}]", 4, 25_000),
-    Row("unrolled GAN, k = 5", f"unrolled[k=5,{PLAYERS},look_ahead={ADAM}]", 3, 25_000),
-)
+ROWS = {
+    "gan": Row("GAN", f"sgd[{PLAYERS}]", 4),
+    "unrolled": Row("unrolled GAN, k = 5", UNROLLED, 3),
+    "notebook": Row("unrolled GAN, k = 5, on the notebook's ring", UNROLLED, 3, NotebookRing),
+}
 
 
 class Look(NamedTuple):
@@ -66,34 +100,59 @@ class Look(NamedTuple):
     """The mode that most samples are nearest to."""
 
 
-def look(game: Ring8, w: Tensor, seeds: Tensor) -> Look:
+def look(game: Ring8, centres: Tensor, w: Tensor, seeds: Tensor) -> Look:
     samples = game.generate(w, seeds, game.judged)
-    near, close = (mode_statistics(samples, game.modes, sd) for sd in (NEAR / 3, game.sd))
-    nearest = torch.cdist(samples, game.modes.expand(len(w), -1, -1)).argmin(2)
+    near, close = (mode_statistics(samples, centres, sd) for sd in (NEAR / 3, game.sd))
+    nearest = torch.cdist(samples, centres.expand(len(w), -1, -1)).argmin(2)
     return Look(near.captured_strict, close.captured_strict, close.high_quality, nearest.mode(1).values)
 
 
 def train(row: Row) -> list[Look]:
     """Looks at a row's seeds, from the start on; they train as one stack."""
-    game = get_game(GAME)
-    assert isinstance(game, Ring8)
+    game, centres = row.game, row.centres
     rule, F = stacked(get_rule(row.rule), [{}] * row.seeds, game), Oracle(game, range(row.seeds))
     w = game.init(F.seeds)
-    s, looks = rule.init(w), [look(game, w, F.seeds)]
-    for step in range(1, row.steps + 1):
+    s, looks = rule.init(w), [look(game, centres, w, F.seeds)]
+    for step in range(1, STEPS + 1):
         w, s = rule.step(F, w, s)
         F.new_batch()
         if step % EVERY == 0:
-            looks.append(look(game, w, F.seeds))
+            looks.append(look(game, centres, w, F.seeds))
             told = (f"{values.tolist()}" for values in looks[-1])
             print(f"{row.name} {step} {time.process_time():.0f} s: {' '.join(told)}", file=sys.stderr, flush=True)
     return looks
 
 
-# --- the page --------------------------------------------------------------------------------------------------------
+# --- records ---------------------------------------------------------------------------------------------------------
 
 Found = dict[str, list[Look]]
-"""Row -> what it was at each look."""
+"""Name of a row -> what it was at each look."""
+
+
+def save(name: str, looks: Sequence[Look]) -> None:
+    """Put a row's looks in the place of those that the records have of it."""
+    rows = [
+        {"row": name, "step": EVERY * time, "seed": seed}
+        | {field: values[seed].item() for field, values in at._asdict().items()}
+        for time, at in enumerate(looks)
+        for seed in range(len(at.near))
+    ]
+    old = pd.read_csv(RECORDS) if RECORDS.exists() else pd.DataFrame({"row": []})
+    whole = pd.concat([old[old["row"] != name], pd.DataFrame(rows)])
+    whole.astype(dict.fromkeys(("step", "seed", "near", "strict", "top"), int)).to_csv(RECORDS, index=False)
+
+
+def load() -> Found:
+    """The looks that the records have, of all rows."""
+    return {
+        str(name): [
+            Look(*(torch.tensor(at[field].to_numpy()) for field in Look._fields)) for _, at in rows.groupby("step")
+        ]
+        for name, rows in pd.read_csv(RECORDS).groupby("row")
+    }
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
 
 
 def line(cells: Iterable[str]) -> str:
@@ -114,12 +173,12 @@ def course(looks: Sequence[Look]) -> list[str]:
     return lines
 
 
-def settled(looks: Sequence[Look]) -> str:
+def settled(row: Row, looks: Sequence[Look]) -> str:
     """Of the looks in the last quarter: how many modes are held, how often most samples move elsewhere."""
     late = looks[-(len(looks) // 4) :]
-    held = torch.stack([at.near for at in late])
+    held = torch.stack([at.near for at in late]).double()
     moves = torch.stack([a.top != b.top for a, b in pairwise(late)]).double().mean(0)
-    whole = (held == MODES).double().mean(0)
+    whole = (held == len(row.centres)).double().mean(0)
     return line(
         (
             ", ".join(f"{value:.1f}" for value in held.mean(0).tolist()),
@@ -132,30 +191,30 @@ def settled(looks: Sequence[Look]) -> str:
 
 def told(row: Row, looks: Sequence[Look]) -> str:
     """What a row did, in words."""
-    held = torch.stack([at.near for at in looks])
+    held, modes = torch.stack([at.near for at in looks]).double(), len(row.centres)
     mean, late = held.mean(1), held[-(len(looks) // 4) :]
     peak = int(mean.argmax())
-    whole = int((late.amin(0) == MODES).sum())
+    whole = int((late.amin(0) == modes).sum())
     return (
-        f"- {row.name}: {float(mean[peak]):.1f} of {MODES} modes on average over the seeds at its best look, after "
+        f"- {row.name}: {float(mean[peak]):.1f} of {modes} modes on average over the seeds at its best look, after "
         f"{peak * EVERY:,} steps; {float(late.mean()):.1f} in the last quarter, {float(mean[-1]):.1f} at the end. "
-        f"It holds all {MODES} at {100 * float((late == MODES).double().mean()):.0f} % of the last quarter's looks, "
+        f"It holds all {modes} at {100 * float((late == modes).double().mean()):.0f} % of the last quarter's looks, "
         f"and at every one of them on {whole} of {row.seeds} seeds."
     )
 
 
-def page(found: Found, seconds: float) -> str:
+def page(found: Found) -> str:
     """The document, markdown."""
     lines = [HEAD]
-    for row in ROWS:
-        lines += [f"## {row.name}", "", f"`{row.rule}`, {row.seeds} seeds, {row.steps:,} steps", ""]
-        lines += [*course(found[row.name]), ""]
+    for name, row in ROWS.items():
+        lines += [f"## {row.name}", "", f"`{row.rule}`, {row.seeds} seeds, {STEPS:,} steps", ""]
+        lines += [*course(found[name]), ""]
     lines += ["## Last quarter of training", "", LATE, ""]
     lines += [line(("", "held on average", "at least", "all held, %", "top mode moves, %")), "|---|---|---|---|---|"]
-    lines += [f"| {row.name} {settled(found[row.name])}" for row in ROWS]
+    lines += [f"| {row.name} {settled(row, found[name])}" for name, row in ROWS.items()]
     lines += ["", "## In words", ""]
-    lines += [textwrap.fill(told(row, found[row.name]), 120, subsequent_indent="  ") for row in ROWS]
-    return "\n".join([*lines, "", NOTES, f"It took {seconds / 60:.0f} minutes of one core."]) + "\n"
+    lines += [textwrap.fill(told(row, found[name]), 120, subsequent_indent="  ") for name, row in ROWS.items()]
+    return "\n".join([*lines, "", NOTES])
 
 
 HEAD = f"""# Does unrolling hold all modes? The ring of Metz et al. 2017
@@ -190,11 +249,13 @@ NOTES = """## What differs from the published experiment
 """
 
 
-def main() -> None:
+def main(names: Sequence[str]) -> None:
     torch.set_num_threads(1)
-    found = {row.name: train(row) for row in ROWS}
-    print(page(found, time.process_time()), end="")
+    for name in names:
+        save(name, train(ROWS[name]))
+    if not names:
+        print(page(load()), end="")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

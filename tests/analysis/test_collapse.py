@@ -17,41 +17,39 @@ COSTS = list(range(0, 101, 5))  # 21 evaluations of a budget of 100
 WHAT = of_modes(8)  # below 4
 
 
-def outcome(curve: list[float]) -> tuple[bool, float, bool]:
+def outcome(curve: list[float]) -> tuple[bool, float]:
     found = collapses(WHAT, COSTS, [curve], 100)
-    return bool(found.collapsed[0]), float(found.onset[0]), bool(found.fell[0])
+    return bool(found.collapsed[0]), float(found.onset[0])
 
 
 def test_collapse_by_hand() -> None:
-    spared = (False, INF, False)
+    spared = (False, INF)
     assert outcome([0] * 8 + [8] * 13) == spared  # late, and not collapsed
     assert outcome([0] * 20 + [8]) == spared  # very late
     assert outcome([4] * 21) == spared  # half of the modes is not less than half
     assert outcome([0] * 4 + [8] * 5 + [1] * 5 + [8] * 7) == spared  # a dip
     assert outcome([8] * 19 + [1] * 2) == spared  # from 95 on: shorter than a tenth
-    assert outcome([8] * 18 + [1] * 3) == (True, 90, True)
-    assert outcome([0] * 4 + [8] * 5 + [1] * 12) == (True, 45, True)
-    assert outcome([8, 1, 8] + [1] * 18) == (True, 15, True)  # the last fall counts
-    assert outcome([1] * 21) == (True, 50, False)  # never had them: half of the budget was its time to learn
+    assert outcome([8] * 18 + [1] * 3) == (True, 90)
+    assert outcome([0] * 4 + [8] * 5 + [1] * 12) == (True, 45)
+    assert outcome([8, 1, 8] + [1] * 18) == (True, 15)  # the last fall counts
+    assert outcome([1] * 21) == spared  # what it never had it cannot lose
 
 
 def test_collapse_of_replicas_that_diverged() -> None:
     gone = [NAN]
-    assert outcome([8] * 4 + gone * 17) == (False, INF, False)
-    assert outcome([8] * 4 + [1] * 2 + gone * 15) == (False, INF, False)  # 20 to 25
-    assert outcome([8] * 4 + [1] * 3 + gone * 14) == (True, 20, True)
-    assert outcome([1] * 8 + gone * 13) == (False, INF, False)  # it still had time to learn
-    assert outcome([1] * 13 + gone * 8) == (True, 50, False)
-    assert outcome(gone * 21) == (False, INF, False)
+    assert outcome([8] * 4 + gone * 17) == (False, INF)
+    assert outcome([8] * 4 + [1] * 2 + gone * 15) == (False, INF)  # 20 to 25
+    assert outcome([8] * 4 + [1] * 3 + gone * 14) == (True, 20)
+    assert outcome([1] * 13 + gone * 8) == (False, INF)
+    assert outcome(gone * 21) == (False, INF)
 
 
 def test_collapse_of_many_replicas_at_once_and_in_either_direction() -> None:
     rows = [[8] * 21, [8] * 10 + [2] * 11, [1] * 21]
     found = collapses(WHAT, COSTS, rows, 100)
-    assert found.collapsed.tolist() == [False, True, True]
-    assert found.onset.tolist() == [INF, 50, 50]
-    assert found.fell.tolist() == [False, True, False]
-    missing = collapses(of_classes(10), COSTS, [[5] * 21, [4] * 21, [0] * 10 + [INF] * 11], 100)
+    assert found.collapsed.tolist() == [False, True, False]
+    assert found.onset.tolist() == [INF, 50, INF]
+    missing = collapses(of_classes(10), COSTS, [[4] * 5 + [5] * 16, [4] * 21, [0] * 10 + [INF] * 11], 100)
     assert missing.collapsed.tolist() == [True, False, True]
     assert collapses(WHAT, [0], [[1]], 100).collapsed.tolist() == [False]
 

@@ -50,7 +50,7 @@ def test_a_row_a_replica_in_the_order_of_the_study_and_as_the_table_has_it(run):
     expected = [(game, rule, seed) for game in run.study.games for rule in run.study.optimizers for seed in (0, 1, 2)]
     assert list(scores[["game", "optimizer", "seed"]].itertuples(index=False, name=None)) == expected
     assert dict(zip(scores["game"], scores["metric"], strict=True)) == {
-        "ring8": "sliced_wasserstein",
+        "ring8": "mode_error",
         "dirac": "distance",
     }
     table = run.table().set_index(["game", "optimizer"])

@@ -72,7 +72,7 @@ def test_a_whole_run(done):
     ]
     assert (found["low"] <= found["iqm"]).all()
     assert (found["iqm"] <= found["high"]).all()
-    for text in ("dirac: distance ↓", f"{RING}: sliced_wasserstein ↓", "sgd", "adam", "of 3", "report.html"):
+    for text in ("dirac: distance ↓", f"{RING}: mode_error ↓", "sgd", "adam", "of 3", "report.html"):
         assert text in done.out
     assert told(done.err) == ""
 
@@ -121,7 +121,7 @@ def test_formats(done, call):
     assert out.count("\\textbf{") == bold
     assert out.count("\\multicolumn{5}{l}{") == out.count("\\midrule") == 2  # a block a game
     assert out.count("\\\\") == 1 + 2 + 4
-    assert "\\emph{ring8[width=16,batch\\_size=16]}: sliced wasserstein $\\downarrow$" in out
+    assert "\\emph{ring8[width=16,batch\\_size=16]}: mode error $\\downarrow$" in out
 
 
 def test_the_report_is_written_anew(done, call):

@@ -107,7 +107,7 @@ def test_records(whole):
     assert (replicas["trial"].nunique().unstack("phase") == {"tune": 4, "rerank": 3, "report": 1}).all(axis=None)
     report = whole.records[whole.records["phase"] == "report"]
     assert set(report["cost"]) == {0, 6, 12, 18, 24}
-    assert set(map(str, report.loc[report["game"] == RING, "metric"])) >= {"sliced_wasserstein", "modes", "field_norm"}
+    assert set(map(str, report.loc[report["game"] == RING, "metric"])) >= {"mode_error", "modes", "field_norm"}
 
 
 def test_tuning_and_report_seeds_are_disjoint(whole):
@@ -133,7 +133,7 @@ def test_every_rule_costs_what_was_planned(whole):
 
 def test_the_best_trial_is_frozen(whole):
     for (optimizer, game), own in whole.records.groupby(["optimizer", "game"], observed=True):
-        metric = get_metric("sliced_wasserstein" if game == RING else "distance")
+        metric = get_metric("mode_error" if game == RING else "distance")
         finalists = own.loc[own["phase"] == "rerank", "trial"].unique()
         both = own[own["trial"].isin(finalists) & (own["metric"] == metric.name) & (own["phase"] != "report")]
         last = both.sort_values("cost").drop_duplicates(["trial", "seed"], keep="last")
@@ -342,7 +342,7 @@ def test_the_table_knows_which_way_is_better(monkeypatch, metric, better, worst,
 
 
 def test_a_rule_whose_seeds_are_not_all_in_comes_later():
-    records = synthetic("sliced_wasserstein", {"sgd": [1.0, 2.0], "adam": [1.0]})
+    records = synthetic("mode_error", {"sgd": [1.0, 2.0], "adam": [1.0]})
     asked = Study.model_construct(games=["ring8", "dirac"], optimizers=["sgd", "adam"])
     assert list(table(records, asked)["optimizer"]) == ["sgd"]
     assert table(records.iloc[:0], asked).empty

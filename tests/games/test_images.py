@@ -314,7 +314,7 @@ def test_what_each_class_of_games_is_judged_by() -> None:
     for name in ALL:
         game: Game = image_game(name)
         assert isinstance(game, Images)
-        assert game.score in ("fd_digits", "fd_mnist", "fd_fashion", "stacked_modes", "pixel_wasserstein")
+        assert game.score in ("fd_digits", "fd_mnist", "fd_fashion", "stacked_error", "pixel_wasserstein")
         assert not game.classifier or game.classifier in RECIPES
         assert isinstance(game, CifarImages) == (not game.classifier)
 

@@ -19,6 +19,7 @@ from bench.numerics.distances import (
     sliced_wasserstein,
 )
 
+INSIDE = 1 - math.exp(-4.5)  # of a Gaussian in the plane, within 3 sd
 RING = torch.tensor([[math.cos(k * math.tau / 8), math.sin(k * math.tau / 8)] for k in range(8)], dtype=torch.float64)
 
 
@@ -167,7 +168,7 @@ def test_a_perfect_ring():
 
 def test_one_mode_of_eight():
     found = mode_statistics(RING[3].expand(1, 40, 2), RING, 0.01)
-    assert [value.item() for value in found] == pytest.approx([1, 1, 1, math.log(8)])
+    assert [value.item() for value in found] == pytest.approx([1, 1, 1, math.log(8), 7 / 8 * INSIDE + 1 - INSIDE])
 
 
 def test_modes_by_hand():
@@ -175,7 +176,8 @@ def test_modes_by_hand():
     parts = [RING[:1].repeat(40, 1), RING[1:2].repeat(3, 1), RING[2:3].repeat(2, 1), torch.zeros(35, 2).double()]
     found = mode_statistics(torch.cat(parts)[None], RING, 0.1)
     shares = torch.tensor([40, 3, 2]) / 45
-    expected = [3, 2, 45 / 80, math.log(8) + (shares * shares.log()).sum().item()]
+    missed = INSIDE - (INSIDE / 8 + 3 / 80 + 2 / 80)  # only the first mode has more than its share
+    expected = [3, 2, 45 / 80, math.log(8) + (shares * shares.log()).sum().item(), missed]
     assert [value.item() for value in found] == pytest.approx(expected, rel=1e-6)
 
 
@@ -191,7 +193,7 @@ def test_three_standard_deviations_are_without():
 
 def test_nothing_found_is_the_worst():
     found = mode_statistics(torch.full((1, 9, 2), 7.0), RING, 0.01)
-    assert [value.item() for value in found] == pytest.approx([0, 0, 0, math.log(8)])
+    assert [value.item() for value in found] == pytest.approx([0, 0, 0, math.log(8), INSIDE])
 
 
 # Classes
@@ -257,7 +259,7 @@ MEASURES = {
     "class_statistics": lambda x: class_statistics(x, 2),
     "prdc": lambda x: prdc(DATA, x),
 }
-WORST = {"mode_statistics": [0, 0, 0, math.log(10)], "class_statistics": [0, 1, 2], "prdc": [0, 0, 0, 0]}
+WORST = {"mode_statistics": [0, 0, 0, math.log(10), 1], "class_statistics": [0, 1, 2], "prdc": [0, 0, 0, 0]}
 
 
 def stacked(name: str, samples: Tensor) -> Tensor:

@@ -254,10 +254,10 @@ def test_where_more_is_better_and_the_worst_is_a_number(tmp_path):
 
 
 def test_errors_and_trials_that_are_not_in_yet(tmp_path):
-    failed = {"metric": "sliced_wasserstein", "cost": 0.0, "ended": 0.0, "seconds": 0.0}
+    failed = {"metric": "mode_error", "cost": 0.0, "ended": 0.0, "seconds": 0.0}
     records = [record(2, seed, math.nan, "error", **failed) for seed in (0, 1)]
-    records += [record(5, seed, 1.0 + seed, metric="sliced_wasserstein") for seed in (0, 1)]
-    records += [record(6, seed, math.nan, metric="sliced_wasserstein") for seed in (0, 1)]
+    records += [record(5, seed, 1.0 + seed, metric="mode_error") for seed in (0, 1)]
+    records += [record(6, seed, math.nan, metric="mode_error") for seed in (0, 1)]
     (study,) = exported(tmp_path, records).values()
     assert [trial.user_attrs["trial"] for trial in study.trials] == [2, 5, 6]
     assert [trial.user_attrs["outcome"] for trial in study.trials] == ["error", "ok", "diverged"]
@@ -268,7 +268,7 @@ def test_errors_and_trials_that_are_not_in_yet(tmp_path):
 
 
 def test_a_value_past_the_declared_range_widens_it(tmp_path):
-    (study,) = exported(tmp_path, [record(n, 0, 1.0, metric="sliced_wasserstein") for n in (-9, 0, 4)]).values()
+    (study,) = exported(tmp_path, [record(n, 0, 1.0, metric="mode_error") for n in (-9, 0, 4)]).values()
     kind = hyperparameters(get_rule("sgd"))["lr"][0]
     for trial in study.trials:
         shape = trial.distributions["lr"]

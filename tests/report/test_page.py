@@ -16,9 +16,10 @@ from scipy.stats import trim_mean, wilcoxon
 
 import bench
 from bench.analysis.formatting import number
+from bench.analysis.learning import Learning
 from bench.analysis.outcomes import survivals
 from bench.analysis.ranking import ranks, standing
-from bench.contracts import Collapse
+from bench.analysis.collapse import Collapsed
 from bench.registry import get_metric
 from bench.studies.request import make_request
 from bench.studies.toml import read_toml, study_file
@@ -51,7 +52,7 @@ def test_the_overview_shows_the_records_numbers(run, html):
     cells = Page(html).cells
     assert set(cells) == {(rule, game) for rule in STUDY.optimizers for game in STUDY.games}
     for (rule, game), (attributes, text) in cells.items():
-        values, ends = last_values(run.records, rule, game, {"dirac": "distance"}.get(game, "sliced_wasserstein"))
+        values, ends = last_values(run.records, rule, game, {"dirac": "distance"}.get(game, "mode_error"))
         mean = trim_mean(values, 0.25)
         assert float(attributes["data-value"]) == pytest.approx(mean, rel=1e-12)
         shown = re.match(r"(\S+) \[(\S+), (\S+)\] rank ", text)
@@ -69,13 +70,14 @@ def test_the_overview_shows_the_tables_intervals_rates_and_ranks(run, html):
         rule, game = row["optimizer"], row["game"]
         score = " ".join([number(row["iqm"]), f"[{number(row['low'])}, {number(row['high'])}]"])
         words = f"{score} rank {placed[rule, game].words} {share('diverged', row)}"
+        words += f" {share('not_learned', row)}" if pd.notna(row["not_learned"]) else ""
         words += f" {share('collapsed', row)}" if pd.notna(row["collapsed"]) else ""
         assert cells[rule, game][1] == words
         assert shown[rule]["mean rank"] == ({"data-value": str(over.ranks[rule])}, number(over.ranks[rule]))
 
 
 def share(what, row):
-    return f"{what} {row[what]} of {row['n']} ({100 * row[f'{what}_low']:.0f}–{100 * row[f'{what}_high']:.0f} %)"
+    return f"{what.replace('_', ' ')} {row[what]} of {row['n']} ({100 * row[f'{what}_low']:.0f}–{100 * row[f'{what}_high']:.0f} %)"
 
 
 def test_costs_are_summed_over_the_records(run, html):
@@ -148,7 +150,7 @@ def test_the_other_metrics_are_the_records_numbers(run, html):
     assert list(shown) == STUDY.optimizers
     for rule, found in shown.items():
         assert "high_quality" in found
-        assert "sliced_wasserstein" not in found
+        assert "mode_error" not in found
         expected = {name: trim_mean(last_values(run.records, rule, RING, name)[0], 0.25) for name in found}
         assert found == pytest.approx(expected, rel=1e-12)
 
@@ -175,12 +177,14 @@ def test_survival_counts_every_replica_and_stops_at_what_it_met():
         for cost in (0, 20, 60, 100)
         if cost <= ended
     )
-    found = survivals(records, ["a", "b"], Collapse("modes_strict", below=4), np.array([0.0, 39, 41, 100]))
+    collapse = Collapsed(np.array([False, True]), np.array([np.inf, 60.0]))
+    learnt = {"a": Learning(), "b": Learning(np.array([True, True]), collapse)}
+    found = survivals(records, ["a", "b"], learnt, np.array([0.0, 39, 41, 100]))
     assert found["diverged"]["a"].value.tolist() == [1, 1, 0.5, 0.5]
     assert found["diverged"]["b"].value.tolist() == [1, 1, 1, 1]
-    assert found["collapsed"]["a"].value.tolist() == [1, 1, 1, 1]
+    assert list(found["collapsed"]) == ["b"]
     assert found["collapsed"]["b"].value.tolist() == [1, 1, 1, 0.5]
-    calm = survivals(records[records["seed"] == 0], ["a", "b"], None, np.array([0.0, 100]))
+    calm = survivals(records[records["seed"] == 0], ["a", "b"], {}, np.array([0.0, 100]))
     assert calm == {}
 
 
@@ -200,7 +204,7 @@ def test_what_a_reader_must_know(html):
     assert "2 update rules on 2 games, 3 seeds each" in text
     assert "tuned with 4 trials of 2 tuning seeds" in text
     assert "min_theta max_psi" in text
-    assert "Sliced Wasserstein-2 distance of 2,500 samples" in text
+    assert "Total variation between where the samples are" in text
     for piece in (
         "Protocol",
         "0-2; for tuning 2 others",
@@ -286,7 +290,7 @@ def test_one_error_among_others_counts_as_the_worst_everywhere(run, html):
     records = run.records[(run.records["phase"] == "report") & (run.records["game"] == RING)].astype({"outcome": str})
     stopped = (records["optimizer"] == "sgd") & (records["seed"] == 1)
     records.loc[stopped, ["outcome", "ended", "value"]] = ["error", 0.0, np.nan]
-    records = records[~stopped | ((records["metric"] == "sliced_wasserstein") & (records["cost"] == 0))]
+    records = records[~stopped | ((records["metric"] == "mode_error") & (records["cost"] == 0))]
     found = rendered(run, records, tensors=[])
     assert f"sgd on {RING}: 1 replica stopped with an error" in Page(found).text
     losses = [shown["discriminator_loss"] for shown in (others(html, RING)["sgd"], others(found, RING)["sgd"])]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.analysis import targets
+from bench.analysis.learning import learning
 from bench.analysis.outcomes import outcomes as counted
 from bench.analysis.scores import curves
 from bench.analysis.statistics import Band, Interval, interquartile_mean
@@ -153,20 +154,25 @@ def test_every_replica_ends_in_one_way():
     given[("b", 0)] = ([1, 2], "diverged")
     given[("b", 1)] = ([1], "error")
     own = records(given)
-    assert counted(own, ["a", "b"], None) == {"a": {"ok": 5}, "b": {"ok": 3, "diverged": 1, "error": 1}}
-    assert counted(own, ["a"], None) == {"a": {"ok": 5}}
+    assert counted(own, ["a", "b"], {}) == {"a": {"ok": 5}, "b": {"ok": 3, "diverged": 1, "error": 1}}
+    assert counted(own, ["a"], {}) == {"a": {"ok": 5}}
 
 
 def test_collapsed_are_those_that_would_have_been_ok():
     game = "ring8[width=16,batch_size=16]"
     given = {("a", seed): ([0, 8, 8, 8, 8], "ok") for seed in range(2)}
     given |= {("a", 2): ([0, 8, 1, 1, 1], "ok"), ("a", 3): ([0, 8, 1, 1, 1], "diverged")}
-    score, modes = (records(given, game, name) for name in ("sliced_wasserstein", "modes_strict"))
-    own = pd.concat([score, modes], ignore_index=True)
-    found = counted(own, ["a"], get_game(game).collapse)
-    assert found == {"a": {"ok": 2, "collapsed": 1, "diverged": 1}}
+    errors = {way: ([1 - modes / 8 for modes in curve], end) for way, (curve, end) in given.items()}
+    errors |= {("a", 1): ([1.0] * 5, "ok")}
+    own = pd.concat([records(errors, game, "mode_error"), records(given, game, "modes_strict")], ignore_index=True)
+    study = Study(optimizers="sgd", games=game, trials=0)
+    learnt = learning(own, study.game(game), study.primary(game), 100.0)
+    assert learnt["a"].learned is not None
+    assert learnt["a"].learned.tolist() == [True, False, True, True]
+    found = counted(own, ["a"], learnt)
+    assert found == {"a": {"ok": 1, "not learned": 1, "collapsed": 1, "diverged": 1}}
     shown = drawn(outcome_section, own, game)["outcomes"]
-    assert {">2<", ">1<", ">ok<", ">collapsed<", ">diverged<"} <= set(re.findall(r">[^<>]+<", shown.svg))
+    assert {">1<", ">ok<", ">not learned<", ">collapsed<", ">diverged<"} <= set(re.findall(r">[^<>]+<", shown.svg))
     assert ">error<" not in shown.svg
 
 

@@ -141,6 +141,8 @@ class DigitsImages(Classified):
 class FileImages(Images):
     """A GAN on a set of images that stand in files; minibatches are [R, planes, H, W, batch]."""
 
+    reads_files = True
+
     @property
     @abstractmethod
     def source(self) -> str:
@@ -285,8 +287,9 @@ def stacked_modes(samples: Tensor) -> StackedModes:
 
     captured: modes that at least one sample is of; reverse_kl: KL(their histogram || uniform) in nats, whose floor at
     26,000 perfect samples is 0.019; error: total variation between the histogram and a uniform one, where a sample on
-    any of whose planes the classifier is not SURE is of no mode; its floor there is 0.10. A row that is not finite has captured none, at log 1000 and an error of 1. Protocol: PacGAN (Lin et
-    al. 2018, arXiv:1712.04086, section 4.2), with a classifier of this project's.
+    any of whose planes the classifier is not SURE is of no mode; its floor there is 0.10. A row that is not finite has
+    captured none, at log 1000 and an error of 1. Protocol: PacGAN (Lin et al. 2018, arXiv:1712.04086, section 4.2),
+    with a classifier of this project's.
     """
     replicas, count = samples.shape[:2]
     captured = torch.zeros(replicas, dtype=torch.float64, device=samples.device)

@@ -13,9 +13,14 @@ from bench.report.figures.series import headed, in_turn
 from bench.report.figures.svg import styled
 
 COLOURS = {
-    "ok": "#d6e4ec", "collapsed": "#f2cf7c", "diverged": "#b0413a", "interrupted": "#b0b0b0", "error": "#3d3d3d",
-}  # fmt: skip
-DARK = ("diverged", "error")
+    "ok": "#d6e4ec",
+    "not learned": "#8d8fa8",
+    "collapsed": "#f2cf7c",
+    "diverged": "#b0413a",
+    "interrupted": "#b0b0b0",
+    "error": "#3d3d3d",
+}
+DARK = ("not learned", "diverged", "error")
 
 
 @styled()

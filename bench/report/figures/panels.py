@@ -7,9 +7,9 @@ at the worse border, so a diverged replica is visible in every figure. The same 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ COLOURS = [
     "#554444",
     "#6611bb",
 ]  # each of the second ten is as far as possible from all before it, also for colour-blind readers
-CEILING: dict[str, Any] = {"color": "#606060", "ls": ":", "lw": 1.2, "zorder": 1}
+REFERENCE: dict[str, Any] = {"color": "#606060", "ls": ":", "lw": 1.2, "zorder": 1}
 
 
 class Look(NamedTuple):
@@ -63,18 +63,29 @@ class Look(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """The axis of a score: its name, which way is better, its unit, the word for a failure, the perfect value."""
+    """The axis of a score: its name, which way is better, its unit, the word for a failure, values to read it by."""
 
     name: str
     better: str
     unit: str = ""
     failed: str = "diverged"
-    ceiling: float = math.nan
-    """The value of a perfect generator; NaN if it is not known."""
+    references: Mapping[str, float] = MappingProxyType({})
+    """What known generators have, by name: a perfect one, one that has learned half, the untrained start."""
 
     @property
     def words(self) -> str:
         return self.name.replace("_", " ")
+
+    @property
+    def dotted(self) -> str:
+        """What the dotted lines are, as a sentence of a caption; "" where there are none."""
+        named = {
+            "perfect": "a perfect sampler",
+            "half": "one of half of the kinds of data",
+            "start": "the untrained start",
+        }
+        told = [f"{named.get(name, name)} ({value:.3g})" for name, value in self.references.items()]
+        return f" Dotted: {', '.join(told)}." if told else ""
 
     @property
     def label(self) -> str:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
-from bench.report.figures.panels import CEILING, COST, HEIGHT, MARK, WIDTH, Axis, Look, Range, blank, lines, rows
+from bench.report.figures.panels import COST, HEIGHT, MARK, REFERENCE, WIDTH, Axis, Look, Range, blank, lines, rows
 from bench.report.figures.series import draw_band, draw_lines, in_turn, panels
 from bench.report.figures.svg import styled
 
@@ -43,9 +43,12 @@ def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: 
     A cross marks the last finite point of a middle that becomes infinite.
     """
     layout = panels(list(curves_by_rule), look, {rule: curve.failures for rule, curve in curves_by_rule.items()}, axis)
-    limits = Range.of([axis.ceiling], *(part for curve in curves_by_rule.values() for part in curve[1:4]))
+    limits = Range.of(
+        list(axis.references.values()), *(part for curve in curves_by_rule.values() for part in curve[1:4])
+    )
     for axes in layout.all:
-        axes.axhline(axis.ceiling, **CEILING)
+        for value in axis.references.values():
+            axes.axhline(value, **REFERENCE)
     middles: dict[str, tuple[Array, Array]] = {}
     for rule, curve in in_turn(curves_by_rule, look, *layout.all):
         finite, axes = np.isfinite(curve.middle), layout.of[rule]
@@ -72,9 +75,12 @@ def final_scores(
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     failed = [int(np.isnan(scores.values).sum()) for scores in scores_by_rule.values()]
     axes, strip = _with_strip(figure, axis) if any(failed) else (figure.subplots(), None)
-    limits = span or Range.of([axis.ceiling], *([*scores.values, *scores[1:]] for scores in scores_by_rule.values()))
+    limits = span or Range.of(
+        list(axis.references.values()), *([*scores.values, *scores[1:]] for scores in scores_by_rule.values())
+    )
     limits.set(axes, "x")
-    axes.axvline(axis.ceiling, **CEILING)
+    for value in axis.references.values():
+        axes.axvline(value, **REFERENCE)
     _swarms(axes, scores_by_rule, look, limits)
     for row, (rule, scores) in enumerate(
         in_turn(scores_by_rule, look, *[part for part in (axes, strip) if part is not None])

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -19,7 +20,7 @@ from bench.analysis.statistics import Interval, bootstrap_rules, interquartile_m
 from bench.contracts import Attainable, Game
 from bench.metrics.evaluation import KnownGenerator, NotDefined
 from bench.numerics.runtime import one_thread
-from bench.registry.description import MetricDescription, shipped_game, shipped_metric
+from bench.registry.description import GameDescription, MetricDescription, shipped_game, shipped_metric
 from bench.report.figures.panels import Axis, Look
 from bench.report.sections import dynamics, outcomes, plane, samples, scores, spectrum, targets, tuning
 from bench.report.sections.scene import Drawing, Scene, Tensors
@@ -84,8 +85,8 @@ class Sections:
         rows = self.score_table[self.score_table["game"] == label].set_index("optimizer")
         failed = "failed" if rows["errors"].any() else "diverged"
         metrics, others = _other_metrics(records, [str(rule) for rule in rows.index], metric, self.study)
-        ceiling, *attainable = ceilings(shipped_game(label), [metric, *metrics])
-        axis = Axis(metric.name, metric.better, metric.unit, failed, ceiling)
+        attainable = ceilings(shipped_game(label), metrics)
+        axis = Axis(metric.name, metric.better, metric.unit, failed, references(records, description, metric))
         scene = Scene(
             label, description, shipped_game(label), metric, axis, records, tried, rows,
             self.tensors, self.look, self.study,
@@ -95,10 +96,20 @@ class Sections:
         return Section(label, about, metric, drawings, metrics, others, attainable, tuning_rows)
 
 
+def references(records: pd.DataFrame, game: GameDescription, metric: MetricDescription) -> dict[str, float]:
+    """Scores to read others by: of a perfect generator, of half, and the median of the untrained starts."""
+    report = records[(records["phase"] == "report") & (records["metric"] == metric.name) & (records["cost"] == 0)]
+    starts = report["value"].to_numpy(float)
+    known = dict(game.references)
+    if known and len(starts):
+        known["start"] = float(np.median(starts))
+    return {name: value for name, value in known.items() if math.isfinite(value)}
+
+
 @one_thread()
 def ceilings(game: Game | None, metrics: list[MetricDescription]) -> list[float]:
     """The values of a perfect generator in these metrics: interquartile means over ten seeds; NaN for none."""
-    if not isinstance(game, Attainable):
+    if not isinstance(game, Attainable) or game.reads_files:
         return [math.nan] * len(metrics)
     evaluator = KnownGenerator(game, range(10))
     no_parameters = torch.full((10, sum(game.sizes)), math.nan, dtype=game.dtype)

@@ -19,7 +19,7 @@ STAIRS = 121  # points of a survival curve
 def exhibits(scene: Scene) -> Iterator[Drawing]:
     """The survival curves of divergence and collapse, if any occurred, and the path-angle."""
     grid = np.linspace(0, study_budget(scene.records), STAIRS)
-    if events := survivals(scene.records, scene.order, scene.description.collapse, grid):
+    if events := survivals(scene.records, scene.order, scene.learnt, grid):
         caption = f"Replicas on {scene.label} that had not yet {' or '.join(events)}, with Wilson's 95 % interval."
         yield Drawing("survival", caption, dynamics.survivals(events, grid, scene.look))
     if angles := scene.tensors_with("angle"):

@@ -12,6 +12,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from bench.analysis.learning import Learning, learning
+from bench.analysis.scores import study_budget
 from bench.contracts import Game
 from bench.registry.description import GameDescription, MetricDescription
 from bench.report.figures.films import Film
@@ -79,6 +81,11 @@ class Scene:
     def order(self) -> list[str]:
         """The finished rules, in the order of the study."""
         return [str(rule) for rule in self.rows.index]
+
+    @cached_property
+    def learnt(self) -> dict[str, Learning]:
+        """rule -> what its report replicas learned and lost."""
+        return learning(self.records, self.description, self.metric, study_budget(self.records))
 
     def tensors_with(self, name: str) -> dict[str, dict[str, Tensor]]:
         """rule -> the tensors of the chunk with its first seed, for chunks with a tensor ``name``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -29,10 +28,9 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     improved = reached(scene.records, scene.rows, scene.metric) is not None
     no_target_note = "" if improved else " There is no cost to target: no rule ended better than it started."
     points_note = f" Crosses: replicas that {axis.failed}." if crosses else ""
-    ceiling_note = " Dotted: a perfect sampler." if math.isfinite(axis.ceiling) else ""
     yield Drawing(
         "curves",
-        f"{axis.words.capitalize()} on {scene.label} through training: {MEAN}.{ceiling_note}{crosses_note}{cut_note}"
+        f"{axis.words.capitalize()} on {scene.label} through training: {MEAN}.{axis.dotted}{crosses_note}{cut_note}"
         f"{no_target_note}",
         figures.curves(rule_curves, scene.look, axis),
         wide=len(rule_curves) > MANY,
@@ -46,7 +44,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     )
     yield Drawing(
         "scores",
-        f"Final {axis.words} on {scene.label}: a point a seed; the bar is the {MEAN}.{ceiling_note}{points_note}",
+        f"Final {axis.words} on {scene.label}: a point a seed; the bar is the {MEAN}.{axis.dotted}{points_note}",
         figures.final_scores(_finals(scene), scene.look, axis),
     )
 

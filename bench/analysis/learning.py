@@ -1,0 +1,55 @@
+"""Which replicas learned anything, and which lost it again: results of their own, apart from divergence.
+
+A game declares the score from which on a replica has learned (`Game.learned`), and what counts as collapse. The
+definitions, for all games:
+
+    A replica has learned if its score reached that at any evaluation. One that came through and never did is "not
+    learned". Only what was learned can be lost: a replica has collapsed if it had learned, and fell as
+    `bench.analysis.collapse` says.
+
+Where a game declares neither, nothing is said. The counts go to `statistics.wilson`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.analysis.collapse import Collapsed, collapses
+from bench.analysis.scores import curves
+from bench.registry.description import GameDescription, MetricDescription
+
+Replicas = NDArray[np.bool_]
+
+
+class Learning(NamedTuple):
+    """Of a rule's report replicas, seeds rising: whether each learned, [R], and what collapsed; None: not declared."""
+
+    learned: Replicas | None = None
+    collapse: Collapsed | None = None
+
+
+def has_learned(values: NDArray[np.float64], threshold: float, sign: float) -> Replicas:
+    """Which replicas reached the threshold, from scores [R, T], NaN after a failure; sign -1 where higher is better."""
+    return np.asarray((sign * values <= sign * threshold).any(axis=1))
+
+
+def learning(
+    records: pd.DataFrame, game: GameDescription, primary: MetricDescription, budget: float
+) -> dict[str, Learning]:
+    """rule -> what its report replicas of a game learned and lost; of rules that were measured."""
+    scored = curves(records, primary.name)
+    watched = curves(records, game.collapse.metric) if game.collapse else {}
+    found = {}
+    for rule, (_, values) in scored.items():
+        learned = None if game.learned is None else has_learned(values, game.learned, primary.sign)
+        collapse = None
+        if game.collapse and rule in watched:
+            collapse = collapses(game.collapse, *watched[rule], budget)
+            if learned is not None:
+                collapse = Collapsed(collapse.collapsed & learned, np.where(learned, collapse.onset, np.inf))
+        found[rule] = Learning(learned, collapse)
+    return found
