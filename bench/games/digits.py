@@ -18,7 +18,7 @@ class Digits(DigitsImages):
     width: int = 64
     depth: int = 2
 
-    budget = 1500.0
+    budget = 8000.0
     score = "fd_digits"
     judged = 1000
 

@@ -23,7 +23,7 @@ class Small(FileImages):
 
     latent: int = 32
     width: int = 128
-    budget: float = 3000.0  # a setting: beside games of seconds a study may want less of it
+    budget: float = 8000.0  # a setting: beside games of seconds a study may want less of it
 
     judged = 2048  # 31 ms a replica, 3 % of so short a training at 21 evaluations; 5,120 would be 9 %
     stack = 20

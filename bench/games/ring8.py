@@ -28,7 +28,7 @@ class Ring8(Mixture):
     radius: float = later(1.0)
     sd: float = later(0.01)
 
-    budget = 3000.0
+    budget = 10_000.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,11 +15,11 @@ from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
 from scipy.stats import trim_mean, wilcoxon
 
 import bench
+from bench.analysis.collapse import Collapsed
 from bench.analysis.formatting import number
 from bench.analysis.learning import Learning
 from bench.analysis.outcomes import survivals
 from bench.analysis.ranking import ranks, standing
-from bench.analysis.collapse import Collapsed
 from bench.registry import get_metric
 from bench.studies.request import make_request
 from bench.studies.toml import read_toml, study_file
@@ -77,7 +77,8 @@ def test_the_overview_shows_the_tables_intervals_rates_and_ranks(run, html):
 
 
 def share(what, row):
-    return f"{what.replace('_', ' ')} {row[what]} of {row['n']} ({100 * row[f'{what}_low']:.0f}–{100 * row[f'{what}_high']:.0f} %)"
+    words = what.replace("_", " ")
+    return f"{words} {row[what]} of {row['n']} ({100 * row[f'{what}_low']:.0f}–{100 * row[f'{what}_high']:.0f} %)"
 
 
 def test_costs_are_summed_over_the_records(run, html):
