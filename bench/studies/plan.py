@@ -17,7 +17,7 @@ from bench.contracts.introspection import for_game
 from bench.registry.build import Plugins, free, spell
 from bench.registry.identity import plugin_code
 
-PROTOCOL = "1.1"
+PROTOCOL = "2.0"
 """MAJOR.MINOR: only results of the same protocol are comparable."""
 TUNING_SEED = 2**32
 """Tuning seeds start here; report seeds lie below, so the two never overlap."""
