@@ -189,7 +189,7 @@ def seeds_in_words(first: str, seeds: Mapping[str, float], most: int = 4) -> str
         for k, rule in enumerate(near[:most])
     ]
     if len(near) > most:
-        parts[-1] += f" ({len(near) - most} more rules take more)"
+        parts[-1] += f" ({len(near) - most} more {'rule takes' if len(near) == most + 1 else 'rules take'} more)"
     if level := order[len(near) :]:
         named = ", ".join(level[:most]) + (f" and {len(level) - most} more" if len(level) > most else "")
         parts.append(f"{about(math.inf)} would be needed for {named}: level with {first} for all practical purposes")

@@ -226,4 +226,5 @@ def _diagram(overall: Standing, look: dict[str, Look]) -> Drawing:
         f"A bar joins rules that Nemenyi's test at 5 % cannot tell apart, less than {overall.difference:.3g} apart "
     )
     caption += "(Demsar 2006); with few games it sees large differences alone." if differ else "(Demsar 2006)."
+    caption += f" {overall.power[:1].upper()}{overall.power[1:]}." if overall.power else ""
     return Drawing("ranks", caption, figure, wide=True)

@@ -15,9 +15,11 @@ from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
 from scipy.stats import trim_mean, wilcoxon
 
 import bench
-from bench.analysis.formatting import number
+from bench.analysis.findings import findings
+from bench.analysis.formatting import about, number
 from bench.analysis.outcomes import survivals
 from bench.analysis.ranking import ranks, standing
+from bench.analysis.statistics import seeds_needed
 from bench.contracts import Collapse
 from bench.registry import get_metric
 from bench.studies.request import make_request
@@ -120,7 +122,17 @@ def test_the_verdicts_comparisons_are_of_the_records_scores(run, html):
         won = np.mean([(x < y) + (x == y) / 2 for x in own for y in other])
         assert cells[4].startswith(f"{number(100 * won)} % [")
         assert cells[5] == "not told apart"
+        assert cells[6] == about(seeds_needed(own, other))
         assert f"{best} is best: {metric.name.replace('_', ' ')} {number(trim_mean(own, 0.25))} [" in page.text
+
+
+def test_the_verdict_says_how_many_seeds_would_tell_a_tied_rule_apart(tmp_path):
+    study = bench.Study(optimizers="sgd,extragrad", games="gaussian-mean", seeds="0-7", trials=0, budget=20)
+    run = bench.run(study, out=tmp_path / "run")
+    (finding,) = findings(run.table(), run.records, run.study)
+    assert finding.decidable
+    assert finding.tied
+    assert f"If they differ as on these seeds: {finding.power}." in Page(run.report().read_text("utf-8")).text
 
 
 def test_the_study_file_runs_the_same_study(html, tmp_path):
