@@ -67,7 +67,8 @@ class Study(BaseModel):
     Args:
         optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``. ``all`` means every
             rule, ``sgd[direction=all]`` means sgd with every direction.
-        games: spellings of games; ``all`` means every game.
+        games: spellings of games; ``all`` means every game. Equal ones, ``ring8[budget=1e4]`` and
+            ``ring8[budget=10000]``, are one, labelled by the latter.
         seeds: report seeds, as a list or as ``"0-19"``; 20 by default.
         trials: how many configurations are tried for each rule on each game; 0 uses the declared defaults.
         tune: ``step`` tunes step sizes, ``full`` tunes every number of a rule, ``none`` tunes nothing.
@@ -81,7 +82,7 @@ class Study(BaseModel):
         added_seeds: how many of the last seeds were added to the run, one number for each addition. Each group trains
             apart from the others. `run` writes it; see its ``add_seeds``.
         budget: the cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: 0.05, 1 and 5
-            times each game's own budget.
+            times each game's own budget, which the key ``budget`` of its spelling sets.
         evaluations: how many times a replica is evaluated after its start.
         features: features that image games are evaluated with besides the built-in ones: ``mnist``,
             ``inception:PATH``.
@@ -197,7 +198,7 @@ class Study(BaseModel):
             spelled, mistakes = _judged_by(features, spelled)
         if mistakes:
             raise ValueError("; ".join(mistakes))
-        return spelled
+        return spelled if of_rules else list(dict.fromkeys(str(parse(game)) for game in spelled))
 
     @property
     def name(self) -> str:
