@@ -18,10 +18,12 @@ import bench
 from bench.analysis.findings import findings
 from bench.analysis.formatting import about, number
 from bench.analysis.outcomes import survivals
-from bench.analysis.ranking import ranks, standing
+from bench.analysis.ranking import Standing, ranks, standing
 from bench.analysis.statistics import seeds_needed
 from bench.contracts import Collapse
 from bench.registry import get_metric
+from bench.report.figures.panels import looks
+from bench.report.page import _diagram
 from bench.studies.request import make_request
 from bench.studies.toml import read_toml, study_file
 
@@ -354,3 +356,11 @@ def test_the_same_records_give_the_same_bytes(run, html, tmp_path):
     (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.fonttype: path\n")
     subprocess.run([sys.executable, "-c", command], check=True, env=environment)
     assert (run.path / "report.html").read_text("utf-8") == html
+
+
+def test_the_diagram_of_ranks_says_how_many_games_it_would_take():
+    ranked = Standing(["g"] * 9, {"a": 1.2, "b": 2.0, "c": 2.8}, 9.0, 0.01, 1.1, ((0, 1), (1, 2)))
+    caption = _diagram(ranked, looks(["a", "b", "c"])).caption
+    assert caption.endswith(f"{ranked.power[0].upper()}{ranked.power[1:]}.")
+    assert "games would tell a and b apart" in caption
+    assert "games would tell" not in _diagram(ranked._replace(groups=()), looks(["a", "b", "c"])).caption
