@@ -17,6 +17,7 @@ from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
 from bench.storage.files import read_regular, write_file
+from bench.storage.growth import commands, folder_of, grown, with_added
 from bench.storage.manifest import manifest
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
@@ -123,6 +124,7 @@ def run(
     engine: str = "local",
     scheduler: str = "",
     timeout: float = math.inf,
+    add_seeds: int = 0,
 ) -> Run:
     """Tune, freeze and compare: execute the part of a study that its folder does not yet hold.
 
@@ -139,6 +141,8 @@ def run(
         engine: where chunks train: ``local``, ``dask`` or ``slurm``.
         scheduler: the address of a dask scheduler, or a file that holds it.
         timeout: seconds; a chunk that trains for longer ends as an error.
+        add_seeds: how many report seeds a finished run gets after its highest; only these are trained. The run is that
+            of the study, with whatever seeds it has.
 
     Returns:
         The finished run.
@@ -157,12 +161,22 @@ def run(
     """
     check_device(device, engine)
     check(engine, scheduler)
+    if add_seeds and only_tune:
+        raise UserError(f"seeds: found +{add_seeds}; tuning alone trains no report seeds")
     lacking = [missing for name in study.games if (missing := study.plugins.game(name).missing)]
     if lacking:
         raise UserError("\n".join(dict.fromkeys(lacking)))
     study_origins = origins(study)  # loads all plug-ins: an import error is raised before anything is written
-    writer = RunWriter(RunFolder(out if out is not None else Path("results") / study.name))
-    writer.open(manifest(study, device))
+    if add_seeds:
+        study, folder = grown(study, add_seeds, out)
+    else:
+        folder = folder_of(study, out)
+        study = with_added(study, folder)
+    content = manifest(study, device)
+    if add_seeds:
+        content["command"] = commands(folder, content["command"])
+    writer = RunWriter(folder)
+    writer.open(content)
     try:
         checkpoint_folder = writer.path.absolute() / FOLDER
         options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler, checkpoint_folder)

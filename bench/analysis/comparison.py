@@ -24,16 +24,24 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from bench.analysis.findings import LEVEL
+from bench.analysis.findings import LEVEL, next_level
 from bench.analysis.formatting import values_of
 from bench.analysis.scores import last_evaluations
-from bench.analysis.statistics import bootstrap_rules, holm, interquartile_mean, paired_test, probability_of_improvement
+from bench.analysis.statistics import (
+    bootstrap_rules,
+    holm,
+    interquartile_mean,
+    paired_test,
+    probability_of_improvement,
+    seeds_needed,
+)
 from bench.analysis.study import ComparedStudy
 from bench.errors import UserError
 from bench.registry.description import GameDescription, MetricDescription
 
 COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "difference", "difference_low"]
 COLUMNS += ["difference_high", "better_share", "low", "high", "failed_first", "failed_second", "p", "verdict", "change"]
+COLUMNS += ["seeds_needed"]
 VERDICTS = ("worse", "changed", "better", "new", "same", "identical")
 """What changed first."""
 FAILS_ON = {"never": (), "worse": ("worse", "changed"), "changed": ("worse", "changed", "better")}
@@ -82,7 +90,9 @@ def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
         (interquartile mean of second minus first with its 95 % interval); better_share, low, high (how often a replica
         of the second is better than one of the first, with its 95 % interval); failed_first, failed_second; p
         (Holm-corrected); verdict (worse, changed, better, same, identical, or new for a rule that the first run does
-        not have); change (what differs among the numbers that do not depend on chance, in words).
+        not have); change (what differs among the numbers that do not depend on chance, in words); seeds_needed (for a
+        rule that is ``same``, how many seeds would tell its two runs apart with 80 % power if they differ as these do;
+        inf where they lean to neither side; 0 for other verdicts).
 
     Raises:
         UserError: the runs have different protocols, so that their numbers do not mean the same.
@@ -104,6 +114,11 @@ def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
     if differ.any():
         comparison.loc[differ, "p"] = holm(comparison.loc[differ, "p"])
     comparison["verdict"] = [_verdict(row) for row in comparison.to_dict("records")]
+    level = next_level(comparison.loc[differ, "p"])
+    comparison["seeds_needed"] = [
+        seeds_needed(row["before"], row["after"], level) if verdict == "same" else 0.0
+        for row, verdict in zip(rows, comparison["verdict"], strict=True)
+    ]
     return comparison
 
 
@@ -187,6 +202,7 @@ def _row(both: np.ndarray, failed: np.ndarray, metric: MetricDescription, change
         | _difference(both)
         | {"better_share": share.value, "low": share.low, "high": share.high, "p": paired_test(before, after)}
         | {"verdict": "worse" if change.more_failed else "better?" if wins > 0 else "worse?"}
+        | {"before": before, "after": after}
     )
 
 

@@ -4,17 +4,24 @@ The best is the one with the best interquartile mean. Every other rule is compar
 trained with (Wilcoxon's signed-rank test, exact, two-sided; a failure is worse than any number), the p values of a game
 corrected together (Holm 1979). That the best was picked by the same scores makes the others' p values a little too
 small where many are nearly as good.
+
+For a rule that is not told apart, the verdict says how many seeds would do it with 80 % power, if the two differ as
+they do on these (`bench.analysis.statistics.power`), at the level that Holm's procedure would test at next.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from bench.analysis.formatting import MOST_SEEDS, about
 from bench.analysis.scores import scores
-from bench.analysis.statistics import Interval, holm, paired_test, probability_of_improvement
+from bench.analysis.statistics import Interval, holm, paired_test, probability_of_improvement, seeds_needed
 from bench.analysis.study import ComparedStudy
 from bench.analysis.table import games_of
 from bench.registry.description import MetricDescription
@@ -23,12 +30,16 @@ LEVEL = 0.05
 
 
 class Rival(NamedTuple):
-    """A rule beside the best one: its score, Holm's p of the difference, how often a run of the best is better."""
+    """A rule beside the best one: its score, Holm's p of the difference, how often a run of the best is better.
+
+    ``seeds`` is how many would tell the two apart (`seeds_needed`); 0 where these do.
+    """
 
     rule: str
     score: Interval
     p: float
     improvement: Interval
+    seeds: float = 0.0
 
     @property
     def tied(self) -> bool:
@@ -89,6 +100,11 @@ class Finding(NamedTuple):
         return [rival for rival in self.rivals if rival.tied]
 
     @property
+    def power(self) -> str:
+        """How many seeds would tell the tied rules apart from the best, in words; "" where none is tied."""
+        return seeds_in_words(self.best, {rival.rule: rival.seeds for rival in self.tied})
+
+    @property
     def worse(self) -> list[Rival]:
         """The rules that are significantly worse than the best, the nearest first."""
         return [rival for rival in self.rivals if not rival.tied]
@@ -129,23 +145,57 @@ def _finding(game: str, rows: pd.DataFrame, game_records: pd.DataFrame, study: C
     if order["iqm"].iloc[0] == metric.worst:
         none = math.nan
         return Finding(game, metric, "", _score(order.iloc[0]), none, none, none, scores_by_seed.shape[1], [], failures)
-    others = [str(rule) for rule in order.index[1:]]
-    best_scores = scores_by_seed.loc[best].to_numpy()
-    p_values = (
-        holm([paired_test(best_scores, scores_by_seed.loc[rule].to_numpy()) for rule in others]) if others else ()
-    )
-    rivals = [
-        Rival(
-            rule,
-            _score(order.loc[rule]),
-            float(p),
-            probability_of_improvement(best_scores, scores_by_seed.loc[rule].to_numpy(), higher=higher, resamples=2000),
-        )
-        for rule, p in zip(others, p_values, strict=True)
-    ]
+    rivals = _rivals(order.iloc[1:], best, scores_by_seed, higher)
     row = order.iloc[0]
     cost, seconds, tuning = (float(row[name]) for name in ("cost", "seconds", "tuning_cost"))
     return Finding(game, metric, best, _score(row), cost, seconds, tuning, int(row["n"]), rivals, failures)
+
+
+def _rivals(others: pd.DataFrame, best: str, scores_by_seed: pd.DataFrame, higher: bool) -> list[Rival]:
+    """The other rules beside the best one; their rows of the table, and the scores of all rules [rules, seeds]."""
+    if others.empty:
+        return []
+    best_scores = scores_by_seed.loc[best].to_numpy()
+    pairs = {str(rule): scores_by_seed.loc[rule].to_numpy() for rule in others.index}
+    p_values = holm([paired_test(best_scores, own) for own in pairs.values()])
+    level = next_level(p_values)
+    return [
+        Rival(
+            rule,
+            _score(others.loc[rule]),
+            float(p),
+            probability_of_improvement(best_scores, own, higher=higher, resamples=2000),
+            seeds_needed(best_scores, own, level) if p > LEVEL else 0.0,
+        )
+        for (rule, own), p in zip(pairs.items(), p_values, strict=True)
+    ]
+
+
+def next_level(p_values: ArrayLike) -> float:
+    """The level that Holm's procedure would test at next: `LEVEL` over the comparisons that are not told apart yet.
+
+    Args:
+        p_values: corrected ones [m].
+    """
+    return LEVEL / max(1, int((np.asarray(p_values) > LEVEL).sum()))
+
+
+def seeds_in_words(first: str, seeds: Mapping[str, float], most: int = 4) -> str:
+    """``about 40 seeds would tell adam and ttur apart``, the fewest first; ``seeds`` is rule -> how many it takes."""
+    order = sorted(seeds, key=lambda rule: seeds[rule])
+    near = [rule for rule in order if seeds[rule] <= MOST_SEEDS]
+    parts = [
+        f"{about(seeds[rule])} would tell {first} and {rule} apart"
+        if k == 0
+        else f"{about(seeds[rule])} {first} and {rule}"
+        for k, rule in enumerate(near[:most])
+    ]
+    if len(near) > most:
+        parts[-1] += f" ({len(near) - most} more {'rule takes' if len(near) == most + 1 else 'rules take'} more)"
+    if level := order[len(near) :]:
+        named = ", ".join(level[:most]) + (f" and {len(level) - most} more" if len(level) > most else "")
+        parts.append(f"{about(math.inf)} would be needed for {named}: level with {first} for all practical purposes")
+    return "; ".join(parts)
 
 
 def _failure(rule: str, row: pd.Series) -> Failure:

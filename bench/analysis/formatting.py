@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
 from bench.registry.spelling import write
@@ -23,6 +24,18 @@ def number(value: float, digits: int = 3, plain: bool = False) -> str:
     if plain:
         return text.replace("nan", "-")
     return text.replace("nan", "–").replace("-", "−").replace("e−0", "e−").replace("e+0", "e")
+
+
+MOST_SEEDS = 1000
+"""What needs more than this to be told apart is level for all practical purposes."""
+
+
+def about(count: float, what: str = "seeds") -> str:
+    """A planned number of seeds or games, rounded up to two digits: about 40 seeds, more than 1,000 seeds."""
+    if count > MOST_SEEDS:
+        return f"more than {MOST_SEEDS:,} {what}"
+    step = 10 ** max(0, len(str(round(count))) - 2)
+    return f"about {math.ceil(count / step) * step:,} {what}"
 
 
 def rounded(hyperparameters: str) -> str:

@@ -17,7 +17,8 @@ import pandas as pd
 from scipy import stats
 
 from bench.analysis.findings import LEVEL
-from bench.analysis.statistics import Array, critical_difference, friedman_nemenyi
+from bench.analysis.formatting import about
+from bench.analysis.statistics import Array, critical_difference, friedman_nemenyi, games_needed
 from bench.analysis.study import ComparedStudy
 from bench.analysis.table import games_of
 from bench.registry.description import MetricDescription
@@ -56,6 +57,19 @@ class Standing(NamedTuple):
     difference: float = math.nan
     groups: tuple[tuple[int, int], ...] = ()
     why: str = ""
+
+    @property
+    def power(self) -> str:
+        """Over how many games Nemenyi's test would tell the first rule from one under its bar, in words.
+
+        The rule furthest from it is meant: it is told apart first. "" where no bar joins the first rule to others.
+        """
+        last = max((end for start, end in self.groups if start == 0), default=0)
+        if not last:
+            return ""
+        first, other = (list(self.ranks)[i] for i in (0, last))
+        games = about(games_needed(self.ranks[other] - self.ranks[first], len(self.ranks), LEVEL), "games")
+        return f"{games} would tell {first} and {other} apart, if their ranks stay as they are; more seeds would not"
 
 
 def ranks(table: pd.DataFrame, study: ComparedStudy) -> dict[tuple[str, str], Place]:

@@ -29,7 +29,9 @@ def run(
     study_file: StudyFile = None,
     optimizers: Optimizers = None,
     games: Games = None,
-    seeds: Annotated[str | None, typer.Option(help="Report seeds; default: 0-9.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Report seeds; default: 0-19. +20 adds 20 to a finished run.")
+    ] = None,
     trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game; 0: its default.")] = None,
     budget: Budget = None,
     option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tuning_seeds=5.")] = None,
@@ -54,7 +56,7 @@ def run(
     if dry_run:
         from bench.numerics.runtime import cores
 
-        return _dry_run(order.study, order.jobs or cores(), order.device)
+        return _dry_run(_planned(order), order.jobs or cores(), order.device)
     finished = _trained(order)
     from bench.report.terminal import terminal
 
@@ -101,7 +103,7 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
 
     with watching() as watch:
         how = {"jobs": order.jobs or cores(), "device": order.device}
-        how |= {key: getattr(order, key) for key in ("patience", "timeout", "engine", "scheduler")}
+        how |= {key: getattr(order, key) for key in ("patience", "timeout", "engine", "scheduler", "add_seeds")}
         return run(order.study, out=order.out, watch=watch, only_tune=only_tune, **how)
 
 
@@ -137,6 +139,15 @@ def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) 
             raise UserError(f"-o {option}: no value; write -o key=value")
         settings[key.strip().replace("-", "_")] = value.strip()
     return make_request(settings)
+
+
+def _planned(order: Any) -> Any:
+    """The study that an order would run."""
+    if not order.add_seeds:
+        return order.study
+    from bench.storage.growth import grown
+
+    return grown(order.study, order.add_seeds, order.out)[0]
 
 
 def _dry_run(study: Any, jobs: int, device: str) -> int:

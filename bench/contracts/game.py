@@ -46,7 +46,8 @@ class Game(ABC):
     """Columns of each player in w (they may hold padding); n = sum(sizes)."""
     dtype: torch.dtype = torch.float32
     budget: float = 1000.0
-    """The default cost of one replica, in gradient evaluations."""
+    """The default cost of one replica, in gradient evaluations. A class attribute or a field; the key ``budget`` of a
+    spelling sets it for every game."""
     score: str = "field_norm"
     """Name of the primary metric: what tuning optimises and tables show."""
     tie_break: str = ""

@@ -15,7 +15,7 @@ from bench.storage.files import write_file
 from bench.storage.records import Result, pack
 from bench.storage.writer import RunWriter
 from bench.studies.cost import planned_cost
-from bench.studies.plan import Chunk, Task, report_rows, rounded_rows
+from bench.studies.plan import Chunk, Task, Values, report_rows, rounded_rows
 from bench.studies.study import Study
 from bench.studies.tuning.tuner import tune
 
@@ -39,11 +39,15 @@ def task_chunks(task: Task, study: Study, only_tune: bool = False) -> Generator[
     values = yield from tune(task, study)
     if only_tune:
         return
-    chunks = task.chunks(report_rows(study.seeds, values), "report")
+    yield [chunk for seeds in study.seed_groups for chunk in _report_chunks(task, study, seeds, values)]
+
+
+def _report_chunks(task: Task, study: Study, seeds: list[int], values: Values) -> list[Chunk]:
+    """The chunks of one group of report seeds: seeds that are added later never join a stack that is there."""
+    chunks = task.chunks(report_rows(seeds, values), "report")
     if study.untuned:
-        chunks += task.chunks(report_rows(study.seeds, {}), "untuned")
-    chunks += task.chunks(rounded_rows(study.seeds, values, study.roundings), "rounded")
-    yield chunks
+        chunks += task.chunks(report_rows(seeds, {}), "untuned")
+    return chunks + task.chunks(rounded_rows(seeds, values, study.roundings), "rounded")
 
 
 class Coordinator:

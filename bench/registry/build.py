@@ -11,6 +11,7 @@ from typing import Any, get_args
 from bench.contracts import Direction, Game, Hyperparameter, Options, UpdateRule, hyperparameters, nested
 from bench.contracts.introspection import directions_of, hints
 from bench.errors import UserError, nearest
+from bench.registry.budget import KEY, given_budget, with_budget, without_budget
 from bench.registry.discovery import Registry
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
 from bench.registry.spelling import Spec, parse, write
@@ -35,13 +36,14 @@ def get_game(spec: str | Spec) -> Game:
     """Return the game that a spelling names.
 
     Args:
-        spec: e.g. ``bilinear[dim=3]`` or ``./my_gan.py:game``.
+        spec: e.g. ``bilinear[dim=3]`` or ``./my_gan.py:game``. Every game has the key ``budget``.
 
     Raises:
         UserError: a name or key is unknown or a value is out of bounds; the message names the nearest known ones.
     """
-    game_object: Game = _build(games, spec)
-    return game_object
+    spelled, budget = without_budget(parse(spec) if isinstance(spec, str) else spec)
+    game_object: Game = _build(games, spelled)
+    return game_object if budget is None else with_budget(game_object, budget)
 
 
 class Plugins:
@@ -90,7 +92,8 @@ def _build(registry: Registry[Any], spec: str | Spec) -> Any:
     if inspect.isclass(plugin):
         return _with_keys(plugin(), spelled, registry)
     if spelled.keys:
-        raise UserError(f"{registry.what} {spelled.name!r} is one made thing: it takes no keys, {spelled} gives some")
+        taken = f"no key but {KEY}" if registry is games else "no keys"
+        raise UserError(f"{registry.what} {spelled.name!r} is one made thing: it takes {taken}, {spelled} gives some")
     return plugin
 
 
@@ -108,7 +111,8 @@ def path_of(owner: Any, key: str) -> str | None:
 
 
 def _known_keys(owner: Any) -> set[str]:
-    return {f.name for f in fields(owner)}.union(*map(_known_keys, nested(owner).values()))
+    always = {KEY} if isinstance(owner, Game) else set()
+    return always | {f.name for f in fields(owner)}.union(*map(_known_keys, nested(owner).values()))
 
 
 def _with_keys(owner: Any, spelled: Spec, registry: Registry[Any]) -> Any:
@@ -188,10 +192,11 @@ def spell(plugin: Any) -> str:
 
     A setting that came later is left out at its default: the cells that were there before keep their identity.
 
-    An object that is registered ready-made is spelled by its name alone, because it takes no keys.
+    An object that is registered ready-made is spelled by its name alone, because it takes no keys but a game's budget.
     """
+    given = given_budget(plugin) if isinstance(plugin, Game) else []
     if "name" in getattr(plugin, "__dict__", {}):
-        return str(plugin.name)
+        return f"{plugin.name}[{given[0]}]" if given else str(plugin.name)
     parts = []
     for field in fields(plugin):
         value = getattr(plugin, field.name)
@@ -201,6 +206,7 @@ def spell(plugin: Any) -> str:
             parts += [f"{key}={write(option)}" for key, option in value.items]
         else:
             parts.append(f"{field.name}={spell(value) if is_dataclass(value) else write(value)}")
+    parts += given
     return f"{plugin.name}[{','.join(parts)}]" if parts else str(plugin.name)
 
 

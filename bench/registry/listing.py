@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.contracts import Game, Options, UpdateRule, hyperparameters, nested
 from bench.errors import UserError, nearest
+from bench.registry.budget import KEY
 from bench.registry.build import get_rule
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
 from bench.registry.spelling import write
@@ -73,9 +74,11 @@ def _game(name: str) -> str:
     game: Game = games[name]()
     sizes = " + ".join(str(size) for size in game.sizes)
     dtype = str(game.dtype).removeprefix("torch.")
-    facts = f"players {sizes} parameters, {dtype}, budget {game.budget:g}, judged by {game.score}"
-    settings = [f"{key} = {write(value)}" for key, value in vars(game).items() if key in game.__dataclass_fields__]  # type: ignore[attr-defined]
-    return _entry(name, inspect.getdoc(type(game)) or "", [facts, *settings])
+    facts = f"players {sizes} parameters, {dtype}, judged by {game.score}"
+    fields = [key for key in vars(game) if key in game.__dataclass_fields__ and key != KEY]  # type: ignore[attr-defined]
+    settings = [f"{key} = {write(getattr(game, key))}" for key in fields]
+    budget = f"{KEY} = {write(game.budget)}   gradient evaluations of one replica"
+    return _entry(name, inspect.getdoc(type(game)) or "", [facts, *settings, budget])
 
 
 def _metric(name: str) -> str:

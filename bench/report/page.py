@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.findings import LEVEL, findings, winners
-from bench.analysis.formatting import number, rounded
+from bench.analysis.formatting import about, number, rounded
 from bench.analysis.ranking import Standing, ranks, standing
 from bench.analysis.table import table, to_csv
 from bench.errors import UserError
@@ -144,7 +144,7 @@ def _environment() -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "digest": _digest, "ranges": _ranges}
-    environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded, "key": key}
+    environment.filters |= {"words": _words, "breakable": _breakable, "rounded": rounded, "key": key, "about": about}
     return environment
 
 
@@ -226,4 +226,5 @@ def _diagram(overall: Standing, look: dict[str, Look]) -> Drawing:
         f"A bar joins rules that Nemenyi's test at 5 % cannot tell apart, less than {overall.difference:.3g} apart "
     )
     caption += "(Demsar 2006); with few games it sees large differences alone." if differ else "(Demsar 2006)."
+    caption += f" {overall.power[:1].upper()}{overall.power[1:]}." if overall.power else ""
     return Drawing("ranks", caption, figure, wide=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.analysis.comparison import VERDICTS
 from bench.analysis.findings import findings
-from bench.analysis.formatting import rounded
+from bench.analysis.formatting import about, rounded
 from bench.analysis.table import games_of, table
 from bench.report.status import state
 from bench.report.tables import escape_markdown, interval, number
@@ -83,7 +83,7 @@ def _draw(console: Console, score_table: pd.DataFrame) -> None:
 
 
 COMPARED_COLUMNS = ["game", "optimizer", "first", "second", "difference [95 %]", "second better [95 %]", "failed", "p"]
-COMPARED_COLUMNS += ["verdict"]
+COMPARED_COLUMNS += ["verdict", "to tell apart"]
 SHOWN = 30  # in a longer comparison identical rows are counted rather than shown
 
 
@@ -92,7 +92,9 @@ def compared(comparison: pd.DataFrame) -> str:
     console = Console(width=None if Console().is_terminal else 140)
     text_table = Table()
     for column in COMPARED_COLUMNS:
-        text_table.add_column(column, justify="left" if column in ("game", "optimizer", "verdict") else "right")
+        text_table.add_column(
+            column, justify="left" if column in ("game", "optimizer", *COMPARED_COLUMNS[-2:]) else "right"
+        )
     rows = _changed_first(comparison)
     for row in rows.itertuples():
         style = {"worse": "bold red", "changed": "bold red", "better": "bold green"}.get(str(row.verdict), "")
@@ -106,10 +108,11 @@ def compared(comparison: pd.DataFrame) -> str:
 
 def compared_markdown(comparison: pd.DataFrame) -> str:
     """The result of `bench.compare` as Markdown, changes first: for a summary of a CI."""
-    lines = [[*COMPARED_COLUMNS[:-2], "p (Holm)", "verdict"], ["---"] * len(COMPARED_COLUMNS)]
+    names = ["p (Holm)" if column == "p" else column for column in COMPARED_COLUMNS]
+    lines = [names, ["---"] * len(names)]
     for row in _changed_first(comparison).itertuples():
-        *cells, verdict = map(escape_markdown, _comparison_cells(row))
-        lines.append([*cells, verdict if verdict in ("same", "identical") else f"**{verdict}**"])
+        *cells, verdict, seeds = map(escape_markdown, _comparison_cells(row))
+        lines.append([*cells, verdict if verdict in ("same", "identical") else f"**{verdict}**", seeds])
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines) if len(lines) > 2 else ""
     changes = "".join(f"- {escape_markdown(line)}\n" for line in _change_lines(comparison))
     return "\n".join(filter(None, [f"{_verdict_counts(comparison)}\n", table, changes]))
@@ -135,11 +138,13 @@ def _comparison_cells(row: Any) -> list[str]:
     """The cells of a row of the result of `bench.compare`."""
     names = [str(row.game), str(row.optimizer)]
     if row.verdict == "new":
-        return [*names, "-", number(row.second), "-", "-", f"{row.failed_second} of {row.seeds}", "-", "new"]
+        return [*names, "-", number(row.second), "-", "-", f"{row.failed_second} of {row.seeds}", "-", "new", ""]
     difference = f"{number(row.difference)} [{number(row.difference_low)}, {number(row.difference_high)}]"
     share = f"{row.better_share:.0%} [{row.low:.0%}, {row.high:.0%}]"
     failed = f"{row.failed_first} → {row.failed_second} of {row.seeds}"
-    return [*names, number(row.first), number(row.second), difference, share, failed, f"{row.p:.2g}", str(row.verdict)]
+    seeds = about(row.seeds_needed) if row.seeds_needed else ""
+    numbers = [number(row.first), number(row.second), difference, share, failed, f"{row.p:.2g}"]
+    return [*names, *numbers, str(row.verdict), seeds]
 
 
 COMPARED: dict[str, Callable[[pd.DataFrame], str]] = {"text": compared, "md": compared_markdown}

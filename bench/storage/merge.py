@@ -19,7 +19,7 @@ from bench.storage.run_folder import RunFolder, files_of
 from bench.storage.writer import RunWriter
 from bench.studies.toml import Frozen
 
-UNITED = {"optimizers", "games", "seeds", "hyperparameters"}
+UNITED = {"optimizers", "games", "seeds", "added_seeds", "hyperparameters"}
 """What may differ between studies."""
 
 
@@ -98,7 +98,7 @@ def _study(runs: Sequence[RunFolder]) -> dict[str, Any]:
     study = dict(runs[0].manifest["study"])
     for key in ("optimizers", "games"):
         study[key] = _union(run.manifest["study"][key] for run in runs)
-    study["seeds"] = sorted(_union(run.manifest["study"]["seeds"] for run in runs))
+    study["seeds"], study["added_seeds"] = _seeds(runs)
     frozen: dict[str, dict[str, Any]] = {}
     for run in runs:
         given: Frozen = run.manifest["study"].get("hyperparameters") or {}
@@ -110,6 +110,18 @@ def _study(runs: Sequence[RunFolder]) -> dict[str, Any]:
                     )
     study["hyperparameters"] = frozen
     return study
+
+
+def _seeds(runs: Sequence[RunFolder]) -> tuple[list[int], list[int]]:
+    """The seeds of all runs, as the groups that they were trained in, so that none is trained again when more follow.
+
+    Where a seed is of two groups, its rules are no common stacks, and the seeds are one group.
+    """
+    groups = sorted(map(list, {tuple(group) for run in runs for group in run.study.seed_groups}))
+    seeds = [seed for group in groups for seed in group]
+    if len(set(seeds)) < len(seeds):
+        return sorted(set(seeds)), []
+    return seeds, [len(group) for group in groups[1:]]
 
 
 def _descriptions(runs: Sequence[RunFolder]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from typing_extensions import TypedDict  # pydantic asks for it below Python 3.1
 
 from bench.errors import key_path
 from bench.registry.description import Descriptions
-from bench.studies.study import MOST_SEED, Study
+from bench.studies.seeds import MOST_SEED
+from bench.studies.study import Study
 
 OUTCOMES = {"ok", "diverged", "interrupted", "error"}
 LONGEST = 4096  # letters of a spelling
@@ -66,6 +67,8 @@ def validate_manifest(found: Any) -> str:
         return "a name in it is none"
     if any(not 0 <= seed < MOST_SEED for seed in study.seeds):
         return "a seed in it is none"
+    if any(count < 1 for count in study.added_seeds) or sum(study.added_seeds) >= max(1, len(study.seeds)):
+        return "its added seeds are none"
     return ""
 
 

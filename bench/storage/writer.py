@@ -21,6 +21,7 @@ from bench.storage.manifest import SCHEMA, SEAL, core_of, seal, sealed
 from bench.storage.records import Damaged
 from bench.storage.run_folder import NAME, RunFolder, files_of
 from bench.studies.plan import Chunk
+from bench.studies.seeds import continues, groups_of
 from bench.studies.study import GROWS
 
 PLAN_PAUSE = 20  # the pause between two writes of the plan, as a multiple of the time that one took
@@ -121,17 +122,20 @@ class RunWriter:
 
     def _check_same(self, stored: dict[str, Any], asked: dict[str, Any]) -> None:
         differ = [(part, stored.get(part), asked[part]) for part in ("protocol", "device")]
-        keys = [key for key in asked["study"] if key not in GROWS]
-        differ += [(key, stored["study"].get(key), asked["study"][key]) for key in keys]
+        old, new = stored["study"], asked["study"]
+        differ += [(key, old.get(key), new[key]) for key in new if key not in (*GROWS, "seeds", "added_seeds")]
+        there = groups_of(old)
+        if not there or not continues(there, groups_of(new)):
+            differ += [(key, old.get(key, []), new.get(key, [])) for key in ("seeds", "added_seeds")]
         if changed := [
-            f"{key}: {_short(old)} there, {_short(new)} asked for" for key, old, new in differ if old != new
+            f"{key}: {_short(found)} there, {_short(value)} asked for" for key, found, value in differ if found != value
         ]:
             where = f"run folder {str(self.path)!r}"
             raise UserError(f"{where} holds another study ({'; '.join(changed)}); choose another --out")
-        old, new = core_of(stored), core_of(asked)
-        if old != new:
-            remedy = f"set {VARIABLE}={old.partition(',')[0]}, or choose another --out"
-            raise UserError(f"run folder {str(self.path)!r} was computed by {old}, now it would be {new}; {remedy}")
+        before, now = core_of(stored), core_of(asked)
+        if before != now:
+            remedy = f"set {VARIABLE}={before.partition(',')[0]}, or choose another --out"
+            raise UserError(f"run folder {str(self.path)!r} was computed by {before}, now it would be {now}; {remedy}")
 
     def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
         for suffix, content in files.items():

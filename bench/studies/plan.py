@@ -16,10 +16,11 @@ from bench.contracts import Game, Hyperparameter, UpdateRule
 from bench.contracts.introspection import for_game
 from bench.registry.build import Plugins, free, spell
 from bench.registry.identity import plugin_code
+from bench.studies.seeds import MOST_SEED
 
 PROTOCOL = "2.0"
 """MAJOR.MINOR: only results of the same protocol are comparable."""
-TUNING_SEED = 2**32
+TUNING_SEED = MOST_SEED
 """Tuning seeds start here; report seeds lie below, so the two never overlap."""
 
 Values = dict[str, "float | tuple[float, ...]"]

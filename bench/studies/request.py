@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from bench.errors import UserError, key_path, nearest
+from bench.studies.seeds import MOST_AT_ONCE, asks_for_more, count_of
 from bench.studies.study import Study
 
 PATIENCE = 600.0
@@ -22,7 +23,7 @@ class RunRequest(Study):
     """A study with the settings of its execution, which change none of its results.
 
     ``patience`` is in seconds: a plug-in without a heartbeat for so long counts as hung, and its chunk is an error.
-    A chunk that takes longer than ``timeout`` seconds is also an error.
+    A chunk that takes longer than ``timeout`` seconds is also an error. Seeds spelled ``+20`` are ``add_seeds``.
     """
 
     jobs: Annotated[int, Field(ge=1)] | None = None
@@ -33,6 +34,7 @@ class RunRequest(Study):
     patience: Annotated[float, Field(gt=0)] = PATIENCE
     timeout: Annotated[float, Field(gt=0)] = math.inf
     scheduler: str = ""
+    add_seeds: Annotated[int, BeforeValidator(count_of), Field(ge=0, le=MOST_AT_ONCE)] = 0
 
     @field_validator("device")
     @classmethod
@@ -59,6 +61,8 @@ def check_device(device: str, engine: str = "local") -> None:
 
 def make_request(settings: dict[str, Any]) -> RunRequest:
     """A request from flags or a file; raises UserError with a line for every mistake, each with its key."""
+    if asks_for_more(settings.get("seeds")):
+        settings = {key: value for key, value in settings.items() if key != "seeds"} | {"add_seeds": settings["seeds"]}
     try:
         return RunRequest(**settings)
     except ValidationError as error:
@@ -68,6 +72,7 @@ def make_request(settings: dict[str, Any]) -> RunRequest:
 def _lines(error: ValidationError) -> Iterable[str]:
     for mistake in error.errors():
         key = key_path(mistake["loc"]) or "study"
+        key = "seeds" if key == "add_seeds" and asks_for_more(mistake["input"]) else key
         if mistake["type"] == "extra_forbidden":
             yield f"unknown key {key!r}; {nearest(key, RunRequest.model_fields)}"
         elif mistake["type"] == "missing":

@@ -19,6 +19,7 @@ from bench.registry.description import Descriptions, GameDescription, MetricDesc
 from bench.registry.spelling import Spec, expand, parse, split
 from bench.studies.frozen import frozen_values, mistaken
 from bench.studies.plan import Task
+from bench.studies.seeds import MOST_SEED, seed_groups, seeds_of
 from bench.studies.toml import Frozen
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
 BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
 """Share of each game's own budget."""
-MOST_SEED = 2**32
 GROWS = ("trials", "roundings")
-"""Settings that may change within one folder: trainings that are already stored are not repeated."""
+"""Settings that may change within one folder: trainings that are already stored are not repeated. Seeds may grow too,
+and the folder is named by those that the run began with."""
 EVERY_DIRECTION = re.compile(r"(?<=[\[,])\s*direction\s*=\s*all\s*(?=[\],])")
 
 
@@ -56,26 +57,6 @@ def _from_table(value: Any) -> str:
     return f"{name}[{keys}]" if keys else name
 
 
-def seeds_of(value: Any) -> Any:
-    """``"0-9"``, ``"0-4,7"`` or a list of whole numbers -> a list of seeds."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return [value]
-    if not isinstance(value, str):
-        return value
-    seeds: list[int] = []
-    for part in split(value):
-        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
-        if not match:
-            raise ValueError(f"found {value!r}; whole numbers and ranges are allowed, e.g. 0-9 or 0-4,7")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise ValueError(f"found {part!r}, which runs backwards; did you mean {last}-{first}?")
-        if last - first >= 100_000:
-            raise ValueError(f"found {part!r}; at most 100000 seeds are allowed")
-        seeds += range(first, last + 1)
-    return seeds
-
-
 DESCRIPTIONS = TypeAdapter(Descriptions)
 
 
@@ -87,8 +68,9 @@ class Study(BaseModel):
     Args:
         optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``. ``all`` means every
             rule, ``sgd[direction=all]`` means sgd with every direction.
-        games: spellings of games; ``all`` means every game.
-        seeds: report seeds, as a list or as ``"0-9"``.
+        games: spellings of games; ``all`` means every game. Equal ones, ``ring8[budget=1e4]`` and
+            ``ring8[budget=10000]``, are one, labelled by the latter.
+        seeds: report seeds, as a list or as ``"0-19"``; 20 by default.
         trials: how many configurations are tried for each rule on each game; 0 uses the declared defaults.
         tune: ``step`` tunes step sizes, ``full`` tunes every number of a rule, ``none`` tunes nothing.
         tuning_seeds: how many seeds each trial trains on. Report seeds are never among them.
@@ -98,8 +80,10 @@ class Study(BaseModel):
             with a run on another processor knows what rounding alone does.
         untuned: whether to train every rule with its declared defaults as well and show them beside.
         hyperparameters: frozen values, game -> rule -> hyperparameter -> value. If given, nothing is tuned.
+        added_seeds: how many of the last seeds were added to the run, one number for each addition. Each group trains
+            apart from the others. `run` writes it; see its ``add_seeds``.
         budget: the cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: 0.05, 1 and 5
-            times each game's own budget.
+            times each game's own budget, which the key ``budget`` of its spelling sets.
         evaluations: how many times a replica is evaluated after its start.
         features: features that image games are evaluated with besides the built-in ones: ``mnist``,
             ``inception:PATH``.
@@ -124,7 +108,8 @@ class Study(BaseModel):
     features: str = ""  # before the games, whose spellings it completes
     optimizers: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)]
     games: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)] = DEFAULT_GAMES
-    seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(10))
+    seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(20))
+    added_seeds: list[Annotated[int, Field(ge=1)]] = []  # after the seeds
     tune: Literal["step", "full", "none"] = "step"  # before the trials: none of them if none
     trials: Annotated[int, Field(ge=0, le=4096, validate_default=True)] = 16
     tuning_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -145,6 +130,14 @@ class Study(BaseModel):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed stands twice; each replica needs its own")
         return seeds
+
+    @field_validator("added_seeds")
+    @classmethod
+    def _check_added(cls, added: list[int], info: Any) -> list[int]:
+        seeds = info.data.get("seeds")
+        if seeds and sum(added) >= len(seeds):
+            raise ValueError(f"found {sum(added)} of {len(seeds)} seeds; fewer than there are seeds is allowed")
+        return added
 
     @field_validator("trials")
     @classmethod
@@ -206,12 +199,13 @@ class Study(BaseModel):
             spelled, mistakes = _judged_by(features, spelled)
         if mistakes:
             raise ValueError("; ".join(mistakes))
-        return spelled
+        return spelled if of_rules else list(dict.fromkeys(str(parse(game)) for game in spelled))
 
     @property
     def name(self) -> str:
-        """The run's folder, decided by the study's content; more trials or roundings continue in the same folder."""
-        content = json.dumps(self.model_dump(mode="json", exclude=set(GROWS)), sort_keys=True)
+        """The run's folder, decided by the study's content; more trials, roundings or seeds continue in the same."""
+        settings = self.model_dump(mode="json", exclude={*GROWS, "added_seeds"})
+        content = json.dumps(settings | {"seeds": self.seed_groups[0]}, sort_keys=True)
         first = re.sub(r"[^a-z0-9-]+", "-", "-".join(self.optimizers[:3]).lower())[:40].strip("-")
         return f"{first}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
@@ -227,6 +221,11 @@ class Study(BaseModel):
         restored = cls.model_construct(**study)
         restored._recorded = DESCRIPTIONS.validate_python(descriptions)
         return restored
+
+    @property
+    def seed_groups(self) -> list[list[int]]:
+        """The report seeds that the run began with, and those of each addition. Groups train apart."""
+        return seed_groups(self.seeds, self.added_seeds)
 
     def of_games(self, games: list[str]) -> Study:
         """The same study of some of its games."""

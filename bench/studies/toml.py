@@ -32,4 +32,4 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def study_file(study: dict[str, Any]) -> str:
     """A study as the TOML file that ``bench run`` takes; what is empty is left out."""
-    return tomli_w.dumps({key: value for key, value in study.items() if value not in ("", {}, None)})
+    return tomli_w.dumps({key: value for key, value in study.items() if value not in ("", {}, [], None)})

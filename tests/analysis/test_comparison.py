@@ -13,7 +13,10 @@ import pytest
 
 import bench
 from bench.analysis import comparison
+from bench.analysis.formatting import about
+from bench.analysis.statistics import seeds_needed
 from bench.errors import UserError
+from bench.report.terminal import compared, compared_markdown
 from bench.storage.baseline import write_baseline
 
 Call = Callable[..., tuple[int, str, str]]
@@ -102,6 +105,19 @@ def test_noise_is_the_same_where_there_are_minibatches(noisy: bench.Run) -> None
         ("gaussian-mean", "extragrad[lr=0.3]"): "identical",
     }
     assert (found["change"] == "").all()
+
+
+def test_what_is_the_same_says_how_many_seeds_would_tell_it_apart(noisy: bench.Run) -> None:
+    rule, game = "sgd[lr=0.15]", "gaussian-mean"
+    other = altered(noisy, jittered(rule, game, 0.01))
+    found = bench.compare(noisy, other)
+    before, after = (run.scores().set_index("optimizer").loc[rule, "score"] for run in (noisy, other))
+    needed = seeds_needed(before, after)
+    assert found.set_index("optimizer")["seeds_needed"].to_dict() == {rule: needed, "extragrad[lr=0.3]": 0}
+    assert needed > len(before)
+    assert about(needed) in compared(found).replace("\n", " ")
+    line = next(line for line in compared_markdown(found).splitlines() if rule in line)
+    assert line.endswith(f"| same | {about(needed)} |")
 
 
 def test_without_minibatches_there_is_no_noise(first: bench.Run) -> None:

@@ -6,7 +6,9 @@ import math
 
 import pandas as pd
 
-from bench.analysis.findings import Finding, findings
+from bench.analysis.findings import Finding, findings, next_level, seeds_in_words
+from bench.analysis.formatting import about
+from bench.analysis.statistics import seeds_needed
 from bench.analysis.table import table
 from bench.studies.study import Study
 
@@ -79,3 +81,52 @@ def test_failures_are_counted_the_worst_first() -> None:
 def test_what_is_nearly_equal_is_said_to_be() -> None:
     found = verdict(one=NEAR, other=[x * 1.004 for x in NEAR])
     assert found.behind(found.rivals[0]) == "equal to two digits"
+
+
+# How many seeds would do it
+
+
+def leaning(share: float, seeds: int = 20) -> list[float]:
+    """Scores beside those of `EVEN`, most of them a little worse."""
+    signs = [1 if k < share * seeds else -1 for k in range(seeds)]
+    return [x + sign * 0.001 * (1 + k % 7) for k, (x, sign) in enumerate(zip(EVEN, signs, strict=True))]
+
+
+EVEN = [0.1 + 0.01 * k for k in range(20)]
+
+
+def test_the_verdict_says_how_many_seeds_would_tell_a_tied_rule_apart() -> None:
+    found = verdict(best=EVEN, near=leaning(0.7), far=[x + 1 for x in EVEN])
+    (near,) = found.tied
+    assert near.seeds == seeds_needed(EVEN, leaning(0.7)) > found.seeds
+    assert [rival.seeds for rival in found.worse] == [0]
+    assert found.power == f"{about(near.seeds)} would tell best and near apart"
+
+
+def test_the_level_is_that_of_holms_next_step() -> None:
+    """One of three is told apart; the other two share the level."""
+    found = verdict(best=EVEN, one=leaning(0.7), other=leaning(0.75), far=[x + 1 for x in EVEN])
+    assert {rival.rule: rival.seeds for rival in found.tied} == {
+        "one": seeds_needed(EVEN, leaning(0.7), 0.05 / 2), "other": seeds_needed(EVEN, leaning(0.75), 0.05 / 2)
+    }  # fmt: skip
+    assert next_level([0.01, 0.2, 0.3]) == 0.05 / 2
+    assert next_level([0.01]) == 0.05
+
+
+def test_what_takes_more_than_a_thousand_seeds_is_level() -> None:
+    assert verdict(one=EVEN, other=EVEN).power == (
+        "more than 1,000 seeds would be needed for other: level with one for all practical purposes"
+    )
+    assert verdict(one=EVEN, other=[x + 1 for x in EVEN]).power == ""
+
+
+def test_the_words_name_the_nearest_first_and_count_the_rest() -> None:
+    seeds = {"a": 1001.0, "b": 333.0, "c": 40.0, "d": 99.0, "e": math.inf}
+    assert seeds_in_words("x", seeds, most=2) == (
+        "about 40 seeds would tell x and c apart; about 99 seeds x and d (1 more rule takes more); "
+        "more than 1,000 seeds would be needed for a, e: level with x for all practical purposes"
+    )
+    assert seeds_in_words("x", {}) == ""
+    assert [about(count) for count in (9, 40, 101, 991, 1000)] == [
+        f"about {words} seeds" for words in ("9", "40", "110", "1,000", "1,000")
+    ]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.findings import Finding, Rival, winners
-from bench.analysis.ranking import _groups, ranks, standing
-from bench.analysis.statistics import Interval, friedman_nemenyi
+from bench.analysis.ranking import Standing, _groups, ranks, standing
+from bench.analysis.statistics import Interval, friedman_nemenyi, games_needed
 from bench.report.figures.panels import lines, looks
 from bench.report.figures.ranks import critical_difference as drawn
 from bench.report.figures.svg import svg
@@ -102,6 +102,22 @@ def test_directions_and_failures_count_over_games():
 def test_where_the_rules_do_not_differ_one_bar_joins_all():
     scores = np.array([[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1]])
     assert standing(table(scores), study(4)).groups == ((0, 3),)
+
+
+def test_how_many_games_would_tell_the_first_apart():
+    """From the rule at the far end of its bar, in words; nothing where no bar joins it to another."""
+    scores = np.array([[1, 2, 3, 4], [2, 1, 3, 4], [1, 2, 4, 3], [1, 3, 2, 4]])
+    found = standing(table(scores), study(4))
+    assert found.groups[0] == (0, 2)
+    needed = games_needed(found.ranks["r2"] - found.ranks["r0"], 4)
+    assert 4 < needed < 20
+    words = f"about {needed:g} games would tell r0 and r2 apart, if their ranks stay as they are; more seeds would not"
+    assert found.power == words
+    apart = Standing(["g"], {"a": 1.0, "b": 2.0, "c": 3.0}, difference=0.5)
+    assert apart.power == ""
+    assert apart._replace(groups=((1, 2),)).power == ""
+    even = Standing(["g"], {"a": 2.0, "b": 2.0, "c": 2.0}, difference=0.5, groups=((0, 2),))
+    assert even.power.startswith("more than 1,000 games")
 
 
 @pytest.mark.parametrize(

@@ -326,10 +326,3 @@ def test_a_step_of_a_rule_changes_both_players() -> None:
     field = F(w)
     for block in F.blocks:
         assert (field[:, block].abs().amax(dim=1) > 0).all()
-
-
-@pytest.mark.parametrize("budget", ["-1", "0", "0.5"])
-def test_a_budget_that_trains_nothing_is_refused(budget):
-    with pytest.raises(UserError, match=f"mnist-small: budget is {budget}; at least 1 is allowed"):
-        get_game(f"mnist-small[budget={budget}]")
-    assert get_game("mnist-small[budget=600]").budget == 600

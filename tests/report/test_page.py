@@ -16,11 +16,15 @@ from scipy.stats import trim_mean, wilcoxon
 
 import bench
 from bench.analysis.collapse import Collapsed
-from bench.analysis.formatting import number
+from bench.analysis.findings import findings
+from bench.analysis.formatting import about, number
 from bench.analysis.learning import Learning
 from bench.analysis.outcomes import survivals
-from bench.analysis.ranking import ranks, standing
+from bench.analysis.ranking import Standing, ranks, standing
+from bench.analysis.statistics import seeds_needed
 from bench.registry import get_metric
+from bench.report.figures.panels import looks
+from bench.report.page import _diagram
 from bench.studies.request import make_request
 from bench.studies.toml import read_toml, study_file
 
@@ -123,7 +127,17 @@ def test_the_verdicts_comparisons_are_of_the_records_scores(run, html):
         won = np.mean([(x < y) + (x == y) / 2 for x in own for y in other])
         assert cells[4].startswith(f"{number(100 * won)} % [")
         assert cells[5] == "not told apart"
+        assert cells[6] == about(seeds_needed(own, other))
         assert f"{best} is best: {metric.name.replace('_', ' ')} {number(trim_mean(own, 0.25))} [" in page.text
+
+
+def test_the_verdict_says_how_many_seeds_would_tell_a_tied_rule_apart(tmp_path):
+    study = bench.Study(optimizers="sgd,extragrad", games="gaussian-mean", seeds="0-7", trials=0, budget=20)
+    run = bench.run(study, out=tmp_path / "run")
+    (finding,) = findings(run.table(), run.records, run.study)
+    assert finding.decidable
+    assert finding.tied
+    assert f"If they differ as on these seeds: {finding.power}." in Page(run.report().read_text("utf-8")).text
 
 
 def test_the_study_file_runs_the_same_study(html, tmp_path):
@@ -347,3 +361,11 @@ def test_the_same_records_give_the_same_bytes(run, html, tmp_path):
     (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.fonttype: path\n")
     subprocess.run([sys.executable, "-c", command], check=True, env=environment)
     assert (run.path / "report.html").read_text("utf-8") == html
+
+
+def test_the_diagram_of_ranks_says_how_many_games_it_would_take():
+    ranked = Standing(["g"] * 9, {"a": 1.2, "b": 2.0, "c": 2.8}, 9.0, 0.01, 1.1, ((0, 1), (1, 2)))
+    caption = _diagram(ranked, looks(["a", "b", "c"])).caption
+    assert caption.endswith(f"{ranked.power[0].upper()}{ranked.power[1:]}.")
+    assert "games would tell a and b apart" in caption
+    assert "games would tell" not in _diagram(ranked._replace(groups=()), looks(["a", "b", "c"])).caption

@@ -14,7 +14,7 @@ from bench.analysis import targets
 from bench.analysis.learning import learning
 from bench.analysis.outcomes import outcomes as counted
 from bench.analysis.scores import curves
-from bench.analysis.statistics import Band, Interval, interquartile_mean
+from bench.analysis.statistics import Band, Interval, interquartile_mean, seeds_needed
 from bench.analysis.table import table
 from bench.registry import get_game
 from bench.report.figures import outcomes, scores, series, tuning
@@ -246,6 +246,29 @@ def test_across_counts_games_seeds_and_targets():
         assert end == pytest.approx(expected, abs=series.APART)
     assert across(found[found["game"] == "dirac"], own, looks(["a", "b"]), study) == []
     assert across(found.iloc[:0], own, looks(["a", "b"]), study) == []
+
+
+def test_the_profile_says_how_many_seeds_would_tell_rules_apart():
+    """Beside one that is slower on every seed, on two of them, on none."""
+
+    def lines(**quick):
+        return {
+            (rule, seed): ([1, 0.4, 0.3, 0.2, 0.1] if seed in seeds else [1, 0.9, 0.8, 0.7, 0.1], "ok")
+            for rule, seeds in quick.items() for seed in range(12)
+        }  # fmt: skip
+
+    def said(**quick):
+        own = pd.concat([records(lines(**quick)), records(lines(**quick), "bilinear")], ignore_index=True)
+        study = Study.model_construct(optimizers=list(quick), games=["dirac", "bilinear"], seeds=list(range(12)))
+        (drawing,) = across(table(own, study), own, looks(list(quick)), study)
+        return drawing.caption
+
+    all_seeds = set(range(12))
+    assert said(a=all_seeds, b=set()).endswith("By the area under its profile a is ahead of all.")
+    two_of_twelve = seeds_needed([1] * 2 + [0] * 10, [0] * 12)
+    words = f"if rules differ as on these seeds: about {two_of_twelve:g} seeds would tell a and b apart."
+    assert said(a=all_seeds, b=all_seeds - {3, 5}).endswith(words)
+    assert "more than 1,000 seeds would be needed for b" in said(a=all_seeds, b=all_seeds)
 
 
 def test_across_says_who_is_left_out():

@@ -130,7 +130,7 @@ def test_compare_as_markdown(whole, copy, call):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "4 identical"
-    assert {line.count("|") for line in lines[2:]} == {10}
+    assert {line.count("|") for line in lines[2:]} == {11}
     assert len(lines) == 2 + 2 + 4
     code, out, err = call("compare", whole.path, copy.path, "--format", "mdd")
     assert (code, out, err) == (2, "", "bench: --format is 'mdd'; did you mean md?\n")

@@ -191,6 +191,8 @@ def test_the_same_study_goes_on(writer, saved):
     [
         ({"study": {"seeds": [2], "trials": 4}}, r"\(seeds: \[1\] there, \[2\] asked for\)"),
         ({"study": {"seeds": [2], "trials": 5}}, r"\(seeds: \[1\] there, \[2\] asked for\)"),
+        ({"study": {"seeds": [1, 2], "trials": 4}}, r"\(seeds: \[1\] there, \[1, 2\] asked for\)"),
+        ({"study": {"seeds": [1, 2, 3], "added_seeds": [1], "trials": 4}}, r"\(seeds: \[1\] there, \[1, 2, 3\] asked"),
         ({"device": "cuda"}, r"\(device: \"cpu\" there, \"cuda\" asked for\)"),
         ({"protocol": "0.9"}, rf"\(protocol: \"{PROTOCOL}\" there, \"0.9\" asked for\)"),
     ],

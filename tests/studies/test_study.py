@@ -46,6 +46,12 @@ def test_seeds(asked, found):
         ("0-2,1", "seeds: a seed stands twice"),
         ("0-999999", "seeds: found '0-999999'; at most 100000"),
         ("", "seeds: "),
+        ("+0", "seeds: found '+0'; + and a whole number from 1 to 100000 is allowed, e.g. +20"),
+        ("+x", "seeds: found '+x'; + and a whole number from 1"),
+        ("+-3", "seeds: found '+-3'; + and a whole number from 1"),
+        ("+2.5", "seeds: found '+2.5'; + and a whole number from 1"),
+        ("+100001", "seeds: found '+100001'; + and a whole number from 1"),
+        ("+", "seeds: found '+'; + and a whole number from 1"),
         ([0, "x"], "seeds.1: found 'x'; it must be a valid integer"),
     ],
 )
@@ -145,13 +151,45 @@ def test_sweeps_and_repetitions():
 def test_the_name_is_decided_by_content_alone():
     named = study().name
     assert named.startswith("sgd-")
-    assert study(optimizers=["sgd"], games=["dirac"], seeds="0-9").name == named
+    assert study(optimizers=["sgd"], games=["dirac"], seeds="0-19").name == named
     for key, value in {"jobs": 3, "device": "cpu", "out": "elsewhere"}.items():
         assert make_request({"optimizers": "sgd", "games": "dirac", key: value}).study.name == named
     others = [study(seeds="0-8"), study(tune="full"), study(budget=9), study(evaluations=3), study(tuning_seeds=1)]
     others += [study(games="bilinear"), study(optimizers="sgd[lr=0.2]"), study(optimizers="sgd,adam")]
     assert len({named, *(other.name for other in others)}) == 1 + len(others)
     assert study(trials=32).name == named  # more trials go on where fewer were
+    assert study(seeds="0-39", added_seeds=[15, 5]).name == named  # and more seeds where the first were
+
+
+def test_a_plain_studys_folder_is_named_as_ever():
+    """The name of a folder that an earlier version made: the settings that came since do not take part."""
+    assert study(seeds="0-9").name == "sgd-63046384"
+
+
+def test_groups_of_seeds():
+    assert study(seeds="0-4").seed_groups == [[0, 1, 2, 3, 4]]
+    assert study(seeds="3,1,0,7,5", added_seeds=[1, 2]).seed_groups == [[3, 1], [0], [7, 5]]
+
+
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        ([5], "added_seeds: found 5 of 5 seeds; fewer than there are seeds is allowed"),
+        ([2, 4], "added_seeds: found 6 of 5 seeds"),
+        ([0], "added_seeds.0: found 0; it must be"),
+    ],
+)
+def test_wrong_groups_of_seeds(added, says):
+    (line,) = mistakes(seeds="0-4", added_seeds=added)
+    assert line.startswith(says)
+
+
+def test_more_seeds_are_spelled_with_a_plus(tmp_path):
+    for settings in ({"seeds": "+20"}, read_toml(file_of(tmp_path, 'seeds = " +20"'))):
+        request = make_request({"optimizers": "sgd", "games": "dirac"} | settings)
+        assert (request.add_seeds, request.study) == (20, study())
+    with pytest.raises(ValidationError, match=r"bench.run\(study, add_seeds=20\) adds seeds to a run"):
+        study(seeds="+20")
 
 
 def test_a_name_is_a_folder_whatever_the_spelling():
@@ -162,7 +200,7 @@ def test_a_name_is_a_folder_whatever_the_spelling():
 def test_frozen_and_defaults():
     asked = bench.Study(optimizers="sgd")
     assert asked.games == DEFAULT_GAMES == ["bilinear", "dirac", "ring8", "digits"]
-    assert asked.seeds == list(range(10))
+    assert asked.seeds == list(range(20))
     with pytest.raises(ValidationError):
         asked.trials = 3
     asked.games.append("x")

@@ -23,6 +23,7 @@ from bench.analysis.statistics.pairs import (
     paired_test,
     probability_of_improvement,
 )
+from bench.analysis.statistics.power import games_needed, seeds_needed
 from bench.analysis.statistics.ranks import Friedman, critical_difference, friedman_nemenyi, mean_ranks
 from bench.analysis.statistics.shares import performance_profile_band, survival, wilson
 from bench.analysis.statistics.tuning import (
@@ -50,6 +51,7 @@ __all__ = [
     "expected_best_curve",
     "factor_shares",
     "friedman_nemenyi",
+    "games_needed",
     "good_band",
     "good_band_interval",
     "holm",
@@ -60,6 +62,7 @@ __all__ = [
     "paired_test",
     "performance_profile_band",
     "probability_of_improvement",
+    "seeds_needed",
     "stratified_bootstrap",
     "survival",
     "wilson",

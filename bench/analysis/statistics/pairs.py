@@ -10,7 +10,7 @@ from bench.analysis.statistics.arrays import Array, Interval, numbers, within
 from bench.analysis.statistics.bootstrap import counts, draw, percentiles
 
 
-def _gaps(a: ArrayLike, b: ArrayLike) -> Array:
+def paired_gaps(a: ArrayLike, b: ArrayLike) -> Array:
     """Differences of pairs a[n], b[n], those that are equal (two failures too) left out: [at most n]."""
     x, y = numbers("a", a, dims=(1,)), numbers("b", b, dims=(1,))
     if x.shape != y.shape:
@@ -25,7 +25,7 @@ def paired_test(a: ArrayLike, b: ArrayLike) -> float:
     Exact at every n, ties included: the distribution of the rank sum over all 2^n sign flips. Equal pairs (two failures
     too) are left out; a failure against a number is the largest difference of all. Nothing left gives p = 1.
     """
-    gaps = _gaps(a, b)
+    gaps = paired_gaps(a, b)
     ranks = np.rint(2 * stats.rankdata(np.abs(gaps))).astype(int)  # tied ranks are halves: doubled, whole
     chance = np.zeros(ranks.sum() + 1)  # chance[s]: the positive ranks sum to s
     chance[0] = 1

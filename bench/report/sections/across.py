@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.analysis.statistics import Band, performance_profile_band
+from bench.analysis.findings import LEVEL, next_level, seeds_in_words
+from bench.analysis.statistics import Band, holm, paired_test, performance_profile_band, seeds_needed
 from bench.analysis.table import games_of
 from bench.analysis.targets import SHARES, Reached, reached
 from bench.report.figures import targets as figures
@@ -15,6 +16,7 @@ from bench.report.sections.scores import RESAMPLES
 from bench.studies.study import Study
 
 STEPS = 201  # points of the profile
+NAMED = 2  # rules that a caption has room for
 
 
 def across(score_table: pd.DataFrame, records: pd.DataFrame, look: dict[str, Look], study: Study) -> list[Drawing]:
@@ -52,5 +54,27 @@ def across(score_table: pd.DataFrame, records: pd.DataFrame, look: dict[str, Loo
         f" Without {', '.join(missing_games)}, where no rule improved or none is finished." if missing_games else ""
     )
     caption += f" Not drawn, for not finished on all of them: {', '.join(missing_rules)}." if missing_rules else ""
+    caption += _power(costs, rules)
     label = "cost (share of a game's budget)"
     return [Drawing("profile", caption, figures.profiles(bands, grid, look, label, "share of targets met"))]
+
+
+def _power(costs: np.ndarray, rules: list[str]) -> str:
+    """How many seeds would tell the profile with the largest area under it from the others, in words.
+
+    A seed's area is the mean share of the budget that was left when it met a target, over targets and games; Wilcoxon's
+    test compares the areas of the same seeds, Holm-corrected. Costs: [rules, games, seeds, targets], as shares.
+    """
+    areas = (1 - np.minimum(costs, 1)).mean(axis=(1, 3))
+    best = int(np.argmax(areas.mean(axis=1)))
+    others = [i for i in range(len(rules)) if i != best]
+    if not others:
+        return ""
+    p_values = holm([paired_test(areas[best], areas[i]) for i in others])
+    tied = [i for i, p in zip(others, p_values, strict=True) if p > LEVEL]
+    if not tied:
+        return f" By the area under its profile {rules[best]} is ahead of all."
+    level = next_level(p_values)
+    seeds = {rules[i]: seeds_needed(areas[best], areas[i], level) for i in tied}
+    words = seeds_in_words(rules[best], seeds, NAMED)
+    return f" By the area under the profile, if rules differ as on these seeds: {words}."
