@@ -14,8 +14,11 @@ from typing import Any
 import numpy
 import torch
 
+from bench.contracts import Game
+from bench.metrics.evaluation import reference_scores
 from bench.numerics.kernels.core import core
 from bench.numerics.runtime import denormals, processor, vectors, version
+from bench.registry import get_metric
 from bench.studies.plan import PROTOCOL
 from bench.studies.study import Study
 
@@ -41,7 +44,7 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
         "protocol": PROTOCOL,
         "device": device.split(":")[0],
         "study": study.model_dump(mode="json"),
-        "descriptions": study.described(),
+        "descriptions": _descriptions(study),
         "environment": {
             "bench": version(),
             "python": platform.python_version(),
@@ -56,6 +59,22 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
         },
         "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),
     }
+
+
+def _descriptions(study: Study) -> dict[str, Any]:
+    """Of its rules, games and metrics, with what known generators score, for who reads the run has no data."""
+    described = study.described()
+    for label, game in described["games"].items():
+        game["references"] = _references(study.plugins.game(label))
+    return described
+
+
+def _references(game: Game) -> dict[str, float]:
+    """What a perfect generator and one of half of the data's kinds score, to three digits; none without the data."""
+    if game.missing:
+        return {}
+    known = reference_scores(game, get_metric(game.score), range(2), ("perfect", "half"))
+    return {name: float(f"{float(values.mean()):.3g}") for name, values in known.items()}
 
 
 def core_of(manifest: dict[str, Any]) -> str:

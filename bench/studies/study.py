@@ -7,7 +7,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -247,21 +246,8 @@ class Study(BaseModel):
         return Task(rule, game, self.cost_of(game), self.evaluations, device, self.plugins)
 
     def described(self) -> dict[str, Any]:
-        """The same, from the plug-ins installed now, in a form that JSON can hold, with what known generators score."""
-        now = Descriptions.of(self.optimizers, self.games, self.plugins)
-        measured = {label: replace(of, references=self._references(label)) for label, of in now.games.items()}
-        return replace(now, games=measured).plain()
-
-    def _references(self, label: str) -> dict[str, float]:
-        """What a perfect generator and one of half of the data's kinds score, where the game and its data are there."""
-        from bench.metrics.evaluation import reference_scores
-        from bench.registry import get_metric
-
-        game = self.plugins.game(label)
-        if game.missing:
-            return {}
-        known = reference_scores(game, get_metric(game.score), range(2), ("perfect", "half"))
-        return {name: float(f"{float(values.mean()):.3g}") for name, values in known.items()}
+        """The same, from the plug-ins installed now, in a form that JSON can hold."""
+        return Descriptions.of(self.optimizers, self.games, self.plugins).plain()
 
     def game(self, label: str) -> GameDescription:
         """The description of a game."""

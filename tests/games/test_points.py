@@ -201,7 +201,8 @@ def test_radius_spacing_and_sd() -> None:
 def test_a_game_without_new_settings_is_spelled_as_before() -> None:
     first = "loss=non-saturating,batch_size=64,latent=16,regulariser=default,gamma=-1,noise=0,spectral=false"
     assert spell(get_game("ring8")) == f"ring8[{first},conditional=false,width=32,depth=2]"
-    assert spell(get_game("grid25[sd=0.05,pac=1]")) == f"grid25[{first},conditional=false,width=64,depth=2]"
+    held = first.replace("regulariser=default,gamma=-1", "regulariser=r1,gamma=0.1")
+    assert spell(get_game("grid25[sd=0.05,pac=1]")) == f"grid25[{held},conditional=false,width=64,depth=2]"
     for spelled in VARIANTS:
         whole = spell(get_game(spelled))
         assert spell(get_game(whole)) == whole
