@@ -7,6 +7,7 @@ at the worse border, so a diverged replica is visible in every figure. The same 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -76,12 +77,19 @@ class Axis(NamedTuple):
     def words(self) -> str:
         return self.name.replace("_", " ")
 
+    def reach(self, *parts: ArrayLike) -> list[float]:
+        """The references that an axis of these scores shows: none that would stretch it by more than ten times."""
+        scores = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
+        scores = scores[np.isfinite(scores)]
+        least = float(scores.min()) / 10 if scores.size and scores.min() > 0 else -math.inf
+        return [value for value in self.references.values() if value >= least]
+
     @property
     def dotted(self) -> str:
         """What the dotted lines are, as a sentence of a caption; "" where there are none."""
         named = {
             "perfect": "a perfect sampler",
-            "half": "one of half of the kinds of data",
+            "half": "a perfect one of half of the kinds of data",
             "start": "the untrained start",
         }
         told = [f"{named.get(name, name)} ({value:.3g})" for name, value in self.references.items()]

@@ -43,11 +43,10 @@ def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: 
     A cross marks the last finite point of a middle that becomes infinite.
     """
     layout = panels(list(curves_by_rule), look, {rule: curve.failures for rule, curve in curves_by_rule.items()}, axis)
-    limits = Range.of(
-        list(axis.references.values()), *(part for curve in curves_by_rule.values() for part in curve[1:4])
-    )
+    bands = [part for curve in curves_by_rule.values() for part in curve[1:4]]
+    limits = Range.of(axis.reach(*bands), *bands)
     for axes in layout.all:
-        for value in axis.references.values():
+        for value in axis.reach(*bands):
             axes.axhline(value, **REFERENCE)
     middles: dict[str, tuple[Array, Array]] = {}
     for rule, curve in in_turn(curves_by_rule, look, *layout.all):
@@ -75,11 +74,10 @@ def final_scores(
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     failed = [int(np.isnan(scores.values).sum()) for scores in scores_by_rule.values()]
     axes, strip = _with_strip(figure, axis) if any(failed) else (figure.subplots(), None)
-    limits = span or Range.of(
-        list(axis.references.values()), *([*scores.values, *scores[1:]] for scores in scores_by_rule.values())
-    )
+    given = [[*scores.values, *scores[1:]] for scores in scores_by_rule.values()]
+    limits = span or Range.of(axis.reach(*given), *given)
     limits.set(axes, "x")
-    for value in axis.references.values():
+    for value in axis.reach(*given):
         axes.axvline(value, **REFERENCE)
     _swarms(axes, scores_by_rule, look, limits)
     for row, (rule, scores) in enumerate(
