@@ -140,9 +140,10 @@ def _finding(game: str, rows: pd.DataFrame, game_records: pd.DataFrame, study: C
     failures = [failure for rule, row in by_rule.iterrows() if (failure := _failure(str(rule), row)).words]
     failures.sort(key=lambda failure: (-failure.diverged - failure.errors, -failure.not_learned - failure.collapsed))
     higher = metric.better == "higher"
-    order = by_rule.sort_values("iqm", ascending=not higher, kind="stable")
+    by_score = by_rule.sort_values("iqm", ascending=not higher, kind="stable")
+    order = by_score.sort_values("untrainable", kind="stable")  # what cannot be trained stands last
     scores_by_seed, best = scores(game_records, metric), str(order.index[0])
-    if order["iqm"].iloc[0] == metric.worst:
+    if order["iqm"].iloc[0] == metric.worst or order["untrainable"].iloc[0]:
         none = math.nan
         return Finding(game, metric, "", _score(order.iloc[0]), none, none, none, scores_by_seed.shape[1], [], failures)
     rivals = _rivals(order.iloc[1:], best, scores_by_seed, higher)

@@ -8,6 +8,9 @@ definitions, for all games:
     `bench.analysis.collapse` says.
 
 Where a game declares neither, nothing is said. The counts go to `statistics.wilson`.
+
+A rule learns at a step size if at least half of the tuning seeds learned there. One that learns at none of those
+tried cannot be trained on the game: it has no rank, and stands last.
 """
 
 from __future__ import annotations
@@ -53,3 +56,18 @@ def learning(
                 collapse = Collapsed(collapse.collapsed & learned, np.where(learned, collapse.onset, np.inf))
         found[rule] = Learning(learned, collapse)
     return found
+
+
+def untrainable(records: pd.DataFrame, game: GameDescription, primary: MetricDescription) -> set[str]:
+    """The rules whose tuning is finished and that learned at no step size tried, of a game's records."""
+    if game.learned is None:
+        return set()
+    tuning = records[records["phase"].isin(["tune", "rerank"]) & (records["metric"] == primary.name)]
+    by = ["optimizer", "trial", "phase", "seed"]
+    last = tuning.sort_values("cost", kind="stable").drop_duplicates(by, keep="last").astype({"optimizer": str})
+    reached = primary.sign * last["value"] <= primary.sign * game.learned
+    last = last.assign(learned=reached & (last["outcome"] == "ok"), pruned=last["outcome"] == "interrupted")
+    trials = last.groupby(["optimizer", "trial"], observed=True).agg({"learned": "mean", "pruned": "any"})
+    learns = ((trials["learned"] >= 0.5) & ~trials["pruned"]).groupby("optimizer", observed=True).any()
+    finished = set(last.loc[last["phase"] == "rerank", "optimizer"])
+    return {str(rule) for rule, able in learns.items() if not able and rule in finished}

@@ -25,13 +25,17 @@ from bench.registry.description import MetricDescription
 
 
 class Place(NamedTuple):
-    """A rule's rank among ``rules`` on a game, the best and the worst that it may have; ``failed``: no finite score."""
+    """A rule's rank among ``rules`` on a game, the best and the worst that it may have.
+
+    ``failed``: no finite score; ``untrainable``: it learned at no step size tried, has no rank and stands last.
+    """
 
     rank: float
     first: int
     last: int
     rules: int
     failed: bool
+    untrainable: bool = False
 
     @property
     def heat(self) -> float:
@@ -41,6 +45,8 @@ class Place(NamedTuple):
     @property
     def words(self) -> str:
         """The rank, and in brackets those that it may have where its interval overlaps others."""
+        if self.untrainable:
+            return "none: cannot be trained here"
         return f"{self.rank:g}" + (f" ({self.first}–{self.last})" if self.first != self.last else "")
 
 
@@ -82,9 +88,12 @@ def ranks(table: pd.DataFrame, study: ComparedStudy) -> dict[tuple[str, str], Pl
 
 
 def _ordered(rows: pd.DataFrame, metric: MetricDescription) -> tuple[Array, Array, Array]:
-    """Score and interval of a game's rows such that lower is better."""
+    """Score and interval of a game's rows such that lower is better; infinite for what cannot be trained there."""
     score, low, high = (rows[name].to_numpy(float) for name in ("iqm", "low", "high"))
-    return (-score, -high, -low) if metric.better == "higher" else (score, low, high)
+    ordered = (-score, -high, -low) if metric.better == "higher" else (score, low, high)
+    lost = rows["untrainable"].to_numpy(bool)
+    score, low, high = (np.where(lost, np.inf, part) for part in ordered)
+    return score, low, high
 
 
 def _places(rows: pd.DataFrame, study: ComparedStudy) -> list[Place]:
@@ -93,8 +102,11 @@ def _places(rows: pd.DataFrame, study: ComparedStudy) -> list[Place]:
     ahead = high[:, None] < low  # [i, j]: all of i's interval is better than j's
     first, last = 1 + ahead.sum(axis=0), len(rows) - ahead.sum(axis=1)
     failed = rows["iqm"].to_numpy(float) == metric.worst
-    parts = zip(stats.rankdata(score), first, last, failed, strict=True)
-    return [Place(float(rank), int(low), int(high), len(rows), bool(lost)) for rank, low, high, lost in parts]
+    parts = zip(stats.rankdata(score), first, last, failed, rows["untrainable"], strict=True)
+    return [
+        Place(float(rank), int(low), int(high), len(rows), bool(none), bool(lost))
+        for rank, low, high, none, lost in parts
+    ]
 
 
 def standing(table: pd.DataFrame, study: ComparedStudy) -> Standing:

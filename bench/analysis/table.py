@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.formatting import values_of
-from bench.analysis.learning import Learning, learning
+from bench.analysis.learning import Learning, learning, untrainable
 from bench.analysis.scores import curves, ended, scores, study_budget
 from bench.analysis.statistics import (
     area_under_curve,
@@ -28,7 +28,8 @@ def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = 
     """Rules x games: the primary metric's interquartile mean with interval, failures, cost, seconds, chosen values.
 
     ``auc`` is the same mean of the area under the curve against cost over its width: the mean score over training.
-    ``best`` marks a game's best row, and those whose intervals overlap its own.
+    ``best`` marks a game's best row, and those whose intervals overlap its own. ``untrainable`` is a rule that learned
+    at no step size that tuning tried: it was trained with its declared defaults, and stands last.
     Where metrics are named, a game has a block for each of them that was measured on it, in place of its primary one.
     """
     rows = []
@@ -64,6 +65,7 @@ def _block(
     stable = curves(game_records, metric.name)
     ends, spent = ended(game_records), _spent(game_records)
     learnt = learning(game_records, description, primary, study_budget(game_records))
+    lost = untrainable(game_records, description, primary)
     rows = []
     for i, name in enumerate(order):
         rule_ends = ends.loc[name]
@@ -76,6 +78,7 @@ def _block(
             | _stability(stable.get(name), metric)
             | {"auc": _area(rule_ends, stable.get(name), metric)}
             | _costs(rule_ends, spent.loc[name])
+            | {"untrainable": name in lost}
         )
     return rows
 
@@ -175,7 +178,7 @@ def best(frame: pd.DataFrame, study: ComparedStudy) -> pd.Series:
     chosen = pd.Series(False, index=frame.index)
     for (_, name), rows in [] if frame.empty else frame.groupby(["game", "metric"], observed=True, sort=False):
         metric = study.metric(str(name))
-        done = rows[rows["iqm"] != metric.worst]
+        done = rows[(rows["iqm"] != metric.worst) & ~rows["untrainable"]]
         if not done.empty and metric.better:
             top = done.loc[done["iqm"].idxmax() if metric.better == "higher" else done["iqm"].idxmin()]
             chosen[done.index] = (done["low"] <= top["high"]) & (done["high"] >= top["low"])

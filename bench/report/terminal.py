@@ -77,7 +77,7 @@ def _draw(console: Console, score_table: pd.DataFrame) -> None:
             text_table.add_row(
                 escape(row.optimizer), interval(row), f"{row.diverged} of {row.n}",
                 *(f"{getattr(row, name)} of {row.n}" for name in told), f"{row.cost:,.0f}", f"{row.seconds:.2g}",
-                rounded(row.hyperparameters), style=style,
+                "cannot be trained here" if row.untrainable else rounded(row.hyperparameters), style=style,
             )  # fmt: skip
         console.print(text_table)
 
