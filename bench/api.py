@@ -19,6 +19,7 @@ from bench.execution.process_pool import origins
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
 from bench.storage.manifest import manifest
+from bench.storage.optuna_storage import optuna_storage
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
 from bench.studies.request import PATIENCE, check_device
@@ -124,6 +125,7 @@ def run(
     engine: str = "local",
     scheduler: str = "",
     timeout: float = math.inf,
+    storage: str = "",
     add_seeds: int = 0,
 ) -> Run:
     """Tune, freeze and compare: execute the part of a study that its folder does not yet hold.
@@ -141,6 +143,8 @@ def run(
         engine: where chunks train: ``local``, ``dask`` or ``slurm``.
         scheduler: the address of a dask scheduler, or a file that holds it.
         timeout: seconds; a chunk that trains for longer ends as an error.
+        storage: where the tuning can be watched with optuna-dashboard while it goes on: ``journal:FILE`` or
+            ``sqlite:///FILE``; the default is the study's, which is none.
         add_seeds: how many report seeds a finished run gets after its highest; only these are trained. The run is that
             of the study, with whatever seeds it has.
 
@@ -148,7 +152,7 @@ def run(
         The finished run.
 
     Raises:
-        UserError: the study or an argument is wrong.
+        UserError: the study or an argument is wrong, or the storage is locked, unreadable or none.
         InUse: another process is writing to the folder.
         EngineLost: the scheduler is gone. Finished chunks are kept.
 
@@ -175,14 +179,15 @@ def run(
     content = manifest(study, device)
     if add_seeds:
         content["command"] = commands(folder, content["command"])
-    writer = RunWriter(folder)
-    writer.open(content)
-    try:
-        checkpoint_folder = writer.path.absolute() / FOLDER
-        options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler, checkpoint_folder)
-        Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune).run()
-    finally:
-        writer.close()
+    with optuna_storage(storage or study.storage, study) as watched:  # before anything is written
+        writer = RunWriter(folder)
+        writer.open(content)
+        try:
+            checkpoint_folder = writer.path.absolute() / FOLDER
+            options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler, checkpoint_folder)
+            Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune, watched).run()
+        finally:
+            writer.close()
     return Run(writer.path)
 
 

@@ -21,6 +21,9 @@ Scheduler = Annotated[str | None, typer.Option(help="The dask scheduler: tcp://h
 Timeout = Annotated[str | None, typer.Option(help="Seconds after which a chunk ends as an error; default: no limit.")]
 Device = Annotated[str | None, typer.Option(help="cpu (the default), cuda or cuda:i.")]
 Out = Annotated[str | None, typer.Option(help="The run's folder; default: results/<name of the study>.")]
+Storage = Annotated[
+    str | None, typer.Option(help="Watch the tuning with optuna-dashboard: journal:FILE or sqlite:///FILE.")
+]
 Data = Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")]
 
 
@@ -42,6 +45,7 @@ def run(
     device: Device = None,
     out: Out = None,
     data: Data = None,
+    storage: Storage = None,
     tune: Annotated[str | None, typer.Option(help="step sizes (the default), full: every number, or none.")] = None,
     hyperparameters: Annotated[str | None, typer.Option(help="A TOML file of frozen values: tunes nothing.")] = None,
     dry_run: Annotated[
@@ -50,7 +54,7 @@ def run(
 ) -> int:
     """Tune every rule on every game at equal budget, freeze, compare on fresh seeds: a table and a report."""
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
-    flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout}
+    flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout, "storage": storage}
     flags |= {"device": device, "out": out, "data": data}
     order = _order(study_file, flags | {"tune": tune, "hyperparameters": hyperparameters}, option or [])
     if dry_run:
@@ -80,10 +84,11 @@ def tune(
     device: Device = None,
     out: Out = None,
     data: Data = None,
+    storage: Storage = None,
 ) -> int:
     """Tune only: print the chosen values and write them to hyperparameters.toml, which bench run reads."""
     flags = {"optimizers": optimizers, "games": games, "trials": trials, "budget": budget}
-    flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout}
+    flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout, "storage": storage}
     order = _order(study_file, flags | {"device": device, "out": out, "data": data}, option or [])
     finished = _trained(order, only_tune=True)
     path = finished.freeze()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,6 +19,9 @@ from bench.studies.cost import planned_cost
 from bench.studies.plan import Chunk, Task, Values, report_rows, rounded_rows
 from bench.studies.study import Study
 from bench.studies.tuning.tuner import tune
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 
 @dataclass
@@ -34,9 +38,11 @@ Watch = Callable[[Status], None]
 Begin = Callable[[Callable[[], None]], Engine]
 
 
-def task_chunks(task: Task, study: Study, only_tune: bool = False) -> Generator[list[Chunk], pd.DataFrame, None]:
+def task_chunks(
+    task: Task, study: Study, only_tune: bool = False, storage: BaseStorage | None = None
+) -> Generator[list[Chunk], pd.DataFrame, None]:
     """All rounds of one rule on one game: tuning, then the report seeds at the frozen values, unless tuning is all."""
-    values = yield from tune(task, study)
+    values = yield from tune(task, study, storage)
     if only_tune:
         return
     yield [chunk for seeds in study.seed_groups for chunk in _report_chunks(task, study, seeds, values)]
@@ -54,14 +60,21 @@ class Coordinator:
     """Submits the chunks of all tasks to the slots; the only writer of the run."""
 
     def __init__(
-        self, study: Study, writer: RunWriter, device: str, watch: Watch | None, begin: Begin, only_tune: bool
+        self,
+        study: Study,
+        writer: RunWriter,
+        device: str,
+        watch: Watch | None,
+        begin: Begin,
+        only_tune: bool,
+        storage: BaseStorage | None = None,
     ) -> None:
         self.study, self.writer, self.watch, self.begin = study, writer, watch, begin
         self.folder = writer.folder
         self.engine: Engine | None = None
         self.status = Status(sum(planned_cost(study).values()))
         self.tasks = [
-            task_chunks(study.task(rule, game, device), study, only_tune)
+            task_chunks(study.task(rule, game, device), study, only_tune, storage)
             for game in study.games
             for rule in study.optimizers
         ]

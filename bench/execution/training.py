@@ -31,7 +31,7 @@ from bench.registry import get_game, get_rule
 from bench.registry.identity import plugin_code
 from bench.storage.records import Result
 from bench.studies.plan import Chunk, Row
-from bench.studies.tuning.pruning import PATIENCE, pruned
+from bench.studies.tuning.pruning import PATIENCE
 
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
@@ -196,8 +196,11 @@ class Training:
     def _give_up(self, step: int) -> None:
         """Freeze the trials that are clearly beaten by others of the chunk."""
         trials = list(dict.fromkeys(row.trial for row in self.chunk.rows))
-        if step < PATIENCE * self.steps or len(self.chunk.rows) % len(trials):
+        waits = step < PATIENCE * self.steps or len(self.chunk.rows) % len(trials)
+        if waits or self.chunk.pruner == "none":
             return
+        from bench.studies.tuning.pruners import pruned  # imports Optuna
+
         curves = np.stack(self.recorder.scores())
         trial_curves = curves.reshape(len(curves), len(trials), -1)
         reference = np.array(self.chunk.reference_curves)[: len(trial_curves)].reshape(

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.analysis.findings import Finding
 from bench.registry.description import MetricDescription, RuleDescription
 from bench.studies.study import Study
-from bench.studies.tuning.sensitivity import Trials, Tried
+from bench.studies.tuning.sensitivity import Trials, Tried, can_be_trained
 
 FEW = 5  # with fewer seeds an interval says little
 
@@ -109,9 +109,21 @@ def _problems(
         if tuned:
             yield "it had nothing to tune; it ran with the values it was given."
         return
-    if (trials.medians == study.primary(game).worst).all():
-        yield "it is untunable there: every trial failed, so its declared defaults were used."
+    if can_be_trained(pair_records, study, game) is False:
+        yield f"it cannot be trained here: {_untrained(trials, study, game)}; its declared defaults were used."
+        return
     yield from _edges(study.rule(rule), trials)
+
+
+def _untrained(trials: Trials, study: Study, game: str) -> str:
+    """In which way no trial of a rule came to anything."""
+    score, learned = study.primary(game), study.game(game).learned
+    if trials.failed.all() or learned is None:
+        return "every trial failed"
+    settings = "step sizes" if study.tune == "step" else "settings"
+    bound = "at least" if score.better == "higher" else "at most"
+    reached = f"{score.name} of {bound} {learned:g}"
+    return f"with none of the {len(trials.steps)} {settings} tried did half of its tuning seeds learn ({reached})"
 
 
 def gets_nowhere(metric: MetricDescription, records: pd.DataFrame) -> bool:

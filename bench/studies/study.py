@@ -84,6 +84,8 @@ class Study(BaseModel):
         budget: the cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: 0.05, 1 and 5
             times each game's own budget, which the key ``budget`` of its spelling sets.
         evaluations: how many times a replica is evaluated after its start.
+        storage: where the tuning can be watched with optuna-dashboard while it goes on: ``journal:FILE`` or
+            ``sqlite:///FILE``; "" keeps it in memory. No part of the study's identity: it changes no result.
         features: features that image games are evaluated with besides the built-in ones: ``mnist``,
             ``inception:PATH``.
 
@@ -119,6 +121,7 @@ class Study(BaseModel):
     roundings: Annotated[int, Field(ge=0, le=100)] = 0
     untuned: bool = False
     hyperparameters: Annotated[Frozen, BeforeValidator(frozen_values)] = {}
+    storage: Annotated[str, Field(exclude=True)] = ""
 
     @field_validator("seeds")
     @classmethod
@@ -150,12 +153,14 @@ class Study(BaseModel):
     @field_validator("sampler", "pruner")
     @classmethod
     def _check_optuna(cls, spelled: str, info: Any) -> str:
-        from bench.studies.tuning.optuna_adapters import make_pruner, make_sampler
-
         if info.field_name == "sampler" and spelled:
-            make_sampler(spelled, seed=0)
+            from bench.studies.tuning.samplers import named_sampler
+
+            named_sampler(spelled, seed=0)
         if info.field_name == "pruner" and spelled not in ("paired", "none"):
-            make_pruner(spelled)
+            from bench.studies.tuning.pruners import named_pruner
+
+            named_pruner(spelled)
         return spelled
 
     @field_validator("hyperparameters")

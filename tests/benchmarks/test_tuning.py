@@ -67,16 +67,19 @@ def seconds(work: Any, *arguments: Any) -> float:
 def test_tuning_against_one_stack(benchmark: Any, optimizer: str, pruner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     asked: list[float] = []
-    propose = tuner.sampled
 
-    def timed(*arguments: Any) -> Any:
-        start = perf_counter()
-        try:
-            return propose(*arguments)
-        finally:
-            asked.append(perf_counter() - start)
+    def timed(method: Any) -> Any:
+        def measured(*arguments: Any) -> Any:
+            start = perf_counter()
+            try:
+                return method(*arguments)
+            finally:
+                asked.append(perf_counter() - start)
 
-    monkeypatch.setattr(tuner, "sampled", timed)
+        return measured
+
+    for name in ("__init__", "ask", "tell", "end"):
+        monkeypatch.setattr(tuner._Tuning, name, timed(getattr(tuner._Tuning, name)))
     pairs = []
 
     def alternate() -> None:

@@ -43,7 +43,9 @@ def test_the_records_of_a_chunk() -> None:
     assert result.tensors["samples"].shape == (21, 512, 2)  # one a step, where there are few
     assert result.tensors["spectrum_end"].shape == result.tensors["spectrum_start"].shape == (2, 32, 3)
     tuned = pd.DataFrame(execute(chunk("sgd", "ring8[width=16,batch_size=16]", 20, rows(0.01), phase="tune")).records)
-    assert set(tuned["metric"]) == {"mode_error"}
+    assert set(tuned["metric"]) == {"mode_error", "sliced_wasserstein"}
+    ties = tuned.loc[tuned["metric"] == "sliced_wasserstein", "cost"]
+    assert set(ties) == {20.0}, "the tie-break is of the end alone"
 
 
 def test_the_spectrum_is_that_of_the_jacobian_at_start_and_end() -> None:

@@ -127,7 +127,7 @@ def test_every_trial_is_what_the_records_say(file, tuned):
         outcomes = [rows[0]["outcome"] for rows in seeds.values()]
         value = statistics.median(map(score, seeds.values()))
         expected = TrialState.PRUNED if "interrupted" in outcomes else TrialState.COMPLETE
-        expected = TrialState.FAIL if expected is TrialState.COMPLETE and value == math.inf else expected
+        expected = TrialState.FAIL if value == math.inf else expected
         assert trial.state is expected
         assert trial.value == (value if math.isfinite(value) else None)
         costs = sorted({row["cost"] for rows in seeds.values() for row in rows})
@@ -150,6 +150,13 @@ def test_what_a_trial_says_of_its_seeds(file, tuned):
         assert trial.duration.total_seconds() == pytest.approx(spent, abs=2e-6)
         assert (trial.state is TrialState.PRUNED) == (said["outcome"] == "interrupted")
         assert (trial.state is TrialState.FAIL) == (said["outcome"] == "diverged")
+        curves = {
+            str(round(cost)): [score(seeds[seed], cost) for seed in sorted(seeds)]
+            for cost in sorted({row["cost"] for rows in seeds.values() for row in rows})
+        }
+        assert said["curves"] == {
+            step: [x if math.isfinite(x) else None for x in scores] for step, scores in curves.items()
+        }
 
 
 def test_the_best_trial_is_the_best_tuned(file, tuned):
@@ -194,6 +201,30 @@ def test_what_a_study_says_of_its_end(file, tuned):
                 expected[str(trial)] = {seed: x if math.isfinite(x) else None for seed, x in scores.items()}
         assert said["re-rank scores"] == expected
     assert any("chosen trial" in study.attributes for study in studies(file).values())
+
+
+@pytest.mark.parametrize("keys", [{}, {"sampler": "TPESampler"}, {"games": "ring8[width=16,batch_size=16]"}])
+def test_it_is_the_very_study_that_was_asked(tmp_path, monkeypatch, keys):
+    """Trial by trial and attribute by attribute; what a clock says is all that differs."""
+    made = []
+    create = optuna.create_study
+
+    def kept(*arguments, **settings):
+        made.append(create(*arguments, **settings))
+        return made[-1]
+
+    monkeypatch.setattr(optuna, "create_study", kept)
+    run = bench.run(bench.Study(optimizers="sgd,ttur", trials=8, **STUDY | keys), out=tmp_path / "run")
+    asked = {study.study_name: study for study in made if " / " in study.study_name}
+    monkeypatch.undo()
+    exported = studies(export(run, "optuna"))
+    assert list(exported) == list(asked)
+    for name, study in exported.items():
+        assert study.attributes == asked[name].user_attrs
+        assert study.direction == asked[name].direction.name
+        for one, other in zip(study.trials, asked[name].trials, strict=True):
+            for part in ("number", "state", "value", "params", "distributions", "intermediate_values", "user_attrs"):
+                assert getattr(one, part) == getattr(other, part), (name, one.number, part)
 
 
 def test_the_same_again(file, tuned, tmp_path):
@@ -245,10 +276,11 @@ def test_where_more_is_better_and_the_worst_is_a_number(tmp_path):
     (study,) = exported(tmp_path, records).values()
     assert study.direction == "MAXIMIZE"
     assert [(trial.state.name, trial.value) for trial in study.trials] == [
-        ("COMPLETE", 4.0), ("COMPLETE", 3.5), ("COMPLETE", 0.0)
+        ("COMPLETE", 4.0), ("FAIL", None), ("FAIL", None)
     ]  # fmt: skip
-    assert [trial.user_attrs["outcome"] for trial in study.trials] == ["ok", "ok", "diverged"]
-    assert [trial.intermediate_values for trial in study.trials] == [{10: 4.0}, {10: 3.5}, {10: 0.0}]
+    assert [trial.user_attrs["outcome"] for trial in study.trials] == ["ok", "diverged", "diverged"]
+    assert [trial.intermediate_values for trial in study.trials] == [{10: 4.0}, {}, {}]
+    assert study.trials[1].user_attrs["scores"] == {str(TUNING_SEED): 7.0, str(TUNING_SEED + 1): None}
     assert study.best.number == 0
     assert "chosen" not in study.attributes  # tuning goes on still
 

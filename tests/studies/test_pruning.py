@@ -20,12 +20,12 @@ from bench.errors import UserError
 from bench.execution.training import execute
 from bench.registry import get_game, get_metric, get_rule
 from bench.studies.plan import TUNING_SEED, Curves, Row, Task, tunable
-from bench.studies.tuning.optuna_adapters import make_pruner
-from bench.studies.tuning.pruning import KEPT, PATIENCE, paired, pruned
+from bench.studies.tuning.pruners import PairedPruner, curves_of, make_pruner, pruned, pruned_in_study
+from bench.studies.tuning.pruning import KEPT, PATIENCE, paired
 
 Array = NDArray[np.float64]
 
-RING = "ring8[width=16,batch_size=16]"
+RING = "swiss-roll[width=16,batch_size=16]"  # its score parts generators that have hardly begun
 MARKS = 5
 
 # --- who is given up -------------------------------------------------------------------------------------------------
@@ -101,6 +101,31 @@ def test_the_last_evaluation_decides() -> None:
     early, late = np.arange(20.0).repeat(3).reshape(20, 3), np.arange(20.0)[::-1].repeat(3).reshape(20, 3)
     assert (pruned("paired", np.stack([early, late])) == paired(late)).all()
     assert not pruned("none", np.stack([early, late])).any()
+
+
+@settings(max_examples=15, deadline=None)
+@given(SCORES)
+def test_in_an_optuna_study_it_decides_the_same(scores: Array) -> None:
+    """As its pruner, asked on each trial when all others were judged at its step."""
+    stood = np.stack([scores[::-1], scores])
+    assert (pruned_in_study("paired", stood) == pruned("paired", stood)).all()
+
+
+def test_ours_compares_at_the_step_of_the_trial() -> None:
+    """Others that were not judged there are no rivals; and where more is better, the greater score wins."""
+    for direction, sign in (("minimize", 1.0), ("maximize", -1.0)):
+        study = optuna.create_study(pruner=make_pruner("paired"), direction=direction)
+        for value in (1.0, 2.0, 3.0):
+            other = study.ask()
+            other.set_user_attr("curves", curves_of(np.array([[sign * value] * 2])))
+            study.tell(other, sign * value)
+        trial = study.ask()
+        assert not trial.should_prune(), "nothing is known of it"
+        trial.set_user_attr("curves", curves_of(np.array([[sign * 9.0] * 2])))
+        assert trial.should_prune()
+        trial.set_user_attr("curves", curves_of(np.array([[sign * 9.0] * 2] * 2)))
+        assert not trial.should_prune(), "nobody else came so far"
+        assert isinstance(study.pruner, PairedPruner)
 
 
 # --- pruners of Optuna's ---------------------------------------------------------------------------------------------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any, get_args
@@ -19,9 +18,7 @@ from numpy.typing import NDArray
 
 from bench.analysis.statistics import interquartile_mean
 from bench.contracts import Coefficient, Decay, Epsilon, Fraction, Hyperparameter, Momentum, StepSize
-from bench.errors import UserError
-from bench.studies.tuning.optuna_adapters import BATCH, make_sampler, sampled
-from bench.studies.tuning.search import Point, Space, Trial, best, propose, rounds, stages
+from bench.studies.tuning.search import Point, Space, Trial, best, can_tie, propose, reach, rounds, stages
 
 Array = NDArray[np.float64]
 Score = Callable[[Point], float]
@@ -44,13 +41,11 @@ def places(space: Space, point: Point) -> Array:
 def proposed(space: Space, trials: int, score: Score) -> list[Trial]:
     """A whole tuning as `bench.studies.tuning.tuner` asks for it."""
     tried: list[Trial] = []
-    spread = 0
-    for beside in rounds(trials, len(space)):
+    for beside in rounds(trials, len(space), can_tie(space)):
         points: list[Point] = []
-        for spreading, first, count in beside:
-            assert first == len(tried) + len(points)
-            points += propose(space, spreading, tried, spread, count)
-            spread += count if spreading else 0
+        for stage in beside:
+            assert stage.first == len(tried) + len(points)
+            points += propose(space, stage, tried)
         tried += [Trial(point, score(point)) for point in points]
     return tried
 
@@ -80,32 +75,113 @@ def scores(space: Space) -> dict[str, Score]:
 # --- laws ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 5])
+# (dimensions, whether the step sizes are tied at first)
+KINDS_OF_SEARCH = [(1, False), (2, False), (5, False), (2, True), (5, True)]
+
+
+@pytest.mark.parametrize(("dimensions", "tied"), KINDS_OF_SEARCH)
 @pytest.mark.parametrize("trials", range(4, 71))
-def test_all_trials_are_spent_half_of_them_spread(trials: int, dimensions: int) -> None:
-    spent = stages(trials, dimensions)
-    assert sum(count for _, count in spent) == trials
-    assert min(count for _, count in spent) > 0
-    spread = sum(count for spreads, count in spent if spreads)
+def test_all_trials_are_spent_half_of_them_spread(trials: int, dimensions: int, tied: bool) -> None:
+    spent = stages(trials, dimensions, tied)
+    assert sum(stage.size for stage in spent) == trials
+    assert min(stage.size for stage in spent) > 0
+    assert [stage.first for stage in spent] == [sum(stage.size for stage in spent[:k]) for k in range(len(spent))]
+    spread = sum(stage.size for stage in spent if stage.spread)
     assert trials / 2 - 1 <= spread <= trials / 2
-    beside = rounds(trials, dimensions)
-    assert [stage[::2] for together in beside for stage in together] == spent
-    assert all(spreads for together in beside for spreads, _, _ in together[1:]), "what closes in waits for its round"
+    together = rounds(trials, dimensions, tied)
+    assert [stage for one in together for stage in one] == spent
+    assert all(stage.spread for one in together for stage in one[1:]), "what closes in waits for its round"
 
 
 def test_rounds_are_few() -> None:
     """Every round trains as stacks of its own, so that many small ones are slow."""
     assert len(rounds(16)) == len(rounds(24)) == 3
-    for dimensions in (1, 2, 5):
-        assert len(rounds(16, dimensions)) <= 3
-        assert len(rounds(64, dimensions)) <= 5
+    for dimensions, tied in KINDS_OF_SEARCH[:3]:
+        assert len(rounds(16, dimensions, tied)) <= 3
+        assert len(rounds(64, dimensions, tied)) <= 5
+    assert len(rounds(16, 2, True)) == 3
+    assert len(rounds(64, 2, True)) == 5
 
 
-@pytest.mark.parametrize(("dimensions", "trials"), [*((1, n) for n in (8, 9, 16, 24, 32)), (2, 16), (2, 24), (2, 32)])
+@pytest.mark.parametrize(
+    ("dimensions", "trials"), [*((1, n) for n in (8, 9, 16, 24, 32)), *((2, n) for n in (8, 16, 24, 32))]
+)
 def test_twice_as_many_trials_begin_with_the_same(dimensions: int, trials: int) -> None:
     space = {f"step{k}": STEP for k in range(dimensions)}
     for name, score in scores(space).items():
         assert proposed(space, 2 * trials, score)[:trials] == proposed(space, trials, score), name
+
+
+def test_the_points_are_those_of_always() -> None:
+    """Of one hyperparameter, and of two that are not both step sizes: they are part of what a study's chunks are."""
+    assert [trial.point["lr"] for trial in proposed({"lr": STEP}, 16, nearest_to(-2.2))] == [
+        0.001, 0.01, 0.1, 1.0, 0.003939957188, 0.007006344745, 0.01427277755, 0.02538098645,
+        0.00316227766, 0.0316227766, 0.316227766, 3.16227766, 0.004397818018, 0.005864584581, 0.008370391117,
+        0.01116209595,
+    ]  # fmt: skip
+    assert [trial.point["lr"] for trial in proposed({"lr": STEP}, 16, nearest_to(1.4))] == [
+        0.001, 0.01, 0.1, 1.0, 0.4908886668, 1.606983174, 3.462140297, 7.458955158,
+        0.00316227766, 0.0316227766, 0.316227766, 3.16227766, 5.226001127, 11.98641544, 25.82394923, 55.63601205,
+    ]  # fmt: skip
+    assert [trial.point["lr"] for trial in proposed({"lr": STEP}, 12, lambda point: math.inf)] == [
+        0.001, 0.004641588834, 0.0215443469, 0.1, 0.4641588834, 2.15443469, 0.00011578732, 0.0001699525435,
+        0.0002494562188, 0.0003661516553, 0.0005374371315, 0.0007888498281,
+    ]  # fmt: skip
+    two = proposed(
+        {"a": STEP, "b": KINDS[1]}, 16, lambda point: abs(math.log10(point["a"]) + 1) + abs(point["b"] - 0.5)
+    )
+    assert [tuple(trial.point.values()) for trial in two] == [
+        (0.04363132023, 0.9631560983), (0.772052152, 0.1074172521), (4.163567662, 0.5280229721),
+        (0.007390216611, 0.4140302598), (0.002275744811, 0.6931353589), (1.281769658, 0.3620777529),
+        (0.2507171426, 0.7492723936), (0.01417287115, 0.1769366177), (0.07263620651, 0.9130257812),
+        (0.539324624, 0.6383317879), (0.6568412442, 0.7671835478), (0.1873120078, 0.691132716),
+        (0.115326618, 0.8283360333), (0.8535931784, 0.7056905676), (0.3396719856, 0.841738496),
+        (0.09717185212, 0.6087294494),
+    ]  # fmt: skip
+
+
+def nearest_to(exponent: float) -> Score:
+    return lambda point: abs(math.log10(point["lr"]) - exponent)
+
+
+@pytest.mark.parametrize("trials", [8, 16, 32])
+def test_several_step_sizes_begin_as_one(trials: int) -> None:
+    """The first of them are tied, and find what one alone finds; where ranges differ, at the same share of them."""
+    other = replace(STEP, low=1e-5, high=1e-1)
+    alone = proposed({"a": STEP}, 8, lambda point: abs(math.log10(point["a"]) - 0.3))
+    both = proposed({"a": STEP, "b": STEP}, trials, lambda point: abs(math.log10(point["a"]) - 0.3))
+    assert [trial.point["a"] for trial in both[:8]] == [trial.point["a"] for trial in alone]
+    assert all(trial.point["a"] == trial.point["b"] for trial in both[:8])
+    assert not any(trial.point["a"] == trial.point["b"] for trial in both[8:])
+    shared = proposed({"a": STEP, "b": other}, 8, lambda point: abs(math.log10(point["a"]) - 0.3))
+    for trial in shared:
+        assert trial.point["b"] == pytest.approx(trial.point["a"] / 100, rel=1e-8)
+
+
+def test_what_is_no_step_size_is_not_tied() -> None:
+    assert can_tie({"a": STEP, "b": STEP})
+    assert not can_tie({"a": STEP})
+    assert not can_tie({"a": STEP, "b": STEP, "decay": KINDS[1]})
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("trials", [4, 8, 16, 30, 64])
+def test_no_point_is_out_of_reach(name: str, trials: int) -> None:
+    """The ends are what a distribution spans."""
+    space = SPACES[name]
+    ends = reach(space, trials)
+    for path, kind in space.items():
+        assert kind.least <= ends[path][0] <= kind.low < kind.high <= ends[path][1] <= kind.most
+    for score in scores(space).values():
+        for trial in proposed(space, trials, score):
+            for path, value in trial.point.items():
+                assert ends[path][0] <= value <= ends[path][1]
+
+
+def test_reach_is_a_quarter_of_the_range_for_every_stage_that_closes_in() -> None:
+    assert reach({"lr": STEP}, 8)["lr"] == pytest.approx((1e-4, 1e2))
+    assert reach({"lr": STEP}, 16)["lr"] == pytest.approx((1e-5, 1e3))
+    assert reach({"share": SHARE}, 16)["share"] == (SHARE.low, SHARE.high), "its bounds are its range"
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -169,7 +245,7 @@ def test_two_dimensions_look_outside_too(where: float) -> None:
 
     tried = proposed(space, 32, score)
     assert len(tried) == 32
-    assert tried[best(tried, 1)[0]].value < 0.4
+    assert tried[best(tried, 1)[0]].value < 0.55
     assert tried[best(tried, 1)[0]].value < min(trial.value for trial in tried if STEP.low <= trial.point["a"] <= 10)
 
 
@@ -179,8 +255,9 @@ def test_where_all_failed_shorter_steps_are_tried() -> None:
     assert best(tried[:4], 3) == []
     assert all(trial.point["lr"] < STEP.low for trial in tried[4:8])
     assert best(tried, 1)
-    both = proposed({"a": STEP, "b": STEP}, 16, lambda point: math.inf)
-    assert all(max(trial.point.values()) < min(max(spread.point.values()) for spread in both[:8]) for trial in both[8:])
+    both = [trial.point for trial in proposed({"a": STEP, "b": STEP}, 16, lambda point: math.inf)]
+    for spread, closing in ((both[:4], both[4:8]), (both[8:12], both[12:])):
+        assert max(max(point.values()) for point in closing) <= min(max(point.values()) for point in spread)
 
 
 def test_the_best_are_those_that_came_through() -> None:
@@ -188,76 +265,13 @@ def test_the_best_are_those_that_came_through() -> None:
     tried = [Trial({"lr": float(k)}, value) for k, value in enumerate(values)]
     assert best(tried, 9) == [2, 4, 3, 0]
     assert best(tried, 2) == [2, 4]
+    equal = [Trial({"lr": 1.0}, value, tie_break=tie) for value, tie in ((1.0, 2.0), (1.0 + 1e-13, 1.0), (0.9, 9.0))]
+    assert best(equal, 3) == [2, 1, 0], "what rounding parts is ordered by the tie-break"
+    ends = ((1.0, False), (2.0, True), (math.inf, True))
+    learning = [Trial({"lr": 1.0}, value, learns=learns) for value, learns in ends]
+    assert best([*learning, Trial({"lr": 1.0}, math.inf, learns=False)], 4) == [1, 2, 0]
     stopped = [Trial(trial.point, trial.value, stopped=k == 2) for k, trial in enumerate(tried)]
     assert best(stopped, 2) == [4, 3]
-
-
-# --- samplers of Optuna's --------------------------------------------------------------------------------------------
-
-NEEDED = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}  # what a sampler needs beside Optuna
-FINITE = {"BruteForceSampler"}  # goes through all there is, and a range has no end of points
-
-
-def samplers() -> list[str]:
-    """Those that can be made without arguments."""
-    found = []
-    for name in sorted(set(dir(optuna.samplers)) - {"BaseSampler"} - FINITE):
-        made = getattr(optuna.samplers, name)
-        if name.endswith("Sampler") and all(
-            parameter.default is not parameter.empty or parameter.kind == parameter.VAR_KEYWORD
-            for parameter in inspect.signature(made).parameters.values()
-        ):
-            found.append(name)
-    return found
-
-
-def test_there_are_samplers() -> None:
-    assert {"TPESampler", "RandomSampler", "QMCSampler", "CmaEsSampler", "NSGAIISampler"} <= set(samplers())
-
-
-@pytest.mark.parametrize("dimensions", [1, 2])
-@pytest.mark.parametrize("name", samplers())
-def test_samplers_by_name(name: str, dimensions: int) -> None:
-    """One study goes on from batch to batch, although nothing is kept but what was tried."""
-    if name in NEEDED:
-        pytest.importorskip(NEEDED[name], reason=f"{name} needs {NEEDED[name]}")
-    space = {f"step{k}": STEP for k in range(dimensions)}
-    tried: list[Trial] = []
-    for _ in range(3):
-        points = sampled(name, space, tried, BATCH)
-        assert points == sampled(name, space, tried, BATCH)
-        values = [float(np.square(places(space, point) - 0.3).sum()) for point in points]
-        tried += [Trial(point, v if v < 0.4 else math.inf) for point, v in zip(points, values, strict=True)]
-    assert len({tuple(trial.point.values()) for trial in tried}) == len(tried), "what was known was asked again"
-    assert all(STEP.low <= value <= STEP.high for trial in tried for value in trial.point.values())
-
-
-def test_a_sampler_that_learns_goes_where_it_is_good() -> None:
-    spelled, space = "TPESampler[n_startup_trials=8]", {"lr": STEP}
-    found = []
-    for optimum in (0.1, 0.9):
-        tried: list[Trial] = []
-        for _ in range(4):
-            points = sampled(spelled, space, tried, BATCH)
-            tried += [Trial(point, float(abs(places(space, point)[0] - optimum))) for point in points]
-        found.append(np.median([places(space, trial.point)[0] for trial in tried[-BATCH:]]))
-        assert abs(found[-1] - optimum) < 0.2
-    assert found[0] < 0.5 < found[1]
-
-
-@pytest.mark.parametrize(
-    ("spelled", "said"),
-    [
-        ("TPSampler", "sampler is 'TPSampler'.*TPESampler"),
-        ("BaseSampler", "sampler is 'BaseSampler'"),
-        ("GridSampler", "sampler GridSampler: .*search_space"),
-        ("BruteForceSampler", "sampler BruteForceSampler: .*"),
-        ("TPESampler[startup=3]", "TPESampler.*startup"),
-    ],
-)
-def test_what_is_no_sampler_is_told_at_once(spelled: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        make_sampler(spelled, seed=0)
 
 
 # --- a simulation: is what is chosen better than what simpler strategies choose? --------------------------------------
@@ -356,13 +370,8 @@ Strategy = Callable[[Space, int, list[Trial], int], Iterator[list[Point]]]  # sp
 
 
 def ours(space: Space, trials: int, tried: list[Trial], seed: int) -> Iterator[list[Point]]:
-    spread = 0
-    for beside in rounds(trials, len(space)):
-        points: list[Point] = []
-        for spreading, _, count in beside:
-            points += propose(space, spreading, tried, spread, count)
-            spread += count if spreading else 0
-        yield points
+    for beside in rounds(trials, len(space), can_tie(space)):
+        yield [point for stage in beside for point in propose(space, stage, tried)]
 
 
 def pointed(space: Space, unit: Array) -> list[Point]:
@@ -448,3 +457,37 @@ def test_no_simpler_strategy_chooses_better(
     assert 0 < mean["ours", counts[-1], True] < 0.25
     for (name, trials, rerank), found in mean.items():
         assert mean["ours", trials, True] <= found, f"{name} with {trials} trials, re-ranked: {rerank}: {mean}"
+
+
+class TiedLandscape(Landscape):
+    """One of one step size for two: the best are tied, and parting them costs ``across`` a decade."""
+
+    across = 1.0
+
+    @staticmethod
+    def of(alone: Landscape) -> TiedLandscape:
+        return TiedLandscape(**{name: getattr(alone, name) for name in Landscape.__dataclass_fields__})
+
+    def lost(self, at: Array) -> Array:
+        return super().lost(at.max(axis=-1, keepdims=True))
+
+    def valley(self, at: Array) -> Array:
+        apart = self.across * np.abs(at[..., 0] - at[..., 1])
+        found: Array = np.minimum(super().valley(at.mean(axis=-1, keepdims=True)) + apart, WORST)
+        return found
+
+
+@pytest.mark.parametrize("trials", [8, 16])
+def test_two_step_sizes_find_what_one_finds(trials: int) -> None:
+    """Where tied ones are best: at equal cost, and far better than at random."""
+    alone, both, drawn = [], [], []
+    for number in range(40):
+        land = Landscape.drawn(number, 1, 0.0)
+        tied = TiedLandscape.of(land)
+        tied.__dict__["least"] = land.least
+        work, tied_work = Trainings(land, 0), Trainings(tied, 0)
+        alone.append(work.regret(simulated(ours, BOX[1], trials, work, number), rerank=True))
+        both.append(tied_work.regret(simulated(ours, BOX[2], trials, tied_work, number), rerank=True))
+        drawn.append(tied_work.regret(simulated(random, BOX[2], trials, tied_work, number), rerank=True))
+    assert np.mean(both) < np.mean(alone) + 0.05
+    assert np.mean(both) < np.mean(drawn) / 5

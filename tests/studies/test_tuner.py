@@ -18,6 +18,7 @@ from bench.registry import get_rule, rules
 from bench.studies.plan import TUNING_SEED, Task, tunable
 from bench.studies.request import make_request
 from bench.studies.toml import read_toml
+from bench.studies.tuning.sensitivity import can_be_trained
 from bench.studies.tuning.tuner import MARKS, RERANKED, _Tuning, declared
 
 RING = "ring8[width=16,batch_size=16]"
@@ -175,7 +176,7 @@ def test_a_rule_that_cannot_be_tuned_says_so_and_the_study_goes_on(tmp_path: Pat
     done = subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "untunable there: every trial failed" in page
+    assert "it cannot be trained here: every trial failed" in page
     lines = (tmp_path / "run" / "table.csv").read_text().splitlines()
     found = pd.DataFrame([line.split(",")[:5] for line in lines[1:]], columns=lines[0].split(",")[:5]).set_index("game")
     assert found["iqm"].astype(float).map(np.isinf).to_dict()["./plug.py:Unmeasurable"]
@@ -194,16 +195,41 @@ def test_tune_by_command(tmp_path: Path) -> None:
     assert path.read_text().strip() in done.stdout
 
 
-def told(tuning: Any, scores: dict[int, list[float]], phase: str) -> pd.DataFrame:
-    """Records of trials that ended with these scores, inf for one that diverged."""
+def told(
+    tuning: Any, scores: dict[int, list[float]], phase: str, ties: dict[int, list[float]] | None = None
+) -> pd.DataFrame:
+    """Records of trials that ended with these scores and tie-breaks, inf for one that diverged."""
+    measured = [(tuning.judge.score.name, scores)] + ([(tuning.judge.tie_break.name, ties)] if ties else [])
     rows = [
-        {"trial": trial, "seed": seed, "cost": cost, "metric": tuning.metric.name, "phase": phase, "value": value}
-        | {"outcome": "ok" if np.isfinite(value) else "diverged"}
-        for trial, values in scores.items()
+        {"trial": trial, "seed": seed, "cost": float(cost), "metric": metric, "phase": phase, "value": value}
+        | {"outcome": "ok" if np.isfinite(scores[trial][seed]) else "diverged", "ended": float(MARKS)}
+        for metric, by_trial in measured
+        for trial, values in by_trial.items()
         for seed, value in enumerate(values)
-        for cost in (0.0, *range(1, MARKS + 1))
+        for cost in (0, *range(1, MARKS + 1))
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(hyperparameters="{}")
+
+
+def tried_with(
+    game: str, scores: list[list[float]], ties: list[list[float]] | None = None, rule: str = "sgd", **keys: Any
+) -> Any:
+    """A tuning whose trials ended with these scores."""
+    study = bench.Study(optimizers=rule, games=game, trials=len(scores), tuning_seeds=len(scores[0]), **keys)
+    tuning = _Tuning(Task(rule, game, 10, 1, "cpu"), study, tunable(rule))
+    while chunks := tuning.ask():
+        numbers = sorted({row.trial for chunk in chunks for row in chunk.rows})
+        broken = {n: ties[n] for n in numbers} if ties else None
+        tuning.tell(told(tuning, {n: scores[n] for n in numbers}, "tune", broken))
+    return tuning
+
+
+def again(tuning: Any, scores: list[list[float]], ties: list[list[float]] | None = None) -> dict[int, Any]:
+    """How the finalists did on fresh seeds, in their order."""
+    fresh = dict(zip(tuning.finalists, scores, strict=True))
+    broken = dict(zip(tuning.finalists, ties, strict=True)) if ties else None
+    records = told(tuning, fresh, "rerank", broken)
+    return {int(trial): tuning.judge.judge(own) for trial, own in records.groupby("trial")}
 
 
 @pytest.mark.parametrize(
@@ -216,13 +242,96 @@ def told(tuning: Any, scores: dict[int, list[float]], phase: str) -> pd.DataFram
 )
 def test_a_trial_at_a_cliff_is_not_chosen(fresh: list[list[float]], chosen: int) -> None:
     """The first three do best by their medians, and one seed in three was lost."""
-    study = bench.Study(optimizers="sgd", games="dirac", trials=8, tuning_seeds=3)
-    tuning = _Tuning(Task("sgd", "dirac", 10, 1, "cpu"), study, tunable("sgd"))
-    at_cliff, tried = [[1.0, 1.0, np.inf], [1.1, np.inf, 1.1], [np.inf, 1.2, 1.2]], 0
+    at_cliff = [[1.0, 1.0, np.inf], [1.1, np.inf, 1.1], [np.inf, 1.2, 1.2]]
     rest = [[6.0, 6.0, np.inf], [5.0, 5.0, 5.0], [9.0, 9.0, 9.0], [np.inf] * 3, [8.0, 8.0, 8.0]]
-    while chunks := tuning.ask():
-        count = len({row.trial for chunk in chunks for row in chunk.rows})
-        tuning.tell(told(tuning, dict(enumerate([*at_cliff, *rest][tried : tried + count], tried)), "tune"))
-        tried += count
+    tuning = tried_with("dirac", [*at_cliff, *rest])
     assert tuning.finalists == [0, 1, 2]
-    assert tuning.chosen(told(tuning, dict(enumerate(fresh)), "rerank")) == chosen
+    assert tuning.chosen(again(tuning, fresh)) == chosen
+
+
+# --- learning, and ties: ring8 says that up to 0.6 of mode_error a replica has learned --------------------------------
+
+
+def test_a_trial_that_learns_comes_before_one_that_does_not() -> None:
+    """Though its median is the worse: half of its seeds learned, and the other half failed."""
+    untrained = [[0.75, 0.75]] * 4
+    tuning = tried_with("ring8", [[0.9, 0.9], [0.61, 0.61], [np.inf, 0.6], [0.7, 0.7], *untrained])
+    assert tuning.finalists == [2, 1, 3]
+    assert tuning.chosen(again(tuning, [[np.inf, 0.5], [0.61, 0.61], [0.3, 0.9]])) == 2
+    assert tuning.chosen(again(tuning, [[0.9, 0.9], [0.1, 0.5], [0.9, 0.9]])) == 1, "on all its seeds it does not"
+
+
+def test_where_no_finalist_learns_another_trial_that_does_is_chosen() -> None:
+    scores = [[0.1, 0.1, 0.1], [0.2, 0.2, 0.2], [0.3, 0.3, 0.3], [0.5, 0.5, 0.5], *[[0.9, 0.9, 0.9]] * 4]
+    tuning = tried_with("ring8", scores)
+    assert tuning.finalists == [0, 1, 2]
+    assert tuning.chosen(again(tuning, [[0.9] * 3, [0.9] * 3, [np.inf] * 3])) == 0, "half of its six seeds learned"
+    scores[:3] = [[0.1, 0.1, 0.9], [0.2, 0.9, 0.2], [0.9, 0.3, 0.3]]
+    tuning = tried_with("ring8", scores)
+    assert tuning.chosen(again(tuning, [[0.9] * 3, [0.9] * 3, [np.inf] * 3])) == 3
+
+
+def test_a_rule_that_learns_nowhere_keeps_its_declared_values() -> None:
+    """However much better one of its step sizes is than another."""
+    tuning = tried_with("ring8", [[0.61 + k / 100] * 3 for k in range(8)])
+    assert tuning.chosen(again(tuning, [[0.61] * 3] * 3)) is None
+    fresh = told(tuning, dict.fromkeys(tuning.finalists, [0.61] * 3), "rerank")
+    assert tuning.end(fresh) == declared(get_rule("sgd"), tunable("sgd"))
+
+
+def test_where_nothing_is_said_of_learning_the_best_is_chosen() -> None:
+    tuning = tried_with("dirac", [[0.61 + k / 100] * 3 for k in range(8)])
+    assert tuning.chosen(again(tuning, [[0.61] * 3] * 3)) == 0
+
+
+def test_equal_scores_are_ordered_by_the_tie_break() -> None:
+    """Equal to within rounding; a difference of the score that is none of rounding counts for more."""
+    scores = [[0.25] * 3, [0.25 + 1e-13] * 3, [0.25] * 3, [0.24] * 3, *[[0.5] * 3] * 4]
+    ties = [[3.0] * 3, [1.0] * 3, [2.0] * 3, [9.0] * 3, *[[0.0] * 3] * 4]
+    tuning = tried_with("ring8", scores, ties)
+    assert tuning.finalists == [3, 1, 2]
+    assert tuning.chosen(again(tuning, [[0.26] * 3] * 3, [[9.0] * 3, [1.0] * 3, [2.0] * 3])) == 3
+    assert tuning.chosen(again(tuning, [[0.27] * 3, [0.25] * 3, [0.25] * 3], [[9.0] * 3, [2.0] * 3, [0.5] * 3])) == 2
+
+
+def test_a_failure_is_worse_than_any_score() -> None:
+    """The worst mode_error is 1, which a replica that did not fail can have too."""
+    tuning = tried_with("ring8", [[1.0] * 3, [np.inf] * 3, [1.0, 1.0, np.inf], [1.0] * 3, *[[np.inf] * 3] * 4])
+    assert [trial.value for trial in tuning.tried[:4]] == [1.0, np.inf, 1.0, 1.0]
+    assert tuning.made.trials[1].state.name == "FAIL"
+
+
+def test_the_tie_break_is_recorded_where_it_decides(tmp_path: Path) -> None:
+    """At the end of a trial: on the way nothing asks for it."""
+    study = bench.Study(optimizers="sgd", trials=4, **TINY | {"games": RING})
+    run = bench.run(study, out=tmp_path)
+    assert study.game(RING).tie_break == "sliced_wasserstein"
+    tuned = run.records[(run.records["phase"] == "tune") & (run.records["outcome"] == "ok")]
+    counts = tuned.groupby(["metric", "trial", "seed"], observed=True)["cost"].agg(["count", "max"])
+    assert (counts.loc["sliced_wasserstein"]["count"] == 1).all()
+    assert (counts.loc["sliced_wasserstein"]["max"] == 40).all()
+    assert (counts.loc["mode_error"]["count"] == MARKS + 1).all()
+    untrained = run.records[run.records["phase"] == "report"]["hyperparameters"].iloc[0]
+    assert json.loads(untrained) == declared(get_rule("sgd"), tunable("sgd")), "40 steps of sgd learn nothing"
+    assert can_be_trained(run.records, run.study, RING) is False
+    page = run.report().read_text()
+    assert "it cannot be trained here: with none of the 4 step sizes tried did half of its tuning seeds learn" in page
+    assert "(mode_error of at most 0.6); its declared defaults were used" in page
+
+
+def test_what_can_be_trained_is_a_fact_of_the_records(tmp_path: Path) -> None:
+    """The same that the tuner went by, wherever the records are read; nothing is said before tuning has ended."""
+    study = bench.Study(optimizers="sgd", games=RING, trials=4, tuning_seeds=3)
+
+    def records(first: list[list[float]], fresh: list[list[float]]) -> pd.DataFrame:
+        tuning = tried_with(RING, first)
+        tuned = told(tuning, dict(enumerate(first)), "tune")
+        return pd.concat([tuned, told(tuning, dict(zip(tuning.finalists, fresh, strict=True)), "rerank")])
+
+    bad, good = [[0.9] * 3] * 3, [[0.9, 0.5, 0.5], [0.9] * 3, [0.9] * 3]
+    assert can_be_trained(records([*bad, [0.8] * 3], bad), study, RING) is False
+    assert can_be_trained(records([*good, [0.8] * 3], bad), study, RING) is False, "two of six seeds"
+    assert can_be_trained(records([*good, [0.8] * 3], good), study, RING) is True
+    tuned = records([*good, [0.8] * 3], good)
+    assert can_be_trained(tuned[tuned["phase"] == "tune"], study, RING) is None
+    assert can_be_trained(tuned[tuned["phase"] == "report"], study, RING) is None

@@ -1,16 +1,15 @@
 """The tuning as an SQLite file of studies, which optuna-dashboard opens.
 
-It holds an Optuna study for each rule and game, which `optuna.load_study` reads. The value of a trial is the one that
-tuning selects by: the median over its tuning seeds, failed replicas at the metric's worst. A trial without a finite
-value is a failed one in Optuna; a trial that was stopped early is a pruned one.
+It holds the Optuna study of each rule and game that `bench.studies.tuning` asked for its trials, made again from the
+records: the same trials, values and attributes. `optuna.load_study` reads it. The value of a trial is the one that
+tuning selects by: the median over its tuning seeds. A trial half of whose seeds failed is a failed one in Optuna; a
+trial that was stopped early is a pruned one.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,15 +19,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from bench.analysis.scores import final_scores, last_evaluations
 from bench.errors import UserError
-from bench.registry.description import MetricDescription
 from bench.storage.files import MARK, check_database, write_file
 from bench.storage.run_folder import RunFolder
 from bench.studies.plan import tunable
+from bench.studies.study import Study
+from bench.studies.tuning.judging import Judge, Judged
+from bench.studies.tuning.search import Point
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -57,45 +56,45 @@ def export(run: RunFolder, to: Path | None = None) -> Path:
 class _Tuning:
     """The tuning of one rule on one game."""
 
+    study: Study
     game: str
     optimizer: str
-    track: str
     protocol: str
     begun: datetime
-    metric: MetricDescription
-    """The game's score."""
     records: pd.DataFrame
     chosen: dict[str, Any] | None
     """The frozen values; None if tuning has not finished."""
 
     @cached_property
-    def trials(self) -> dict[int, pd.DataFrame]:
-        """Trial number -> its records of the primary metric, in order."""
-        trial_records = self.records[(self.records["phase"] == "tune") & (self.records["metric"] == self.metric.name)]
-        return {int(number): records for number, records in trial_records.groupby("trial")}
+    def judge(self) -> Judge:
+        """What its trials are judged by."""
+        return Judge.of(self.study, self.game)
 
     @cached_property
-    def params(self) -> dict[int, dict[str, float]]:
+    def trials(self) -> dict[int, pd.DataFrame]:
+        """Trial number -> its records, in order."""
+        return self._by_trial("tune")
+
+    @cached_property
+    def points(self) -> dict[int, Point]:
         """Trial number -> its hyperparameters."""
         return {number: json.loads(records["hyperparameters"].iloc[0]) for number, records in self.trials.items()}
 
-    def reranked(self) -> dict[str, dict[str, float | None]]:
-        """trial -> seed -> its score in the second ranking, on fresh seeds; None for a failure."""
-        rerank_records = self.records[self.records["phase"] == "rerank"]
-        scores: dict[str, dict[str, float | None]] = {}
-        for (trial, seed), score in final_scores(rerank_records, self.metric, ["trial", "seed"]).sort_index().items():
-            scores.setdefault(str(trial), {})[str(seed)] = _finite(score)
-        return scores
-
     def attributes(self) -> dict[str, Any]:
         """The attributes of the whole study."""
-        attributes: dict[str, Any] = {"game": self.game, "optimizer": self.optimizer, "metric": self.metric.name}
-        attributes |= {"protocol": self.protocol, "tuned": self.track, "re-rank scores": self.reranked()}
-        if self.chosen is not None:
-            attributes["chosen"] = self.chosen
-            number = next((n for n, params in self.params.items() if params == self.chosen), None)
-            attributes |= {} if number is None else {"chosen trial": number}  # none if the declared values were kept
-        return attributes
+        from bench.studies.tuning.optuna_study import attributes, ending
+
+        again = {number: self.judge.judge(records) for number, records in self._by_trial("rerank").items()}
+        known = attributes(self.study, self.game, self.optimizer, self.protocol)
+        return known | (ending(self.chosen, self.points, again) if self.chosen is not None else {})
+
+    def judged(self, number: int) -> Judged:
+        """How the seeds of a trial did."""
+        return self.judge.judge(self.trials[number])
+
+    def _by_trial(self, phase: str) -> dict[int, pd.DataFrame]:
+        phase_records = self.records[self.records["phase"] == phase]
+        return {int(number): records for number, records in phase_records.groupby("trial")}
 
 
 def _tunings(run: RunFolder) -> Iterator[_Tuning]:
@@ -112,22 +111,7 @@ def _tunings(run: RunFolder) -> Iterator[_Tuning]:
             if report.empty and frozen is None:  # after `bench tune`, or while it is running: the best values so far
                 frozen = dict(run.hyperparameters())
             chosen = (frozen or {}).get(game, {}).get(optimizer) if report.empty else json.loads(report.iloc[0])
-            track, protocol = study.tune, run.manifest["protocol"]
-            yield _Tuning(game, optimizer, track, protocol, begun, study.primary(game), pair_records, chosen)
-
-
-def _curve(trial_records: pd.DataFrame, metric: MetricDescription) -> pd.DataFrame:
-    """A trial's values, [costs, seeds]; the metric's worst from the cost at which a replica failed."""
-    ends = trial_records.groupby("seed")[["outcome", "ended"]].first()
-    values = trial_records.pivot_table(index="cost", columns="seed", values="value", observed=True, dropna=False)
-    values = values.reindex(columns=ends.index)
-    failed = ~ends["outcome"].isin(["ok", "interrupted"]).to_numpy()
-    after_failure = failed & (values.index.to_numpy(float)[:, None] >= ends["ended"].to_numpy(float))
-    return values.mask(after_failure).fillna(metric.worst)
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if math.isfinite(value) else None
+            yield _Tuning(study, game, optimizer, run.manifest["protocol"], begun, pair_records, chosen)
 
 
 # --- Optuna's studies and trials -------------------------------------------------------------------------------------
@@ -162,16 +146,12 @@ def _add(storage: RDBStorage, tuning: _Tuning) -> None:
     """One study with all its trials."""
     import optuna
 
+    from bench.studies.tuning.optuna_study import described, direction, study_name
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    directions = optuna.study.StudyDirection
-    direction = directions.MAXIMIZE if tuning.metric.better == "higher" else directions.MINIMIZE
-    name = f"{tuning.game} / {tuning.optimizer}"
-    study = optuna.create_study(storage=storage, study_name=name, direction=direction)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([tuning.metric.name])
-    for key, value in tuning.attributes().items():
-        study.set_user_attr(key, value)
+    name = study_name(tuning.game, tuning.optimizer)
+    study = optuna.create_study(storage=storage, study_name=name, direction=direction(tuning.judge))
+    described(study, tuning.attributes())
     study.add_trials(list(_trials(tuning)))
 
 
@@ -180,10 +160,12 @@ def _trials(tuning: _Tuning) -> Iterator[FrozenTrial]:
 
     Records hold how long a training took, not when: each trial begins when the one before it ended.
     """
-    distributions, clock = _distributions(tuning), tuning.begun
+    from bench.studies.tuning.optuna_study import frozen
+
+    spans, clock = _distributions(tuning), tuning.begun
     for number, trial_records in tuning.trials.items():
-        params = tuning.params[number]
-        trial = _trial(number, trial_records, tuning.metric, params, {path: distributions[path] for path in params})
+        point = {path: value for path, value in tuning.points[number].items() if path in spans}
+        trial = frozen(number, tuning.judged(number), point, {path: spans[path] for path in point})
         seconds = trial_records.groupby("seed")["seconds"].max().sum()
         trial.datetime_start, clock = clock, clock + timedelta(seconds=float(seconds))
         trial.datetime_complete = clock
@@ -191,57 +173,20 @@ def _trials(tuning: _Tuning) -> Iterator[FrozenTrial]:
 
 
 def _distributions(tuning: _Tuning) -> dict[str, BaseDistribution]:
-    """Hyperparameter -> its declared range, widened to the values that were tried."""
+    """Hyperparameter -> the distribution that the trials were drawn from; of one that the rule lacks, what was tried.
+
+    It is widened to the values that were tried: they may be outside if the rule's file was edited since.
+    """
     from optuna.distributions import FloatDistribution
 
-    kinds, distributions = tunable(tuning.optimizer, tuning.track), dict[str, "BaseDistribution"]()
-    for path in dict.fromkeys(path for params in tuning.params.values() for path in params):
-        tried = [params[path] for params in tuning.params.values() if path in params]
-        kind = kinds.get(path)  # none if the rule's file was edited since
-        declared = [kind.low, kind.high] if kind else []
-        distributions[path] = FloatDistribution(
-            min(tried + declared), max(tried + declared), log=bool(kind and kind.log)
-        )
-    return distributions
+    from bench.studies.tuning.optuna_study import distributions
 
-
-def _trial(
-    number: int,
-    trial_records: pd.DataFrame,
-    metric: MetricDescription,
-    params: dict[str, float],
-    distributions: dict[str, BaseDistribution],
-) -> FrozenTrial:
-    from optuna.trial import TrialState, create_trial
-
-    last = last_evaluations(trial_records, metric, ["seed"]).sort_index()
-    curve = _curve(trial_records, metric)
-    pruned = bool((last["outcome"] == "interrupted").any())
-    scores = curve.iloc[-1] if pruned else last["value"].fillna(metric.worst)
-    value = _finite(np.median(scores))
-    medians = {round(cost): float(np.median(row)) for cost, row in zip(curve.index, curve.to_numpy(float), strict=True)}
-    state = TrialState.PRUNED if pruned else TrialState.FAIL if value is None else TrialState.COMPLETE
-    outcomes = {str(seed): str(outcome) for seed, outcome in last["outcome"].items()}
-    return create_trial(
-        state=state,
-        value=value,
-        params=params,
-        distributions=distributions,
-        intermediate_values={step: median for step, median in medians.items() if math.isfinite(median)},
-        user_attrs={
-            "trial": number,
-            "outcome": _outcome(set(outcomes.values()), value),
-            "outcomes": outcomes,
-            "scores": {str(seed): _finite(score) for seed, score in scores.items()},
-            "gradient evaluations": float(last["ended"].sum()),
-        },
-    )
-
-
-def _outcome(outcomes: set[str], value: float | None) -> str:
-    """The outcome of a trial, from its replicas': without a finite value it failed, even if a seed was ``ok``."""
-    if "interrupted" in outcomes:
-        return "interrupted"
-    if "ok" in outcomes and value is not None:
-        return "ok"
-    return "error" if "error" in outcomes else "diverged"
+    study = tuning.study
+    spans: dict[str, Any] = dict(distributions(tunable(tuning.optimizer, study.tune), study.trials, study.sampler))
+    found = dict[str, "BaseDistribution"]()
+    for path in dict.fromkeys(path for point in tuning.points.values() for path in point):
+        tried = [point[path] for point in tuning.points.values() if path in point]
+        ends = [spans[path].low, spans[path].high] if path in spans else []
+        log = bool(path in spans and spans[path].log)
+        found[path] = FloatDistribution(min(tried + ends), max(tried + ends), log=log)
+    return found

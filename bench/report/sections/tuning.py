@@ -29,7 +29,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         caption = f"Pairs of step sizes tried on {scene.label}: colour is the median score over the tuning seeds"
         caption += f", a cross: most {failed}; an open ring: given up early"
         yield Drawing("step-pairs", caption + ringed, figures.step_pairs(pairs, scene.look, scene.axis))
-    efforts = {rule: effort(trials, scene.metric, scene.study) for rule, trials in tried.items()}
+    efforts = {rule: effort(trials, scene.metric, scene.study, rule) for rule, trials in tried.items()}
     if any(np.isfinite(rule_effort.curve.value).any() for rule_effort in efforts.values()):
         caption = _best_caption(scene.label, efforts, any(trials.pruned.any() for trials in tried.values()))
         figure = figures.expected_best(efforts, scene.look, scene.axis)

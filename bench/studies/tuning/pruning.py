@@ -10,21 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.statistics import Array
-from bench.studies.tuning.optuna_adapters import pruned_by_optuna
 
 KEPT = 3  # so many best trials are never pruned
 PATIENCE = 0.4  # share of the budget before a trial may be pruned
-
-
-def pruned(pruner: str, scores: Array) -> NDArray[np.bool_]:
-    """Which trials are pruned, [T], by scores [evaluations so far, T, seeds].
-
-    ``paired`` is this suite's own; else a pruner of Optuna's, e.g. ``MedianPruner[n_startup_trials=2]``, which sees the
-    medians over the seeds as if all other trials had come before; ``none`` prunes no trial.
-    """
-    if pruner == "none":
-        return np.zeros(scores.shape[1], dtype=bool)
-    return paired(scores[-1]) if pruner == "paired" else pruned_by_optuna(pruner, np.median(scores, axis=2))
 
 
 def paired(scores: Array) -> NDArray[np.bool_]:

@@ -5,8 +5,12 @@ logarithm, each grid halving the gaps of the one before; two or more as Sobol po
 which the best point stands, as wide as the points that spread so far are apart; where the best is an outermost point,
 the cell reaches OUTWARD past it: a range too narrow costs trials that others spend within, but never more of them.
 
+Several step sizes are first tied, which means that all are the same share of their ranges: the search for one comes
+first, and then half of the trials part them. So two step sizes find what one finds where the players need no two. The
+first FEW trials are all tied.
+
 Half of the trials spread out, half close in. Twice as many trials begin with the same ones: those of 2n are those of n
-and n more, for n of 8 and above (of 16, where there is more than one hyperparameter).
+and n more, for n of 8 and above (of 16, where there is more than one hyperparameter, and of 8 step sizes).
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,72 +30,132 @@ from bench.contracts import Hyperparameter
 FEW = 8  # trials that are not split any further; twice as many where there is more than one dimension
 OUTWARD = 1 / 4  # share of the range that is searched beyond an outermost point, if that is the best
 GOLDEN = (3 - math.sqrt(5)) / 2  # of a gap: points set off by it from one of a grid are on no finer grid to come
-
 Space = dict[str, Hyperparameter]
 Point = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A point and its score: lower is better, inf is a failure.
+    """A point and how it did: lower is better, inf is a failure.
 
-    ``value`` is the median over the tuning seeds; ``stopped`` says that it was given up early, and then ``value`` is
-    that of its last evaluation, and no candidate.
+    ``value`` is the median of the score over the tuning seeds, ``tie_break`` that of the metric which orders equal
+    scores. ``learns`` says whether at least half of the seeds learned; None where the game does not say what learning
+    is. ``stopped`` says that it was given up early: then ``value`` is that of its last evaluation.
     """
 
     point: Point
     value: float
     stopped: bool = False
+    learns: bool | None = None
+    tie_break: float = 0.0
 
     @property
-    def rank(self) -> float:
-        """The key that trials are chosen by."""
-        return math.inf if self.stopped else self.value
+    def rank(self) -> tuple[bool, float, float]:
+        """What trials are ordered by: those that learn come first, however many of their other seeds failed."""
+        return self.learns is False, rounded(self.value), self.tie_break
+
+    @property
+    def candidate(self) -> bool:
+        """Whether it can be chosen: it went on to its end and did not fail."""
+        return not self.stopped and (self.value < math.inf or self.learns is True)
 
 
-def stages(trials: int, dimensions: int = 1) -> list[tuple[bool, int]]:
-    """How so many trials are spent: (whether they spread out, how many), in order."""
+def rounded(score: float) -> float:
+    """A score by which trials are compared: equal for two that differ by no more than rounding."""
+    return float(f"{score:.9g}")
+
+
+class Stage(NamedTuple):
+    """Trials that are proposed together."""
+
+    spread: bool
+    """Whether they spread over the range; else they close in on the best."""
+    first: int
+    """The number of the first of them."""
+    size: int
+    """How many there are."""
+    before: int
+    """How many spread before it, over as many dimensions as it has."""
+    tied: bool
+    """Whether all step sizes are the same share of their ranges."""
+
+
+def can_tie(space: Space) -> bool:
+    """Whether there are several step sizes and nothing else."""
+    return len(space) > 1 and all(kind.step_size for kind in space.values())
+
+
+def stages(trials: int, dimensions: int = 1, tied: bool = False) -> list[Stage]:
+    """How so many trials are spent, in order; ``tied`` says that step sizes are tied at first."""
+    planned = list[Stage]()
+    spread = {True: 0, False: 0}
+    for part, together in _parts(trials, dimensions, tied):
+        for spreads, size in ((True, part // 2), (False, part - part // 2)):
+            if size:
+                planned.append(Stage(spreads, sum(stage.size for stage in planned), size, spread[together], together))
+            spread[together] += size if spreads else 0
+    return planned
+
+
+def _parts(trials: int, dimensions: int, tied: bool) -> list[tuple[int, bool]]:
+    """(how many trials, whether they are tied); half of each part spread, half close in."""
     few = FEW if dimensions == 1 else 2 * FEW
     sizes = [trials]
     while sizes[0] % 2 == 0 and sizes[0] // 2 >= few:
         sizes[:1] = [sizes[0] // 2] * 2
-    return [stage for size in sizes for stage in ((True, size // 2), (False, size - size // 2))]
+    if not tied:
+        return [(size, False) for size in sizes]
+    together = min(sizes[0], max(FEW, sizes[0] // 2))
+    return [(together, True), *((size, False) for size in (sizes[0] - together, *sizes[1:]) if size)]
 
 
-def rounds(trials: int, dimensions: int = 1) -> list[list[tuple[bool, int, int]]]:
-    """Stages that may train in parallel: (whether they spread, the number of the first trial, how many).
+def rounds(trials: int, dimensions: int = 1, tied: bool = False) -> list[list[Stage]]:
+    """Stages that may train in parallel.
 
     Points that spread do not depend on earlier trials, so they share a round with the stage before them.
     """
-    stages_by_round: list[list[tuple[bool, int, int]]] = [[]]
-    first = 0
-    for spread, count in stages(trials, dimensions):
-        if not spread:
+    stages_by_round: list[list[Stage]] = [[]]
+    for stage in stages(trials, dimensions, tied):
+        if not stage.spread:
             stages_by_round.append([])
-        stages_by_round[-1].append((spread, first, count))
-        first += count
+        stages_by_round[-1].append(stage)
     return stages_by_round
 
 
-def propose(space: Space, spread: bool, tried: Sequence[Trial], spread_count: int, count: int) -> list[Point]:
+def propose(space: Space, stage: Stage, tried: Sequence[Trial]) -> list[Point]:
     """The points of a stage.
 
     Args:
         space: path -> kind of each hyperparameter that is tuned.
-        spread: whether they spread over the range or close in on the best.
-        tried: what has been tried before the stage.
-        spread_count: how many points the spreading stages before it had.
-        count: how many to give.
+        stage: one of `stages`.
+        tried: what was tried before the stage.
     """
-    if spread:
-        return (_grid if len(space) == 1 else _sobol)(space, spread_count, count)
-    return (_zoom if len(space) == 1 else _cloud)(space, tried, spread_count, count)
+    if stage.tied:
+        return _tied(space, stage, tried)
+    if stage.spread:
+        return (_grid if len(space) == 1 else _sobol)(space, stage.before, stage.size)
+    return (_zoom if len(space) == 1 else _cloud)(space, tried, stage.before, stage.size)
+
+
+def reach(space: Space, trials: int) -> dict[str, tuple[float, float]]:
+    """The least and greatest value that so many trials can come to, path -> (least, greatest).
+
+    Every stage that closes in may go past the outermost point tried.
+    """
+    closing = [stage for stage in stages(trials, len(space), can_tie(space)) if not stage.spread]
+    beyond = sum(max(_share(stage.before, 1 if stage.tied else len(space)), OUTWARD) for stage in closing)
+    ends = {}
+    for path, kind in space.items():
+        low, high = _range(kind)
+        past = beyond * (high - low)
+        ends[path] = (_from_scale(kind, low - past), _from_scale(kind, high + past))
+    return ends
 
 
 def best(tried: Sequence[Trial], count: int) -> list[int]:
     """The indices of the best trials, best first; none that failed or was pruned."""
     order = sorted(range(len(tried)), key=lambda i: (tried[i].rank, i))
-    return [i for i in order if tried[i].rank < math.inf][:count]
+    return [i for i in order if tried[i].candidate][:count]
 
 
 # --- the scale on which a hyperparameter is searched -----------------------------------------------------------------
@@ -122,7 +187,7 @@ def _cell(kind: Hyperparameter, tried: Sequence[float], leader: int | None, shar
 
     Args:
         kind: of the hyperparameter.
-        known: where it was tried.
+        tried: where it was tried, on the scale.
         leader: which of these is the best; None where all failed.
         share: of the range, to either side of the best.
     """
@@ -137,9 +202,14 @@ def _cell(kind: Hyperparameter, tried: Sequence[float], leader: int | None, shar
     return centre, below, above
 
 
+def _share(spread_count: int, dimensions: int) -> float:
+    """Half the spacing of so many points that are evenly spaced in the box, as a share of the range."""
+    return float(max(spread_count, 1) ** (-1 / dimensions) / 2)
+
+
 def _cells(space: Space, tried: Sequence[Trial], spread_count: int) -> dict[str, tuple[float, float, float]]:
-    """Around the best: half the spacing of ``spread_count`` points that are evenly spaced in the box."""
-    leader, share = next(iter(best(tried, 1)), None), spread_count ** (-1 / len(space)) / 2
+    """Around the best."""
+    leader, share = next(iter(best(tried, 1)), None), _share(spread_count, len(space))
     return {
         path: _cell(kind, [_to_scale(kind, trial.point[path]) for trial in tried], leader, share)
         for path, kind in space.items()
@@ -212,3 +282,19 @@ def _cloud(space: Space, tried: Sequence[Trial], spread_count: int, count: int) 
     cells = _cells(space, tried, spread_count)
     box = {path: (centre - below, centre + above) for path, (centre, below, above) in cells.items()}
     return _placed(space, box, _drawn(len(space), spread_count, 0, count))
+
+
+def _tied(space: Space, stage: Stage, tried: Sequence[Trial]) -> list[Point]:
+    """The search for one step size, in the first one; the others are the same share of their ranges."""
+    (path, kind), *others = space.items()
+    alone = {path: kind}
+    one = [replace(trial, point={path: trial.point[path]}) for trial in tried]
+    low, high = _range(kind)
+    points = propose(alone, stage._replace(tied=False), one)
+    for point in points:
+        share = (_to_scale(kind, point[path]) - low) / (high - low)
+        for other, its in others:
+            least, most = _range(its)
+            same = (its.low, its.high, its.log) == (kind.low, kind.high, kind.log)  # then without rounding
+            point[other] = point[path] if same else _from_scale(its, least + (most - least) * share)
+    return points

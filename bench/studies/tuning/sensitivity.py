@@ -28,7 +28,7 @@ from bench.analysis.statistics import (
 from bench.registry.description import MetricDescription
 from bench.studies.study import Study
 from bench.studies.tuning.pruning import KEPT as RERANKED
-from bench.studies.tuning.search import rounds
+from bench.studies.tuning.search import stages
 
 NOWHERE = Interval(np.nan, np.nan, np.nan)
 
@@ -138,7 +138,38 @@ def trials_of(rule_records: pd.DataFrame, metric: MetricDescription) -> Trials |
     )
 
 
-def effort(trials: Trials, metric: MetricDescription, study: Study) -> Effort:
+def can_be_trained(rule_records: pd.DataFrame, study: Study, game: str) -> bool | None:
+    """Whether a rule learns on a game at any step size that was tried; None where that cannot be said.
+
+    It does at one where at least half of the tuning seeds learned, those of the re-ranking included. A trial that was
+    given up early does not count. Where the game does not say what learning is, a rule can be trained if not all trials
+    failed. Where it cannot, its declared defaults are frozen, as `bench.studies.tuning.tuner` says.
+
+    Args:
+        rule_records: the rule's records on the game, of all phases.
+        study: what they are a part of.
+        game: as it is spelled.
+
+    Returns:
+        None where nothing was tuned or tuning is not finished.
+    """
+    metric, learned = study.primary(game), study.game(game).learned
+    first, again = (ends_of(rule_records, phase, metric) for phase in ("tune", "rerank"))
+    if not len(first.numbers) or not len(again.numbers):
+        return None
+    pruned = (first.outcome == "interrupted").any(axis=1)
+    if learned is None:
+        came_through = ~np.isnan(first.of("ok")) | (first.outcome == "interrupted")
+        return bool((came_through.mean(axis=1) > 0.5).any())
+    hits, seeds = np.zeros(len(first.numbers)), np.zeros(len(first.numbers))
+    for ends in (first, again):
+        places = np.searchsorted(first.numbers, ends.numbers)
+        hits[places] += (metric.sign * ends.of("ok") <= metric.sign * learned).sum(axis=1)
+        seeds[places] += ends.value.shape[1]
+    return bool((2 * hits >= seeds)[~pruned].any())
+
+
+def effort(trials: Trials, metric: MetricDescription, study: Study, rule: str) -> Effort:
     """The gain of more trials for a rule.
 
     Half of the trials refine the best point so far, so the best of k of them does not estimate what k trials find. The
@@ -147,19 +178,23 @@ def effort(trials: Trials, metric: MetricDescription, study: Study) -> Effort:
     interval is over these seeds. Where an Optuna sampler proposed the trials, none of them spread.
     """
     higher, scores = metric.better == "higher", trials.scores(metric)
-    spread = np.isin(trials.numbers, _spreading(study, len(trials.names)))
+    spread = np.isin(trials.numbers, _spreading(study, rule, trials))
     nothing = Band(*np.empty((3, 0)))
     curve = expected_best_curve(scores[spread], higher) if spread.any() else nothing
     best = trials.medians.argmax() if higher else trials.medians.argmin()
     return Effort(curve, len(scores), stratified_bootstrap(scores[best], statistic=np.median))
 
 
-def _spreading(study: Study, dimensions: int) -> list[int]:
+def _spreading(study: Study, rule: str, trials: Trials) -> list[int]:
     """The numbers of the trials that spread over the range."""
     if study.sampler:
         return []
-    stages = [stage for beside in rounds(study.trials, dimensions) for stage in beside]
-    return [number for spread, first, count in stages if spread for number in range(first, first + count)]
+    searched, dimensions = study.rule(rule).searched, len(trials.names)
+    lows = [searched[name][0] if name in searched else np.nan for name in trials.names]
+    # Step sizes that are tied at first begin at the low ends of all ranges; those of protocol 1 were not tied.
+    tied = dimensions > 1 and np.allclose(trials.steps[0], lows, rtol=1e-6, atol=0)
+    planned = [stage for stage in stages(study.trials, dimensions, tied) if stage.spread]
+    return [number for stage in planned for number in range(stage.first, stage.first + stage.size)]
 
 
 Tried = dict[tuple[str, str], Trials]
@@ -204,7 +239,7 @@ def tuning(records: pd.DataFrame, study: Study, trials_by: Tried | None = None) 
             | _named("good_band", _width(trials, metric))
             | {"choice_changes": _changes(rule_records, trials, metric)}
             | _cost(rule_records, metric, (study.trials + RERANKED) * study.tuning_seeds * study.cost_of(game))
-            | _bests(effort(trials, metric, study))
+            | _bests(effort(trials, metric, study, rule))
         )
     return pd.DataFrame(rows, columns=None if rows else ["game", "optimizer"])
 
