@@ -22,7 +22,7 @@ class _Tracked(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, w: Tensor, linear: Linearised) -> Tensor:
         field, ctx.pull = linear(w)
-        return field
+        return field.detach()  # a tensor of its own: pull may hold the field, whose graph would then hold pull for ever
 
     @staticmethod
     def backward(ctx: Any, u: Tensor) -> tuple[Tensor, None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -175,3 +177,20 @@ def test_what_was_there_before_is_spelled_and_tuned_as_it_was() -> None:
 def test_a_look_ahead_without_a_derivative_is_refused() -> None:
     with pytest.raises(UserError, match=r"look_ahead is torch; a direction with a derivative is allowed"):
         get_rule("unrolled[look_ahead=torch[Adam]]")
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_what_it_went_back_through_is_given_up(activation: str) -> None:
+    """Memory would grow at every step if what autograd goes back by held itself: no collector sees that."""
+    game = get_game(f"ring8[width=16,batch_size=16,activation={activation}]")
+    F, kept = Oracle(game, [3, 1]), list[weakref.ref[Tensor]]()
+    with torch.enable_grad():
+        ahead = start = game.init(F.seeds).requires_grad_(True)
+        for _ in range(3):
+            g = F.tracked(ahead, 1)
+            kept.append(weakref.ref(g))
+            ahead = ahead - 0.1 * g
+        torch.autograd.grad(ahead, start, torch.ones_like(ahead))
+    del g, ahead
+    gc.collect()
+    assert [ref() for ref in kept] == [None] * 3
