@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.analysis.findings import Finding, Rival, winners
 from bench.analysis.ranking import Standing, _groups, ranks, standing
 from bench.analysis.statistics import Interval, friedman_nemenyi, games_needed
+from bench.analysis.table import best
 from bench.report.figures.panels import lines, looks
 from bench.report.figures.ranks import critical_difference as drawn
 from bench.report.figures.svg import svg
@@ -31,7 +32,7 @@ def table(scores, metric="distance", games=None, spread=0.0):
         for g, row in enumerate(scores)
         for r, x in enumerate(row)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(untrainable=False)
 
 
 def names(count):
@@ -214,3 +215,12 @@ def test_a_rule_gets_nowhere_if_half_of_its_seeds_end_no_better_than_they_began(
     columns = ["seed", "cost", "value", "outcome", "phase", "metric"]
     records = pd.DataFrame([*tuned, *other, *diverged, *rows][::-1], columns=columns)
     assert gets_nowhere(STUDY.metric("distance"), records) == nowhere
+
+
+def test_what_cannot_be_trained_has_no_rank_and_stands_last():
+    given = table([[0.3, 0.1, 0.2]], spread=0.01)
+    given.loc[1, "untrainable"] = True
+    placed = ranks(given, study(3))
+    assert [placed[name, "g0"].rank for name in names(3)] == [2, 3, 1]
+    assert placed["r1", "g0"].words == "none: cannot be trained here"
+    assert best(given, study(3)).tolist() == [False, False, True]

@@ -21,5 +21,7 @@ STUDY = Study.model_construct(optimizers=list("abc"), games=["g"])
     ],
 )
 def test_best_are_those_whose_interval_overlaps_the_bests(metric, rows, expected):
-    found = pd.DataFrame(rows, columns=["iqm", "low", "high"]).assign(optimizer=list("abc"), metric=metric, game="g")
+    found = pd.DataFrame(rows, columns=["iqm", "low", "high"]).assign(
+        optimizer=list("abc"), metric=metric, game="g", untrainable=False
+    )
     assert set(found["optimizer"][best(found, STUDY)]) == expected

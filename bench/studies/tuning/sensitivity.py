@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.analysis.formatting import values_of
+from bench.analysis.learning import untrainable
 from bench.analysis.statistics import (
     Array,
     Band,
@@ -157,16 +158,10 @@ def can_be_trained(rule_records: pd.DataFrame, study: Study, game: str) -> bool 
     first, again = (ends_of(rule_records, phase, metric) for phase in ("tune", "rerank"))
     if not len(first.numbers) or not len(again.numbers):
         return None
-    pruned = (first.outcome == "interrupted").any(axis=1)
-    if learned is None:
-        came_through = ~np.isnan(first.of("ok")) | (first.outcome == "interrupted")
-        return bool((came_through.mean(axis=1) > 0.5).any())
-    hits, seeds = np.zeros(len(first.numbers)), np.zeros(len(first.numbers))
-    for ends in (first, again):
-        places = np.searchsorted(first.numbers, ends.numbers)
-        hits[places] += (metric.sign * ends.of("ok") <= metric.sign * learned).sum(axis=1)
-        seeds[places] += ends.value.shape[1]
-    return bool((2 * hits >= seeds)[~pruned].any())
+    if learned is not None:
+        return not untrainable(rule_records, study.game(game), metric)
+    came_through = ~np.isnan(first.of("ok")) | (first.outcome == "interrupted")
+    return bool((came_through.mean(axis=1) > 0.5).any())
 
 
 def effort(trials: Trials, metric: MetricDescription, study: Study, rule: str) -> Effort:
