@@ -159,7 +159,7 @@ def can_be_trained(rule_records: pd.DataFrame, study: Study, game: str) -> bool 
     if not len(first.numbers) or not len(again.numbers):
         return None
     if learned is not None:
-        return not untrainable(rule_records, study.game(game), metric)
+        return not untrainable(rule_records.assign(optimizer=""), study.game(game), metric)
     came_through = ~np.isnan(first.of("ok")) | (first.outcome == "interrupted")
     return bool((came_through.mean(axis=1) > 0.5).any())
 
