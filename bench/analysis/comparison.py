@@ -6,6 +6,9 @@ two-sided), Holm-corrected over the pairs of a comparison that differ at all. Pa
 ``same``, pairs that agree bit for bit ``identical``. Identical pairs are not in the family of tests: under the null
 hypothesis each difference has a random sign, and they have no difference.
 
+Where half or more of the seeds have the same score in both runs, as before anything is learned, they are compared by
+the game's tie-break.
+
 Deterministic quantities are compared directly: the curve of the score on a game without minibatches, the counted cost,
 the chosen step sizes. A difference in them is ``changed`` where no test makes it better or worse. Bits must agree where
 device, core, processor, vector width, system, torch and numba are the same. Elsewhere sums are added in another order,
@@ -85,8 +88,9 @@ def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
         second: the run that is judged.
 
     Returns:
-        A data frame with one row for each rule and game of the second run. Columns: game, optimizer, metric; seeds (in
-        common); first, second (interquartile means on those seeds); difference, difference_low, difference_high
+        A data frame with one row for each rule and game of the second run. Columns: game, optimizer, metric (the
+        game's score, or its tie-break where the score is the same on half of the seeds or more); seeds (in common);
+        first, second (interquartile means on those seeds); difference, difference_low, difference_high
         (interquartile mean of second minus first with its 95 % interval); better_share, low, high (how often a replica
         of the second is better than one of the first, with its 95 % interval); failed_first, failed_second; p
         (Holm-corrected); verdict (worse, changed, better, same, identical, or new for a rule that the first run does
@@ -151,18 +155,23 @@ def apart(first: Recorded, second: Recorded) -> list[str]:
 
 
 def _rows(game: str, first: Recorded, second: Recorded, same_bits: bool) -> list[dict[str, Any]]:
-    description, metric = first.study.game(game), first.study.primary(game)
+    description, primary = first.study.game(game), first.study.primary(game)
     sides = [run.records[(run.records["game"] == game) & (run.records["phase"] == "report")] for run in (first, second)]
-    ends = [last_evaluations(side, metric, ["optimizer", "seed"]) for side in sides]
-    scores_by_seed = [end["value"].fillna(metric.worst).unstack("seed") for end in ends]
+    metrics = [primary, *(first.study.metric(name) for name in [description.tie_break] if name)]
+    measured = {
+        metric.name: [last_evaluations(side, metric, ["optimizer", "seed"]) for side in sides] for metric in metrics
+    }
+    ends = measured[primary.name]
     rows = []
-    for rule in scores_by_seed[1].index:
-        names = {"game": game, "optimizer": str(rule), "metric": metric.name}
-        if rule not in scores_by_seed[0].index:
-            rows.append(names | _new(scores_by_seed[1].loc[rule], ends[1].loc[rule]))
+    for rule in ends[1].index.unique("optimizer"):
+        names = {"game": game, "optimizer": str(rule), "metric": primary.name}
+        if rule not in ends[0].index.unique("optimizer"):
+            scores = ends[1]["value"].loc[rule].fillna(primary.worst)
+            rows.append(names | _new(scores, ends[1].loc[rule]))
             continue
-        common = pd.concat([scores.loc[rule].dropna() for scores in scores_by_seed], axis=1, join="inner")
+        metric, common = _telling(metrics, measured, rule)
         if not common.empty:
+            names["metric"] = metric.name
             failed = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
             reports = [side[(side["optimizer"] == rule) & side["seed"].isin(common.index)] for side in sides]
             rounding = (
@@ -172,6 +181,24 @@ def _rows(game: str, first: Recorded, second: Recorded, same_bits: bool) -> list
                 names | _row(common.to_numpy(float), failed, metric, Change(reports, description, metric, rounding))
             )
     return rows
+
+
+def _telling(
+    metrics: list[MetricDescription], measured: dict[str, list[pd.DataFrame]], rule: object
+) -> tuple[MetricDescription, pd.DataFrame]:
+    """The metric that a rule's two runs are compared by, and its values on the seeds in common, [seeds, 2].
+
+    It is the game's score, unless half or more of the seeds have the same one in both runs, as where nothing is learned
+    yet: then the game's tie-break.
+    """
+    values = [
+        pd.concat([end["value"].loc[rule].fillna(metric.worst) for end in measured[metric.name]], axis=1, join="inner")
+        for metric in metrics
+        if all(rule in end.index.unique("optimizer") for end in measured[metric.name])
+    ]
+    flat = len(values[0]) and (values[0].iloc[:, 0] == values[0].iloc[:, 1]).mean() >= 0.5
+    last = len(values) - 1 if flat else 0
+    return metrics[last], values[last]
 
 
 def _drawn(run: Recorded, game: str, rule: str) -> pd.DataFrame:

@@ -69,10 +69,10 @@ class Recorder:
     def metrics(self, end: bool) -> list[NamedMetric]:
         """The metrics of this game; tuning and trainings with rounded gradients need the primary metric alone.
 
-        At the end of its trials tuning needs the game's tie-break too.
+        They need the game's tie-break too, tuning at the end of its trials.
         """
         if self.chunk.phase in ("tune", "rounded"):
-            ties = [self.game.tie_break] if end and self.game.tie_break and self.chunk.phase == "tune" else []
+            ties = [self.game.tie_break] if self.game.tie_break and (end or self.chunk.phase == "rounded") else []
             return [metrics[name] for name in (self.game.score, *ties)]
         game_metrics = (metrics[name] for name in metrics.names() if metrics[name].judges(self.game))
         return [metric for metric in game_metrics if end or not metric.at_end]

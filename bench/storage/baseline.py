@@ -66,11 +66,13 @@ def write_baseline(run: RunFolder, to: Path) -> Path:
     """Write a run's baseline; an earlier baseline is replaced, any other content refused."""
     if to.exists() and not holds(to) and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"{str(to)!r} is there already and no baseline; choose another --to")
-    scores = {game: run.study.game(game).score for game in run.study.games}
-    records = run.records
-    is_kept = records["metric"].astype(str) == records["game"].astype(str).map(scores)
-    is_kept &= records["phase"].isin(["report", "rounded"])
-    order = ["phase", "trial", "game", "optimizer", "seed", "cost"]
+    described, records = {game: run.study.game(game) for game in run.study.games}, run.records
+    games, metrics = records["game"].astype(str), records["metric"].astype(str)
+    scores, ties = (
+        games.map({game: getattr(of, name) for game, of in described.items()}) for name in ("score", "tie_break")
+    )
+    is_kept = ((metrics == scores) | (metrics == ties)) & records["phase"].isin(["report", "rounded"])
+    order = ["phase", "trial", "game", "optimizer", "seed", "cost", "metric"]
     kept_records = records[is_kept].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
     table, sink = pa.Table.from_pandas(kept_records, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")

@@ -17,7 +17,7 @@ from bench.analysis.formatting import about
 from bench.analysis.statistics import seeds_needed
 from bench.errors import UserError
 from bench.report.terminal import compared, compared_markdown
-from bench.storage.baseline import write_baseline
+from bench.storage.baseline import Baseline, write_baseline
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -335,3 +335,24 @@ def test_by_command(first: bench.Run, call: Call, tmp_path: Path) -> None:
     code, out, err = call("compare", first.path, shorter.path, "--fail-on", "worse")
     assert code == 4, out + err
     assert call("compare", first.path, shorter.path)[0] == 0
+
+
+def test_where_the_score_is_flat_the_tie_break_is_compared(tmp_path: Path) -> None:
+    """Nothing is learned in so short a training: mode_error is the same for all, and would hide a rule that changed."""
+    study = bench.Study(
+        optimizers="sgd,adam", games="ring8[width=16,batch_size=16]", trials=0, budget=20, seeds="0-7", roundings=1
+    )
+    run = bench.run(study, out=tmp_path / "run")
+    kept = Baseline(write_baseline(run, tmp_path / "kept"))
+
+    def worse(records: pd.DataFrame) -> pd.DataFrame:
+        own = (records["optimizer"] == "adam") & (records["metric"] == "sliced_wasserstein")
+        records.loc[own & (records["cost"] > 0), "value"] *= 1.1
+        return records
+
+    scores = run.scores().pivot(index="optimizer", columns="seed", values="score")
+    assert scores.nunique(axis=1).tolist() == [1, 1]
+    for before in (run, kept):
+        found = bench.compare(before, altered(run, worse)).set_index("optimizer")
+        assert found["verdict"].to_dict() == {"sgd": "identical", "adam": "worse"}
+        assert found["metric"].to_dict() == dict.fromkeys(("sgd", "adam"), "sliced_wasserstein")
