@@ -21,7 +21,6 @@ import numpy as np
 from findings import Measured, grid, measured, percent, plain
 
 from bench.analysis.statistics import Interval, wilson
-from bench.registry import get_game, get_metric
 
 CONFIRMED, NOT = "confirmed", "not confirmed"
 UNTESTED = "not testable here"
@@ -97,7 +96,7 @@ def _with(games: Sequence[str], test: Test) -> Test:
 def _start(study: Measured, rule: str, game: str) -> float:
     """The mean score before the first step."""
     own = study.records
-    metric = get_metric(get_game(game).score)
+    metric = study.run.study.primary(game)
     own = own[(own["game"] == game) & (own["optimizer"] == rule) & (own["phase"] == "report") & (own["cost"] == 0)]
     return float(metric.sign * own[own["metric"] == metric.name]["value"].mean())
 

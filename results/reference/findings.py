@@ -34,7 +34,7 @@ from bench.analysis.statistics import (
 from bench.analysis.table import table
 from bench.api import Run
 from bench.games.harness.gan import GAN
-from bench.registry import get_game, get_metric
+from bench.registry import get_game
 from bench.report.warnings import gets_nowhere
 from bench.studies.tuning.sensitivity import tuning
 
@@ -79,7 +79,7 @@ class Measured:
         """game -> final scores [rules, seeds], lower is better; games that are not whole are left out."""
         found, size = {}, (len(self.run.study.optimizers), len(self.run.study.seeds))
         for game in self.run.study.games:
-            metric = get_metric(get_game(game).score)
+            metric = self.run.study.primary(game)
             wide = metric.sign * scores(self.records[self.records["game"] == game], metric)
             if wide.shape == size and not wide.isna().any(axis=None):
                 found[game] = wide.loc[self.run.study.optimizers]
@@ -353,7 +353,7 @@ def winners(study: Measured) -> Lines:
     yield ""
     rows = []
     for game, wide in study.scores.items():
-        metric = get_metric(get_game(game).score)
+        metric = study.run.study.primary(game)
         means = interquartile_mean(wide.to_numpy(float))
         first = [wide.index[i] for i in np.argsort(means, kind="stable")[:5]]
         cells = []
