@@ -303,7 +303,7 @@ def fails(study: Measured) -> Lines:
             cells.append(f"{int(row['diverged'])}{fallen}" if row["diverged"] or fallen else "")
         if any(cells):
             rows.append([f"`{rule}`", *cells])
-    yield from grid(["rule", *map(plain, games)], rows)
+    yield from grid(["rule", *map(plain, games)], rows or [["none", *[""] * len(games)]])
 
 
 def nowhere(study: Measured) -> Lines:

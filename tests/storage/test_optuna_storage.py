@@ -65,7 +65,7 @@ class Stop(Exception):  # noqa: N818  it stands for Ctrl-C
     """The run is interrupted."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
 def test_another_handle_sees_the_trials_while_the_run_goes_on(tmp_path: Path, kind: str) -> None:
     storage, states = kind.format(tmp_path), list[tuple[TrialState, ...]]()
 
