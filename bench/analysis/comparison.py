@@ -162,10 +162,10 @@ def _rows(game: str, first: Recorded, second: Recorded, same_bits: bool) -> list
         metric.name: [last_evaluations(side, metric, ["optimizer", "seed"]) for side in sides] for metric in metrics
     }
     ends = measured[primary.name]
-    rows = []
+    in_first, rows = set(ends[0].index.unique("optimizer")), []
     for rule in ends[1].index.unique("optimizer"):
         names = {"game": game, "optimizer": str(rule), "metric": primary.name}
-        if rule not in ends[0].index.unique("optimizer"):
+        if rule not in in_first:
             scores = ends[1]["value"].loc[rule].fillna(primary.worst)
             rows.append(names | _new(scores, ends[1].loc[rule]))
             continue
@@ -191,14 +191,15 @@ def _telling(
     It is the game's score, unless half or more of the seeds have the same one in both runs, as where nothing is learned
     yet: then the game's tie-break.
     """
-    values = [
-        pd.concat([end["value"].loc[rule].fillna(metric.worst) for end in measured[metric.name]], axis=1, join="inner")
-        for metric in metrics
-        if all(rule in end.index.unique("optimizer") for end in measured[metric.name])
-    ]
-    flat = len(values[0]) and (values[0].iloc[:, 0] == values[0].iloc[:, 1]).mean() >= 0.5
-    last = len(values) - 1 if flat else 0
-    return metrics[last], values[last]
+    for metric in metrics:
+        try:
+            values = [end["value"].loc[rule].fillna(metric.worst) for end in measured[metric.name]]
+        except KeyError:  # a tie-break that one of the runs did not measure
+            break
+        compared, common = metric, pd.concat(values, axis=1, join="inner")
+        if not (common.iloc[:, 0] == common.iloc[:, 1]).mean() >= 0.5:
+            break
+    return compared, common
 
 
 def _drawn(run: Recorded, game: str, rule: str) -> pd.DataFrame:

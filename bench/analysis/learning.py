@@ -35,11 +35,6 @@ class Learning(NamedTuple):
     collapse: Collapsed | None = None
 
 
-def has_learned(values: NDArray[np.float64], threshold: float, sign: float) -> Replicas:
-    """Which replicas reached the threshold, from scores [R, T], NaN after a failure; sign -1 where higher is better."""
-    return np.asarray((sign * values <= sign * threshold).any(axis=1))
-
-
 def learning(
     records: pd.DataFrame, game: GameDescription, primary: MetricDescription, budget: float
 ) -> dict[str, Learning]:
@@ -48,7 +43,7 @@ def learning(
     watched = curves(records, game.collapse.metric) if game.collapse else {}
     found = {}
     for rule, (_, values) in scored.items():
-        learned = None if game.learned is None else has_learned(values, game.learned, primary.sign)
+        learned = None if game.learned is None else np.asarray(primary.reaches(values, game.learned).any(axis=1))
         collapse = None
         if game.collapse and rule in watched:
             collapse = collapses(game.collapse, *watched[rule], budget)
@@ -65,7 +60,7 @@ def untrainable(records: pd.DataFrame, game: GameDescription, primary: MetricDes
     tuning = records[records["phase"].isin(["tune", "rerank"]) & (records["metric"] == primary.name)]
     by = ["optimizer", "trial", "phase", "seed"]
     last = tuning.sort_values("cost", kind="stable").drop_duplicates(by, keep="last").astype({"optimizer": str})
-    reached = primary.sign * last["value"] <= primary.sign * game.learned
+    reached = primary.reaches(last["value"].to_numpy(float), game.learned)
     last = last.assign(learned=reached & (last["outcome"] == "ok"), pruned=last["outcome"] == "interrupted")
     trials = last.groupby(["optimizer", "trial"], observed=True).agg({"learned": "mean", "pruned": "any"})
     learns = ((trials["learned"] >= 0.5) & ~trials["pruned"]).groupby("optimizer", observed=True).any()

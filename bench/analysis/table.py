@@ -21,7 +21,7 @@ from bench.analysis.statistics import (
     wilson,
 )
 from bench.analysis.study import ComparedStudy
-from bench.registry.description import GameDescription, MetricDescription
+from bench.registry.description import MetricDescription
 
 
 def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = ()) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = 
         measured_metrics = set(game_records["metric"].unique())
         for name in [name for name in metrics or [primary.name] if name in measured_metrics and order]:
             seeds = list(scores_by_seed.columns)
-            rows += _block(game_records, game, study.metric(name), primary, study.game(game), order, seeds)
+            rows += _block(game_records, study, game, study.metric(name), order, seeds)
     frame = pd.DataFrame(rows)
     if frame.empty:
         return frame
@@ -51,14 +51,14 @@ def table(records: pd.DataFrame, study: ComparedStudy, metrics: Sequence[str] = 
 
 def _block(
     game_records: pd.DataFrame,
+    study: ComparedStudy,
     game: str,
     metric: MetricDescription,
-    primary: MetricDescription,
-    description: GameDescription,
     order: list[str],
     seeds: list[int],
 ) -> list[dict[str, Any]]:
     """The table's rows of one game and metric."""
+    description, primary = study.game(game), study.primary(game)
     scores_by_seed = scores(game_records, metric, order=order, seeds=seeds)
     band = bootstrap_rules(scores_by_seed.to_numpy())
     untuned = _untuned(game_records, metric)

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.contracts import Collapse, Direction, Game, UpdateRule
 from bench.errors import UserError
@@ -39,6 +41,10 @@ class MetricDescription:
     def sign(self) -> float:
         """What makes a lower score the better one."""
         return -1.0 if self.better == "higher" else 1.0
+
+    def reaches(self, values: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+        """Which values are as good as the threshold or better; NaN is not."""
+        return np.asarray(self.sign * values <= self.sign * threshold)
 
 
 @dataclass(frozen=True)

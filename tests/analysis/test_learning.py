@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.learning import has_learned, learning, untrainable
+from bench.analysis.learning import learning, untrainable
 from bench.contracts.collapse import of_modes
 from bench.registry.description import GameDescription, MetricDescription
 
@@ -28,8 +28,10 @@ def replica(metric: str, values: list[float], **known: Any) -> list[dict[str, An
 
 def test_once_is_enough_and_a_failure_is_no_score() -> None:
     values = np.array([[1, 0.6, 0.9], [1, 0.61, 0.9], [0.2, np.nan, np.nan]])
-    assert has_learned(values, 0.6, 1.0).tolist() == [True, False, True]
-    assert has_learned(-values, -0.6, -1.0).tolist() == [True, False, True]
+    for metric, sign in ((SCORE, 1.0), (MetricDescription("share", better="higher"), -1.0)):
+        reached = metric.reaches(sign * values, sign * 0.6)
+        assert reached.any(axis=1).tolist() == [True, False, True]
+        assert not reached[np.isnan(values)].any()
 
 
 def test_only_what_was_learned_can_collapse() -> None:

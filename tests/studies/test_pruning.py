@@ -117,13 +117,13 @@ def test_ours_compares_at_the_step_of_the_trial() -> None:
         study = optuna.create_study(pruner=make_pruner("paired"), direction=direction)
         for value in (1.0, 2.0, 3.0):
             other = study.ask()
-            other.set_user_attr("curves", curves_of(np.array([[sign * value] * 2])))
+            other.set_user_attr("curves", curves_of([1], np.array([[sign * value] * 2])))
             study.tell(other, sign * value)
         trial = study.ask()
         assert not trial.should_prune(), "nothing is known of it"
-        trial.set_user_attr("curves", curves_of(np.array([[sign * 9.0] * 2])))
+        trial.set_user_attr("curves", curves_of([1], np.array([[sign * 9.0] * 2])))
         assert trial.should_prune()
-        trial.set_user_attr("curves", curves_of(np.array([[sign * 9.0] * 2] * 2)))
+        trial.set_user_attr("curves", curves_of([1, 2], np.array([[sign * 9.0] * 2] * 2)))
         assert not trial.should_prune(), "nobody else came so far"
         assert isinstance(study.pruner, PairedPruner)
 

@@ -44,9 +44,10 @@ def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: 
     """
     layout = panels(list(curves_by_rule), look, {rule: curve.failures for rule, curve in curves_by_rule.items()}, axis)
     bands = [part for curve in curves_by_rule.values() for part in curve[1:4]]
-    limits = Range.of(axis.reach(*bands), *bands)
+    references = axis.reach(*bands)
+    limits = Range.of(references, *bands)
     for axes in layout.all:
-        for value in axis.reach(*bands):
+        for value in references:
             axes.axhline(value, **REFERENCE)
     middles: dict[str, tuple[Array, Array]] = {}
     for rule, curve in in_turn(curves_by_rule, look, *layout.all):
@@ -75,9 +76,10 @@ def final_scores(
     failed = [int(np.isnan(scores.values).sum()) for scores in scores_by_rule.values()]
     axes, strip = _with_strip(figure, axis) if any(failed) else (figure.subplots(), None)
     given = [[*scores.values, *scores[1:]] for scores in scores_by_rule.values()]
-    limits = span or Range.of(axis.reach(*given), *given)
+    references = axis.reach(*given)
+    limits = span or Range.of(references, *given)
     limits.set(axes, "x")
-    for value in axis.reach(*given):
+    for value in references:
         axes.axvline(value, **REFERENCE)
     _swarms(axes, scores_by_rule, look, limits)
     for row, (rule, scores) in enumerate(

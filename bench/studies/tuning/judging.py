@@ -50,12 +50,6 @@ class Judge:
         tie_break = study.metric(described.tie_break) if described.tie_break else None
         return cls(study.metric(described.score), tie_break, described.learned)
 
-    def has_learned(self, scores: Array) -> NDArray[np.bool_] | None:
-        """Which scores, lower the better, [...] say that a replica has learned; None where nothing is said of it."""
-        if self.learned is None:
-            return None
-        return np.asarray(scores <= self.score.sign * self.learned)
-
     def judge(self, trial_records: pd.DataFrame) -> Judged:
         """How the seeds of one trial did, from its records of a phase.
 
@@ -117,8 +111,10 @@ class Judged:
     @cached_property
     def learned(self) -> NDArray[np.bool_] | None:
         """Which seeds learned, [S]; None where the game does not say what that is. A trial given up did not end."""
-        found = self.by.has_learned(self.scores)
-        return None if found is None else found & (self.outcomes == "ok")
+        if self.by.learned is None:
+            return None
+        reached = self.by.score.reaches(self.by.score.sign * self.scores, self.by.learned)
+        return np.asarray(reached & (self.outcomes == "ok"))
 
     @property
     def learns(self) -> bool | None:

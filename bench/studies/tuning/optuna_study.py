@@ -25,7 +25,7 @@ from bench.errors import UserError
 from bench.studies.plan import PROTOCOL
 from bench.studies.study import Study
 from bench.studies.tuning.judging import Judge, Judged
-from bench.studies.tuning.pruners import CURVES, make_pruner
+from bench.studies.tuning.pruners import CURVES, curves_of, make_pruner
 from bench.studies.tuning.samplers import LEARNS, TIE_BREAK, distributions, make_sampler
 from bench.studies.tuning.search import Point, Space
 
@@ -127,7 +127,7 @@ def ended(number: int, judged: Judged) -> Ended:
         "outcomes": {str(seed): str(outcome) for seed, outcome in zip(judged.seeds, judged.outcomes, strict=True)},
         "scores": by_seed(judged, judged.scores),
         "gradient evaluations": float(np.nansum(judged.ended)),
-        CURVES: _curves(judged),
+        CURVES: curves_of(map(round, judged.costs), judged.by.score.sign * _whole(judged)),
     }
     if judged.learns is not None:
         known[LEARNS] = judged.learns
@@ -169,14 +169,6 @@ def _whole(judged: Judged) -> Array:
     """The curve [evaluations, S] as long as the trial went on."""
     curve = judged.curve
     return np.where(np.isnan(curve), math.inf, curve)
-
-
-def _curves(judged: Judged) -> dict[str, list[float | None]]:
-    sign = judged.by.score.sign
-    return {
-        str(round(cost)): [_finite(sign * float(score)) for score in scores]
-        for cost, scores in zip(judged.costs, _whole(judged), strict=True)
-    }
 
 
 def _outcome(judged: Judged, state: TrialState) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import optuna
@@ -93,7 +94,7 @@ def pruned_in_study(spelled: str, scores: Array) -> NDArray[np.bool_]:
         study = optuna.create_study(pruner=pruner, study_name=spelled)
         for other in [*range(judged), *range(judged + 1, len(decisions)), judged]:
             trial = study.ask()
-            trial.set_user_attr(CURVES, curves_of(scores[:, other]))
+            trial.set_user_attr(CURVES, curves_of(range(1, len(scores) + 1), scores[:, other]))
             for step, value in enumerate(map(float, seen[:, other]), start=1):
                 trial.report(value, step)
             with warnings.catch_warnings():
@@ -103,9 +104,9 @@ def pruned_in_study(spelled: str, scores: Array) -> NDArray[np.bool_]:
     return decisions
 
 
-def curves_of(scores: Array) -> dict[str, list[float | None]]:
-    """Scores [evaluations, seeds] as the attribute of a trial, step by step from 1."""
+def curves_of(steps: Iterable[int], scores: Array) -> dict[str, list[float | None]]:
+    """Scores [evaluations, seeds] at some steps as the attribute of a trial."""
     return {
         str(step): [float(score) if math.isfinite(score) else None for score in seeds]
-        for step, seeds in enumerate(scores, start=1)
+        for step, seeds in zip(steps, scores, strict=True)
     }
