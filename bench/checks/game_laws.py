@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-import numpy as np
 import torch
 
 from bench.checks.laws import SEEDS, Broken, Untried, check_close, check_same
 from bench.contracts import Game, Generative, Oracle, Partitioned, Solvable
 from bench.metrics.evaluation import KNOWN, Evaluator, reference_scores
 from bench.registry import NamedMetric, get_metric
-from bench.registry.description import describe_metric
 
 
 def game_is_decided_by_its_seeds(game: Game) -> None:
@@ -82,15 +80,14 @@ def score_orders_known_generators(game: Game) -> None:
     if not isinstance(game, Partitioned):
         raise Untried("the game does not say of which kinds its data are (bench.contracts.Partitioned)")
     metric, start = get_metric(game.score), Evaluator(game, SEEDS)
-    described = describe_metric(metric)
     scores = reference_scores(game, metric, SEEDS) | {"start": metric(game, game.init(start.seeds), start)}
     values = {name: float(of.median()) for name, of in scores.items()}
     told = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
     for better, worse in (*pairwise(KNOWN), ("half", "start")):
-        if not described.sign * values[better] < described.sign * values[worse]:
+        if not metric.sign * values[better] < metric.sign * values[worse]:
             raise Broken(f"{game.score} does not tell {better} from {worse}: {told}")
     if game.learned is not None:
-        learned = {name for name, value in values.items() if described.reaches(np.asarray(value), game.learned)}
+        learned = {name for name, value in values.items() if metric.sign * value <= metric.sign * game.learned}
         if learned != {"perfect", "noisy", "half"}:
             raise Broken(f"learned is {game.learned:g}; a value between half and the others is promised: {told}")
 
