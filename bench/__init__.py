@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.api import Run, run
     from bench.checks.check import check
     from bench.contracts import Direction, Game, Oracle, State, StepSize, UpdateRule
-    from bench.games.harness.modules import gan_game
+    from bench.games.harness.gan_game import gan_game
     from bench.registry import game, get_game, get_metric, get_rule, metric, preset, rule
     from bench.studies.study import Study
 
@@ -38,7 +38,7 @@ _HOME = {
     "get_rule": "bench.registry",
     "get_game": "bench.registry",
     "get_metric": "bench.registry",
-    "gan_game": "bench.games.harness.modules",
+    "gan_game": "bench.games.harness.gan_game",
     "Study": "bench.studies.study",
     "Run": "bench.api",
     "run": "bench.api",

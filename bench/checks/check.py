@@ -11,7 +11,8 @@ from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS, SCORE_LAWS
 from bench.checks.laws import RULE_LAWS, TRIED_ON, Broken, Untried, small
 from bench.contracts import Game, UpdateRule
 from bench.errors import UserError, nearest
-from bench.games.harness.modules import ModuleGAN, speed
+from bench.games.harness.gan_game import speed
+from bench.games.harness.modules import ModuleGAN
 from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
 from bench.registry.discovery import Registry
 from bench.registry.spelling import parse

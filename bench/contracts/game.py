@@ -172,6 +172,20 @@ class Located(Protocol):
 
 
 @runtime_checkable
+class HeldOut(Generative, Protocol):
+    """A generative game with real samples that training does not see: what its own are compared with."""
+
+    judged: int
+    """Samples that are compared."""
+    units: Tensor | None
+    """The length of each coordinate, [features]; None where all are of one length."""
+
+    def held_out(self, count: int) -> Tensor:
+        """The same real samples whenever they are asked for, flat: [count at most, features]."""
+        ...
+
+
+@runtime_checkable
 class Attainable(Protocol):
     """A game of which it can be said what a perfect generator would score."""
 
@@ -199,6 +213,21 @@ class Partitioned(Attainable, Protocol):
 
     def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
         """Perfect samples of the first ``kinds`` alone: [R, count, ...], decided by the seed alone."""
+        ...
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A game whose samples are images: planes x height x width numbers in [-1, 1]."""
+
+    @property
+    def planes(self) -> int:
+        """1 for grey, 3 for colour."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
         ...
 
 

@@ -12,7 +12,7 @@ import torch
 from bench.checks.check import check
 from bench.checks.game_laws import SCORE_LAWS, score_orders_known_generators
 from bench.checks.laws import SEEDS, Broken, Untried, small
-from bench.games.harness.modules import gan_game
+from bench.games.harness.gan_game import gan_game
 from bench.games.ring8 import Ring8
 from bench.metrics.evaluation import KNOWN, KnownGenerator, NotDefined, reference_scores
 from bench.numerics.distances import mode_error, mode_statistics

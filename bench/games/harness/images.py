@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import torch
@@ -22,8 +22,11 @@ from bench.games.data import classifiers as features
 from bench.games.data import loading as data
 from bench.games.data.features import Extractor, extractor
 from bench.games.harness.gan import GAN
-from bench.numerics.distances import mode_error
+from bench.numerics.distances import Gaussian, gaussian, mode_error
 from bench.numerics.randomness import integers
+
+PROJECTED = 5000  # real images whose principal directions are taken
+COMPONENTS = 64
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,22 @@ class Images(GAN):
     @abstractmethod
     def held_out(self, count: int) -> Tensor:
         """Real images to compare samples with, in [-1, 1] and a fixed shuffled order: [count, pixels]."""
+
+    @property
+    def principal(self) -> tuple[Tensor, Gaussian]:
+        """The first principal directions of real pixels, [pixels, <= 64], and the Gaussian of the data on them.
+
+        There are at most a quarter as many directions as real images, so that the covariance is known.
+        """
+        return _principal(self)
+
+
+@cache  # games are frozen, and equal games share it
+def _principal(game: Images) -> tuple[Tensor, Gaussian]:
+    pixels = game.held_out(PROJECTED).double()
+    _, _, directions = torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
+    basis = directions[: max(1, min(COMPONENTS, len(pixels) // 4))].T.contiguous()
+    return basis, gaussian(pixels @ basis)
 
 
 STACKED = 1000  # modes of Stacked MNIST: three digits

@@ -79,15 +79,27 @@ class Network:
 
     def __call__(self, parameters: Tensor, h: Tensor) -> Tensor:
         """parameters [R, size], h [R, ..., batch] -> [R, ..., batch]."""
-        parts = iter(torch.split(parameters, self.layout, dim=1)[::2])
+        weights = iter(self.weights(parameters))
         for layer in self.layers:
-            weights = [next(parts).view(-1, *shape) for shape in layer.shapes]
-            if self.spectral and weights and weights[0].ndim > 2:
-                weights[0] = weights[0] / _largest_singular_value(weights[0].flatten(2)).view(
-                    -1, *[1] * (weights[0].ndim - 1)
-                )
-            h = layer(weights, h)
+            h = layer([next(weights) for _ in layer.shapes], h)
         return h
+
+    def weights(self, parameters: Tensor) -> list[Tensor]:
+        """Every parameter tensor in turn as the layers use it, [R, *shape], from parameters [R, size]."""
+        parts = torch.split(parameters, self.layout, dim=1)[::2]
+        weights = [part.view(-1, *shape) for part, shape in zip(parts, self.tensor_shapes, strict=True)]
+        if self.spectral:
+            starts = accumulate((len(layer.shapes) for layer in self.layers), initial=0)
+            for first, layer in zip(starts, self.layers, strict=False):
+                if layer.shapes and len(layer.shapes[0]) > 1:
+                    weights[first] = normalised(weights[first], 0)
+        return weights
+
+
+def normalised(weight: Tensor, rows: int) -> Tensor:
+    """Weights [R, *shape] over the largest singular value of each as a matrix, dimension ``rows`` against the rest."""
+    matrix = weight.movedim(1 + rows, 1).flatten(2)
+    return weight / _largest_singular_value(matrix).view(-1, *[1] * (weight.ndim - 1))
 
 
 def _largest_singular_value(matrix: Tensor) -> Tensor:
