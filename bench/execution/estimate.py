@@ -10,6 +10,11 @@ from bench.studies.cost import planned_cost, planned_replicas
 from bench.studies.plan import Task, report_rows
 from bench.studies.study import Study
 
+SHARE = 0.025
+"""Of a game's planned gradient evaluations, what the trial takes at most, where that is enough for a few steps."""
+REPLICAS, COST = (2, 24), (4.0, 60.0)
+"""The fewest and the most replicas of the trial, and gradient evaluations of each."""
+
 
 def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     """(cells, cost, seconds on one job) of a study, by a short trial of the first rule on each game."""
@@ -17,17 +22,26 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     cells = sum(planned_replicas(study, rule) for rule in study.optimizers) * len(study.games)
     seconds = 0.0
     for game in study.games:
-        task = study.task(study.optimizers[0], game, device)
-        pace, judging = _pace(replace(task, budget=min(60.0, task.budget), evaluations=1))
-        seconds += pace * sum(cost for (_, other), cost in planned.items() if other == game)
+        whole = sum(cost for (_, other), cost in planned.items() if other == game)
+        pace, judging = _pace(study.task(study.optimizers[0], game, device), SHARE * whole)
+        seconds += pace * whole
         seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(study.optimizers)
     return cells, sum(planned.values()), seconds
 
 
-def _pace(trial: Task, replicas: int = 24) -> tuple[float, float]:
-    """Seconds of a gradient evaluation and of judging once, each for one replica of a stack."""
-    (chunk, *_) = trial.chunks(report_rows(range(replicas), {}), "report")
-    execute(chunk)  # once to warm up
+def _pace(task: Task, allowed: float) -> tuple[float, float]:
+    """Seconds of a gradient evaluation and of judging once, each for one replica of a stack.
+
+    Args:
+        task: what is timed.
+        allowed: gradient evaluations that the timing may take, over all replicas.
+    """
+    replicas = int(min(max(allowed / COST[0], REPLICAS[0]), REPLICAS[1]))
+    budget = min(max(allowed / replicas, COST[0]), COST[1], task.budget)
+    warm_up, trial = (replace(task, budget=cost, evaluations=1) for cost in (min(COST[0], budget), budget))
+    rows = report_rows(range(replicas), {})
+    execute(warm_up.chunks(rows, "report")[0])
+    (chunk, *_) = trial.chunks(rows, "report")
     start = time.perf_counter()
     records = execute(chunk).records
     whole = (time.perf_counter() - start) / len(chunk.rows)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -283,5 +283,6 @@ def wasserstein(samples: Tensor, real: Tensor, units: Tensor | None) -> Tensor:
 def _first_component(samples: Tensor, others: Tensor) -> Tensor:
     """How far others [M, d] lie along the first principal component of samples [N, d], [M]."""
     centred = samples.double() - samples.double().mean(dim=0)
-    direction: Any = torch.linalg.svd(centred, full_matrices=False)[2][0]
-    return others.double() @ (direction * direction[direction.abs().argmax()].sign())
+    direction = torch.linalg.svd(centred, full_matrices=False)[2][0]
+    along: Tensor = others.double() @ (direction * direction[direction.abs().argmax()].sign())
+    return along

@@ -65,11 +65,11 @@ def _parametrised(part: nn.Module) -> list[tuple[str, int]]:
     """
     if not is_parametrized(part):
         return []
-    chains = dict(part.parametrizations.items())  # type: ignore[operator]
+    chains = dict(part.parametrizations.items())  # type: ignore[operator, union-attr]
     if not all(len(chain) == 1 and isinstance(chain[0], _SpectralNorm) for chain in chains.values()):
         return []
     del part._modules["parametrizations"]
-    part.__class__ = type(part).__bases__[0]  # type: ignore[assignment]
+    part.__class__ = type(part).__bases__[0]
     for name, chain in chains.items():
         part.register_parameter(name, chain.original)
         _put_first(part, name)
