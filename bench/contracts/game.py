@@ -207,8 +207,8 @@ class Partitioned(Attainable, Protocol):
         ...
 
     @property
-    def blur(self) -> float:
-        """Deviation of noise on every coordinate that damages samples a little."""
+    def blur(self) -> float | Tensor:
+        """Deviation of noise that damages samples a little: on every coordinate, or on each, [features]."""
         ...
 
     def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:

@@ -184,7 +184,7 @@ def dropout() -> nn.Sequential:
 @pytest.mark.parametrize("players", [{"discriminator": dropout}, {"generator": Gumbel, "discriminator": dropout}])
 @pytest.mark.parametrize("loss", ["hinge", "wgan-gp"])
 def test_random_layers_draw_by_the_replicas_seed(players: dict[str, Any], loss: str) -> None:
-    game = on_points(**{who: make() for who, make in players.items()}, loss=loss)
+    game = on_points(**{who: make() for who, make in players.items()}, loss=loss, data=POINTS.sigmoid())
     laws_hold(game)
     seeds = torch.tensor([3, 4])
     F, w = Oracle(game, seeds), game.init(seeds)

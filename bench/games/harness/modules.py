@@ -4,7 +4,7 @@
 
     points    sliced Wasserstein distance
     a table   the same, each column over its standard deviation
-    images    Frechet distance on the pixels' principal components, or on the ``features`` that are given
+    images    Frechet distance on the pixels' principal components and what lies outside of them
 
 Data have kinds even where nobody labelled them: EIGHTHS of the samples along their first principal component. So it can
 be said what a generator scores that has learned half of them, and the game's score is held to that order as every
@@ -29,10 +29,11 @@ from bench.games.harness.images import Images
 from bench.games.harness.losses import LOSSES, Loss
 from bench.games.networks.given_modules import NAME, fresh
 from bench.games.networks.networks import Network
-from bench.games.networks.stacking import Stacked, whole_numbers
-from bench.numerics.distances import debiased_frechet, sliced_wasserstein
-from bench.numerics.randomness import integers
+from bench.games.networks.stacking import Stacked
+from bench.numerics.distances import Gaussian, debiased_frechet, gaussian, sliced_wasserstein
+from bench.numerics.randomness import integers, whole_numbers
 
+FEW = 4  # classes at least: of fewer, half and one are too much alike
 EIGHTHS = 8  # kinds of data without labels
 POOL = 2000  # samples that known generators are made of where data are drawn by a function
 COVERED = 500  # real samples that coverage looks at
@@ -167,8 +168,10 @@ class ModuleGAN(GAN):
             drawn, drawn_labels = self.given.draw(torch.tensor([0]), "pool", 0, POOL)
             samples, labels = drawn[0], None if drawn_labels is None else drawn_labels[0]
         flat = samples.flatten(1)
-        if labels is not None and int(labels.min()) < int(labels.max()):
-            return flat, torch.unique(labels, return_inverse=True)[1]
+        if labels is not None:
+            classes, kinds = torch.unique(labels, return_inverse=True)
+            if len(classes) >= FEW:
+                return flat, kinds
         along = _first_component(self.represented(flat[:POOL]), self.represented(flat))
         order = along.argsort()
         kinds = torch.empty(len(flat), dtype=torch.int64)
@@ -180,8 +183,9 @@ class ModuleGAN(GAN):
         return int(self._pool[1].max()) + 1
 
     @cached_property
-    def blur(self) -> float:
-        return BLUR * float(self._pool[0].std(dim=0).mean())
+    def blur(self) -> Tensor:
+        """A share of each coordinate's standard deviation, so that columns of any unit are damaged alike."""
+        return BLUR * self._pool[0].std(dim=0)
 
     def perfect(self, seeds: Tensor, count: int) -> Tensor:
         """Real samples that training sees, [R, count, features]."""
@@ -247,9 +251,10 @@ class TableGAN(ModuleGAN):
 class ImageGAN(ModuleGAN, Images):
     """A user's GAN on images."""
 
-    score: str = "pca_frechet"
-    own_score: ClassVar[str] = "pca_frechet"
+    score: str = "fd_pixels"
+    own_score: ClassVar[str] = "fd_pixels"
     classifier = ""
+    stack = 8  # convolutions store their patches
 
     @property
     def planes(self) -> int:  # type: ignore[override]
@@ -261,11 +266,25 @@ class ImageGAN(ModuleGAN, Images):
         return height, width
 
     def represented(self, samples: Tensor) -> Tensor:
-        return samples @ self.principal[0].to(samples)
+        """Coordinates along the principal directions of real images, and the length of what lies outside of them.
+
+        Without the last, noise that no real image has would not be seen.
+        """
+        centred = samples.double() - self._centre.to(samples.device)
+        along = centred @ self.principal[0].to(samples.device)
+        outside = (centred.square().sum(-1, keepdim=True) - along.square().sum(-1, keepdim=True)).clamp(min=0).sqrt()
+        return torch.cat([along, outside], -1)
+
+    @cached_property
+    def _centre(self) -> Tensor:
+        return self.held_out(len(self.given.held_out)).double().mean(dim=0)
+
+    @cached_property
+    def _reference(self) -> Gaussian:
+        return gaussian(self.represented(self.held_out(len(self.given.held_out))))
 
     def distance(self, samples: Tensor) -> Tensor:
-        reference = self.principal[1]
-        return debiased_frechet(self.represented(samples), reference)
+        return debiased_frechet(self.represented(samples), self._reference)
 
     @cached_property
     def digest(self) -> str:

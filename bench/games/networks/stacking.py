@@ -22,7 +22,7 @@ from bench.games.networks.given_modules import Given, fresh
 from bench.games.networks.layers import Shape
 from bench.games.networks.networks import Network, normalised
 from bench.games.networks.translation import Unlike, layers_of
-from bench.numerics.randomness import GRAIN, uniform
+from bench.numerics.randomness import GRAIN, whole_numbers
 
 TOLERANCE = 1e-4  # relative to the largest entry: more is no rounding
 
@@ -112,12 +112,6 @@ def drawing(number: int | None) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(number)
         yield
-
-
-def whole_numbers(seeds: Tensor, stream: str, draw: int) -> list[int]:
-    """A number of 48 bits a replica, decided by (seed, stream, draw)."""
-    high, low = (uniform(seeds, stream, draw, (2,)).double() * 2**24).long().unbind(1)
-    return (high * 2**24 + low).tolist()
 
 
 def stacked(given: Given, x: Tensor, entry: Shape, leave: Shape, classes: int = 0) -> Stacked:
