@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from bench.errors import UserError
+from bench.errors import UserError, nearest
 from bench.execution.checkpoints import FOLDER
 from bench.execution.coordinator import Coordinator, Watch
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
+from bench.storage import weights
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
 from bench.storage.manifest import manifest
@@ -127,6 +129,7 @@ def run(
     timeout: float = math.inf,
     storage: str = "",
     add_seeds: int = 0,
+    keep_weights: str = "",
 ) -> Run:
     """Tune, freeze and compare: execute the part of a study that its folder does not yet hold.
 
@@ -147,6 +150,9 @@ def run(
             ``sqlite:///FILE``; the default is the study's, which is none.
         add_seeds: how many report seeds a finished run gets after its highest; only these are trained. The run is that
             of the study, with whatever seeds it has.
+        keep_weights: whose trained networks stay in the folder: ``median`` (the replicas of the median and of the best
+            score of each rule on each game), ``all`` or ``none``; the default is what the run has, ``median`` for a new
+            one. It changes no result, and nothing is trained again for it.
 
     Returns:
         The finished run.
@@ -165,6 +171,8 @@ def run(
     """
     check_device(device, engine)
     check(engine, scheduler)
+    if keep_weights and keep_weights not in weights.KEEPS:
+        raise UserError(f"keep_weights is {keep_weights!r}; {nearest(keep_weights, weights.KEEPS)}")
     if add_seeds and only_tune:
         raise UserError(f"seeds: found +{add_seeds}; tuning alone trains no report seeds")
     lacking = [missing for name in study.games if (missing := study.plugins.game(name).missing)]
@@ -176,7 +184,8 @@ def run(
     else:
         folder = folder_of(study, out)
         study = with_added(study, folder)
-    content = manifest(study, device)
+    keep = keep_weights or _kept_so_far(folder)
+    content = manifest(study, device) | ({weights.KEY: keep} if keep != weights.USUAL else {})
     if add_seeds:
         content["command"] = commands(folder, content["command"])
     with optuna_storage(storage or study.storage, study) as watched:  # before anything is written
@@ -184,11 +193,19 @@ def run(
         writer.open(content)
         try:
             checkpoint_folder = writer.path.absolute() / FOLDER
-            options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler, checkpoint_folder)
-            Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune, watched).run()
+            settings = jobs, patience, timeout, scheduler, checkpoint_folder, keep != "none"
+            start = partial(begin, engine, RunOptions(frozenset(study_origins), *settings))
+            Coordinator(study, writer, device, watch, start, only_tune, watched, keep).run()
         finally:
             writer.close()
     return Run(writer.path)
+
+
+def _kept_so_far(folder: RunFolder) -> str:
+    """Which weights the run keeps, if there is one that can be read."""
+    with suppress(UserError):
+        return weights.asked(folder.manifest)
+    return weights.USUAL
 
 
 def merge(runs: Sequence[RunFolder], out: Path) -> Run:

@@ -8,16 +8,18 @@ et al. 2015, arXiv:1511.06434), or orthogonal (`starts`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from math import prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts.game import Parameter
 from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear, Maxout, Shape
+from bench.games.networks.modules import OneReplica
 from bench.games.networks.starts import TORCH, Start, orthogonal
 from bench.numerics.randomness import GRAIN, normal, uniform
 
@@ -79,6 +81,12 @@ class Network:
 
     def __call__(self, parameters: Tensor, h: Tensor) -> Tensor:
         """parameters [R, size], h [R, ..., batch] -> [R, ..., batch]."""
+        for layer, weights in self._parts(parameters):
+            h = layer(weights, h)
+        return h
+
+    def _parts(self, parameters: Tensor) -> Iterator[tuple[Layer, list[Tensor]]]:
+        """Every layer with its parameters, [R, *shape] each; with ``spectral`` its weights are already divided."""
         parts = iter(torch.split(parameters, self.layout, dim=1)[::2])
         for layer in self.layers:
             weights = [next(parts).view(-1, *shape) for shape in layer.shapes]
@@ -86,8 +94,35 @@ class Network:
                 weights[0] = weights[0] / _largest_singular_value(weights[0].flatten(2)).view(
                     -1, *[1] * (weights[0].ndim - 1)
                 )
-            h = layer(weights, h)
-        return h
+            yield layer, weights
+
+    def module(self, row: Tensor, entry: Shape) -> nn.Module:
+        """Return one replica as a torch module.
+
+        Args:
+            row: its parameters, [size].
+            entry: of a sample that the network takes.
+
+        Returns:
+            A sequence of torch's own layers, on samples [N, *entry]; a layer that torch lacks is wrapped. A class with
+            a ``__call__`` of its own is wrapped as a whole. With ``spectral`` the weights are those after the division.
+        """
+        row = row.detach().cpu()
+        if type(self).__call__ is not Network.__call__:
+            return OneReplica(partial(_on_row, self), [row])
+        modules, samples = nn.Sequential(), row.new_zeros(2, *entry)
+        with torch.no_grad():
+            for layer, weights in self._parts(row.unsqueeze(0)):
+                module = layer.module([part[0] for part in weights], tuple(samples.shape[1:]))
+                samples = module(samples)
+                if not isinstance(module, nn.Identity):
+                    modules.append(module)
+        return modules
+
+
+def _on_row(network: Network, parts: Sequence[Tensor], h: Tensor) -> Tensor:
+    (row,) = parts
+    return network(row, h)
 
 
 def _largest_singular_value(matrix: Tensor) -> Tensor:

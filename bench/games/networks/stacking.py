@@ -19,6 +19,7 @@ from torch.func import functional_call, vmap
 
 from bench.errors import UserError
 from bench.games.networks.layers import Shape
+from bench.games.networks.modules import holding
 from bench.games.networks.networks import Network
 from bench.games.networks.translation import Unlike, translated
 from bench.numerics.randomness import GRAIN, uniform
@@ -74,6 +75,12 @@ class Stacked(Network):
         h = h.reshape(len(h), *self.entry, h.shape[-1])
         out = super().__call__(parameters, h) if self.layers else self._through(parameters, h)
         return out.reshape(len(h), *self.leave, h.shape[-1])
+
+    def module(self, row: Tensor, entry: Shape) -> nn.Module:
+        """The module itself, a copy, with one replica's parameters [size]; in training mode, as it was trained."""
+        parts = torch.split(row.detach().cpu(), self.layout)[::2]
+        shaped = (part.view(shape) for part, shape in zip(parts, self.tensor_shapes, strict=True))
+        return holding(deepcopy(self.template), shaped)
 
     def _through(self, parameters: Tensor, h: Tensor) -> Tensor:
         """By torch.func: [R, ..., batch] -> [R, ..., batch]."""
