@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
+from torch import Tensor, nn
 
+from bench.contracts import Game
 from bench.errors import UserError, nearest
 from bench.execution.checkpoints import FOLDER
 from bench.execution.coordinator import Coordinator, Watch
@@ -27,6 +30,9 @@ from bench.storage.writer import RunWriter
 from bench.studies.request import PATIENCE, check_device
 from bench.studies.study import Study
 from bench.studies.toml import to_toml
+
+if TYPE_CHECKING:
+    from bench.report.trained import Trained
 
 
 class Run(RunFolder):
@@ -104,6 +110,46 @@ class Run(RunFolder):
         files += sorted((self.path / "figures").glob("*.svg"))
         hashes = (f"{path.name} {hashlib.sha256(read_regular(path)).hexdigest()}" for path in files)
         return "\n".join([self.digest(), *hashes]).encode()
+
+    def generator(self, optimizer: str, game: str | Game, seed: int | None = None, best: bool = False) -> nn.Module:
+        """Return a trained generator as a torch module in training mode, on the CPU.
+
+        It takes latents [N, latent], standard normal, with the class one-hot beside them in a conditional game, and
+        gives samples [N, ...], images as [N, planes, height, width]. Batch normalisation is by the batch at hand, in
+        ``eval()`` too. Of a game of ``gan_game`` it is the user's own module with the trained parameters. A game given
+        by path is imported, so its code runs; one that is known to this program alone may be given itself.
+
+        Args:
+            optimizer: one of the run's rules, as spelled there.
+            game: one of its games, as spelled there, or the game itself.
+            seed: of the replica; by default that of the median score, failures being worst.
+            best: the replica of the best score.
+
+        Raises:
+            UserError: a name or the seed is none of the run's, that replica failed, or its weights were not kept.
+        """
+        return self._trained(optimizer, game, seed, best).modules[0]
+
+    def discriminator(self, optimizer: str, game: str | Game, seed: int | None = None, best: bool = False) -> nn.Module:
+        """Return a trained discriminator as a torch module; as `generator`.
+
+        It takes what the game's discriminator takes, samples [N, ...], and gives one logit for each.
+        """
+        return self._trained(optimizer, game, seed, best).modules[1]
+
+    def state_dict(
+        self, optimizer: str, game: str | Game, seed: int | None = None, best: bool = False, player: int = 0
+    ) -> dict[str, Tensor]:
+        """Return the parameters of a trained player, 0 the generator and 1 the discriminator; as `generator`."""
+        modules = self._trained(optimizer, game, seed, best).modules
+        if player not in range(len(modules)):
+            raise UserError(f"player is {player}; {', '.join(map(str, range(len(modules))))} are allowed")
+        return modules[player].state_dict()
+
+    def _trained(self, optimizer: str, game: str | Game, seed: int | None, best: bool) -> Trained:
+        from bench.report.trained import trained
+
+        return trained(self, optimizer, game, seed, best)
 
     def freeze(self) -> Path:
         """Write the frozen values to ``hyperparameters.toml``, which ``--hyperparameters`` reads.

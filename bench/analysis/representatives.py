@@ -22,10 +22,9 @@ def ordered(records: pd.DataFrame, metric: MetricDescription, seeds: Sequence[in
     last = last_evaluations(report, metric, ["seed"])
     if seeds is not None:
         last = last[last.index.isin(seeds)]
-    ranked = pd.DataFrame(
-        {"failed": last["outcome"] != "ok", "score": metric.sign * last["value"].fillna(metric.worst)}
-    )
-    ranked = ranked.rename_axis("seed").reset_index().sort_values(["failed", "score", "seed"])  # a tie: the first seed
+    scores = metric.sign * last["value"].fillna(metric.worst)
+    ranked = pd.DataFrame({"failed": last["outcome"] != "ok", "score": scores}).rename_axis("seed").reset_index()
+    ranked = ranked.sort_values(["failed", "score", "seed"])  # of equal scores the first seed
     return {int(seed): not failed for seed, failed in zip(ranked["seed"], ranked["failed"], strict=True)}
 
 
