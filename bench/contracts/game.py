@@ -163,7 +163,6 @@ class Generative(Protocol):
 class Exportable(Generative, Protocol):
     """A generative game between networks that can be taken home as torch modules."""
 
-    @property
     def sample_shape(self) -> tuple[int, ...]:
         """Of a sample as the generator's module gives it."""
         ...

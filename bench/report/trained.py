@@ -56,7 +56,7 @@ class Trained:
         """Samples [count, ...] as judging draws them, of latents that ``draw`` alone decides."""
         with torch.no_grad():
             drawn = self.game.generate(self.w.unsqueeze(0), torch.tensor([draw]), count)
-        return drawn[0].reshape(count, *self.game.sample_shape)
+        return drawn[0].reshape(count, *self.game.sample_shape())
 
 
 def trained(

@@ -61,14 +61,14 @@ def test_a_games_networks_are_torch_modules_that_agree(name: str) -> None:
     generator, discriminator = game.torch_modules(w[1])
     assert torch.equal(torch.get_rng_state(), state), "random numbers of the caller were drawn"
     samples = generator(game.judged_latents(torch.tensor([5]), count)[0].T)
-    assert samples.shape == (count, *game.sample_shape)
+    assert samples.shape == (count, *game.sample_shape())
     expected = game.generate(w[1:], torch.tensor([5]), count)
     torch.testing.assert_close(samples.flatten(1), expected[0], atol=TOLERANCE, rtol=0)
     entry = torch.rand(1, *judged(game), 8)
     expected = game.discriminator(w[1:, game.sizes[0] :], entry)[0].T
     taken = entry[0].movedim(-1, 0)
-    if len(judged(game)) == 1 and not game.told and len(game.sample_shape) == 3:
-        taken = taken.reshape(8, *game.sample_shape)  # a dense discriminator takes images too
+    if len(judged(game)) == 1 and not game.told and len(game.sample_shape()) == 3:
+        taken = taken.reshape(8, *game.sample_shape())  # a dense discriminator takes images too
     torch.testing.assert_close(discriminator(taken), expected, atol=TOLERANCE, rtol=0)
     modules = [part for whole in (generator, discriminator) for part in whole.modules()]
     assert all(type(part).__module__.startswith("torch.nn.modules") for part in modules), "not plain torch"

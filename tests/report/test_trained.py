@@ -135,7 +135,7 @@ def test_a_game_that_changed_is_refused_unless_it_is_given(own: bench.Run, tmp_p
     ("asked", "says"),
     [
         ({"optimizer": "adm"}, "optimizer is 'adm'; did you mean adam"),
-        ({"game": "ring"}, r"game is 'ring'; known: digits),
+        ({"game": "ring"}, r"game is 'ring'; known: digits"),
         ({"game": "dirac"}, "dirac has no networks that can be taken home"),
         ({"optimizer": FAILS}, r"sgd\[lr=1e6\] on ring8\[.*\]: every replica failed"),
         ({"seed": 7}, r"seed is 7; adam on ring8\[.*\] has 0, 1, 2, 3, 4"),
@@ -252,10 +252,13 @@ def test_a_picture_is_the_same_every_time(run: bench.Run, game: str, tmp_path: P
 def test_images_of_ones_own_are_spread_and_others_have_no_picture(tmp_path: Path) -> None:
     class Game:
         def __init__(self, *shape: int) -> None:
-            self.sample_shape = shape
+            self.shape = shape
+
+        def sample_shape(self) -> tuple[int, ...]:
+            return self.shape
 
         def generate(self, w: torch.Tensor, seeds: torch.Tensor, count: int) -> torch.Tensor:
-            return torch.linspace(3, 5, count).view(1, count, 1) * torch.ones(self.sample_shape).flatten()
+            return torch.linspace(3, 5, count).view(1, count, 1) * torch.ones(self.shape).flatten()
 
     def of(*shape: int) -> Trained:
         return Trained("mine", "adam", 0, Game(*shape), torch.zeros(4))  # type: ignore[arg-type]

@@ -294,7 +294,6 @@ class GAN(Game):
         latents = self.judged_latents(seeds, count).to(w.device)
         return self.generator(w[:, : self.sizes[0]], latents).flatten(1, -2).transpose(1, 2)
 
-    @property
     def sample_shape(self) -> Shape:
         """Of a sample as the generator's module gives it."""
         return self._generated

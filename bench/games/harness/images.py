@@ -69,7 +69,6 @@ class Images(GAN):
     def held_out(self, count: int) -> Tensor:
         """Real images to compare samples with, in [-1, 1] and a fixed shuffled order: [count, pixels]."""
 
-    @property
     def sample_shape(self) -> Shape:
         return self.planes, *self.shape
 
@@ -82,7 +81,7 @@ class Images(GAN):
         if len(self._generated) > 1:
             return generator, discriminator
         first = [] if self.conditional else [nn.Flatten()]
-        return nn.Sequential(generator, nn.Unflatten(1, self.sample_shape)), nn.Sequential(*first, discriminator)
+        return nn.Sequential(generator, nn.Unflatten(1, self.sample_shape())), nn.Sequential(*first, discriminator)
 
 
 STACKED = 1000  # modes of Stacked MNIST: three digits
