@@ -65,6 +65,7 @@ def trained(
     game: str | Game | None = None,
     seed: int | None = None,
     best: bool = False,
+    everything: Sequence[Kept] | None = None,
 ) -> Trained:
     """A replica of the report whose weights the run kept.
 
@@ -74,6 +75,7 @@ def trained(
         game: one of its games, or the game itself where its spelling no longer leads to it; None where it has but one.
         seed: of the replica; None for that of the median score, or else the nearest to it in rank that was kept.
         best: the replica of the best score.
+        everything: all weights of the run, where they are known already.
 
     Raises:
         UserError: a name or a seed is none of the run's, the replica failed, or its weights were not kept.
@@ -88,7 +90,8 @@ def trained(
     order, where = ordered(of_both, study.primary(label)), f"{rule} on {label}"
     if not order:
         raise UserError(f"{where}: nothing of the report is trained yet")
-    kept = {one.seed: one for one in weights.kept(run) if (one.game, one.optimizer) == (label, rule)}
+    everything = weights.kept(run) if everything is None else everything
+    kept = {one.seed: one for one in everything if (one.game, one.optimizer) == (label, rule)}
     if not kept and not isinstance(study.plugins.game(label), Exportable):
         raise NoNetworks(f"{label} has no networks that can be taken home")
     wanted = _wanted(where, order, list(kept), seed, best)

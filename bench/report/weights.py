@@ -19,6 +19,7 @@ from bench.report.trained import PLAYERS, NoNetworks, Trained, finished, trained
 from bench.storage.files import whole_folder
 from bench.storage.names import filename
 from bench.storage.run_folder import RunFolder
+from bench.storage.weights import kept
 
 LOAD = "load.py"
 
@@ -50,14 +51,14 @@ def write_weights(
     pairs = [(label, rule) for label in study.games for rule in study.optimizers]
     pairs = [pair for pair in pairs if game in (None, pair[0]) and optimizer in (None, pair[1])]
     if not pairs:
-        trained(run, optimizer, game)  # says which of the names is none
-    there = set(finished(run.records))
+        trained(run, optimizer or study.optimizers[0], game or study.games[0])  # says which of the names is none
+    there, everything = set(finished(run.records)), kept(run)
     found, refusals, without = [], [], []
     for label, rule in pairs:
         if len(pairs) > 1 and (label, rule) not in there:
             continue
         try:
-            found.append(trained(run, rule, label, seed, best))
+            found.append(trained(run, rule, label, seed, best, everything))
         except NoNetworks as error:
             without.append(str(error))
         except UserError as error:

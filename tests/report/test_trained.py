@@ -221,8 +221,9 @@ def test_a_folder_that_is_there_is_kept_or_replaced(run: bench.Run, tmp_path: Pa
     write_weights(run, tmp_path / "taken")
     write_weights(run, tmp_path / "taken", "adam", RING)
     assert len(list((tmp_path / "taken").glob("*/*/generator.safetensors"))) == 1
-    with pytest.raises(UserError, match="optimizer is 'adm'"):
-        write_weights(run, tmp_path / "taken", "adm", RING)
+    for names, says in ((("adm", RING), "optimizer is 'adm'"), ((None, "ring"), "game is 'ring'")):
+        with pytest.raises(UserError, match=says):
+            write_weights(run, tmp_path / "taken", *names)
     assert len(list((tmp_path / "taken").glob("*/*/generator.safetensors"))) == 1
 
 

@@ -89,6 +89,10 @@ def test_they_are_no_part_of_the_records(usual: bench.Run, every: bench.Run, tmp
     assert (every.manifest["weights"], none.manifest["weights"]) == ("all", "none")
 
 
+def test_workers_of_their_own_send_the_same(usual: bench.Run, tmp_path: Path) -> None:
+    assert contents(bench.run(study(), out=tmp_path / "run", jobs=2)) == contents(usual)
+
+
 def test_an_order_by_score_has_failures_last_and_no_failure_is_kept() -> None:
     order = {4: True, 1: True, 3: False, 0: False, 2: False}
     assert median(order) == 3
