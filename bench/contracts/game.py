@@ -15,7 +15,7 @@ from math import prod
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts.collapse import Collapse
 
@@ -156,6 +156,19 @@ class Generative(Protocol):
 
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Samples of the generator: w [R, n] -> [R, count, ...], decided by (w, seed) alone."""
+        ...
+
+
+@runtime_checkable
+class Exportable(Generative, Protocol):
+    """A generative game between networks that can be taken home as torch modules."""
+
+    def sample_shape(self) -> tuple[int, ...]:
+        """Of a sample as the generator's module gives it."""
+        ...
+
+    def torch_modules(self, w: Tensor) -> tuple[nn.Module, ...]:
+        """Each player of one replica as a torch module that holds its parameters: w [n]."""
         ...
 
 

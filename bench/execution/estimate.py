@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from bench.contracts import Exportable
 from bench.execution.training import execute
 from bench.studies.cost import planned_cost, planned_replicas
 from bench.studies.plan import Task, report_rows
@@ -27,6 +28,15 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
         seconds += pace * whole
         seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(study.optimizers)
     return cells, sum(planned.values()), seconds
+
+
+def weights_size(study: Study, keep: str) -> int:
+    """Bytes of the networks that a study keeps, at most: all report replicas', or the median's and the best's."""
+    groups = (len(group) for group in study.seed_groups)
+    replicas = {"all": len(study.seeds), "median": sum(min(2, count) for count in groups), "none": 0}[keep]
+    games = (study.plugins.game(label) for label in study.games)
+    columns = sum(sum(game.sizes) for game in games if isinstance(game, Exportable))
+    return 4 * columns * replicas * len(study.optimizers)
 
 
 def _pace(task: Task, allowed: float) -> tuple[float, float]:

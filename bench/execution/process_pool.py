@@ -56,13 +56,14 @@ class InProcessEngine:
     Args:
         beat: the heartbeat while a chunk trains.
         checkpoints: the folder for the checkpoints of long chunks.
+        weights: whether the final parameters of report replicas are asked for.
     """
 
     size = 1
     worker_errors: tuple[type[BaseException], ...] = ()
 
-    def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None) -> None:
-        self.beat, self.checkpoints, self.cost = beat, checkpoints, 0.0
+    def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None, weights: bool = False) -> None:
+        self.beat, self.checkpoints, self.weights, self.cost = beat, checkpoints, weights, 0.0
         self.submitted: tuple[Future[ChunkResult], Chunk] | None = None
 
     def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
@@ -75,7 +76,7 @@ class InProcessEngine:
         if self.submitted is not None:
             future, chunk = self.submitted
             self.submitted = None
-            future.set_result(work(chunk, self._tell, checkpoints=self.checkpoints))
+            future.set_result(work(chunk, self._tell, checkpoints=self.checkpoints, weights=self.weights))
 
     def _tell(self, cost: float) -> None:
         self.cost = cost
@@ -102,6 +103,8 @@ class ProcessEngine:
         """Seconds after which a chunk's process is ended: without a sign of monitor, and at all."""
         self.checkpoints: Path | None = None
         """The folder in which long chunks keep their state."""
+        self.weights = False
+        """Whether the final parameters of report replicas are asked for."""
         self.home: Path | None = None
         """The folder that relative paths of plug-ins start at; where none is given, the current one."""
         self.runs_main = True
@@ -114,7 +117,8 @@ class ProcessEngine:
 
     def agree(self, options: RunOptions) -> None:
         """Use a run's options for all further chunks."""
-        self.patience, self.timeout, self.checkpoints = options.patience, options.timeout, options.checkpoints
+        self.patience, self.timeout = options.patience, options.timeout
+        self.checkpoints, self.weights = options.checkpoints, options.weights
 
     def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
         self.monitors[slot].begin()
@@ -136,7 +140,7 @@ class ProcessEngine:
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
         with hiding_main(not self.runs_main):
-            future = pool.submit(_work_here, chunk, self.checkpoints)
+            future = pool.submit(_work_here, chunk, self.checkpoints, self.weights)
         (monitor.process,) = pool._processes.values()
         return future
 
@@ -175,7 +179,7 @@ def engine(options: RunOptions, beat: Callable[[], None]) -> InProcessEngine | P
     """The engine for a study's chunks on this machine."""
     alone = options.jobs == 1 and math.isinf(options.timeout)  # a chunk in this process cannot be ended
     if alone and ("own" in options.origins or "outside" not in options.origins):
-        return InProcessEngine(beat, options.checkpoints)
+        return InProcessEngine(beat, options.checkpoints, options.weights)
     slots = ProcessEngine(options.jobs)
     slots.agree(options)
     slots.runs_main = "own" in options.origins
@@ -217,9 +221,9 @@ def _beat() -> None:
     _signs.value += 1
 
 
-def _work_here(chunk: Chunk, checkpoints: Path | None) -> ChunkResult:
+def _work_here(chunk: Chunk, checkpoints: Path | None, weights: bool) -> ChunkResult:
     _beat()
     try:
-        return work(chunk, _tell, _beat, checkpoints)
+        return work(chunk, _tell, _beat, checkpoints, weights)
     except KeyboardInterrupt:  # the plug-in's own: Ctrl-C is the coordinator's
         return ChunkResult({}, traceback.format_exc())

@@ -14,7 +14,7 @@ from math import inf
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts import Batch, Game
 from bench.contracts.game import Parameter
@@ -24,6 +24,7 @@ from bench.games.harness.losses import LOSSES, Loss, Slopes
 from bench.games.harness.packing import apart, side_by_side
 from bench.games.harness.regularisers import REGULARISERS, Regulariser
 from bench.games.networks.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
+from bench.games.networks.layers import Shape
 from bench.games.networks.networks import Network
 from bench.numerics.kernels.core import compiled
 from bench.numerics.randomness import GRAIN, normal, uniform
@@ -302,6 +303,24 @@ class GAN(Game):
         """Samples [R, count, features]; the same latents at every call, so that curves through training are smooth."""
         latents = self.judged_latents(seeds, count).to(w.device)
         return self.generator(w[:, : self.sizes[0]], latents).flatten(1, -2).transpose(1, 2)
+
+    def sample_shape(self) -> Shape:
+        """Of a sample as the generator's module gives it."""
+        return self._generated
+
+    @cached_property
+    def _generated(self) -> Shape:
+        """Of a sample as the generator gives it."""
+        latents = torch.zeros(1, self.latent + self.told, 2)
+        return tuple(self.generator(torch.zeros(1, self.generator.size), latents).shape[1:-1])
+
+    def torch_modules(self, w: Tensor) -> tuple[nn.Module, ...]:
+        """Generator and discriminator of one replica, w [n]: each takes what the network takes, samples first."""
+        channels, *places = self._generated
+        border = self.sizes[GENERATOR]
+        judged = (self.pac * (channels + self.told), *places)
+        generator = self.generator.module(w[:border], (self.latent + self.told,))
+        return generator, self.discriminator.module(w[border:], judged)
 
     def judged_latents(self, seeds: Tensor, count: int) -> Tensor:
         """The latents of judged samples, [R, latent + told, count]; with every class in turn in a conditional game."""

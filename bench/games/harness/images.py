@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts import Collapse
 from bench.contracts.collapse import of_classes
@@ -22,6 +22,7 @@ from bench.games.data import classifiers as features
 from bench.games.data import loading as data
 from bench.games.data.features import Extractor, extractor
 from bench.games.harness.gan import GAN
+from bench.games.networks.layers import Shape
 from bench.numerics.distances import Gaussian, gaussian, mode_error
 from bench.numerics.randomness import integers
 
@@ -78,6 +79,20 @@ class Images(GAN):
         There are at most a quarter as many directions as real images, so that the covariance is known.
         """
         return _principal(self)
+
+    def sample_shape(self) -> Shape:
+        return self.planes, *self.shape
+
+    def torch_modules(self, w: Tensor) -> tuple[nn.Module, ...]:
+        """Those of the networks; where these know images as rows of pixels, their modules know them as images.
+
+        A discriminator that is told the class takes pixels and class as one row.
+        """
+        generator, discriminator = super().torch_modules(w)
+        if len(self._generated) > 1:
+            return generator, discriminator
+        first = [] if self.conditional else [nn.Flatten()]
+        return nn.Sequential(generator, nn.Unflatten(1, self.sample_shape())), nn.Sequential(*first, discriminator)
 
 
 @cache  # games are frozen, and equal games share it

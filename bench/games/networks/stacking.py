@@ -11,15 +11,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from bench.games.networks.given_modules import Given, fresh
 from bench.games.networks.layers import Shape
+from bench.games.networks.modules import holding
 from bench.games.networks.networks import Network, normalised
 from bench.games.networks.translation import Unlike, layers_of
 from bench.numerics.randomness import GRAIN, whole_numbers
@@ -83,6 +85,10 @@ class Stacked(Network):
         out = super().__call__(parameters, h) if self.layers else self._through(parameters, h, told, numbers)
         return out.reshape(len(h), *self.leave, h.shape[-1])
 
+    def module(self, row: Tensor, entry: Shape) -> nn.Module:
+        """The module itself, a copy, with one replica's parameters [size]; in training mode, as it was trained."""
+        return holding(deepcopy(self.given.module), (weight[0] for weight in self.weights(row.detach().cpu()[None])))
+
     def _through(self, parameters: Tensor, h: Tensor, told: tuple[Tensor, ...], numbers: Sequence[int]) -> Tensor:
         """By torch.func: [R, ..., batch] -> [R, ..., batch]."""
         module = self.given.module
@@ -98,7 +104,7 @@ class Stacked(Network):
             return vmap(one)(named_parts, *samples).movedim(1, -1)
         rows = []
         for r in range(len(h)):
-            with drawing(numbers[r] if self.given.draws and numbers else None):
+            with drawing((numbers[r] if numbers else 0) if self.given.draws else None):
                 rows.append(one({name: part[r] for name, part in named_parts.items()}, *(x[r] for x in samples)))
         return torch.stack(rows).movedim(1, -1)
 
