@@ -75,7 +75,7 @@ class Recorder:
             ties = [self.game.tie_break] if self.game.tie_break and (end or self.chunk.phase == "rounded") else []
             return [metrics[name] for name in (self.game.score, *ties)]
         game_metrics = (metrics[name] for name in metrics.names() if metrics[name].judges(self.game))
-        return [metric for metric in game_metrics if end or not metric.at_end]
+        return [metric for metric in game_metrics if end or not metric.at_end or metric.name == self.game.score]
 
     def evaluate(
         self, answer: Tensor, before: Tensor, cost: float, seconds: float, indices: dict[int, int], end: bool

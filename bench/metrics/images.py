@@ -205,8 +205,11 @@ def _duplicate_radius(game: Images) -> float:
 
 @cache
 def _principal(game: Images) -> tuple[Tensor, Gaussian]:
-    """The first principal directions of real pixels, [pixels, <= 64], and the Gaussian of the data on them."""
+    """The first principal directions of real pixels, [pixels, <= 64], and the Gaussian of the data on them.
+
+    At least four images stand behind a direction: a Gaussian of as many directions as images is known by none of them.
+    """
     pixels = _real(game, PROJECTED).double()
     _, _, directions = torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
-    basis = directions[:COMPONENTS].T.contiguous()
+    basis = directions[: min(COMPONENTS, max(1, len(pixels) // 4))].T.contiguous()
     return basis, gaussian(pixels @ basis)
