@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -87,7 +87,7 @@ class Folder(DCGAN):
         return found
 
     @cached_property
-    def missing(self) -> str:  # type: ignore[override]
+    def missing(self) -> str:
         """ "" if the folder's images can be read; else a line that says what is missing."""
         if self.path and (fault := fault_of(Path(self.path).expanduser())):
             return f"{self.name}: {fault}"

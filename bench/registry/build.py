@@ -16,7 +16,6 @@ from bench.registry.discovery import Registry
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
 from bench.registry.spelling import Argument, Spec, parse, read, write
 
-
 ALONE = "alone"
 """In the metadata of the field that a value without a key is for."""
 
@@ -126,7 +125,8 @@ def by_themselves(registry: Registry[Any]) -> list[str]:
 
 
 def _awaits(plugin: Any) -> bool:
-    return inspect.isclass(plugin) and any(ALONE in one.metadata and one.default == "" for one in fields(plugin))
+    own = fields(plugin) if is_dataclass(plugin) else ()
+    return any(ALONE in one.metadata and one.default == "" for one in own)
 
 
 def _known_keys(owner: Any) -> set[str]:
