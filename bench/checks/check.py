@@ -121,7 +121,7 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
     if subjects:
         return subjects
     if refused:
-        of_another_kind = [text for text in refused if "is no " in text]
+        of_another_kind = [text for text in refused if text.startswith(f"{name!r} is no ")]
         reasons = [text for text in refused if text not in of_another_kind]
         raise UserError(reasons[0] if reasons else f"{spelling!r} is no optimizer, direction, game or metric")
     names = {one for registry in registries for one in registry.names()}

@@ -137,12 +137,13 @@ def _failures(finished: Any) -> int:
 
 
 def _notice(study: Any) -> None:
-    """Say before a long run what is special about its rules, on its games."""
+    """Say before a long run what is special about its games, and about its rules on them."""
     from bench.contracts.introspection import for_game, notices
 
     rules, games = map(study.plugins.rule, study.optimizers), map(study.plugins.game, study.games)
     bound = [for_game(rule, game) for rule, game in product(rules, games)]
-    for text in dict.fromkeys(text for rule in bound for text in notices(rule)):
+    of_games = [text for game in map(study.plugins.game, study.games) for text in getattr(game, "notices", ())]
+    for text in dict.fromkeys([*of_games, *(text for rule in bound for text in notices(rule))]):
         say(f"note: {text}", DONE)
 
 

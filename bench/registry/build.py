@@ -14,7 +14,10 @@ from bench.errors import UserError, nearest
 from bench.registry.budget import KEY, given_budget, with_budget, without_budget
 from bench.registry.discovery import Registry
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
-from bench.registry.spelling import Spec, parse, write
+from bench.registry.spelling import Argument, Spec, parse, read, write
+
+ALONE = "alone"
+"""In the metadata of the field that a value without a key is for."""
 
 
 def get_rule(spec: str | Spec) -> UpdateRule:
@@ -110,6 +113,22 @@ def path_of(owner: Any, key: str) -> str | None:
     return None
 
 
+def alone(owner: Any) -> str:
+    """The field that a value without a key is for: the one that says so, else the first; "" where there is none."""
+    own = fields(owner)
+    return next((one.name for one in own if ALONE in one.metadata), own[0].name if own else "")
+
+
+def by_themselves(registry: Registry[Any]) -> list[str]:
+    """The names that can be used as they are: a folder of images is none without its path."""
+    return [name for name in registry.names() if not _awaits(registry[name])]
+
+
+def _awaits(plugin: Any) -> bool:
+    own = fields(plugin) if is_dataclass(plugin) else ()
+    return any(ALONE in one.metadata and one.default == "" for one in own)
+
+
 def _known_keys(owner: Any) -> set[str]:
     always = {KEY} if isinstance(owner, Game) else set()
     return always | {f.name for f in fields(owner)}.union(*map(_known_keys, nested(owner).values()))
@@ -122,7 +141,7 @@ def _with_keys(owner: Any, spelled: Spec, registry: Registry[Any]) -> Any:
     values: dict[str, Any] = {}
     handed_on: dict[str, dict[str, Any]] = {}
     own_keys = {f.name for f in fields(owner)}
-    first = next((f.name for f in fields(owner)), "")
+    first = alone(owner)
     given = {key or first: value for key, value in spelled.keys.items()}
     if len(given) < len(spelled.keys):
         raise UserError(f"{spelled}: {first!r} stands twice, once without its name")
@@ -168,6 +187,8 @@ def _converted(current: Any, hint: Any, value: Any, where: str) -> Any:
         return _build(rules if isinstance(current, UpdateRule) else directions, value)
     if isinstance(current, str):
         return write(value)
+    if isinstance(value, Argument):
+        value = read(value)
     wrong = isinstance(value, Spec) or isinstance(current, bool) != isinstance(value, bool)
     if isinstance(value, tuple) and tuple[int, int] in get_args(hint) and all(part == int(part) for part in value):
         return tuple(map(int, value))
@@ -228,7 +249,7 @@ def free(spelled: str, rule: UpdateRule | None = None) -> dict[str, Hyperparamet
 def _given(spelled: Spec, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
     """The dotted paths of all that a spelling of a rule sets; a value without a key is the first field's."""
     for key, value in spelled.keys.items():
-        path = path_of(rule, key or fields(rule)[0].name) or key  # type: ignore[arg-type]
+        path = path_of(rule, key or alone(rule)) or key
         yield prefix + path
         inner = attrgetter(path)(rule)
         if isinstance(value, Spec) and isinstance(inner, UpdateRule):

@@ -279,9 +279,10 @@ class Study(BaseModel):
 def _all(spelled: str, registry: Registry[Any]) -> list[str]:
     """``all`` is every name of a kind, ``sgd[direction=all]`` the rule with every direction."""
     from bench.registry import directions
+    from bench.registry.build import by_themselves
 
     if spelled == "all":
-        return registry.names()
+        return by_themselves(registry)
     if not EVERY_DIRECTION.search(spelled):
         return [spelled]
     return [EVERY_DIRECTION.sub(f"direction={name}", spelled) for name in directions.names()]
