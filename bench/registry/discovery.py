@@ -7,7 +7,6 @@ A plug-in is found (a) in its folder here, (b) through the entry points ``bench.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import sys
@@ -19,13 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-import torch
-
 from bench.errors import UserError, nearest
+from bench.registry.plugin_files import SHIPPED, loaded
 
 T = TypeVar("T")
 
-_outside: set[str] = set()  # packages of entry points and modules of files, which any process can import
+_outside: set[str] = set()  # packages of entry points and of files' folders, which any process can import
 
 
 @dataclass
@@ -99,7 +97,8 @@ class Registry(Generic[T]):
         if not self._fits(plugin):
             raise UserError(f"{spelled!r} is no {self.what}")
         # A class gets its path as its name, decorated or not: other processes can find it by no other name.
-        named_plugin: T = plugin if ".py:" in getattr(plugin, "name", "") else named(plugin, spelled)
+        has_one = ".py:" in vars(plugin).get("name", "")  # its own: that of a base class is another's
+        named_plugin: T = plugin if has_one else named(plugin, spelled)
         return named_plugin
 
 
@@ -125,7 +124,7 @@ def origin(plugin: Any) -> str:
     package = _package(getattr(plugin, "__module__", None) or type(plugin).__module__)
     if ".py:" in getattr(plugin, "name", "") or package in _outside:
         return "outside"
-    return "here" if package in ("bench", "optimizers") else "own"
+    return "here" if package in SHIPPED else "own"
 
 
 def _package(module: str) -> str:
@@ -133,22 +132,11 @@ def _package(module: str) -> str:
 
 
 def _module(file: Path) -> ModuleType:
-    """The module of a plug-in's file, imported once."""
-    name = f"bench_plugin_{file.resolve().stem}_{abs(hash(str(file.resolve())))}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        try:
-            with _explained(f"plug-in {str(file)!r}"), torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)  # random numbers at import are the same in every process
-                spec.loader.exec_module(module)
-            _outside.add(name)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
+    """The module of a plug-in's file, with its folder's other modules importable."""
+    with _explained(f"plug-in {str(file)!r}"):
+        module = loaded(file)
+    _outside.add(_package(module.__name__))
+    return module
 
 
 @contextmanager
