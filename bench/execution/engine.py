@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bench.execution.references import Reference
 from bench.studies.plan import Chunk
 
 RETRIES = 2
@@ -43,6 +44,7 @@ class RunOptions:
         timeout: seconds after which it is ended in any case.
         scheduler: an address, or a file that holds it; "" for none.
         checkpoints: the folder for the checkpoints of long chunks; None for no checkpoints.
+        references: where worker processes find what the running program gave.
     """
 
     origins: frozenset[str]
@@ -51,6 +53,13 @@ class RunOptions:
     timeout: float = math.inf
     scheduler: str = ""
     checkpoints: Path | None = None
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def in_process(self) -> bool:
+        """Whether chunks train in the coordinator's own process; one there cannot be ended."""
+        alone = self.jobs == 1 and math.isinf(self.timeout)
+        return alone and ("own" in self.origins or "outside" not in self.origins)
 
 
 class WorkerExit(Protocol):

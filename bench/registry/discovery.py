@@ -12,7 +12,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,8 @@ from bench.registry.plugin_files import SHIPPED, loaded
 T = TypeVar("T")
 
 _outside: set[str] = set()  # packages of entry points and of files' folders, which any process can import
+
+_offered: set[str] = set()  # names of ready-made objects that entry points offer
 
 
 @dataclass
@@ -38,6 +40,8 @@ class Registry(Generic[T]):
     """Other packages whose modules may hold such plug-ins."""
     plugins: dict[str, T] = field(default_factory=dict)
     locations: dict[str, str] = field(default_factory=dict)
+    given: dict[str, T] = field(default_factory=dict)
+    """Those that the running program gave as classes or objects; another may take the name of one."""
     loaded: bool = False
 
     def add(self, name: str, plugin: T, location: str) -> None:
@@ -45,6 +49,16 @@ class Registry(Generic[T]):
         if self.locations.get(name, location) != location:
             raise UserError(f"{self.what} {name!r} is defined twice: in {self.locations[name]} and in {location}")
         self.plugins[name], self.locations[name] = plugin, location
+
+    def give(self, name: str, plugin: T) -> None:
+        """Register a class or an object of the running program, in place of what it gave under that name before."""
+        self.load()
+        known, location = self.plugins.get(name), place(plugin)
+        if known is not plugin:
+            if known is not None and name not in self.given and self.locations[name] != location:
+                raise UserError(f"{self.what} {name!r} is there already, from {self.locations[name]}")
+            self.plugins[name], self.locations[name] = named(plugin, name), location
+            self.given[name] = self.plugins[name]
 
     def names(self) -> list[str]:
         self.load()
@@ -71,10 +85,12 @@ class Registry(Generic[T]):
                 plugin = entry.load()
             _outside.add(_package(entry.module))
             # The import already registers a decorated plug-in; a group may hold plug-ins of several kinds.
-            if self._fits(plugin) and self._registered(plugin) is None:
+            if self.fits(plugin) and self._registered(plugin) is None:
                 self.add(entry.name, named(plugin, entry.name), entry.value)
+                _offered.add(entry.name)
 
-    def _fits(self, plugin: Any) -> bool:
+    def fits(self, plugin: Any) -> bool:
+        """Whether it is a class or an object of this kind."""
         return isinstance(plugin, self.kind) or (inspect.isclass(plugin) and issubclass(plugin, self.kind))
 
     def _registered(self, plugin: Any) -> T | None:
@@ -94,7 +110,7 @@ class Registry(Generic[T]):
         registered = self._registered(plugin)
         if registered is not None and not inspect.isclass(registered):
             return registered
-        if not self._fits(plugin):
+        if not self.fits(plugin):
             raise UserError(f"{spelled!r} is no {self.what}")
         # A class gets its path as its name, decorated or not: other processes can find it by no other name.
         has_one = ".py:" in vars(plugin).get("name", "")  # its own: that of a base class is another's
@@ -116,7 +132,15 @@ def named(plugin: Any, name: str) -> Any:
 def place(plugin: Any) -> str:
     """The file and the name of a plug-in's definition, for error messages."""
     file = getattr(sys.modules.get(plugin.__module__), "__file__", None)
-    return f"{file or plugin.__module__}:{plugin.__qualname__}"
+    name = getattr(plugin, "__qualname__", None) or f"an object of {type(plugin).__qualname__}"
+    return f"{file or plugin.__module__}:{name}"
+
+
+def is_ready_made(plugin: Any) -> bool:
+    """Whether it is an object with a name of its own, which takes no keys but a game's budget."""
+    if inspect.isclass(plugin) or "name" not in getattr(plugin, "__dict__", {}):
+        return False
+    return not is_dataclass(plugin) or "name" not in {one.name for one in fields(plugin)}
 
 
 def origin(plugin: Any) -> str:
@@ -124,6 +148,8 @@ def origin(plugin: Any) -> str:
     package = _package(getattr(plugin, "__module__", None) or type(plugin).__module__)
     if ".py:" in getattr(plugin, "name", "") or package in _outside:
         return "outside"
+    if is_ready_made(plugin):  # whatever its class, the object is the program's
+        return "outside" if plugin.name in _offered else "own"
     return "here" if package in SHIPPED else "own"
 
 

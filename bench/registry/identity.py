@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from bench.contracts import Direction, Game, UpdateRule, nested
+from bench.registry.discovery import is_ready_made
 from bench.registry.own_code import made_of
 from bench.registry.plugin_files import SHIPPED
 from bench.registry.sources import distributions, file_code, is_installed
@@ -31,9 +32,16 @@ def plugin_code(*plugins: UpdateRule | Direction | Game) -> str:
         digests.append(getattr(plugin, "digest", ""))
         if file and not shipped:
             digests += file_code(file)
-        elif not file and (not shipped or "name" in getattr(plugin, "__dict__", {})):
+        if ".py:" not in plugin.name and _is_made_by_a_program(plugin, file):
             digests.append(made_of(plugin))
     return "".join(digests)
+
+
+def _is_made_by_a_program(plugin: Any, file: Path | None) -> bool:
+    """Whether a file's hash and a spelling do not tell all of it: it has no file, is an object, or a function's own."""
+    if type(plugin).__module__.partition(".")[0] in SHIPPED:
+        return is_ready_made(plugin)
+    return file is None or is_ready_made(plugin) or "<locals>" in type(plugin).__qualname__
 
 
 def _file(plugin: Any) -> Path | None:

@@ -97,7 +97,8 @@ class _Visit:
         yield cls.__qualname__
         if (known := _file_code(cls.__module__)) is not None:
             yield from known
-            return
+            if "<locals>" not in cls.__qualname__:  # what a function made may depend on its arguments
+                return
         for name, value in sorted(vars(cls).items()):
             inner = getattr(value, "fget", None) or getattr(value, "func", None) or getattr(value, "__func__", value)
             if isinstance(inner, (*PLAIN, FunctionType)) and name not in ("__module__", "__doc__", "name"):
@@ -106,7 +107,7 @@ class _Visit:
         yield from self._all(base for base in cls.__bases__ if base is not object)
 
     def _function(self, function: FunctionType) -> Iterator[str]:
-        known = _file_code(function.__module__)
+        known = _file_code(function.__module__ or "")
         yield from known or ()
         yield from self._all((function.__defaults__, function.__kwdefaults__))
         for cell in function.__closure__ or ():
