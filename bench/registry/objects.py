@@ -68,7 +68,7 @@ def _spelled(registry: Registry[Any], plugin: Any) -> str:
             for text in (_changed(registry, plugin, numbers=False), _changed(registry, plugin), spell(plugin)):
                 if _stands_for(registry, text, plugin):
                     return text
-        named(plugin, type(plugin).name or _dashed(type(plugin)))
+        named(plugin, _own_name(type(plugin)))
     if ".py:" not in plugin.name:
         _give(registry, plugin.name, plugin)
     return spell(plugin)
@@ -118,7 +118,7 @@ def _default(field: Field[Any]) -> Any:
 
 def _class_name(registry: Registry[Any], cls: type) -> str:
     """The name of a class, which is registered under it if it is not yet."""
-    name = str(vars(cls).get("name") or _dashed(cls))
+    name = _own_name(cls)
     if ".py:" not in name:
         _give(registry, name, cls)
     return name
@@ -131,6 +131,7 @@ def _give(registry: Registry[Any], name: str, plugin: Any) -> None:
         raise UserError(f"{error}; give yours another name: {_decorator(registry)}(...)") from None
 
 
-def _dashed(cls: type) -> str:
-    """A class's name as names in spellings look: MyRule -> my-rule."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", cls.__name__).strip("-").lower()
+def _own_name(cls: type) -> str:
+    """A class's name, not that of its base class; without one, MyRule is called my-rule."""
+    dashed = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", cls.__name__).strip("-").lower()
+    return str(vars(cls).get("name") or dashed)
