@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from bench.execution.coordinator import Coordinator, Watch
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
+from bench.execution.references import references
 from bench.storage import weights
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
@@ -183,7 +185,7 @@ def run(
         study: what to compare.
         out: the run's folder; the default is ``results/<name of the study>``.
         jobs: how many chunks train at the same time, each in its own process. 1 trains in this process, except for
-            plug-ins given by path or entry point.
+            plug-ins given by path or entry point. Classes and objects of a notebook can only train in its process.
         device: ``cpu``, ``cuda`` or ``cuda:i``.
         watch: a function that is called with a Status from time to time.
         patience: seconds, 600 by default; a chunk in its own process that gives no sign of life for so long ends as an
@@ -224,7 +226,11 @@ def run(
     lacking = [missing for name in study.games if (missing := study.plugins.game(name).missing)]
     if lacking:
         raise UserError("\n".join(dict.fromkeys(lacking)))
+    study.plugins.register()
     study_origins = origins(study)  # loads all plug-ins: an import error is raised before anything is written
+    options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler)
+    if engine == "local" and not options.in_process:  # others refuse what is the program's own
+        options = replace(options, references=references(study))
     if add_seeds:
         study, folder = grown(study, add_seeds, out)
     else:
@@ -238,10 +244,9 @@ def run(
         writer = RunWriter(folder)
         writer.open(content)
         try:
-            checkpoint_folder = writer.path.absolute() / FOLDER
-            settings = jobs, patience, timeout, scheduler, checkpoint_folder, keep != "none"
-            start = partial(begin, engine, RunOptions(frozenset(study_origins), *settings))
-            Coordinator(study, writer, device, watch, start, only_tune, watched, keep).run()
+            checkpoints = writer.path.absolute() / FOLDER
+            options = replace(options, checkpoints=checkpoints, weights=keep != "none")
+            Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune, watched, keep).run()
         finally:
             writer.close()
     return Run(writer.path)

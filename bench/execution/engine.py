@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from bench.execution.references import Reference
 from bench.studies.plan import Chunk
 
 RETRIES = 2
@@ -48,6 +49,7 @@ class RunOptions:
         scheduler: an address, or a file that holds it; "" for none.
         checkpoints: the folder for the checkpoints of long chunks; None for no checkpoints.
         weights: whether workers send the final parameters of report replicas.
+        references: where worker processes find what the running program gave.
     """
 
     origins: frozenset[str]
@@ -57,6 +59,13 @@ class RunOptions:
     scheduler: str = ""
     checkpoints: Path | None = None
     weights: bool = False
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def in_process(self) -> bool:
+        """Whether chunks train in the coordinator's own process; one there cannot be ended."""
+        alone = self.jobs == 1 and math.isinf(self.timeout)
+        return alone and ("own" in self.origins or "outside" not in self.origins)
 
 
 class WorkerExit(Protocol):

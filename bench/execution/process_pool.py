@@ -5,7 +5,8 @@ server that has torch loaded and its threads pinned, so that they start fast and
 dies ends itself, one that hangs is ended. Workers return bytes; the coordinator alone writes.
 
 A plug-in that any process finds trains in a slot of its own even where there is one job: it may end its process or
-hang. What the caller's own program defines may be known to no other process; with one job it trains here.
+hang. What the caller's own program defines may be known to no other process (`bench.execution.references`); with one
+job it trains here.
 """
 
 from __future__ import annotations
@@ -28,26 +29,17 @@ from typing import Any
 
 import torch
 
-from bench.contracts import nested
 from bench.execution.engine import ChunkResult, RunOptions, work
+from bench.execution.references import MAIN, Reference, origin_of, plugins_of, register
 from bench.execution.watchdog import GRACE, WorkerMonitor, hiding_main, kill_all, kill_server, leave_traces, new_context
 from bench.numerics.kernels.core import VARIABLE
-from bench.registry import metrics
-from bench.registry.discovery import origin
 from bench.studies.plan import Chunk
 from bench.studies.study import Study
 
 
 def origins(study: Study) -> set[str]:
     """The origins of a study's rules, games and metrics: ``bench.registry.discovery.origin`` of each."""
-    games = [study.plugins.game(game) for game in study.games]
-    sources: set[str] = set(map(origin, games))
-    plugins: list[Any] = [study.plugins.rule(rule) for rule in study.optimizers]
-    while plugins:
-        sources.add(origin(plugin := plugins.pop()))
-        plugins += nested(plugin).values()
-    named_metrics = (metrics[name] for name in metrics.names())
-    return sources | {origin(one.function) for one in named_metrics if any(map(one.judges, games))}
+    return set(map(origin_of, plugins_of(study)))
 
 
 class InProcessEngine:
@@ -109,6 +101,8 @@ class ProcessEngine:
         """The folder that relative paths of plug-ins start at; where none is given, the current one."""
         self.runs_main = True
         """Whether workers import the caller's script, to know what it defines."""
+        self.references: tuple[Reference, ...] = ()
+        """Where workers find what the caller gave."""
         self.context = new_context()
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         self.monitors = [WorkerMonitor(self.context, self.folder / str(slot)) for slot in range(size)]
@@ -136,7 +130,7 @@ class ProcessEngine:
         pool, monitor = self.pools[slot], self.monitors[slot]
         if pool is None:
             monitor.trace.unlink(missing_ok=True)
-            begin = (monitor.pulse, monitor.signs, monitor.trace, self.home, os.environ.get(VARIABLE))
+            begin = (monitor.pulse, monitor.signs, monitor.trace, self.home, os.environ.get(VARIABLE), self.references)
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
         with hiding_main(not self.runs_main):
@@ -177,23 +171,26 @@ class ProcessEngine:
 
 def engine(options: RunOptions, beat: Callable[[], None]) -> InProcessEngine | ProcessEngine:
     """The engine for a study's chunks on this machine."""
-    alone = options.jobs == 1 and math.isinf(options.timeout)  # a chunk in this process cannot be ended
-    if alone and ("own" in options.origins or "outside" not in options.origins):
+    if options.in_process:
         return InProcessEngine(beat, options.checkpoints, options.weights)
     slots = ProcessEngine(options.jobs)
     slots.agree(options)
-    slots.runs_main = "own" in options.origins
+    slots.runs_main = any(one.module == MAIN for one in options.references)
+    slots.references = options.references
     return slots
 
 
 _pulse: Any = None
 _signs: Any = None
+_references: tuple[Reference, ...] = ()
 
 
-def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None, core: str | None) -> None:
+def _begin(
+    pulse: Any, signs: Any, trace: Path, home: Path | None, core: str | None, references: tuple[Reference, ...]
+) -> None:
     """The start of a worker: it ignores Ctrl-C, which the coordinator handles, and ends when the coordinator dies."""
-    global _pulse, _signs
-    _pulse, _signs = pulse, signs
+    global _pulse, _signs, _references
+    _pulse, _signs, _references = pulse, signs, references
     if home is not None and home.is_dir():
         os.chdir(home)
     with suppress(OSError):  # if memory runs out, the system should end this process first
@@ -223,6 +220,12 @@ def _beat() -> None:
 
 def _work_here(chunk: Chunk, checkpoints: Path | None, weights: bool) -> ChunkResult:
     _beat()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # as where a plug-in's file is loaded
+            register(_references)
+    except BaseException:  # a module that raises or exits costs its own chunks
+        return ChunkResult({}, traceback.format_exc())
     try:
         return work(chunk, _tell, _beat, checkpoints, weights)
     except KeyboardInterrupt:  # the plug-in's own: Ctrl-C is the coordinator's

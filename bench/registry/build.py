@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from operator import attrgetter
 from typing import Any, get_args
@@ -53,21 +53,32 @@ class Plugins:
     """Rules and games by spelling. Each is made when it is first asked for, and only once.
 
     A study has one, so that all of it talks about the same objects; text crosses process borders only.
+
+    Args:
+        given: classes and objects that the program gave to the study: (registry, name, plug-in).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Sequence[tuple[Registry[Any], str, Any]] = ()) -> None:
+        self._given = given
         self._rules: dict[str, UpdateRule] = {}
         self._games: dict[str, Game] = {}
+
+    def register(self) -> None:
+        """Register what was given, for another study may have given something else under the same names."""
+        for registry, name, plugin in self._given:
+            registry.give(name, plugin)
 
     def rule(self, spelled: str) -> UpdateRule:
         """The update rule that a spelling names; UserError as `get_rule` raises it."""
         if spelled not in self._rules:
+            self.register()
             self._rules[spelled] = get_rule(spelled)
         return self._rules[spelled]
 
     def game(self, spelled: str) -> Game:
         """The game that a spelling names; UserError as `get_game` raises it."""
         if spelled not in self._games:
+            self.register()
             self._games[spelled] = get_game(spelled)
         return self._games[spelled]
 
