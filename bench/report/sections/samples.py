@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -60,8 +61,9 @@ def samples(scene: Scene) -> Samples | None:
     if isinstance(game, Images):
 
         def shaped(pixels: Array) -> Array:
-            pixels = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, game.planes, *game.shape)
-            return np.moveaxis(pixels, -3, -1) if game.planes > 1 else pixels[..., 0, :, :]
+            planes = pixels.shape[-1] // math.prod(game.shape)  # a game without its files does not know it
+            pixels = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, planes, *game.shape)
+            return np.moveaxis(pixels, -3, -1) if planes > 1 else pixels[..., 0, :, :]
 
         reels = {
             rule: (tensors["samples_cost"].numpy(), shaped(tensors["samples"].float().numpy()))
