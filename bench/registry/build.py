@@ -229,17 +229,20 @@ def spell(plugin: Any) -> str:
     given = given_budget(plugin) if isinstance(plugin, Game) else []
     if "name" in getattr(plugin, "__dict__", {}):
         return f"{plugin.name}[{given[0]}]" if given else str(plugin.name)
-    parts = []
+    parts, name = [], plugin.name
     for field in fields(plugin):
         value = getattr(plugin, field.name)
-        if "later" in field.metadata and value == field.default:
+        if ALONE in field.metadata:  # behind a colon any text is read as it was written
+            name = f"{name}:{value}" if value else name
+            continue
+        if ("later" in field.metadata or value == "") and value == field.default:  # an empty text cannot be spelled
             continue
         if isinstance(value, Options):
             parts += [f"{key}={write(option)}" for key, option in value.items]
         else:
             parts.append(f"{field.name}={spell(value) if is_dataclass(value) else write(value)}")
     parts += given
-    return f"{plugin.name}[{','.join(parts)}]" if parts else str(plugin.name)
+    return f"{name}[{','.join(parts)}]" if parts else str(name)
 
 
 def free(spelled: str, rule: UpdateRule | None = None) -> dict[str, Hyperparameter]:

@@ -122,7 +122,7 @@ def parse(text: str) -> Spec:
 
 def _argument(name: str, text: str) -> tuple[str, dict[str, object]]:
     """A name and the keys that stand in it: ``name:argument`` gives the value alone, a file of Python gives none."""
-    if ".py:" in name:
+    if ".py:" in name or name[:1].isdigit():  # a file of Python; 1:2:3 is no pair, and is refused as a name
         return name, {}
     name, colon, argument = name.partition(":")
     if colon and not (name.strip() and argument.strip()):
