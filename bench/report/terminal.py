@@ -29,7 +29,8 @@ def terminal(run: RunFolder) -> str:
     finished_records, _ = finished(run.records, run.study)
     verdicts = findings(score_table, finished_records, run.study)
     answers = advice(verdicts, score_table, finished_records, run.study, tried(run.records, run.study))
-    return "".join(f"{game}: {words}\n" for game, words in answers.items()) + "\n" + _blocks(score_table)
+    answered = "".join(f"{game}: {words}\n" for game, words in answers.items())
+    return answered + "\n" * bool(answered) + _blocks(score_table)
 
 
 def _blocks(score_table: pd.DataFrame) -> str:

@@ -129,7 +129,7 @@ def _on_row(network: Network, parts: Sequence[Tensor], h: Tensor) -> Tensor:
 
 def normalised(weight: Tensor, rows: int) -> Tensor:
     """Weights [R, *shape] over the largest singular value of each as a matrix, dimension ``rows`` against the rest."""
-    matrix = weight.movedim(1 + rows, 1).flatten(2)
+    matrix = (weight.movedim(1 + rows, 1) if rows else weight).flatten(2)
     return weight / _largest_singular_value(matrix).view(-1, *[1] * (weight.ndim - 1))
 
 
