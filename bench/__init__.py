@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from bench.api import Run, run
     from bench.checks.check import check
     from bench.contracts import Direction, Game, Oracle, State, StepSize, UpdateRule
-    from bench.games.harness.modules import gan_game
+    from bench.games.data.image_folder import image_folder
+    from bench.games.harness.gan_game import gan_game
     from bench.registry import game, get_game, get_metric, get_rule, metric, preset, rule
     from bench.studies.study import Study
 
@@ -38,7 +39,8 @@ _HOME = {
     "get_rule": "bench.registry",
     "get_game": "bench.registry",
     "get_metric": "bench.registry",
-    "gan_game": "bench.games.harness.modules",
+    "gan_game": "bench.games.harness.gan_game",
+    "image_folder": "bench.games.data.image_folder",
     "Study": "bench.studies.study",
     "Run": "bench.api",
     "run": "bench.api",
@@ -62,6 +64,7 @@ __all__ = [
     "get_game",
     "get_metric",
     "get_rule",
+    "image_folder",
     "metric",
     "preset",
     "rule",

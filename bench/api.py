@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
+from torch import Tensor, nn
 
-from bench.errors import UserError
+from bench.contracts import Game
+from bench.errors import UserError, nearest
 from bench.execution.checkpoints import FOLDER
 from bench.execution.coordinator import Coordinator, Watch
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
+from bench.execution.references import references
+from bench.storage import weights
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
 from bench.storage.manifest import manifest
@@ -25,6 +32,9 @@ from bench.storage.writer import RunWriter
 from bench.studies.request import PATIENCE, check_device
 from bench.studies.study import Study
 from bench.studies.toml import to_toml
+
+if TYPE_CHECKING:
+    from bench.report.trained import Trained
 
 
 class Run(RunFolder):
@@ -103,6 +113,46 @@ class Run(RunFolder):
         hashes = (f"{path.name} {hashlib.sha256(read_regular(path)).hexdigest()}" for path in files)
         return "\n".join([self.digest(), *hashes]).encode()
 
+    def generator(self, optimizer: str, game: str | Game, seed: int | None = None, best: bool = False) -> nn.Module:
+        """Return a trained generator as a torch module in training mode, on the CPU.
+
+        It takes latents [N, latent], standard normal, with the class one-hot beside them in a conditional game, and
+        gives samples [N, ...], images as [N, planes, height, width]. Batch normalisation is by the batch at hand, in
+        ``eval()`` too. Of a game of ``gan_game`` it is the user's own module with the trained parameters. A game given
+        by path is imported, so its code runs; one that is known to this program alone may be given itself.
+
+        Args:
+            optimizer: one of the run's rules, as spelled there.
+            game: one of its games, as spelled there, or the game itself.
+            seed: of the replica; by default that of the median score, failures being worst.
+            best: the replica of the best score.
+
+        Raises:
+            UserError: a name or the seed is none of the run's, that replica failed, or its weights were not kept.
+        """
+        return self._trained(optimizer, game, seed, best).modules[0]
+
+    def discriminator(self, optimizer: str, game: str | Game, seed: int | None = None, best: bool = False) -> nn.Module:
+        """Return a trained discriminator as a torch module; as `generator`.
+
+        It takes what the game's discriminator takes, samples [N, ...], and gives one logit for each.
+        """
+        return self._trained(optimizer, game, seed, best).modules[1]
+
+    def state_dict(
+        self, optimizer: str, game: str | Game, seed: int | None = None, best: bool = False, player: int = 0
+    ) -> dict[str, Tensor]:
+        """Return the parameters of a trained player, 0 the generator and 1 the discriminator; as `generator`."""
+        modules = self._trained(optimizer, game, seed, best).modules
+        if player not in range(len(modules)):
+            raise UserError(f"player is {player}; {', '.join(map(str, range(len(modules))))} are allowed")
+        return modules[player].state_dict()
+
+    def _trained(self, optimizer: str, game: str | Game, seed: int | None, best: bool) -> Trained:
+        from bench.report.trained import trained
+
+        return trained(self, optimizer, game, seed, best)
+
     def freeze(self) -> Path:
         """Write the frozen values to ``hyperparameters.toml``, which ``--hyperparameters`` reads.
 
@@ -127,6 +177,7 @@ def run(
     timeout: float = math.inf,
     storage: str = "",
     add_seeds: int = 0,
+    keep_weights: str = "",
 ) -> Run:
     """Tune, freeze and compare: execute the part of a study that its folder does not yet hold.
 
@@ -134,7 +185,7 @@ def run(
         study: what to compare.
         out: the run's folder; the default is ``results/<name of the study>``.
         jobs: how many chunks train at the same time, each in its own process. 1 trains in this process, except for
-            plug-ins given by path or entry point.
+            plug-ins given by path or entry point. Classes and objects of a notebook can only train in its process.
         device: ``cpu``, ``cuda`` or ``cuda:i``.
         watch: a function that is called with a Status from time to time.
         patience: seconds, 600 by default; a chunk in its own process that gives no sign of life for so long ends as an
@@ -147,6 +198,9 @@ def run(
             ``sqlite:///FILE``; the default is the study's, which is none.
         add_seeds: how many report seeds a finished run gets after its highest; only these are trained. The run is that
             of the study, with whatever seeds it has.
+        keep_weights: whose trained networks stay in the folder: ``median`` (the replicas of the median and of the best
+            score of each rule on each game), ``all`` or ``none``; the default is what the run has, ``median`` for a new
+            one. It changes no result, and nothing is trained again for it.
 
     Returns:
         The finished run.
@@ -165,30 +219,44 @@ def run(
     """
     check_device(device, engine)
     check(engine, scheduler)
+    if keep_weights and keep_weights not in weights.KEEPS:
+        raise UserError(f"keep_weights is {keep_weights!r}; {nearest(keep_weights, weights.KEEPS)}")
     if add_seeds and only_tune:
         raise UserError(f"seeds: found +{add_seeds}; tuning alone trains no report seeds")
     lacking = [missing for name in study.games if (missing := study.plugins.game(name).missing)]
     if lacking:
         raise UserError("\n".join(dict.fromkeys(lacking)))
+    study.plugins.register()
     study_origins = origins(study)  # loads all plug-ins: an import error is raised before anything is written
+    options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler)
+    if engine == "local" and not options.in_process:  # others refuse what is the program's own
+        options = replace(options, references=references(study))
     if add_seeds:
         study, folder = grown(study, add_seeds, out)
     else:
         folder = folder_of(study, out)
         study = with_added(study, folder)
-    content = manifest(study, device)
+    keep = keep_weights or _kept_so_far(folder)
+    content = manifest(study, device) | ({weights.KEY: keep} if keep != weights.USUAL else {})
     if add_seeds:
         content["command"] = commands(folder, content["command"])
     with optuna_storage(storage or study.storage, study) as watched:  # before anything is written
         writer = RunWriter(folder)
         writer.open(content)
         try:
-            checkpoint_folder = writer.path.absolute() / FOLDER
-            options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler, checkpoint_folder)
-            Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune, watched).run()
+            checkpoints = writer.path.absolute() / FOLDER
+            options = replace(options, checkpoints=checkpoints, weights=keep != "none")
+            Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune, watched, keep).run()
         finally:
             writer.close()
     return Run(writer.path)
+
+
+def _kept_so_far(folder: RunFolder) -> str:
+    """Which weights the run keeps, if there is one that can be read."""
+    with suppress(UserError):
+        return weights.asked(folder.manifest)
+    return weights.USUAL
 
 
 def merge(runs: Sequence[RunFolder], out: Path) -> Run:

@@ -11,7 +11,8 @@ from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS, SCORE_LAWS
 from bench.checks.laws import RULE_LAWS, TRIED_ON, Broken, Untried, small
 from bench.contracts import Game, UpdateRule
 from bench.errors import UserError, nearest
-from bench.games.harness.modules import ModuleGAN, speed
+from bench.games.harness.gan_game import speed
+from bench.games.harness.modules import ModuleGAN
 from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
 from bench.registry.discovery import Registry
 from bench.registry.spelling import parse
@@ -120,7 +121,7 @@ def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
     if subjects:
         return subjects
     if refused:
-        of_another_kind = [text for text in refused if "is no " in text]
+        of_another_kind = [text for text in refused if text.startswith(f"{name!r} is no ")]
         reasons = [text for text in refused if text not in of_another_kind]
         raise UserError(reasons[0] if reasons else f"{spelling!r} is no optimizer, direction, game or metric")
     names = {one for registry in registries for one in registry.names()}

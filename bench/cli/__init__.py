@@ -26,7 +26,7 @@ REFUSED = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EROFS", 
 """What a disk says that will not: no mistake of ours."""
 
 # In the order in which --help lists them.
-for group in ("training", "catalogue", "plugin", "results", "files", "data", "doctor"):
+for group in ("training", "catalogue", "plugin", "results", "files", "trained", "data", "doctor"):
     import_module(f"bench.cli.{group}")
 
 

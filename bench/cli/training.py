@@ -46,6 +46,9 @@ def run(
     out: Out = None,
     data: Data = None,
     storage: Storage = None,
+    keep_weights: Annotated[
+        str | None, typer.Option(help="Trained networks that stay: median (and the best; the default), all or none.")
+    ] = None,
     tune: Annotated[str | None, typer.Option(help="step sizes (the default), full: every number, or none.")] = None,
     hyperparameters: Annotated[str | None, typer.Option(help="A TOML file of frozen values: tunes nothing.")] = None,
     dry_run: Annotated[
@@ -56,12 +59,15 @@ def run(
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
     flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout, "storage": storage}
     flags |= {"device": device, "out": out, "data": data}
-    order = _order(study_file, flags | {"tune": tune, "hyperparameters": hyperparameters}, option or [])
+    flags |= {"tune": tune, "hyperparameters": hyperparameters, "keep_weights": keep_weights}
+    order = _order(study_file, flags, option or [])
     if dry_run:
         from bench.numerics.runtime import cores
 
-        return _dry_run(_planned(order), order.jobs or cores(), order.device)
+        return _dry_run(_planned(order), order.jobs or cores(), order.device, order.keep_weights)
     finished = _trained(order)
+    if order.keep_weights not in (None, "none"):
+        _tell_dropped(finished)
     from bench.report.terminal import terminal
 
     answer(terminal(finished))
@@ -109,7 +115,17 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
     with watching() as watch:
         how = {"jobs": order.jobs or cores(), "device": order.device}
         how |= {key: getattr(order, key) for key in ("patience", "timeout", "engine", "scheduler", "add_seeds")}
+        how["keep_weights"] = order.keep_weights or ""
         return run(order.study, out=order.out, watch=watch, only_tune=only_tune, **how)
+
+
+def _tell_dropped(finished: Any) -> None:
+    """Say which of the networks that were asked for are gone, as trainings are not repeated for them."""
+    from bench.report.trained import dropped
+
+    gone = dropped(finished)
+    if gone:
+        say(f"note: {gone} trainings were done before their networks were to be kept; a new --out trains them again")
 
 
 def _failures(finished: Any) -> int:
@@ -121,12 +137,13 @@ def _failures(finished: Any) -> int:
 
 
 def _notice(study: Any) -> None:
-    """Say before a long run what is special about its rules, on its games."""
+    """Say before a long run what is special about its games, and about its rules on them."""
     from bench.contracts.introspection import for_game, notices
 
     rules, games = map(study.plugins.rule, study.optimizers), map(study.plugins.game, study.games)
     bound = [for_game(rule, game) for rule, game in product(rules, games)]
-    for text in dict.fromkeys(text for rule in bound for text in notices(rule)):
+    of_games = [text for game in map(study.plugins.game, study.games) for text in getattr(game, "notices", ())]
+    for text in dict.fromkeys([*of_games, *(text for rule in bound for text in notices(rule))]):
         say(f"note: {text}", DONE)
 
 
@@ -155,9 +172,9 @@ def _planned(order: Any) -> Any:
     return grown(order.study, order.add_seeds, order.out)[0]
 
 
-def _dry_run(study: Any, jobs: int, device: str) -> int:
-    """Print the cells, their cost, and how long they would take by a short trial of each game."""
-    from bench.execution.estimate import estimate
+def _dry_run(study: Any, jobs: int, device: str, keep_weights: str | None) -> int:
+    """Print the cells, their cost, how long they would take by a short trial of each game, and what networks take."""
+    from bench.execution.estimate import estimate, weights_size
     from bench.numerics.runtime import cores
 
     cells, cost, seconds = estimate(study, device)
@@ -166,7 +183,19 @@ def _dry_run(study: Any, jobs: int, device: str) -> int:
         f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}\n"
         f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {eta} on {jobs} jobs"
     )
+    if whole := weights_size(study, "all"):
+        kept = weights_size(study, keep_weights or "median")
+        answer(f"networks kept: {_size(kept)} of {_size(whole)}, which are there until a rule is done on a game")
     return DONE
+
+
+def _size(count: float) -> str:
+    """Bytes in words."""
+    for unit in ("kB", "MB"):
+        count /= 1000
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+    return f"{count / 1000:.3g} GB"
 
 
 def _time(seconds: float) -> str:

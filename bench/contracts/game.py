@@ -15,7 +15,7 @@ from math import prod
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts.collapse import Collapse
 
@@ -160,6 +160,19 @@ class Generative(Protocol):
 
 
 @runtime_checkable
+class Exportable(Generative, Protocol):
+    """A generative game between networks that can be taken home as torch modules."""
+
+    def sample_shape(self) -> tuple[int, ...]:
+        """Of a sample as the generator's module gives it."""
+        ...
+
+    def torch_modules(self, w: Tensor) -> tuple[nn.Module, ...]:
+        """Each player of one replica as a torch module that holds its parameters: w [n]."""
+        ...
+
+
+@runtime_checkable
 class Located(Protocol):
     """A generative game that knows where its data lie: samples a hundred times as far out are no attempt at them.
 
@@ -168,6 +181,20 @@ class Located(Protocol):
 
     def location(self) -> tuple[Tensor, float]:
         """The data's centre, [features], and how far they are from it at most in any coordinate. inf: not known."""
+        ...
+
+
+@runtime_checkable
+class HeldOut(Generative, Protocol):
+    """A generative game with real samples that training does not see: what its own are compared with."""
+
+    judged: int
+    """Samples that are compared."""
+    units: Tensor | None
+    """The length of each coordinate, [features]; None where all are of one length."""
+
+    def held_out(self, count: int) -> Tensor:
+        """The same real samples whenever they are asked for, flat: [count at most, features]."""
         ...
 
 
@@ -193,12 +220,27 @@ class Partitioned(Attainable, Protocol):
         ...
 
     @property
-    def blur(self) -> float:
-        """Deviation of noise on every coordinate that damages samples a little."""
+    def blur(self) -> float | Tensor:
+        """Deviation of noise that damages samples a little: on every coordinate, or on each, [features]."""
         ...
 
     def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
         """Perfect samples of the first ``kinds`` alone: [R, count, ...], decided by the seed alone."""
+        ...
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A game whose samples are images: planes x height x width numbers in [-1, 1]."""
+
+    @property
+    def planes(self) -> int:
+        """1 for grey, 3 for colour."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
         ...
 
 

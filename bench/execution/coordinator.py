@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bench.analysis.representatives import ordered, representatives
 from bench.execution.checkpoints import FOLDER, forget
 from bench.execution.engine import RETRIES, ChunkResult, Engine, EngineLost
 from bench.registry import get_game
+from bench.storage import weights
 from bench.storage.files import write_file
 from bench.storage.records import Result, pack
+from bench.storage.weights import USUAL
 from bench.storage.writer import RunWriter
 from bench.studies.cost import planned_cost
 from bench.studies.plan import Chunk, Task, Values, report_rows, rounded_rows
@@ -68,7 +71,9 @@ class Coordinator:
         begin: Begin,
         only_tune: bool,
         storage: BaseStorage | None = None,
+        keep_weights: str = USUAL,
     ) -> None:
+        self.keep_weights = keep_weights
         self.study, self.writer, self.watch, self.begin = study, writer, watch, begin
         self.folder = writer.folder
         self.engine: Engine | None = None
@@ -123,7 +128,23 @@ class Coordinator:
         try:
             return self.tasks[index].send(records)
         except StopIteration:
+            self._drop_weights(index, records)
             return None
+
+    def _drop_weights(self, index: int, records: pd.DataFrame) -> None:
+        """Delete what is not kept of a finished task's weights: its last round is the report's.
+
+        Each group of seeds keeps its own, so that more seeds ask for nothing that was dropped.
+        """
+        chunks = [chunk for chunk in self.rounds[index] if chunk.phase == "report"]
+        if self.keep_weights == "all" or not chunks:
+            return
+        seeds: set[int] = set()
+        if self.keep_weights == "median":
+            metric = self.study.primary(chunks[0].label)
+            groups = (ordered(records, metric, group) for group in self.study.seed_groups)
+            seeds = set().union(*map(representatives, groups))
+        weights.drop(self.folder, [chunk.id for chunk in chunks], seeds)
 
     def _fill(self) -> None:
         if self.engine is None:
@@ -179,7 +200,7 @@ class Coordinator:
             (self.folder.path / "errors").mkdir(exist_ok=True)
             text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # errors may hold any characters
             write_file(self.folder.path / "errors" / f"{chunk.id}.txt", text)
-        self.writer.save(chunk, outcome.files or pack(chunk, failed(chunk)))
+        self.writer.save(chunk, outcome.files or pack(chunk, failed(chunk)), outcome.weights)
         if outcome.files:  # a failed chunk keeps its checkpoint, and resumes from it at the next try
             forget(self.folder.path / FOLDER, chunk.id)
         self.status.done += chunk.cost

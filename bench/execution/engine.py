@@ -10,10 +10,11 @@ import math
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from bench.execution.references import Reference
 from bench.studies.plan import Chunk
 
 RETRIES = 2
@@ -26,10 +27,14 @@ class EngineLost(Exception):  # noqa: N818  a state of other machines rather tha
 
 @dataclass
 class ChunkResult:
-    """The result of a chunk: the bytes of its files, none if it failed, and the traceback of its error."""
+    """The result of a chunk: the bytes of its files, none if it failed, and the traceback of its error.
+
+    ``weights`` are the files of its replicas' parameters by seed, where they were asked for.
+    """
 
     files: dict[str, bytes]
     error: str = ""
+    weights: dict[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class RunOptions:
         timeout: seconds after which it is ended in any case.
         scheduler: an address, or a file that holds it; "" for none.
         checkpoints: the folder for the checkpoints of long chunks; None for no checkpoints.
+        weights: whether workers send the final parameters of report replicas.
+        references: where worker processes find what the running program gave.
     """
 
     origins: frozenset[str]
@@ -51,6 +58,14 @@ class RunOptions:
     timeout: float = math.inf
     scheduler: str = ""
     checkpoints: Path | None = None
+    weights: bool = False
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def in_process(self) -> bool:
+        """Whether chunks train in the coordinator's own process; one there cannot be ended."""
+        alone = self.jobs == 1 and math.isinf(self.timeout)
+        return alone and ("own" in self.origins or "outside" not in self.origins)
 
 
 class WorkerExit(Protocol):
@@ -103,18 +118,21 @@ def work(
     progress: Callable[[float], None],
     beat: Callable[[], None] = lambda: None,
     checkpoints: Path | None = None,
+    weights: bool = False,
 ) -> ChunkResult:
     """Execute one chunk; every exception becomes a result, also ``sys.exit``, but not Ctrl-C."""
     from bench.execution.checkpoints import Checkpoints
     from bench.execution.training import execute
     from bench.numerics.runtime import one_thread
     from bench.storage.records import pack
+    from bench.storage.weights import packed
 
     try:
         checkpointer = Checkpoints(checkpoints, chunk) if checkpoints is not None else None
         with one_thread():
             result = execute(chunk, progress, beat, checkpointer)
-        return ChunkResult(pack(chunk, result), "\n".join(result.errors.values()))
+        final = {seed: packed(chunk.id, seed, w) for seed, w in result.weights.items()} if weights else {}
+        return ChunkResult(pack(chunk, result), "\n".join(result.errors.values()), final)
     except KeyboardInterrupt:
         raise
     except BaseException:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from bench.contracts import Exportable
 from bench.execution.training import execute
 from bench.studies.cost import planned_cost, planned_replicas
 from bench.studies.plan import Task, report_rows
 from bench.studies.study import Study
+
+SHARE = 0.025
+"""Of a game's planned gradient evaluations, what the trial takes at most, where that is enough for a few steps."""
+REPLICAS, COST = (2, 24), (4.0, 60.0)
+"""The fewest and the most replicas of the trial, and gradient evaluations of each."""
 
 
 def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
@@ -17,17 +23,35 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     cells = sum(planned_replicas(study, rule) for rule in study.optimizers) * len(study.games)
     seconds = 0.0
     for game in study.games:
-        task = study.task(study.optimizers[0], game, device)
-        pace, judging = _pace(replace(task, budget=min(60.0, task.budget), evaluations=1))
-        seconds += pace * sum(cost for (_, other), cost in planned.items() if other == game)
+        whole = sum(cost for (_, other), cost in planned.items() if other == game)
+        pace, judging = _pace(study.task(study.optimizers[0], game, device), SHARE * whole)
+        seconds += pace * whole
         seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(study.optimizers)
     return cells, sum(planned.values()), seconds
 
 
-def _pace(trial: Task, replicas: int = 24) -> tuple[float, float]:
-    """Seconds of a gradient evaluation and of judging once, each for one replica of a stack."""
-    (chunk, *_) = trial.chunks(report_rows(range(replicas), {}), "report")
-    execute(chunk)  # once to warm up
+def weights_size(study: Study, keep: str) -> int:
+    """Bytes of the networks that a study keeps, at most: all report replicas', or the median's and the best's."""
+    groups = (len(group) for group in study.seed_groups)
+    replicas = {"all": len(study.seeds), "median": sum(min(2, count) for count in groups), "none": 0}[keep]
+    games = (study.plugins.game(label) for label in study.games)
+    columns = sum(sum(game.sizes) for game in games if isinstance(game, Exportable))
+    return 4 * columns * replicas * len(study.optimizers)
+
+
+def _pace(task: Task, allowed: float) -> tuple[float, float]:
+    """Seconds of a gradient evaluation and of judging once, each for one replica of a stack.
+
+    Args:
+        task: what is timed.
+        allowed: gradient evaluations that the timing may take, over all replicas.
+    """
+    replicas = int(min(max(allowed / COST[0], REPLICAS[0]), REPLICAS[1]))
+    budget = min(max(allowed / replicas, COST[0]), COST[1], task.budget)
+    warm_up, trial = (replace(task, budget=cost, evaluations=1) for cost in (min(COST[0], budget), budget))
+    rows = report_rows(range(replicas), {})
+    execute(warm_up.chunks(rows, "report")[0])
+    (chunk, *_) = trial.chunks(rows, "report")
     start = time.perf_counter()
     records = execute(chunk).records
     whole = (time.perf_counter() - start) / len(chunk.rows)

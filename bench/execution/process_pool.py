@@ -5,7 +5,8 @@ server that has torch loaded and its threads pinned, so that they start fast and
 dies ends itself, one that hangs is ended. Workers return bytes; the coordinator alone writes.
 
 A plug-in that any process finds trains in a slot of its own even where there is one job: it may end its process or
-hang. What the caller's own program defines may be known to no other process; with one job it trains here.
+hang. What the caller's own program defines may be known to no other process (`bench.execution.references`); with one
+job it trains here.
 """
 
 from __future__ import annotations
@@ -28,26 +29,17 @@ from typing import Any
 
 import torch
 
-from bench.contracts import nested
 from bench.execution.engine import ChunkResult, RunOptions, work
+from bench.execution.references import MAIN, Reference, origin_of, plugins_of, register
 from bench.execution.watchdog import GRACE, WorkerMonitor, hiding_main, kill_all, kill_server, leave_traces, new_context
 from bench.numerics.kernels.core import VARIABLE
-from bench.registry import metrics
-from bench.registry.discovery import origin
 from bench.studies.plan import Chunk
 from bench.studies.study import Study
 
 
 def origins(study: Study) -> set[str]:
     """The origins of a study's rules, games and metrics: ``bench.registry.discovery.origin`` of each."""
-    games = [study.plugins.game(game) for game in study.games]
-    sources: set[str] = set(map(origin, games))
-    plugins: list[Any] = [study.plugins.rule(rule) for rule in study.optimizers]
-    while plugins:
-        sources.add(origin(plugin := plugins.pop()))
-        plugins += nested(plugin).values()
-    named_metrics = (metrics[name] for name in metrics.names())
-    return sources | {origin(one.function) for one in named_metrics if any(map(one.judges, games))}
+    return set(map(origin_of, plugins_of(study)))
 
 
 class InProcessEngine:
@@ -56,13 +48,14 @@ class InProcessEngine:
     Args:
         beat: the heartbeat while a chunk trains.
         checkpoints: the folder for the checkpoints of long chunks.
+        weights: whether the final parameters of report replicas are asked for.
     """
 
     size = 1
     worker_errors: tuple[type[BaseException], ...] = ()
 
-    def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None) -> None:
-        self.beat, self.checkpoints, self.cost = beat, checkpoints, 0.0
+    def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None, weights: bool = False) -> None:
+        self.beat, self.checkpoints, self.weights, self.cost = beat, checkpoints, weights, 0.0
         self.submitted: tuple[Future[ChunkResult], Chunk] | None = None
 
     def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
@@ -75,7 +68,7 @@ class InProcessEngine:
         if self.submitted is not None:
             future, chunk = self.submitted
             self.submitted = None
-            future.set_result(work(chunk, self._tell, checkpoints=self.checkpoints))
+            future.set_result(work(chunk, self._tell, checkpoints=self.checkpoints, weights=self.weights))
 
     def _tell(self, cost: float) -> None:
         self.cost = cost
@@ -102,10 +95,14 @@ class ProcessEngine:
         """Seconds after which a chunk's process is ended: without a sign of monitor, and at all."""
         self.checkpoints: Path | None = None
         """The folder in which long chunks keep their state."""
+        self.weights = False
+        """Whether the final parameters of report replicas are asked for."""
         self.home: Path | None = None
         """The folder that relative paths of plug-ins start at; where none is given, the current one."""
         self.runs_main = True
         """Whether workers import the caller's script, to know what it defines."""
+        self.references: tuple[Reference, ...] = ()
+        """Where workers find what the caller gave."""
         self.context = new_context()
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         self.monitors = [WorkerMonitor(self.context, self.folder / str(slot)) for slot in range(size)]
@@ -114,7 +111,8 @@ class ProcessEngine:
 
     def agree(self, options: RunOptions) -> None:
         """Use a run's options for all further chunks."""
-        self.patience, self.timeout, self.checkpoints = options.patience, options.timeout, options.checkpoints
+        self.patience, self.timeout = options.patience, options.timeout
+        self.checkpoints, self.weights = options.checkpoints, options.weights
 
     def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
         self.monitors[slot].begin()
@@ -132,11 +130,11 @@ class ProcessEngine:
         pool, monitor = self.pools[slot], self.monitors[slot]
         if pool is None:
             monitor.trace.unlink(missing_ok=True)
-            begin = (monitor.pulse, monitor.signs, monitor.trace, self.home, os.environ.get(VARIABLE))
+            begin = (monitor.pulse, monitor.signs, monitor.trace, self.home, os.environ.get(VARIABLE), self.references)
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
         with hiding_main(not self.runs_main):
-            future = pool.submit(_work_here, chunk, self.checkpoints)
+            future = pool.submit(_work_here, chunk, self.checkpoints, self.weights)
         (monitor.process,) = pool._processes.values()
         return future
 
@@ -173,23 +171,26 @@ class ProcessEngine:
 
 def engine(options: RunOptions, beat: Callable[[], None]) -> InProcessEngine | ProcessEngine:
     """The engine for a study's chunks on this machine."""
-    alone = options.jobs == 1 and math.isinf(options.timeout)  # a chunk in this process cannot be ended
-    if alone and ("own" in options.origins or "outside" not in options.origins):
-        return InProcessEngine(beat, options.checkpoints)
+    if options.in_process:
+        return InProcessEngine(beat, options.checkpoints, options.weights)
     slots = ProcessEngine(options.jobs)
     slots.agree(options)
-    slots.runs_main = "own" in options.origins
+    slots.runs_main = any(one.module == MAIN for one in options.references)
+    slots.references = options.references
     return slots
 
 
 _pulse: Any = None
 _signs: Any = None
+_references: tuple[Reference, ...] = ()
 
 
-def _begin(pulse: Any, signs: Any, trace: Path, home: Path | None, core: str | None) -> None:
+def _begin(
+    pulse: Any, signs: Any, trace: Path, home: Path | None, core: str | None, references: tuple[Reference, ...]
+) -> None:
     """The start of a worker: it ignores Ctrl-C, which the coordinator handles, and ends when the coordinator dies."""
-    global _pulse, _signs
-    _pulse, _signs = pulse, signs
+    global _pulse, _signs, _references
+    _pulse, _signs, _references = pulse, signs, references
     if home is not None and home.is_dir():
         os.chdir(home)
     with suppress(OSError):  # if memory runs out, the system should end this process first
@@ -217,9 +218,15 @@ def _beat() -> None:
     _signs.value += 1
 
 
-def _work_here(chunk: Chunk, checkpoints: Path | None) -> ChunkResult:
+def _work_here(chunk: Chunk, checkpoints: Path | None, weights: bool) -> ChunkResult:
     _beat()
     try:
-        return work(chunk, _tell, _beat, checkpoints)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # as where a plug-in's file is loaded
+            register(_references)
+    except BaseException:  # a module that raises or exits costs its own chunks
+        return ChunkResult({}, traceback.format_exc())
+    try:
+        return work(chunk, _tell, _beat, checkpoints, weights)
     except KeyboardInterrupt:  # the plug-in's own: Ctrl-C is the coordinator's
         return ChunkResult({}, traceback.format_exc())

@@ -16,22 +16,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.contracts import Game, Generative, Located, Oracle, Planar
+from bench.contracts import Game, Generative, HeldOut, Located, Oracle, Planar
 from bench.execution.divergence import have_left
 from bench.metrics.evaluation import Evaluator
 from bench.metrics.stability import PATH, path_angle
 from bench.numerics.spectrum import RitzValues, ritz
 from bench.registry import NamedMetric, metrics
+from bench.registry.discovery import origin
 from bench.storage.records import Result
 from bench.studies.plan import Chunk
 
 FRAMES = 25  # sample pictures a training: enough for a film
-FILM = 2**17  # bytes that they may take together: images are many numbers
+FILM = 2**19  # bytes that they may take together: images are many numbers
 POINTS = 600  # points of a trajectory in the plane
 DRAWN = 3  # replicas whose trajectory is kept
 PICTURED = 512  # samples kept a picture
-SHEET = 64  # where a sample has more coordinates than POINT: an image
-POINT = 8
+SHEETS = {8: PICTURED, 1024: 36, 2**62: 16}  # of a sample with at most so many coordinates; beyond 8 it is an image
 LIGHT = 20_000  # parameters up to which the spectrum at the start costs little beside the training
 
 Series = list[tuple[float, Tensor]]
@@ -75,7 +75,7 @@ class Recorder:
             ties = [self.game.tie_break] if self.game.tie_break and (end or self.chunk.phase == "rounded") else []
             return [metrics[name] for name in (self.game.score, *ties)]
         game_metrics = (metrics[name] for name in metrics.names() if metrics[name].judges(self.game))
-        return [metric for metric in game_metrics if end or not metric.at_end]
+        return [metric for metric in game_metrics if end or not metric.at_end or metric.name == self.game.score]
 
     def evaluate(
         self, answer: Tensor, before: Tensor, cost: float, seconds: float, indices: dict[int, int], end: bool
@@ -141,8 +141,7 @@ class Recorder:
         count = getattr(self.game, "judged", PICTURED)
         pair = slice(2)  # one replica is shown; two give the bits that the whole stack gives
         samples = Oracle(self.game, self.seeds[pair]).samples(answer[pair], count)
-        kept = PICTURED if samples.shape[2] <= POINT else SHEET
-        self.pictures.append((cost, samples[0, :kept].half().cpu()))
+        self.pictures.append((cost, samples[0, : pictured(samples.shape[2])].half().cpu()))
 
     def trace(self, cost: float, answer: Tensor) -> None:
         """Record the positions of the answers [R, n] in the game's plane."""
@@ -171,6 +170,9 @@ class Recorder:
             if series:
                 tensors[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
                 tensors[name] = torch.stack([value for _, value in series])
+        if self.pictures and isinstance(self.game, HeldOut) and origin(self.game) != "here":
+            real = self.game.held_out(PICTURED)  # a report has no other way to real samples: it runs no plug-in
+            tensors["real"] = real[: pictured(real.shape[1])].half().cpu().contiguous()
         if self.filming:
             angles = path_angle(Evaluator(self.game, self.seeds), self.start, answer)
             tensors |= {
@@ -232,6 +234,11 @@ def _packed(series: Series) -> dict[str, Any]:
 def _unpacked(packed: dict[str, Any], device: torch.device) -> Series:
     values = packed["values"].to(device) if packed["costs"] else ()
     return list(zip(packed["costs"], values, strict=True))
+
+
+def pictured(coordinates: int) -> int:
+    """How many samples of so many coordinates are kept in a picture."""
+    return next(count for most, count in SHEETS.items() if coordinates <= most)
 
 
 def _thinned(film: Series) -> Series:

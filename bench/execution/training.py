@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.contracts import Constrained, Oracle, Solvable, State
+from bench.contracts import Constrained, Exportable, Oracle, Solvable, State
 from bench.contracts.introspection import stacked
 from bench.errors import UserError
 from bench.execution.cuda_graph import Stepper, cuda_graph
@@ -243,7 +243,12 @@ class Training:
         for r in range(len(self.chunk.rows)):
             outcome = "ok" if self.ended[r].isnan() else "interrupted" if self.pruned[r] else "diverged"
             ends.append((outcome, self.F.cost if outcome == "ok" else float(self.ended[r])))
-        return self.recorder.result(ends, self._answer())
+        answer = self._answer()
+        result = self.recorder.result(ends, answer)
+        if self.chunk.phase == "report" and isinstance(self.game, Exportable):  # its stack never shrinks
+            ended = zip(self.chunk.rows, ends, answer, strict=False)
+            result.weights = {row.seed: w for row, (outcome, _), w in ended if outcome == "ok"}
+        return result
 
     def state_dict(self) -> dict[str, Any]:
         """The training's state, as nested dicts and lists of tensors, numbers and texts.

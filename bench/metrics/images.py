@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from functools import cache
 
-import torch
 from torch import Tensor
 
 from bench.contracts import Oracle
 from bench.games.data.classifiers import load
 from bench.games.harness.images import (
+    PROJECTED,
     CifarImages,
     Classified,
     DigitsImages,
@@ -34,8 +34,6 @@ from bench.numerics.support import pair_radius, support
 from bench.registry import metric
 
 COMPARED = 1000  # real images that samples are compared with one by one
-PROJECTED = 5000  # real images whose principal directions are taken
-COMPONENTS = 64
 
 
 def _embedded(game: Classified, w: Tensor, F: Oracle) -> tuple[Tensor, Tensor]:
@@ -96,7 +94,7 @@ def kid(game: Classified, w: Tensor, F: Oracle) -> Tensor:
 @metric("pca_frechet", on=Images, at_end=True)
 def pca_frechet(game: Images, w: Tensor, F: Oracle) -> Tensor:
     """Frechet distance of the pixels on the data's first 64 principal components, debiased: no classifier in it."""
-    basis, reference = _principal(game)
+    basis, reference = game.principal
     return debiased_frechet(F.samples(w, game.judged) @ basis.to(w), reference)
 
 
@@ -114,7 +112,7 @@ def birthday_support(game: Images, w: Tensor, F: Oracle) -> Tensor:
 
     The birthday paradox (Arora and Zhang 2017, arXiv:1706.08224), on the data's first 64 principal components.
     """
-    basis, _ = _principal(game)
+    basis, _ = game.principal
     return support(F.samples(w, game.judged)[:, :COMPARED] @ basis.to(w), _duplicate_radius(game))
 
 
@@ -200,13 +198,4 @@ def _reference(game: Images) -> Gaussian:
 @cache
 def _duplicate_radius(game: Images) -> float:
     """Within which one in 10,000 pairs of real images lie."""
-    return pair_radius(_real(game, COMPARED).double() @ _principal(game)[0], share=1e-4)
-
-
-@cache
-def _principal(game: Images) -> tuple[Tensor, Gaussian]:
-    """The first principal directions of real pixels, [pixels, <= 64], and the Gaussian of the data on them."""
-    pixels = _real(game, PROJECTED).double()
-    _, _, directions = torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
-    basis = directions[:COMPONENTS].T.contiguous()
-    return basis, gaussian(pixels @ basis)
+    return pair_radius(_real(game, COMPARED).double() @ game.principal[0], share=1e-4)

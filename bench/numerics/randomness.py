@@ -64,3 +64,9 @@ def uniform(
 def integers(seeds: Tensor, stream: str, draw: int, shape: Shape, below: int, block: int = BLOCK) -> Tensor:
     """Whole numbers in {0, ..., below - 1}, equally likely to 2^-24: seeds int64[R] -> int64[R, *shape]."""
     return (uniform(seeds, stream, draw, shape, block=block) * below).long().clamp_(max=below - 1)
+
+
+def whole_numbers(seeds: Tensor, stream: str, draw: int) -> list[int]:
+    """A number of 48 bits a replica, decided by (seed, stream, draw)."""
+    high, low = (uniform(seeds, stream, draw, (2,)).double() * 2**24).long().unbind(1)
+    return (high * 2**24 + low).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from operator import attrgetter
 from typing import Any, get_args
@@ -14,7 +14,10 @@ from bench.errors import UserError, nearest
 from bench.registry.budget import KEY, given_budget, with_budget, without_budget
 from bench.registry.discovery import Registry
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
-from bench.registry.spelling import Spec, parse, write
+from bench.registry.spelling import Argument, Spec, parse, read, write
+
+ALONE = "alone"
+"""In the metadata of the field that a value without a key is for."""
 
 
 def get_rule(spec: str | Spec) -> UpdateRule:
@@ -50,21 +53,32 @@ class Plugins:
     """Rules and games by spelling. Each is made when it is first asked for, and only once.
 
     A study has one, so that all of it talks about the same objects; text crosses process borders only.
+
+    Args:
+        given: classes and objects that the program gave to the study: (registry, name, plug-in).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Sequence[tuple[Registry[Any], str, Any]] = ()) -> None:
+        self._given = given
         self._rules: dict[str, UpdateRule] = {}
         self._games: dict[str, Game] = {}
+
+    def register(self) -> None:
+        """Register what was given, for another study may have given something else under the same names."""
+        for registry, name, plugin in self._given:
+            registry.give(name, plugin)
 
     def rule(self, spelled: str) -> UpdateRule:
         """The update rule that a spelling names; UserError as `get_rule` raises it."""
         if spelled not in self._rules:
+            self.register()
             self._rules[spelled] = get_rule(spelled)
         return self._rules[spelled]
 
     def game(self, spelled: str) -> Game:
         """The game that a spelling names; UserError as `get_game` raises it."""
         if spelled not in self._games:
+            self.register()
             self._games[spelled] = get_game(spelled)
         return self._games[spelled]
 
@@ -110,6 +124,22 @@ def path_of(owner: Any, key: str) -> str | None:
     return None
 
 
+def alone(owner: Any) -> str:
+    """The field that a value without a key is for: the one that says so, else the first; "" where there is none."""
+    own = fields(owner)
+    return next((one.name for one in own if ALONE in one.metadata), own[0].name if own else "")
+
+
+def by_themselves(registry: Registry[Any]) -> list[str]:
+    """The names that can be used as they are: a folder of images is none without its path."""
+    return [name for name in registry.names() if not _awaits(registry[name])]
+
+
+def _awaits(plugin: Any) -> bool:
+    own = fields(plugin) if is_dataclass(plugin) else ()
+    return any(ALONE in one.metadata and one.default == "" for one in own)
+
+
 def _known_keys(owner: Any) -> set[str]:
     always = {KEY} if isinstance(owner, Game) else set()
     return always | {f.name for f in fields(owner)}.union(*map(_known_keys, nested(owner).values()))
@@ -122,7 +152,7 @@ def _with_keys(owner: Any, spelled: Spec, registry: Registry[Any]) -> Any:
     values: dict[str, Any] = {}
     handed_on: dict[str, dict[str, Any]] = {}
     own_keys = {f.name for f in fields(owner)}
-    first = next((f.name for f in fields(owner)), "")
+    first = alone(owner)
     given = {key or first: value for key, value in spelled.keys.items()}
     if len(given) < len(spelled.keys):
         raise UserError(f"{spelled}: {first!r} stands twice, once without its name")
@@ -168,6 +198,8 @@ def _converted(current: Any, hint: Any, value: Any, where: str) -> Any:
         return _build(rules if isinstance(current, UpdateRule) else directions, value)
     if isinstance(current, str):
         return write(value)
+    if isinstance(value, Argument):
+        value = read(value)
     wrong = isinstance(value, Spec) or isinstance(current, bool) != isinstance(value, bool)
     if isinstance(value, tuple) and tuple[int, int] in get_args(hint) and all(part == int(part) for part in value):
         return tuple(map(int, value))
@@ -197,17 +229,20 @@ def spell(plugin: Any) -> str:
     given = given_budget(plugin) if isinstance(plugin, Game) else []
     if "name" in getattr(plugin, "__dict__", {}):
         return f"{plugin.name}[{given[0]}]" if given else str(plugin.name)
-    parts = []
+    parts, name = [], plugin.name
     for field in fields(plugin):
         value = getattr(plugin, field.name)
-        if "later" in field.metadata and value == field.default:
+        if ALONE in field.metadata:  # behind a colon any text is read as it was written
+            name = f"{name}:{value}" if value else name
+            continue
+        if ("later" in field.metadata or value == "") and value == field.default:  # an empty text cannot be spelled
             continue
         if isinstance(value, Options):
             parts += [f"{key}={write(option)}" for key, option in value.items]
         else:
             parts.append(f"{field.name}={spell(value) if is_dataclass(value) else write(value)}")
     parts += given
-    return f"{plugin.name}[{','.join(parts)}]" if parts else str(plugin.name)
+    return f"{name}[{','.join(parts)}]" if parts else str(name)
 
 
 def free(spelled: str, rule: UpdateRule | None = None) -> dict[str, Hyperparameter]:
@@ -228,7 +263,7 @@ def free(spelled: str, rule: UpdateRule | None = None) -> dict[str, Hyperparamet
 def _given(spelled: Spec, rule: UpdateRule, prefix: str = "") -> Iterator[str]:
     """The dotted paths of all that a spelling of a rule sets; a value without a key is the first field's."""
     for key, value in spelled.keys.items():
-        path = path_of(rule, key or fields(rule)[0].name) or key  # type: ignore[arg-type]
+        path = path_of(rule, key or alone(rule)) or key
         yield prefix + path
         inner = attrgetter(path)(rule)
         if isinstance(value, Spec) and isinstance(inner, UpdateRule):

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.contracts import Collapse, Direction, Game, UpdateRule
+from bench.contracts import Collapse, Direction, Game, Pictured, UpdateRule
 from bench.errors import UserError
 from bench.registry.build import Plugins, free, get_game, get_metric
 from bench.registry.discovery import origin
@@ -62,6 +62,8 @@ class GameDescription:
     learned: float | None = None
     references: dict[str, float] = field(default_factory=dict)
     """What known generators score, by name, to three digits; measured when a study begins."""
+    image: tuple[int, ...] = ()
+    """Planes, height and width of a sample that is an image."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,10 @@ def describe_game(game: Game) -> GameDescription:
     minibatches = not game.missing and game.batch(torch.tensor([0, 1]), 0) is not None
     dtype = str(game.dtype).removeprefix("torch.")
     about = first_line(type(game))
+    image = (game.planes, *game.shape) if isinstance(game, Pictured) else ()
     return GameDescription(
         game.score, float(game.budget), minibatches, dtype, game.collapse, metric_names, about, game.tie_break,
-        game.learned,
+        game.learned, image=image,
     )  # fmt: skip
 
 

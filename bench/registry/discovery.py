@@ -7,25 +7,25 @@ A plug-in is found (a) in its folder here, (b) through the entry points ``bench.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-import torch
-
 from bench.errors import UserError, nearest
+from bench.registry.plugin_files import SHIPPED, loaded
 
 T = TypeVar("T")
 
-_outside: set[str] = set()  # packages of entry points and modules of files, which any process can import
+_outside: set[str] = set()  # packages of entry points and of files' folders, which any process can import
+
+_offered: set[str] = set()  # names of ready-made objects that entry points offer
 
 
 @dataclass
@@ -40,6 +40,8 @@ class Registry(Generic[T]):
     """Other packages whose modules may hold such plug-ins."""
     plugins: dict[str, T] = field(default_factory=dict)
     locations: dict[str, str] = field(default_factory=dict)
+    given: dict[str, T] = field(default_factory=dict)
+    """Those that the running program gave as classes or objects; another may take the name of one."""
     loaded: bool = False
 
     def add(self, name: str, plugin: T, location: str) -> None:
@@ -47,6 +49,16 @@ class Registry(Generic[T]):
         if self.locations.get(name, location) != location:
             raise UserError(f"{self.what} {name!r} is defined twice: in {self.locations[name]} and in {location}")
         self.plugins[name], self.locations[name] = plugin, location
+
+    def give(self, name: str, plugin: T) -> None:
+        """Register a class or an object of the running program, in place of what it gave under that name before."""
+        self.load()
+        known, location = self.plugins.get(name), place(plugin)
+        if known is not plugin:
+            if known is not None and name not in self.given and self.locations[name] != location:
+                raise UserError(f"{self.what} {name!r} is there already, from {self.locations[name]}")
+            self.plugins[name], self.locations[name] = named(plugin, name), location
+            self.given[name] = self.plugins[name]
 
     def names(self) -> list[str]:
         self.load()
@@ -73,10 +85,12 @@ class Registry(Generic[T]):
                 plugin = entry.load()
             _outside.add(_package(entry.module))
             # The import already registers a decorated plug-in; a group may hold plug-ins of several kinds.
-            if self._fits(plugin) and self._registered(plugin) is None:
+            if self.fits(plugin) and self._registered(plugin) is None:
                 self.add(entry.name, named(plugin, entry.name), entry.value)
+                _offered.add(entry.name)
 
-    def _fits(self, plugin: Any) -> bool:
+    def fits(self, plugin: Any) -> bool:
+        """Whether it is a class or an object of this kind."""
         return isinstance(plugin, self.kind) or (inspect.isclass(plugin) and issubclass(plugin, self.kind))
 
     def _registered(self, plugin: Any) -> T | None:
@@ -96,10 +110,11 @@ class Registry(Generic[T]):
         registered = self._registered(plugin)
         if registered is not None and not inspect.isclass(registered):
             return registered
-        if not self._fits(plugin):
+        if not self.fits(plugin):
             raise UserError(f"{spelled!r} is no {self.what}")
         # A class gets its path as its name, decorated or not: other processes can find it by no other name.
-        named_plugin: T = plugin if ".py:" in getattr(plugin, "name", "") else named(plugin, spelled)
+        has_one = ".py:" in vars(plugin).get("name", "")  # its own: that of a base class is another's
+        named_plugin: T = plugin if has_one else named(plugin, spelled)
         return named_plugin
 
 
@@ -117,7 +132,15 @@ def named(plugin: Any, name: str) -> Any:
 def place(plugin: Any) -> str:
     """The file and the name of a plug-in's definition, for error messages."""
     file = getattr(sys.modules.get(plugin.__module__), "__file__", None)
-    return f"{file or plugin.__module__}:{plugin.__qualname__}"
+    name = getattr(plugin, "__qualname__", None) or f"an object of {type(plugin).__qualname__}"
+    return f"{file or plugin.__module__}:{name}"
+
+
+def is_ready_made(plugin: Any) -> bool:
+    """Whether it is an object with a name of its own, which takes no keys but a game's budget."""
+    if inspect.isclass(plugin) or "name" not in getattr(plugin, "__dict__", {}):
+        return False
+    return not is_dataclass(plugin) or "name" not in {one.name for one in fields(plugin)}
 
 
 def origin(plugin: Any) -> str:
@@ -125,7 +148,9 @@ def origin(plugin: Any) -> str:
     package = _package(getattr(plugin, "__module__", None) or type(plugin).__module__)
     if ".py:" in getattr(plugin, "name", "") or package in _outside:
         return "outside"
-    return "here" if package in ("bench", "optimizers") else "own"
+    if is_ready_made(plugin):  # whatever its class, the object is the program's
+        return "outside" if plugin.name in _offered else "own"
+    return "here" if package in SHIPPED else "own"
 
 
 def _package(module: str) -> str:
@@ -133,22 +158,11 @@ def _package(module: str) -> str:
 
 
 def _module(file: Path) -> ModuleType:
-    """The module of a plug-in's file, imported once."""
-    name = f"bench_plugin_{file.resolve().stem}_{abs(hash(str(file.resolve())))}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        try:
-            with _explained(f"plug-in {str(file)!r}"), torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)  # random numbers at import are the same in every process
-                spec.loader.exec_module(module)
-            _outside.add(name)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
+    """The module of a plug-in's file, with its folder's other modules importable."""
+    with _explained(f"plug-in {str(file)!r}"):
+        module = loaded(file)
+    _outside.add(_package(module.__name__))
+    return module
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, dataclass_transform
 
 from bench.contracts import Direction, Game, Metric, UpdateRule
+from bench.errors import UserError
 from bench.registry.discovery import Registry, named, place
 
-Class = TypeVar("Class", bound=type)
+Class = TypeVar("Class")  # a class of rules, directions or games, or an object of one
 M = TypeVar("M", bound=Callable[..., Any])  # a Metric; its game may be any class of games
 
 
@@ -65,6 +66,13 @@ metrics: Registry[NamedMetric] = Registry("metric", "bench.metrics", "bench.metr
 
 def _registering(registry: Registry[Any], name: str) -> Callable[[Class], Class]:
     def register(cls: Class) -> Class:
+        if not registry.fits(cls):
+            found = getattr(cls, "__qualname__", None) or f"a {type(cls).__qualname__}"
+            allowed = f"a class or an object of bench.{registry.kind.__name__}"
+            raise UserError(f"{registry.what} {name!r} is {found}; {allowed} is allowed")
+        if not inspect.isclass(cls):
+            registry.give(name, cls)
+            return cls
         frozen: Class = named(cls, name)
         registry.add(name, frozen, place(frozen))
         return frozen
@@ -99,7 +107,8 @@ def game(name: str) -> Callable[[Class], Class]:
         name: the name in spellings, e.g. ``bilinear``.
 
     Returns:
-        A decorator that makes the class a frozen dataclass.
+        A decorator that makes the class a frozen dataclass. It also takes a game that is made already, such as that of
+        ``gan_game``, and gives it the name.
     """
     return _registering(games, name)
 

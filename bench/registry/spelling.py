@@ -1,10 +1,11 @@
 """The spelling of a rule, a game or a direction: ``name[key=value,key=value]``, nested, with sweeps ``{a|b|c}``.
 
-    spelling := name [ '[' item (',' item)* ']' ]
+    spelling := name [ ':' argument ] [ '[' item (',' item)* ']' ]
     item     := key '=' value | value              (a value alone is the first field's)
     value    := number | true | false | number ':' number | spelling | '{' value ('|' value)* '}'
 
-``a:b`` gives the two players a value each. A name may be a path, ``./my_rule.py:MyRule``.
+``a:b`` gives the two players a value each. A name may be a path, ``./my_rule.py:MyRule``. What stands after the colon
+of any other name is a value alone, taken as it is written: ``folder:my photos/1e3[size=32]``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from bench.errors import UserError
 BRACKETS = {"[": "]", "{": "}", "(": ")"}
 
 
+class Argument(str):
+    """What stands after the colon of a name: text as it was written, never read as a number or a spelling."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Spec:
     """A parsed spelling: a name and the values of its keys; ``""`` keys the value that stands alone."""
@@ -26,9 +33,12 @@ class Spec:
     keys: dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        if not self.keys:
-            return self.name
-        return f"{self.name}[{','.join(f'{k}={write(v)}' if k else write(v) for k, v in self.keys.items())}]"
+        alone = self.keys.get("")
+        name = f"{self.name}:{alone}" if isinstance(alone, Argument) else self.name
+        keys = {key: value for key, value in self.keys.items() if not isinstance(value, Argument)}
+        if not keys:
+            return name
+        return f"{name}[{','.join(f'{k}={write(v)}' if k else write(v) for k, v in keys.items())}]"
 
 
 def write(value: object) -> str:
@@ -96,18 +106,30 @@ def parse(text: str) -> Spec:
     name, bracket, rest = text.partition("[")
     if not name.strip():
         raise UserError(f"{text!r}: a name is missing; write name[key=value,...]")
+    name, keys = _argument(name.strip(), text)
     if not bracket:
         split(text)  # refuses a stray closing bracket
-        return Spec(name.strip())
-    if _matching(text, len(name)) != len(text) - 1:
+        return Spec(name, keys)
+    if _matching(text, text.index("[")) != len(text) - 1:
         raise UserError(f"{text!r}: nothing may follow the closing bracket")
-    keys: dict[str, object] = {}
     for item in split(rest[:-1]):
         key, value = _item(item, text)
         if key in keys:
             raise UserError(f"{text!r}: {repr(key) if key else 'a value without a key'} stands twice")
         keys[key] = value
-    return Spec(name.strip(), keys)
+    return Spec(name, keys)
+
+
+def _argument(name: str, text: str) -> tuple[str, dict[str, object]]:
+    """A name and the keys that stand in it: ``name:argument`` gives the value alone, a file of Python gives none."""
+    if ".py:" in name or name[:1].isdigit():  # a file of Python; 1:2:3 is no pair, and is refused as a name
+        return name, {}
+    name, colon, argument = name.partition(":")
+    if colon and not (name.strip() and argument.strip()):
+        raise UserError(
+            f"{text!r}: nothing stands {'after' if name.strip() else 'before'} the colon; write name:argument"
+        )
+    return name.strip(), {"": Argument(argument.strip())} if colon else {}
 
 
 def _item(item: str, text: str) -> tuple[str, object]:

@@ -23,6 +23,7 @@ from bench.analysis.formatting import about, number, rounded
 from bench.analysis.ranking import Standing, ranks, standing
 from bench.analysis.table import table, to_csv
 from bench.errors import UserError
+from bench.report.advice import advice
 from bench.report.figures.panels import Look, looks
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.svg import key
@@ -121,6 +122,7 @@ def render(
             scripts=[Markup(script) for script in _sources(".js")],
             findings=verdicts,
             winners=winners(verdicts),
+            advice=advice(verdicts, score_table, finished_records, study, trials),
             failed=_failed(score_table, study),
             concerning={finding.game: concerning(run_warnings, finding) for finding in verdicts},
             overview=_cells(score_table, study),

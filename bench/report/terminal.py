@@ -14,6 +14,7 @@ from bench.analysis.comparison import VERDICTS
 from bench.analysis.findings import findings
 from bench.analysis.formatting import about, rounded
 from bench.analysis.table import games_of, table
+from bench.report.advice import advice
 from bench.report.status import state
 from bench.report.tables import escape_markdown, interval, number
 from bench.report.warnings import finished, warnings_of
@@ -23,8 +24,13 @@ from bench.studies.tuning.sensitivity import tried
 
 
 def terminal(run: RunFolder) -> str:
-    """The table of a run as text for the terminal, a block for each game."""
-    return _blocks(table(run.records, run.study))
+    """A run as text for the terminal: the answer in words, then the table, a block for each game."""
+    score_table = table(run.records, run.study)
+    finished_records, _ = finished(run.records, run.study)
+    verdicts = findings(score_table, finished_records, run.study)
+    answers = advice(verdicts, score_table, finished_records, run.study, tried(run.records, run.study))
+    answered = "".join(f"{game}: {words}\n" for game, words in answers.items())
+    return answered + "\n" * bool(answered) + _blocks(score_table)
 
 
 def _blocks(score_table: pd.DataFrame) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.storage.files import write_file
+from bench.storage import weights
+from bench.storage.files import read_regular, write_file
 from bench.storage.run_folder import RunFolder, files_of
 from bench.storage.writer import RunWriter
 from bench.studies.toml import Frozen
@@ -42,9 +43,12 @@ def merge(runs: Sequence[RunFolder], out: Path) -> RunFolder:
     manifest = dict(first.manifest) | {"study": study, "merged": [_origin(run) for run in runs]}
     manifest["environment"] = _environment(runs)
     manifest["descriptions"] = _descriptions(runs)
+    manifest[weights.KEY] = max((weights.asked(run.manifest) for run in runs), key=weights.KEEPS.index)
     writer = RunWriter(RunFolder(out))
     writer.open(manifest)
     try:
+        for run in runs:
+            _copy_weights(run, [name for name, owner in owners.items() if owner is run], writer.folder)
         for name, owner in owners.items():
             _copy(name, owner, out)
         writer.plan(list(owners))
@@ -166,6 +170,13 @@ def _environment(runs: Sequence[RunFolder]) -> dict[str, Any]:
     return {
         key: distinct[0] if len(distinct) == 1 else " | ".join(map(str, distinct)) for key, distinct in values.items()
     }
+
+
+def _copy_weights(run: RunFolder, names: Sequence[str], out: RunFolder) -> None:
+    """Copy the weights that a run has of these chunks."""
+    for one in weights.kept(run):
+        if one.chunk in names:
+            weights.write(out, one.chunk, {one.seed: read_regular(one.path)})
 
 
 def _copy(name: str, owner: RunFolder, out: Path) -> None:

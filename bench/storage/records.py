@@ -24,11 +24,15 @@ from bench.studies.plan import Chunk
 
 @dataclass
 class Result:
-    """The result of a chunk: rows of records, tensors for figures (trajectories, samples), errors of metrics."""
+    """The result of a chunk: rows of records, tensors for figures (trajectories, samples), errors of metrics.
+
+    ``weights`` are the final parameters, seed -> [n], of the replicas that a run may keep.
+    """
 
     records: list[dict[str, Any]]
     tensors: dict[str, Tensor] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    weights: dict[int, Tensor] = field(default_factory=dict)
 
 
 SUFFIXES = ("parquet", "safetensors")

@@ -5,6 +5,7 @@
     records/<chunk>.parquet    long records of a chunk
     records/<chunk>.safetensors  what there is to look at: trajectories, samples
     records/<chunk>.json       the chunk, with the SHA-256 of both, written last: a chunk without it does not exist
+    weights/<chunk>.<seed>.safetensors  a replica's final parameters, see `bench.storage.weights`
     records.zip                the files of records/ when the run was packed; a file in records/ takes precedence
 
 Every file is written beside its place, flushed to disk and moved there, and the move is flushed too: a crash leaves the
@@ -119,16 +120,29 @@ class RunFolder:
                 return self._archive[file]
             raise
 
+    def chunk(self, name: str) -> dict[str, Any] | None:
+        """The content of the chunk of this name, as it was planned; None if it is missing or damaged."""
+        stub = self._stub(name)
+        return stub["chunk"] if stub else None
+
+    def _stub(self, name: str) -> dict[str, Any] | None:
+        """A chunk with the hashes of its files, validated; None if it is missing or damaged."""
+        try:
+            stub: dict[str, Any] = json.loads(self.content(f"{name}.json").decode())
+            named = chunk_id(stub["chunk"], self._protocol) == name
+            return stub if 0 < stub["schema"] <= SCHEMA and named and validate_chunk(stub["chunk"]) else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+
     def _read(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]] | None:
         """A chunk and its files, or None if one is missing or damaged: then the chunk is trained again."""
+        stub = self._stub(name)
+        if stub is None:
+            return None
         try:
-            stub = json.loads(self.content(f"{name}.json").decode())
-            named = chunk_id(stub["chunk"], self._protocol) == name
-            if not 0 < stub["schema"] <= SCHEMA or not named or not validate_chunk(stub["chunk"]):
-                return None
             files = {suffix: self.content(f"{name}.{suffix}") for suffix in SUFFIXES}
             whole = all(hashlib.sha256(files[suffix]).hexdigest() == stub["sha256"][suffix] for suffix in SUFFIXES)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, KeyError, TypeError):
             return None
         return (stub["chunk"], files) if whole else None
 

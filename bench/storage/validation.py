@@ -42,6 +42,7 @@ class _Manifest(_Part):
     command: str | None = ""
     merged: list[_Part] = []
     descriptions: Descriptions = Descriptions()
+    weights: Literal["none", "median", "all"] = "median"
 
 
 @cache

@@ -15,6 +15,7 @@ import filelock
 
 from bench.errors import UserError
 from bench.numerics.kernels.core import VARIABLE
+from bench.storage import weights
 from bench.storage.archive import archived
 from bench.storage.files import fsync_dir, read_regular, remove_stale, write_file
 from bench.storage.manifest import SCHEMA, SEAL, core_of, seal, sealed
@@ -52,8 +53,11 @@ class RunWriter:
             self._acquire()
             remove_stale(self.path)
             remove_stale(self.folder.records_path)
+            remove_stale(self.path / weights.FOLDER)
             if stored is None or stored["study"] != manifest["study"]:
                 write_file(self.path / "study.json", sealed(manifest))
+            elif weights.asked(stored) != weights.asked(manifest):
+                write_file(self.path / "study.json", sealed(stored | {weights.KEY: weights.asked(manifest)}))
             self.folder.refresh()
         except OSError as error:
             self.close()
@@ -137,7 +141,9 @@ class RunWriter:
             remedy = f"set {VARIABLE}={before.partition(',')[0]}, or choose another --out"
             raise UserError(f"run folder {str(self.path)!r} was computed by {before}, now it would be {now}; {remedy}")
 
-    def save(self, chunk: Chunk, files: dict[str, bytes]) -> None:
+    def save(self, chunk: Chunk, files: dict[str, bytes], of_replicas: dict[int, bytes] | None = None) -> None:
+        """Store a chunk's result; before it the weights of its replicas, seed -> bytes, where there are any."""
+        weights.write(self.folder, chunk.id, of_replicas or {})
         for suffix, content in files.items():
             write_file(self.folder.records_path / f"{chunk.id}.{suffix}", content, last=False)
         hashes = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()}

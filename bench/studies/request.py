@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
@@ -24,6 +24,7 @@ class RunRequest(Study):
 
     ``patience`` is in seconds: a plug-in without a heartbeat for so long counts as hung, and its chunk is an error.
     A chunk that takes longer than ``timeout`` seconds is also an error. Seeds spelled ``+20`` are ``add_seeds``.
+    ``keep_weights`` says which report replicas' networks stay in the run's folder; None is what the run has.
     """
 
     jobs: Annotated[int, Field(ge=1)] | None = None
@@ -34,6 +35,7 @@ class RunRequest(Study):
     patience: Annotated[float, Field(gt=0)] = PATIENCE
     timeout: Annotated[float, Field(gt=0)] = math.inf
     scheduler: str = ""
+    keep_weights: Literal["none", "median", "all"] | None = None
     add_seeds: Annotated[int, BeforeValidator(count_of), Field(ge=0, le=MOST_AT_ONCE)] = 0
 
     @field_validator("device")

@@ -8,21 +8,30 @@ import math
 import re
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, TypeAdapter, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 from bench.errors import UserError
 from bench.registry.build import Plugins
 from bench.registry.description import Descriptions, GameDescription, MetricDescription, RuleDescription
-from bench.registry.spelling import Spec, expand, parse, split
+from bench.registry.objects import given_in
+from bench.registry.registries import games, rules
+from bench.registry.spelling import parse
 from bench.studies.frozen import frozen_values, mistaken
 from bench.studies.plan import Task
 from bench.studies.seeds import MOST_SEED, seed_groups, seeds_of
+from bench.studies.spellings import every, judged_by, spellings
 from bench.studies.toml import Frozen
-
-if TYPE_CHECKING:
-    from bench.registry.discovery import Registry
 
 DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
 BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
@@ -30,30 +39,6 @@ BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
 GROWS = ("trials", "roundings")
 """Settings that may change within one folder: trainings that are already stored are not repeated. Seeds may grow too,
 and the folder is named by those that the run began with."""
-EVERY_DIRECTION = re.compile(r"(?<=[\[,])\s*direction\s*=\s*all\s*(?=[\],])")
-
-
-def _spellings(value: Any) -> Any:
-    """``"sgd,adam[lr=0.1]"`` or a list of spellings or of tables ``{name=..., key=...}`` -> a list of spellings."""
-    if isinstance(value, str):
-        value = split(value)
-    if not isinstance(value, (list, tuple)):
-        return value
-    spelled = [_from_table(item) if isinstance(item, dict) else item for item in value]
-    if not all(isinstance(item, str) for item in spelled):
-        return value
-    return list(dict.fromkeys(one for item in spelled for part in split(item) for one in expand(part)))
-
-
-def _from_table(value: Any) -> str:
-    """A value of a study file as it is spelled: a table is a rule, a list is a sweep."""
-    if isinstance(value, list):
-        return f"{{{'|'.join(map(_from_table, value))}}}"
-    if not isinstance(value, dict):
-        return str(value)
-    keys = ",".join(f"{key}={_from_table(part)}" for key, part in value.items() if key != "name")
-    name = str(value.get("name", ""))
-    return f"{name}[{keys}]" if keys else name
 
 
 DESCRIPTIONS = TypeAdapter(Descriptions)
@@ -65,10 +50,12 @@ class Study(BaseModel):
     A study is checked as a whole when it is made, and all mistakes are reported at once.
 
     Args:
-        optimizers: spellings of update rules, e.g. ``["sgd", "extragrad[direction=adam]"]``. ``all`` means every
-            rule, ``sgd[direction=all]`` means sgd with every direction.
-        games: spellings of games; ``all`` means every game. Equal ones, ``ring8[budget=1e4]`` and
-            ``ring8[budget=10000]``, are one, labelled by the latter.
+        optimizers: update rules, as spellings, e.g. ``["sgd", "extragrad[direction=adam]"]``, as classes, or as
+            objects, whose fields with other values than the class's defaults are given and not tuned. ``all`` means
+            every rule, ``sgd[direction=all]`` means sgd with every direction.
+        games: games, as spellings, classes or objects, e.g. what ``gan_game`` made; ``all`` means every game. Equal
+            ones, ``ring8[budget=1e4]`` and ``ring8[budget=10000]``, are one, labelled by the latter. The study holds
+            names: a class without one gets ``my-game`` for ``MyGame``; ``bench.game("ring")(game)`` names an object.
         seeds: report seeds, as a list or as ``"0-19"``; 20 by default.
         trials: how many configurations are tried for each rule on each game; 0 uses the declared defaults.
         tune: ``step`` tunes step sizes, ``full`` tunes every number of a rule, ``none`` tunes nothing.
@@ -105,10 +92,11 @@ class Study(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     _recorded: Descriptions = PrivateAttr(default_factory=Descriptions)
+    _given: list[tuple[Any, str, Any]] = PrivateAttr(default_factory=list)
 
     features: str = ""  # before the games, whose spellings it completes
-    optimizers: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)]
-    games: Annotated[list[str], BeforeValidator(_spellings), Field(min_length=1)] = DEFAULT_GAMES
+    optimizers: Annotated[list[str], BeforeValidator(spellings), Field(min_length=1)]
+    games: Annotated[list[str], BeforeValidator(spellings), Field(min_length=1)] = DEFAULT_GAMES
     seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(20))
     added_seeds: list[Annotated[int, Field(ge=1)]] = []  # after the seeds
     tune: Literal["step", "full", "none"] = "step"  # before the trials: none of them if none
@@ -188,11 +176,11 @@ class Study(BaseModel):
     @field_validator("optimizers", "games")
     @classmethod
     def _check_names(cls, spelled: list[str], info: Any) -> list[str]:
-        from bench.registry import games, get_game, get_rule, rules
+        from bench.registry import get_game, get_rule
 
         of_rules = info.field_name == "optimizers"
         get: Callable[[str], object] = get_rule if of_rules else get_game
-        spelled = list(dict.fromkeys(one for name in spelled for one in _all(name, (rules if of_rules else games))))
+        spelled = list(dict.fromkeys(one for name in spelled for one in every(name, (rules if of_rules else games))))
         mistakes = []
         for one in spelled:
             try:
@@ -200,10 +188,16 @@ class Study(BaseModel):
             except UserError as error:
                 mistakes.append(str(error))
         if not of_rules and not mistakes and (features := info.data.get("features")):
-            spelled, mistakes = _judged_by(features, spelled)
+            spelled, mistakes = judged_by(features, spelled)
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return spelled if of_rules else list(dict.fromkeys(str(parse(game)) for game in spelled))
+
+    @model_validator(mode="after")
+    def _keep_objects(self) -> Study:
+        """Keep what the program gave: another study may give something else under the same names."""
+        self._given = given_in([*self.optimizers, *self.games])
+        return self
 
     @property
     def name(self) -> str:
@@ -238,7 +232,7 @@ class Study(BaseModel):
     @cached_property
     def plugins(self) -> Plugins:
         """The objects that its spellings name, each made once."""
-        return Plugins()
+        return Plugins(self._given)
 
     @cached_property
     def _descriptions(self) -> Descriptions:
@@ -274,36 +268,3 @@ class Study(BaseModel):
     def rule(self, label: str) -> RuleDescription:
         """The description of a rule."""
         return self._descriptions.rule(label, self.plugins)
-
-
-def _all(spelled: str, registry: Registry[Any]) -> list[str]:
-    """``all`` is every name of a kind, ``sgd[direction=all]`` the rule with every direction."""
-    from bench.registry import directions
-
-    if spelled == "all":
-        return registry.names()
-    if not EVERY_DIRECTION.search(spelled):
-        return [spelled]
-    return [EVERY_DIRECTION.sub(f"direction={name}", spelled) for name in directions.names()]
-
-
-def _judged_by(features: str, spelled: list[str]) -> tuple[list[str], list[str]]:
-    """Games with these features written in, and a line for each that has no use for them."""
-    from bench.games.data.features import refusal
-    from bench.games.harness.images import Images
-    from bench.games.harness.points import Points
-    from bench.registry import get_game
-
-    games, mistakes = [], []
-    for spelling in spelled:
-        game, parsed = get_game(spelling), parse(spelling)
-        if isinstance(game, Images):
-            games.append(str(Spec(parsed.name, {"features": parse(features), **parsed.keys})))
-            try:
-                get_game(games[-1])
-            except UserError as error:
-                mistakes.append(str(error))
-        else:
-            makes = f"points of {game.coordinates} coordinates" if isinstance(game, Points) else "none"
-            mistakes.append(refusal(features, spelling, makes))
-    return games, mistakes

@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_leaves
 from bench.games.data.formats import SETS
 from bench.numerics.kernels.core import CORES, VARIABLE
 from bench.registry import games, get_game, rules
+from bench.registry.build import by_themselves
 from bench.registry.discovery import Registry, origin
 
 FILE = Path(__file__).with_name("counts.json")
@@ -96,7 +97,7 @@ def every_game(core: str) -> dict[str, Counts]:
 
 def shipped(registry: Registry[Any]) -> list[str]:
     """The names that are this package's own: a test or a plug-in may have registered others in the same process."""
-    return [name for name in registry.names() if origin(registry[name]) == "here"]
+    return [name for name in by_themselves(registry) if origin(registry[name]) == "here"]
 
 
 def committed() -> dict[str, Any]:

@@ -183,7 +183,8 @@ def own(data: Any) -> Any:
 
 
 def test_own_gans_know_it_from_their_data() -> None:
-    centre, reach = own(torch.tensor([[3.0, -1.0], [5.0, 1.0]])).location()
+    corners = torch.tensor([[3.0, -1.0], [5.0, 1.0]])
+    centre, reach = own(corners.repeat(50, 1)).location()
     assert torch.allclose(centre, torch.tensor([4.0, 0.0]), atol=0.2)
     assert reach == pytest.approx(1.0, abs=0.2)
     drawn = own(lambda generator, count: 7 + torch.rand(count, 2, generator=generator)).location()

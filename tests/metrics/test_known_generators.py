@@ -12,10 +12,14 @@ import torch
 from bench.checks.check import check
 from bench.checks.game_laws import SCORE_LAWS, score_orders_known_generators
 from bench.checks.laws import SEEDS, Broken, Untried, small
-from bench.games.harness.modules import gan_game
+from bench.contracts import Partitioned
+from bench.games.harness.gan_game import gan_game
+from bench.games.harness.modules import ModuleGAN
+from bench.games.harness.points import Points
 from bench.games.ring8 import Ring8
 from bench.metrics.evaluation import KNOWN, KnownGenerator, NotDefined, reference_scores
 from bench.numerics.distances import mode_error, mode_statistics
+from bench.numerics.randomness import normal
 from bench.registry import games, get_game, get_metric
 
 MODES = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
@@ -32,6 +36,7 @@ def test_every_score_orders_known_generators(name: str, law: Any) -> None:
         law(game)
     except Untried:
         assert game.learned is None  # nothing holds it against anything
+        assert not isinstance(game, Partitioned)
 
 
 def test_the_error_over_modes_by_hand() -> None:
@@ -97,9 +102,61 @@ def test_the_law_sees_a_score_that_cannot_order_and_a_threshold_in_the_wrong_pla
         score_orders_known_generators(Lenient())
 
 
+@dataclasses.dataclass(frozen=True)
+class Cloud(Points):
+    """Points of no kinds."""
+
+    name = "cloud"
+    score = "sliced_wasserstein"
+
+    def data(self, seeds: torch.Tensor, stream: str, draw: int, count: int, block: int) -> torch.Tensor:
+        return normal(seeds, stream, draw, (2, count), block=block)
+
+
 def test_check_says_where_a_game_cannot_be_held_against_known_generators() -> None:
-    own = gan_game(torch.nn.Linear(4, 2), torch.nn.Linear(2, 1), "hinge", torch.randn(64, 2))
     with pytest.raises(Untried, match="of which kinds its data are"):
-        score_orders_known_generators(own)
+        score_orders_known_generators(Cloud())
     said = {verdict.law: str(verdict) for verdict in check("ring8[width=16,batch_size=16]")}
     assert said["score orders known generators"].startswith("ok")
+
+
+RING = 4 * torch.stack([torch.arange(8000.0).mul(math.pi / 4).cos(), torch.arange(8000.0).mul(math.pi / 4).sin()], 1)
+SQUARES = torch.zeros(400, 1, 16, 16) - 1
+for k in range(400):
+    SQUARES[k, 0, k % 5 : k % 5 + 6, k % 7 : k % 7 + 6] = 1 if k % 2 else 0.3
+SCALES = torch.logspace(-3, 3, 6)
+TABLE = torch.randn(900, 6, generator=torch.Generator().manual_seed(3)) * SCALES + 10 * SCALES
+
+
+def own(data: Any, width: int) -> ModuleGAN:
+    shape = data[0].shape[1:] if isinstance(data, tuple) else data.shape[1:]
+    generator = torch.nn.Sequential(
+        torch.nn.Linear(4, 32), torch.nn.ReLU(), torch.nn.Linear(32, width), torch.nn.Unflatten(1, shape)
+    )
+    discriminator = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(width, 1))
+    return gan_game(generator, discriminator, "hinge", data)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("data", [RING, SQUARES, TABLE], ids=["points", "images", "table"])
+def test_the_law_holds_for_a_game_of_ones_own(data: torch.Tensor, labelled: bool) -> None:
+    """Its kinds are its labels, or eighths along the first principal component; what has learned lies between."""
+    labels = torch.arange(len(data)) % (5 if data is SQUARES else 8)
+    game = own((data, labels) if labelled and data is not TABLE else data, data[0].numel())
+    assert game.learned is not None
+    score_orders_known_generators(game)
+
+
+@dataclasses.dataclass(frozen=True)
+class There(Ring8):
+    """It starts where its data are, and calls nothing learned."""
+
+    learned = None
+
+    def generate(self, w: torch.Tensor, seeds: torch.Tensor, count: int) -> torch.Tensor:
+        return self.perfect(seeds, count)
+
+
+def test_a_start_near_the_data_is_held_against_nothing_where_nothing_is_called_learned() -> None:
+    with pytest.raises(Untried, match="starts nearer to its data than half"):
+        score_orders_known_generators(There())

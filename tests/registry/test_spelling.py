@@ -12,7 +12,7 @@ from bench.errors import UserError
 from bench.registry import directions, games, get_game, get_metric, get_rule, metrics, rules
 from bench.registry import discovery as plugins
 from bench.registry.build import spell
-from bench.registry.spelling import Spec, expand, parse, read, split, write
+from bench.registry.spelling import Argument, Spec, expand, parse, read, split, write
 
 RULE = '''"""A normalised step."""
 from bench import UpdateRule
@@ -79,6 +79,7 @@ def test_a_list_splits_at_its_own_commas(found):
         ("True", True),
         ("1:-2", (1.0, -2.0)),
         ("1:2:3", Spec("1:2:3")),
+        ("inception:/a b=c/1e3", Spec("inception", {"": Argument("/a b=c/1e3")})),
         ("./a.py:B", Spec("./a.py:B")),
     ],
 )

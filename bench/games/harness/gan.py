@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from math import inf
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts import Batch, Game
 from bench.contracts.game import Parameter
@@ -23,6 +24,7 @@ from bench.games.harness.losses import LOSSES, Loss, Slopes
 from bench.games.harness.packing import apart, side_by_side
 from bench.games.harness.regularisers import REGULARISERS, Regulariser
 from bench.games.networks.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
+from bench.games.networks.layers import Shape
 from bench.games.networks.networks import Network
 from bench.numerics.kernels.core import compiled
 from bench.numerics.randomness import GRAIN, normal, uniform
@@ -31,7 +33,7 @@ from bench.registry.spelling import write
 SAMPLES = "samples"  # the random stream of judged samples, which training does not use
 GENERATOR, DISCRIMINATOR = 0, 1
 LOCATED = 1000  # real samples that say where the data lie
-OWN = ("losses", "own_loss", "_fake", "_logits")  # a game that has others has another field
+OWN = ("losses", "own_loss", "played", "_fake", "_logits")  # a game that has others has another field
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,14 @@ class GAN(Game):
     """Samples that metrics look at."""
     classes = 0
     """Classes of the real data; 0 where it has none."""
+    loss_names: ClassVar[frozenset[str]] = frozenset(LOSSES)
+    """What ``loss`` may be."""
     pac = 1
     """Samples that the discriminator judges as one: ``batch_size`` counts these packs."""
 
     def __post_init__(self) -> None:
         for key, value, names in (
-            ("loss", self.loss, LOSSES),
+            ("loss", self.loss, self.loss_names),
             ("regulariser", self.regulariser, {"default", *REGULARISERS}),
         ):
             if value not in names:
@@ -149,8 +153,9 @@ class GAN(Game):
         assert batch is not None
         fake = side_by_side(self._fake(players, batch), self.pac)
         # Two calls rather than one on both halves: the generator's backward then runs through the fake half alone.
-        real_logits = self._logits(players, batch, side_by_side(self._noisy(batch["real"], "real", batch), self.pac))
-        fake_logits = self._logits(players, batch, fake)
+        real = side_by_side(self._noisy(batch["real"], "real", batch), self.pac)
+        real_logits = self._logits(players, batch, real, "real")
+        fake_logits = self._logits(players, batch, fake, "judged fake")
         discriminator = self._loss.discriminator(real_logits, fake_logits) + self._penalty(players, batch, fake)
         return self._loss.generator(real_logits, fake_logits), discriminator
 
@@ -159,7 +164,7 @@ class GAN(Game):
         if player == DISCRIMINATOR or self._loss.relative:
             return self.losses(players, batch)[player]
         assert batch is not None
-        logits = self._logits(players, batch, side_by_side(self._fake(players, batch), self.pac))
+        logits = self._logits(players, batch, side_by_side(self._fake(players, batch), self.pac), "judged fake")
         return self._loss.generator(logits, logits)
 
     @cached_property
@@ -251,14 +256,20 @@ class GAN(Game):
         return torch.cat([samples, told.expand(-1, -1, *samples.shape[2:])], 1)
 
     def _fake(self, players: tuple[Tensor, ...], batch: Batch) -> Tensor:
-        return self._noisy(self.generator(players[GENERATOR], self._told(batch["latent"], batch)), "fake", batch)
+        latents = self._told(batch["latent"], batch)
+        return self._noisy(self.played(GENERATOR, players, latents, batch, "fake"), "fake", batch)
 
     def _noisy(self, samples: Tensor, side: str, batch: Batch) -> Tensor:
         return samples + batch[f"{side} noise"] if self.noise else samples
 
-    def _logits(self, players: tuple[Tensor, ...], batch: Batch, samples: Tensor) -> Tensor:
+    def _logits(self, players: tuple[Tensor, ...], batch: Batch, samples: Tensor, call: str) -> Tensor:
         """The discriminator's [R, batch] on packs of samples [R, ..., batch]."""
-        return self.discriminator(players[DISCRIMINATOR], self._told(samples, batch)).squeeze(1)
+        return self.played(DISCRIMINATOR, players, self._told(samples, batch), batch, call).squeeze(1)
+
+    def played(self, player: int, players: tuple[Tensor, ...], x: Tensor, batch: Batch, call: str) -> Tensor:
+        """A player's network on x [R, ..., batch]; ``call`` tells the calls of a loss apart, for random numbers."""
+        network = self.generator if player == GENERATOR else self.discriminator
+        return network(players[player], x)
 
     def _penalty(self, players: tuple[Tensor, ...], batch: Batch, fake: Tensor) -> Tensor:
         """The penalty in the discriminator's loss, [R]; the generator does not get its gradient."""
@@ -266,7 +277,7 @@ class GAN(Game):
         if regulariser is None:
             return fake.new_zeros(len(fake))
         at = regulariser.points(side_by_side(batch["real"], self.pac), fake.detach(), batch.get("mix", fake))
-        return gamma * regulariser(lambda x: self._logits(players, batch, x), at)
+        return gamma * regulariser(lambda x: self._logits(players, batch, x, "penalty"), at)
 
     def project(self, w: Tensor) -> Tensor:
         """WGAN's weight clipping of the discriminator; others are left as they are."""
@@ -292,6 +303,24 @@ class GAN(Game):
         """Samples [R, count, features]; the same latents at every call, so that curves through training are smooth."""
         latents = self.judged_latents(seeds, count).to(w.device)
         return self.generator(w[:, : self.sizes[0]], latents).flatten(1, -2).transpose(1, 2)
+
+    def sample_shape(self) -> Shape:
+        """Of a sample as the generator's module gives it."""
+        return self._generated
+
+    @cached_property
+    def _generated(self) -> Shape:
+        """Of a sample as the generator gives it."""
+        latents = torch.zeros(1, self.latent + self.told, 2)
+        return tuple(self.generator(torch.zeros(1, self.generator.size), latents).shape[1:-1])
+
+    def torch_modules(self, w: Tensor) -> tuple[nn.Module, ...]:
+        """Generator and discriminator of one replica, w [n]: each takes what the network takes, samples first."""
+        channels, *places = self._generated
+        border = self.sizes[GENERATOR]
+        judged = (self.pac * (channels + self.told), *places)
+        generator = self.generator.module(w[:border], (self.latent + self.told,))
+        return generator, self.discriminator.module(w[border:], judged)
 
     def judged_latents(self, seeds: Tensor, count: int) -> Tensor:
         """The latents of judged samples, [R, latent + told, count]; with every class in turn in a conditional game."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts import Collapse
 from bench.contracts.collapse import of_classes
@@ -22,8 +22,12 @@ from bench.games.data import classifiers as features
 from bench.games.data import loading as data
 from bench.games.data.features import Extractor, extractor
 from bench.games.harness.gan import GAN
-from bench.numerics.distances import mode_error
+from bench.games.networks.layers import Shape
+from bench.numerics.distances import Gaussian, gaussian, mode_error
 from bench.numerics.randomness import integers
+
+PROJECTED = 5000  # real images whose principal directions are taken
+COMPONENTS = 64
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,36 @@ class Images(GAN):
     @abstractmethod
     def held_out(self, count: int) -> Tensor:
         """Real images to compare samples with, in [-1, 1] and a fixed shuffled order: [count, pixels]."""
+
+    @property
+    def principal(self) -> tuple[Tensor, Gaussian]:
+        """The first principal directions of real pixels, [pixels, <= 64], and the Gaussian of the data on them.
+
+        There are at most a quarter as many directions as real images, so that the covariance is known.
+        """
+        return _principal(self)
+
+    def sample_shape(self) -> Shape:
+        return self.planes, *self.shape
+
+    def torch_modules(self, w: Tensor) -> tuple[nn.Module, ...]:
+        """Those of the networks; where these know images as rows of pixels, their modules know them as images.
+
+        A discriminator that is told the class takes pixels and class as one row.
+        """
+        generator, discriminator = super().torch_modules(w)
+        if len(self._generated) > 1:
+            return generator, discriminator
+        first = [] if self.conditional else [nn.Flatten()]
+        return nn.Sequential(generator, nn.Unflatten(1, self.sample_shape())), nn.Sequential(*first, discriminator)
+
+
+@cache  # games are frozen, and equal games share it
+def _principal(game: Images) -> tuple[Tensor, Gaussian]:
+    pixels = game.held_out(PROJECTED).double()
+    _, _, directions = torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
+    basis = directions[: max(1, min(COMPONENTS, len(pixels) // 4))].T.contiguous()
+    return basis, gaussian(pixels @ basis)
 
 
 STACKED = 1000  # modes of Stacked MNIST: three digits

@@ -1,35 +1,46 @@
-"""A user's own GAN: two ordinary torch modules, a loss by name and real data make a game.
+"""A user's own GAN as a game: torch modules for networks, samples judged against real ones that training never sees.
 
-    # my_gan.py
-    game = bench.gan_game(generator, discriminator, "non-saturating", data)
+`bench.gan_game` (`bench.games.harness.gan_game`) makes it. What it is judged by depends on its data:
 
-and ``bench run --games ./my_gan.py:game`` plays it.
+    points    sliced Wasserstein distance
+    a table   the same, each column over its standard deviation
+    images    Frechet distance on the pixels' principal components and what lies outside of them
+
+Data have kinds even where nobody labelled them: EIGHTHS of the samples along their first principal component. So it can
+be said what a generator scores that has learned half of them, and the game's score is held to that order as every
+other's is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from functools import cached_property
 from hashlib import sha256
-from statistics import median
-from time import perf_counter
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.contracts import Oracle
-from bench.errors import UserError
-from bench.games.harness.gan import GAN
-from bench.games.networks.layers import Shape
+from bench.contracts import Batch, Collapse
+from bench.games.data.given import GivenData
+from bench.games.harness.gan import GAN, SAMPLES
+from bench.games.harness.images import Images
+from bench.games.harness.losses import LOSSES, Loss
+from bench.games.networks.given_modules import NAME, fresh
 from bench.games.networks.networks import Network
-from bench.games.networks.stacking import NAME, Init, Make, Stacked, fresh, made, ran, shown, stacked, whole_numbers
-from bench.numerics.randomness import GRAIN, integers
+from bench.games.networks.stacking import Stacked
+from bench.numerics.distances import Gaussian, debiased_frechet, gaussian, sliced_wasserstein
+from bench.numerics.randomness import integers, whole_numbers
 
-Draw = Callable[[torch.Generator, int], Tensor]
-BELOW_LOGITS = ("minimax", "non-saturating", "relativistic")  # a sigmoid is part of these losses
-R = 8  # replicas of a measurement of speed
+FEW = 4  # classes at least: of fewer, half and one are too much alike
+EIGHTHS = 8  # kinds of data without labels
+POOL = 2000  # samples that known generators are made of where data are drawn by a function
+COVERED = 500  # real samples that coverage looks at
+NEIGHBOURS = 5  # the nearest neighbour that a real sample's reach goes to, in coverage
+JUDGES = 8  # seeds of the known generators between which lies what has learned
+BLUR = 0.3  # of a coordinate's standard deviation: noise that damages samples a little
+CALLS = ("fake", "real", "judged fake", "penalty")  # of networks in a loss: each draws random numbers of its own
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,20 +49,34 @@ class ModuleGAN(GAN):
 
     Args:
         networks: generator and discriminator.
-        source: real samples [N, ...], or what draws them.
-        budget, score: as every game's.
+        given: the data.
+        functions: the loss.
+        budget, score, pac: as every game's.
+        notices: what its user should know of it.
     """
 
     name: ClassVar[str] = NAME
     networks: tuple[Stacked, Stacked]
-    source: Tensor | Draw
+    given: GivenData
+    functions: Loss = LOSSES["non-saturating"]
     budget: float = 1000.0
-    score: str = "field_norm"
+    score: str = "sliced_wasserstein"
+    pac: int = 1
+    notices: tuple[str, ...] = ()
+
+    own_score: ClassVar[str] = "sliced_wasserstein"
+    """The metric that `distance` is."""
+    loss_names = frozenset({*LOSSES, "MSELoss", "given"})
 
     def __eq__(self, other: object) -> bool:
         return self is other
 
     __hash__ = object.__hash__
+
+    @property
+    def classes(self) -> int:  # type: ignore[override]
+        """Classes that the networks are told."""
+        return max(network.classes for network in self.networks)
 
     @property
     def generator(self) -> Network:
@@ -61,210 +86,222 @@ class ModuleGAN(GAN):
     def discriminator(self) -> Network:
         return self.networks[1]
 
+    @property
+    def _loss(self) -> Loss:
+        return self.functions
+
+    # --- training ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _random(self) -> bool:
+        return any(network.given.draws for network in self.networks)
+
     def real(self, seeds: Tensor, draw: int) -> Tensor:
-        if isinstance(self.source, Tensor):
-            which = integers(seeds, "real", draw, (self.batch_size,), len(self.source))
-            return self.source[which].movedim(1, -1)
-        numbers = whole_numbers(seeds, "real", draw)
-        drawn = {number: drawn_by(self.source, number, self.batch_size) for number in dict.fromkeys(numbers)}
-        return torch.stack([drawn[number] for number in numbers]).movedim(1, -1)
+        return self.given.draw(seeds, "real", draw, self.drawn)[0].movedim(1, -1)
+
+    def labels(self, seeds: Tensor, draw: int) -> Tensor:
+        labels = self.given.draw(seeds, "real", draw, self.drawn)[1]
+        assert labels is not None
+        return labels
+
+    def batch(self, seeds: Tensor, draw: int) -> Batch:
+        batch = super().batch(seeds, draw)
+        if not self._random:
+            return batch
+        return {**batch, **{f"{call} numbers": torch.tensor(whole_numbers(seeds, call, draw)) for call in CALLS}}
+
+    def played(self, player: int, players: tuple[Tensor, ...], x: Tensor, batch: Batch, call: str) -> Tensor:
+        network = self.networks[player]
+        numbers = batch[f"{call} numbers"].tolist() if network.given.draws else ()
+        return network(players[player], x, numbers)
+
+    # --- judging -----------------------------------------------------------------------------------------------------
+
+    def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
+        """Samples [R, count, features], drawn a training batch at a time.
+
+        So memory stays at that of training, and a batch normalisation sees as many samples as it does there.
+        """
+        latents = self.judged_latents(seeds, count).to(w.device)
+        network, own = self.networks[0], w[:, : self.sizes[0]]
+        drawn = []
+        for part, chunk in enumerate(torch.split(latents, self.batch_size, 2)):
+            numbers: Sequence[int] = whole_numbers(seeds, SAMPLES, part) if network.given.draws else ()
+            drawn.append(network(own, chunk, numbers).flatten(1, -2))
+        return torch.cat(drawn, 2).transpose(1, 2)
+
+    def held_out(self, count: int) -> Tensor:
+        """Real samples that training never sees, flat: [count at most, features]."""
+        return self.given.held_out[:count].flatten(1)
+
+    @property
+    def units(self) -> Tensor | None:
+        """The length of a coordinate, [features]; None where all are of one length."""
+        return None
+
+    def represented(self, samples: Tensor) -> Tensor:
+        """Samples [..., features] in the coordinates in which their distances mean something."""
+        return samples
+
+    def distance(self, samples: Tensor) -> Tensor:
+        """How far samples [R, N, features] are from real ones, [R]: the score."""
+        real, units = self.held_out(self.judged), self.units
+        return wasserstein(samples, real, units)
+
+    @property
+    def covered(self) -> bool:
+        """Whether there are real samples enough to say what coverage is."""
+        return len(self.given.held_out) > NEIGHBOURS
+
+    @cached_property
+    def collapse(self) -> Collapse | None:  # type: ignore[override]
+        """Fewer than a quarter of the real samples have a generated one nearer than their fifth neighbour."""
+        return Collapse("data_coverage", below=0.25) if self.covered else None
+
+    # --- known generators --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _pool(self) -> tuple[Tensor, Tensor]:
+        """Real samples, flat [N, features], and the kind of each, int64 [N]."""
+        samples, labels = self.given.samples, self.given.labels
+        if samples is None:
+            drawn, drawn_labels = self.given.draw(torch.tensor([0]), "pool", 0, POOL)
+            samples, labels = drawn[0], None if drawn_labels is None else drawn_labels[0]
+        flat = samples.flatten(1)
+        if labels is not None:
+            classes, kinds = torch.unique(labels, return_inverse=True)
+            if len(classes) >= FEW:
+                return flat, kinds
+        along = _first_component(self.represented(flat[:POOL]), self.represented(flat))
+        order = along.argsort()
+        kinds = torch.empty(len(flat), dtype=torch.int64)
+        kinds[order] = torch.arange(len(flat)) * EIGHTHS // len(flat)
+        return flat, kinds
+
+    @property
+    def kinds(self) -> int:
+        return int(self._pool[1].max()) + 1
+
+    @cached_property
+    def blur(self) -> Tensor:
+        """A share of each coordinate's standard deviation, so that columns of any unit are damaged alike."""
+        return BLUR * self._pool[0].std(dim=0)
+
+    def perfect(self, seeds: Tensor, count: int) -> Tensor:
+        """Real samples that training sees, [R, count, features]."""
+        return self.partial(seeds, count, self.kinds)
+
+    def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
+        flat, kind = self._pool
+        allowed = (kind < kinds).nonzero()[:, 0]
+        return flat[allowed[integers(seeds, "perfect", 0, (count,), len(allowed), 1)]]
+
+    @cached_property
+    def learned(self) -> float | None:  # type: ignore[override]
+        """Between the scores of half of the data and of one kind or untrained networks; None if half is no better."""
+        if self.score != self.own_score:
+            return None
+        seeds = torch.arange(JUDGES)
+        half, one = (self.distance(self.partial(seeds, self.judged, k)).max() for k in (self.kinds // 2, 1))
+        start = self.distance(self.generate(self.init(seeds), seeds, self.judged)).min()
+        apart = float(half), min(float(one), float(start))
+        return float(f"{(apart[0] * apart[1]) ** 0.5:.4g}") if 0 < apart[0] < apart[1] else None
 
     @cached_property
     def digest(self) -> str:
         """A hash of the game without the code of its modules: options, data, values that are not reset."""
         told = sha256()
         for item in fields(self):
-            if item.name not in ("networks", "source"):
+            if item.name not in ("networks", "given", "functions", "notices"):
                 told.update(f"{item.name}={getattr(self, item.name)};".encode())
         for network in self.networks:
-            told.update(str(network.template).encode())
-            first, other = (fresh(network.make, number) for number in (1, 2))
+            told.update(f"{network.given.module}{sorted(network.given.normalised.items())}".encode())
+            first, other = (fresh(network.given.make, number) for number in (1, 2))
             pairs = zip(first.parameters(), other.parameters(), strict=True)
-            for kept in [a for a, b in pairs if torch.equal(a, b)] + list(network.template.buffers()):
+            for kept in [a for a, b in pairs if torch.equal(a, b)] + list(network.given.module.buffers()):
                 told.update(kept.detach().cpu().float().contiguous().numpy().tobytes())
-        if isinstance(self.source, Tensor):
-            told.update(self.source.numpy().tobytes())
+        told.update(self.given.digest.encode())
         return told.hexdigest()[:16]
 
 
-def gan_game(
-    generator: nn.Module | Make,
-    discriminator: nn.Module | Make,
-    loss: str,
-    data: Any,
-    *,
-    latent: int | Shape | None = None,
-    init: Init | None = None,
-    **options: Any,
-) -> ModuleGAN:
-    """Make a game of two ordinary torch modules, a loss and a source of real data.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableGAN(ModuleGAN):
+    """A user's GAN on rows of a table."""
 
-    Every replica starts as a fresh module does, decided by its seed: ``reset_parameters()`` of every part is called,
-    then ``init`` visits every part, as ``Module.apply`` does. Parameters that no part resets keep the given values. If
-    the module is given as a function without arguments, that function makes the module of each replica. Modules are in
-    training mode: batch normalisation uses the statistics of the batch, for generated samples too.
+    @cached_property
+    def _spread(self) -> Tensor:
+        deviations = self._table.std(dim=0)
+        return torch.where(deviations > 0, deviations, 1.0)
 
-    Args:
-        generator: takes latents [N, latent] or [N, latent, 1, 1], standard normal, and returns samples of the shape of
-            the data.
-        discriminator: takes samples and returns one logit for each, without a sigmoid: [N] or [N, 1].
-        loss: ``minimax``, ``non-saturating``, ``wgan``, ``wgan-gp``, ``hinge``, ``lsgan`` or ``relativistic``.
-        data: real samples [N, ...]; or a data set of samples or of pairs with the sample first, which is read as a
-            whole; or a function (torch.Generator, count) -> [count, ...] that uses no other randomness.
-        latent: the size or the shape of a latent; by default what the generator's first linear layer or convolution
-            takes.
-        init: sets the starting values of one part of a module, where ``reset_parameters`` is not enough.
-        options: ``batch_size``, ``budget`` (gradient evaluations), ``score``, ``regulariser``, ``gamma``, ``noise``, as
-            in ``bench.games.harness.gan.GAN``.
+    @property
+    def _table(self) -> Tensor:
+        samples = self.given.samples
+        return self.given.held_out if samples is None else samples
 
-    Returns:
-        A game that every rule and metric accepts.
+    @property
+    def units(self) -> Tensor | None:
+        """The standard deviation of each column; 1 for a column that holds one value."""
+        return self._spread
 
-    Raises:
-        UserError: the modules, the loss and the data do not fit together; the message says where.
-
-    Example:
-        >>> import bench, torch
-        >>> from torch import nn
-        >>> generator = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
-        >>> discriminator = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
-        >>> game = bench.gan_game(generator, discriminator, "hinge", torch.randn(100, 2))
-        >>> F = bench.Oracle(game, seeds=[0, 1, 2])
-        >>> F(game.init(F.seeds)).shape == (3, sum(game.sizes))
-        True
-    """
-    allowed = {"batch_size", "budget", "score", "regulariser", "gamma", "noise"}
-    if wrong := sorted(set(options) - allowed):
-        raise UserError(f"{NAME}: there is no {wrong[0]!r}; known: {', '.join(sorted(allowed))}")
-    batch_size = options.get("batch_size", GAN.batch_size)
-    if not isinstance(batch_size, int) or batch_size < 1 or batch_size % GRAIN:
-        raise UserError(f"{NAME}: batch_size is {batch_size}; a multiple of {GRAIN} is allowed")
-    source, real = _source(data, batch_size)
-    players = [made(*given, init) for given in (("generator", generator), ("discriminator", discriminator))]
-    latents = _latents(players[0][0], latent, real)
-    _discriminates(players[1][0], loss, real)
-    entry, sample = tuple(latents.shape[1:]), tuple(real.shape[1:])
-    networks = stacked(*players[0], latents, entry, sample), stacked(*players[1], real, sample, (1,))
-    game = ModuleGAN(loss=loss, latent=latents[0].numel(), networks=networks, source=source, **options)
-    _tried(game)
-    return game
+    def represented(self, samples: Tensor) -> Tensor:
+        return samples / self._spread
 
 
-def _discriminates(module: nn.Module, loss: str, real: Tensor) -> None:
-    """A discriminator gives one logit a sample."""
-    if loss in BELOW_LOGITS and type(module) is nn.Sequential and isinstance([*module.modules()][-1], nn.Sigmoid):
-        raise UserError(f"{NAME}: discriminator ends in Sigmoid; the loss {loss!r} takes logits: leave it out")
-    logits = ran("discriminator", module, real)
-    if logits.numel() != len(real) or len(logits) != len(real):
-        raise UserError(
-            f"{NAME}: discriminator gives {shown(logits)} on data {shown(real)}; one logit, (N, 1), is allowed"
-        )
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageGAN(ModuleGAN, Images):
+    """A user's GAN on images."""
+
+    score: str = "fd_pixels"
+    own_score: ClassVar[str] = "fd_pixels"
+    classifier = ""
+    stack = 8  # convolutions store their patches
+
+    @property
+    def planes(self) -> int:  # type: ignore[override]
+        return self.given.held_out.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        _, _, height, width = self.given.held_out.shape
+        return height, width
+
+    def represented(self, samples: Tensor) -> Tensor:
+        """Coordinates along the principal directions of real images, and the length of what lies outside of them.
+
+        Without the last, noise that no real image has would not be seen.
+        """
+        centred = samples.double() - self._centre.to(samples.device)
+        along = centred @ self.principal[0].to(samples.device)
+        outside = (centred.square().sum(-1, keepdim=True) - along.square().sum(-1, keepdim=True)).clamp(min=0).sqrt()
+        return torch.cat([along, outside], -1)
+
+    @cached_property
+    def _centre(self) -> Tensor:
+        return self.held_out(len(self.given.held_out)).double().mean(dim=0)
+
+    @cached_property
+    def _reference(self) -> Gaussian:
+        return gaussian(self.represented(self.held_out(len(self.given.held_out))))
+
+    def distance(self, samples: Tensor) -> Tensor:
+        return debiased_frechet(self.represented(samples), self._reference)
+
+    @cached_property
+    def digest(self) -> str:
+        return super().digest + (self.extractor.digest if self.features != "shipped" else "")
 
 
-def _latents(module: nn.Module, latent: int | Shape | None, real: Tensor) -> Tensor:
-    """Latents [N, ...] of the shape on which the generator gives samples of the data's shape."""
-    if latent is None:
-        linear = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-        first = next((part for part in module.modules() if isinstance(part, linear)), None)
-        if first is None:
-            raise UserError(
-                f"{NAME}: the generator has no linear layer or convolution to tell the latents by: give latent="
-            )
-        latent = first.in_features if isinstance(first, nn.Linear) else first.in_channels
-    shapes: list[Shape] = [(latent,), (latent, 1, 1)] if isinstance(latent, int) else [tuple(latent)]
-    refused: list[UserError] = []
-    for shape in shapes:
-        latents = torch.randn(len(real), *shape, generator=torch.Generator().manual_seed(0))
-        try:
-            samples = ran("generator", module, latents)
-        except UserError as error:
-            refused.append(error)
-            continue
-        if samples.shape == real.shape:
-            return latents
-        text = f"{NAME}: generator gives {shown(samples)} on latents {shown(latents)}, the data are {shown(real)}"
-        refused.append(UserError(text))
-    mismatches = [error for error in refused if " gives " in str(error)]
-    raise (mismatches or refused)[0]
+def wasserstein(samples: Tensor, real: Tensor, units: Tensor | None) -> Tensor:
+    """Sliced Wasserstein-2 distance [R] of samples [R, N, features] to real ones [M, features], in these units."""
+    projections = 16 if real.shape[1] == 2 else 64
+    if units is None:
+        return sliced_wasserstein(samples, real.to(samples), projections)
+    return sliced_wasserstein(samples / units.to(samples), (real / units).to(samples), projections)
 
 
-def _source(data: Any, count: int) -> tuple[Tensor | Draw, Tensor]:
-    """The data, read or checked, and a minibatch of them [count, ...]."""
-    if callable(data):
-        drawn, other = (drawn_by(data, 0, count) for _ in range(2))
-        if not torch.equal(drawn, other):
-            raise UserError(f"{NAME}: data drawn twice by the same generator differ; draw by the generator given alone")
-        return data, drawn
-    if not isinstance(data, Tensor):
-        try:
-            items = [data[i] for i in range(len(data))]
-            data = torch.stack(
-                [torch.as_tensor(item[0] if isinstance(item, (tuple, list)) else item) for item in items]
-            )
-        except Exception as error:
-            description = f"{type(data).__name__}, which raised {type(error).__name__}: {' '.join(str(error).split())}"
-            raise UserError(
-                f"{NAME}: data is a {description}; samples [N, ...], a data set or a function is allowed"
-            ) from error
-    data = data.detach().cpu().float().contiguous()
-    if data.ndim < 2 or not len(data) or not bool(data.isfinite().all()):
-        raise UserError(
-            f"{NAME}: data has shape {tuple(data.shape)}; finite samples (N, features) or (N, C, H, W) are allowed"
-        )
-    return data, data[torch.arange(count) % len(data)]
-
-
-def drawn_by(draw: Draw, number: int, count: int) -> Tensor:
-    """Samples [count, ...] that a function draws from that seed."""
-    samples = draw(torch.Generator().manual_seed(number), count)
-    if not isinstance(samples, Tensor) or samples.ndim < 2 or len(samples) != count:
-        description = f"shape {tuple(samples.shape)}" if isinstance(samples, Tensor) else f"a {type(samples).__name__}"
-        raise UserError(
-            f"{NAME}: data gives {description} for {count} samples; a tensor ({count}, features...) is allowed"
-        )
-    return samples.detach().float()
-
-
-def _tried(game: ModuleGAN) -> None:
-    """Take one gradient of each player: an error in differentiation, twice for a regulariser, is raised here."""
-    F = Oracle(game, [0, 1])
-    try:
-        F(game.init(F.seeds))
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{NAME}: the gradient of the losses raised {type(error).__name__}: {reason}") from error
-
-
-def speed(game: ModuleGAN) -> str:
-    """How a game runs, and how fast: for ``bench check``."""
-    ways = dict(zip(("generator", "discriminator"), map(_way, game.networks), strict=True))
-    told = [f"{who} {way}" for who, way in ways.items()]
-    if len(set(ways.values())) == 1:
-        told = [f"both {ways['generator']}"]
-    many, one = Oracle(game, range(R)), Oracle(game, [0])
-    w = game.init(many.seeds)
-    times: dict[bool, list[float]] = {True: [], False: []}
-    for stacked_up, ask in [(True, partial(many, w)), (False, partial(one, w[:1]))] * 8:
-        start = perf_counter()
-        ask()
-        times[stacked_up].append(perf_counter() - start)
-    together, alone = (median(times[key][1:]) for key in (True, False))  # the first draws the data
-    rate = f"{R / together:,.0f} replica-steps a second at R = {R}, {R * alone / together:.1f} times one at a time"
-    return f"{', '.join(told)}; {rate}{_once(game)}"
-
-
-def _once(game: ModuleGAN) -> str:
-    """A remark on second derivatives: "" if they exist."""
-    F = Oracle(game, [0, 1])
-    w = game.init(F.seeds)
-    try:
-        F.linear(w)[2](w)
-    except RuntimeError as error:
-        return f"; not twice differentiable, so not for rules with Jacobian products: {' '.join(str(error).split())}"
-    return ""
-
-
-def _way(network: Stacked) -> str:
-    if not network.why:
-        return "batched"
-    return f"through torch.func{'' if network.together else ' one replica at a time'} ({network.why})"
+def _first_component(samples: Tensor, others: Tensor) -> Tensor:
+    """How far others [M, d] lie along the first principal component of samples [N, d], [M]."""
+    centred = samples.double() - samples.double().mean(dim=0)
+    direction = torch.linalg.svd(centred, full_matrices=False)[2][0]
+    along: Tensor = others.double() @ (direction * direction[direction.abs().argmax()].sign())
+    return along

@@ -91,6 +91,12 @@ class Points(GAN):
     def real(self, seeds: Tensor, draw: int) -> Tensor:
         return self.data(seeds, "real", draw, self.drawn, BLOCK)
 
+    units = None
+
+    def held_out(self, count: int) -> Tensor:
+        """Samples of the data to compare with, always the same: [count, coordinates]."""
+        return self.data(torch.tensor([0]), "judged", 0, count, 1)[0].T
+
     def perfect(self, seeds: Tensor, count: int) -> Tensor:
         """Samples of a perfect generator, which are the data's: [R, count, coordinates]."""
         return self.data(seeds, "perfect", 0, count, 1).transpose(1, 2)

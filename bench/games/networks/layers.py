@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import elu, leaky_relu, relu, silu, softplus
 
 from bench.games.networks.convolution import Sliding, gather, scatter, sliding
+from bench.games.networks.modules import OneReplica, filled
 
 Shape = tuple[int, ...]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -31,6 +32,17 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "none": lambda h: h,
 }
+MODULES: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky-relu": lambda: nn.LeakyReLU(0.2),
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "none": nn.Identity,
+}
+"""Torch's modules of ACTIVATIONS."""
 
 
 class Layer(ABC):
@@ -49,6 +61,10 @@ class Layer(ABC):
     @abstractmethod
     def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
         """parameters [R, *shape] each, activations [R, ..., batch] -> [R, ..., batch]."""
+
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        """The layer of one replica on samples [N, *entry]: torch's own module where torch has one."""
+        return OneReplica(self, parameters)
 
 
 class Affine(Layer):
@@ -95,6 +111,9 @@ class Linear(Affine):
     def start(self) -> tuple[tuple[float, float], ...]:
         return (-(self.fan_in**-0.5), self.fan_in**-0.5), (-(self.fan_in**-0.5), self.fan_in**-0.5)
 
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        return filled(nn.Linear, parameters, self.fan_in, self.fan_out)
+
     def matrix(self, weight: Tensor) -> Tensor:
         return weight
 
@@ -129,6 +148,10 @@ class Conv2d(Affine):
     def start(self) -> tuple[tuple[float, float], ...]:
         bound = (self.fan_in * self.kernel**2) ** -0.5
         return (-bound, bound), (-bound, bound)
+
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        sizes = self.fan_in, self.fan_out, self.kernel, self.stride, self.padding
+        return filled(nn.Conv2d, parameters, *sizes)
 
     def matrix(self, weight: Tensor) -> Tensor:
         return _by_taps(weight)
@@ -177,6 +200,10 @@ class ConvTranspose2d(Layer):
         out = scatter(patches.view(len(h), len(how.taps), -1, *h.shape[2:]), how)
         return out + bias.view(*bias.shape, 1, 1, 1)
 
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        sizes = self.fan_in, self.fan_out, self.kernel, self.stride, self.padding
+        return filled(nn.ConvTranspose2d, parameters, *sizes)
+
 
 def _by_taps(weight: Tensor) -> Tensor:
     """[R, A, B, k, k] -> [R, A, taps B], a tap after another."""
@@ -206,6 +233,10 @@ class BatchNorm(Layer):
         variance = centred.square().mean(dim=over, keepdim=True)
         return weight * centred * (variance + self.eps).rsqrt() + bias
 
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        kind = nn.BatchNorm1d if len(entry) == 1 else nn.BatchNorm2d  # without averages: by the batch in eval() too
+        return filled(kind, parameters, self.features, eps=self.eps, track_running_stats=False)
+
 
 @dataclass(frozen=True)
 class Activation(Layer):
@@ -215,6 +246,9 @@ class Activation(Layer):
 
     def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
         return ACTIVATIONS[self.name](h)
+
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        return MODULES[self.name]()
 
 
 @dataclass(frozen=True)
@@ -229,6 +263,10 @@ class Maxout(Layer):
     def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
         return torch.unflatten(h, 1, (self.pieces, -1)).amax(1)
 
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        pieces = nn.Unflatten(1, (self.pieces, entry[0] // self.pieces))
+        return nn.Sequential(pieces, nn.MaxPool2d((self.pieces, 1)), nn.Flatten())
+
 
 @dataclass(frozen=True)
 class Reshape(Layer):
@@ -238,6 +276,12 @@ class Reshape(Layer):
 
     def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
         return h.reshape(len(h), *self.shape, h.shape[-1])
+
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        if len(self.shape) == 1:
+            return nn.Flatten()
+        shaped = nn.Unflatten(1, self.shape)
+        return shaped if len(entry) == 1 else nn.Sequential(nn.Flatten(), shaped)
 
 
 def count(layer: Layer) -> int:

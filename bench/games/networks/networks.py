@@ -8,16 +8,18 @@ et al. 2015, arXiv:1511.06434), or orthogonal (`starts`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from math import prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts.game import Parameter
 from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear, Maxout, Shape
+from bench.games.networks.modules import OneReplica
 from bench.games.networks.starts import TORCH, Start, orthogonal
 from bench.numerics.randomness import GRAIN, normal, uniform
 
@@ -79,15 +81,56 @@ class Network:
 
     def __call__(self, parameters: Tensor, h: Tensor) -> Tensor:
         """parameters [R, size], h [R, ..., batch] -> [R, ..., batch]."""
-        parts = iter(torch.split(parameters, self.layout, dim=1)[::2])
+        weights = iter(self.weights(parameters))
         for layer in self.layers:
-            weights = [next(parts).view(-1, *shape) for shape in layer.shapes]
-            if self.spectral and weights and weights[0].ndim > 2:
-                weights[0] = weights[0] / _largest_singular_value(weights[0].flatten(2)).view(
-                    -1, *[1] * (weights[0].ndim - 1)
-                )
-            h = layer(weights, h)
+            h = layer([next(weights) for _ in layer.shapes], h)
         return h
+
+    def module(self, row: Tensor, entry: Shape) -> nn.Module:
+        """Return one replica as a torch module.
+
+        Args:
+            row: its parameters, [size].
+            entry: of a sample that the network takes.
+
+        Returns:
+            A sequence of torch's own layers, on samples [N, *entry]; a layer that torch lacks is wrapped. A class with
+            a ``__call__`` of its own is wrapped as a whole. With ``spectral`` the weights are those after the division.
+        """
+        row = row.detach().cpu()
+        if type(self).__call__ is not Network.__call__:
+            return OneReplica(partial(_on_row, self), [row])
+        modules, samples = nn.Sequential(), row.new_zeros(2, *entry)
+        with torch.no_grad():
+            weights = iter(self.weights(row.unsqueeze(0)))
+            for layer in self.layers:
+                module = layer.module([next(weights)[0] for _ in layer.shapes], tuple(samples.shape[1:]))
+                samples = module(samples)
+                if not isinstance(module, nn.Identity):
+                    modules.append(module)
+        return modules
+
+    def weights(self, parameters: Tensor) -> list[Tensor]:
+        """Every parameter tensor in turn as the layers use it, [R, *shape], from parameters [R, size]."""
+        parts = torch.split(parameters, self.layout, dim=1)[::2]
+        weights = [part.view(-1, *shape) for part, shape in zip(parts, self.tensor_shapes, strict=True)]
+        if self.spectral:
+            starts = accumulate((len(layer.shapes) for layer in self.layers), initial=0)
+            for first, layer in zip(starts, self.layers, strict=False):
+                if layer.shapes and len(layer.shapes[0]) > 1:
+                    weights[first] = normalised(weights[first], 0)
+        return weights
+
+
+def _on_row(network: Network, parts: Sequence[Tensor], h: Tensor) -> Tensor:
+    (row,) = parts
+    return network(row, h)
+
+
+def normalised(weight: Tensor, rows: int) -> Tensor:
+    """Weights [R, *shape] over the largest singular value of each as a matrix, dimension ``rows`` against the rest."""
+    matrix = (weight.movedim(1 + rows, 1) if rows else weight).flatten(2)
+    return weight / _largest_singular_value(matrix).view(-1, *[1] * (weight.ndim - 1))
 
 
 def _largest_singular_value(matrix: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,26 +70,82 @@ class Held(Layer):
         return self.layer([*parameters, *(h.new_full((len(h), *shape), value) for shape, value in held)], h)
 
 
-def translated(module: nn.Module, x: Tensor, seen: set[int]) -> tuple[list[Layer], Tensor]:
-    """The layers of a module and its output on x [batch, ...]; raises Unlike if it is not a stack of usual layers."""
+def layers_of(module: nn.Module, x: Tensor) -> tuple[Layer, ...]:
+    """The layers of a module that takes x [batch, ...]; raises Unlike if it is not a stack of usual layers."""
+    used: list[int] = []
+    layers, _ = _translated(module, x, used)
+    if used != [id(parameter) for parameter in module.parameters()]:
+        raise Unlike(f"{type(module).__name__} uses its parameters in another order than it has them, or not all")
+    return tuple(layers)
+
+
+def _translated(module: nn.Module, x: Tensor, used: list[int]) -> tuple[list[Layer], Tensor]:
+    """The layers of a module and its output on x [batch, ...]; ``used`` collects its parameters."""
     if module._forward_hooks or module._forward_pre_hooks:
         raise Unlike(f"{type(module).__name__} has hooks")
     if type(module) is nn.Sequential:
-        layers: list[Layer] = []
-        for child in module:
-            more, x = translated(child, x, seen)
-            layers += more
-        return layers, x
-    parameters = {id(parameter) for parameter in module.parameters()}
-    if parameters & seen:
+        return _in_turn(list(module), x, used)
+    if not _known(module) and [*module.children()]:
+        return _in_turn(_steps(module, x), x, used)
+    parameters = [id(parameter) for parameter in module.parameters()]
+    if set(parameters) & set(used):
         raise Unlike(f"{type(module).__name__} shares parameters")
-    seen |= parameters
+    used += parameters
     with torch.no_grad():
         y = module(x)
     layer = _layer(module, tuple(x.shape[1:]), tuple(y.shape[1:]))
     missing = len(layer.shapes) - len(parameters)
     norm = isinstance(layer, (BatchNorm, GroupNorm))
     return [Held(layer, ((1.0, 0.0) if norm else (0.0, 0.0))[-missing:]) if missing else layer], y
+
+
+def _in_turn(steps: Sequence[nn.Module | Shape], x: Tensor, used: list[int]) -> tuple[list[Layer], Tensor]:
+    """The layers of modules one after another, a shape being what samples are reshaped to."""
+    layers: list[Layer] = []
+    for step in steps:
+        if isinstance(step, nn.Module):
+            more, x = _translated(step, x, used)
+            layers += more
+        else:
+            layers.append(Reshape(step))
+            x = x.reshape(len(x), *step)
+    return layers, x
+
+
+def _steps(module: nn.Module, x: Tensor) -> list[nn.Module | Shape]:
+    """The parts that a module's ``forward`` calls, each on what the one before gave, at most reshaped between."""
+    calls: list[tuple[nn.Module, tuple[Any, ...], Any]] = []
+    parts = [part for child in module.children() for part in (child if isinstance(child, nn.ModuleList) else [child])]
+    handles = [part.register_forward_hook(lambda part, given, out: calls.append((part, given, out))) for part in parts]
+    try:
+        with torch.no_grad():
+            y = module(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    steps: list[nn.Module | Shape] = []
+    stands = x
+    for part, given, out in [*calls, (None, (y,), None)]:
+        taken = given[0] if len(given) == 1 else None
+        if taken is not stands:
+            if not (isinstance(taken, Tensor) and isinstance(stands, Tensor) and _reshaped(taken, stands)):
+                raise Unlike(f"{type(module).__name__} does more than to call its parts in turn")
+            steps.append(tuple(taken.shape[1:]) or (1,))
+        if part is not None:
+            steps.append(part)
+            stands = out
+    return steps
+
+
+def _reshaped(taken: Tensor, given: Tensor) -> bool:
+    """Whether one tensor is another in a different shape, the first dimension kept."""
+    same = taken.data_ptr() == given.data_ptr() and taken.numel() == given.numel() and len(taken) == len(given)
+    return same and taken.is_contiguous() and given.is_contiguous()
+
+
+def _known(module: nn.Module) -> bool:
+    """Whether a module comes with torch: its own ``forward`` is known, whatever parts it has."""
+    return type(module).__module__.startswith("torch.nn.")
 
 
 def _layer(module: nn.Module, taken: Shape, given: Shape) -> Layer:

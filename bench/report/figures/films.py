@@ -135,7 +135,8 @@ def sheets(real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Ma
             )
         return Film(tuple(map(float, costs)), side, panels, [], sharp=True)
 
-    return _fitting(build, reels, IMAGES)
+    shown = max(samples.shape[1] for _, samples in reels.values())
+    return _fitting(build, reels, [(across, most) for across, most in IMAGES if across**2 <= shown] or IMAGES[-1:])
 
 
 def sheet(pictures: Array, across: int, line: float | None = None, margin: int = 1) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -211,5 +212,5 @@ def images(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]
 
 def _show(axes: Axes, pictures: Array) -> None:
     light = 0.8 if pictures.ndim == 4 else -0.8
-    page = sheet(pictures, ACROSS, line=light, margin=0)
+    page = sheet(pictures, min(ACROSS, math.isqrt(len(pictures))), line=light, margin=0)
     axes.imshow((page + 1) / 2 if page.ndim == 3 else -page, cmap="gray", vmin=-1, vmax=1, interpolation="none")

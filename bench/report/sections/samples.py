@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analysis.statistics import Array
-from bench.contracts import Generative
 from bench.games.harness.images import Images
 from bench.games.harness.points import Mixture
 from bench.report.figures import films, pictures
@@ -19,8 +18,11 @@ STRIP = 4  # moments of the figure for a paper
 FEW_RULES = 5  # for more rules two moments of images are enough
 
 
+REAL = 60  # real points that are marked where nobody says where the modes are
+
+
 class Samples(NamedTuple):
-    """Generated samples, and the real ones: modes [M, 2] of a mixture, or images [N, height, width]."""
+    """Generated samples, and real ones: modes [M, 2] of a mixture or some of the data, or images [N, height, width]."""
 
     reels: Reels
     real: Array | None
@@ -47,7 +49,8 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     printed = {
         rule: _moments_at(reel, np.linspace(0, len(reel[0]) - 1, STRIP)) for rule, reel in generated.reels.items()
     }
-    caption += "; circles are the real modes." if generated.real is not None else "."
+    what = "the real modes" if isinstance(scene.game, Mixture) else "real samples"
+    caption += f"; circles are {what}." if generated.real is not None else "."
     film = films.points(generated.reels, generated.real, look, failure_notes)
     yield Drawing("samples", caption, lambda: pictures.clouds(printed, generated.real, look), wide=True, film=film)
 
@@ -55,28 +58,32 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
 def samples(scene: Scene) -> Samples | None:
     """The samples of each rule during training; None if the game has none that can be drawn."""
     sample_tensors, game = scene.tensors_with("samples"), scene.game
-    if not sample_tensors or not isinstance(game, Generative):
+    if not sample_tensors:
         return None
-    if isinstance(game, Images):
+    stored = next((tensors["real"].double().numpy() for tensors in sample_tensors.values() if "real" in tensors), None)
+    image = scene.description.image or ((game.planes, *game.shape) if isinstance(game, Images) else ())
+    if image:
+        planes = image[0]
 
         def shaped(pixels: Array) -> Array:
-            pixels = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, game.planes, *game.shape)
-            return np.moveaxis(pixels, -3, -1) if game.planes > 1 else pixels[..., 0, :, :]
+            pixels = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, *image)
+            return np.moveaxis(pixels, -3, -1) if planes > 1 else pixels[..., 0, :, :]
 
         reels = {
             rule: (tensors["samples_cost"].numpy(), shaped(tensors["samples"].float().numpy()))
             for rule, tensors in sample_tensors.items()
         }
-        real = None if game.missing else shaped(game.held_out(pictures.ACROSS**2).float().numpy())
-        return Samples(reels, real, images=True)
+        if stored is None and isinstance(game, Images) and not game.missing:
+            stored = game.held_out(pictures.ACROSS**2).numpy()
+        return Samples(reels, None if stored is None else shaped(stored), images=True)
     reels = {
         rule: (tensors["samples_cost"].numpy(), tensors["samples"].double().numpy())
         for rule, tensors in sample_tensors.items()
     }
     if any(points.ndim != 3 or points.shape[2] != 2 for _, points in reels.values()):
         return None
-    modes = game.modes.double().numpy() if isinstance(game, Mixture) else None
-    return Samples(reels, modes, images=False)
+    marked = None if stored is None else stored[:REAL]
+    return Samples(reels, game.modes.double().numpy() if isinstance(game, Mixture) else marked, images=False)
 
 
 def notes(scene: Scene) -> dict[str, str]:

@@ -1,0 +1,183 @@
+"""A network of one replica as a torch module gives what the stacked network gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import bench
+from bench.contracts import Exportable, Generative
+from bench.games.networks.layers import (
+    ACTIVATIONS,
+    MODULES,
+    Activation,
+    BatchNorm,
+    Conv2d,
+    ConvTranspose2d,
+    Layer,
+    Linear,
+    Maxout,
+    Reshape,
+)
+from bench.games.networks.modules import OneReplica
+from bench.games.networks.networks import Network
+from bench.registry import games, get_game
+from bench.registry.build import by_themselves
+
+TOLERANCE = 1e-5
+
+
+def spelled(name: str, keys: str = "") -> str:
+    tried = get_game(name).tried
+    parts = [part for part in (tried, keys) if part]
+    return f"{name}[{','.join(parts)}]" if parts else name
+
+
+ALONE = by_themselves(games)
+NETWORKED = [name for name in ALONE if isinstance(get_game(name), Exportable)]
+SETTINGS = [
+    *map(spelled, NETWORKED),
+    spelled("digits", "conditional=true"),
+    spelled("dcgan-mnist", "conditional=true,spectral=true"),
+    spelled("ring8", "batch_norm=true,maxout=5,pac=2,spectral=true"),
+    spelled("ring8", "activation=silu:elu,depth=1:3,start=orthogonal[1.4]"),
+]
+
+
+def test_every_game_that_generates_by_networks_is_here() -> None:
+    closed = {name for name in ALONE if isinstance(get_game(name), Generative)} - set(NETWORKED)
+    assert len(NETWORKED) > 8
+    assert all(sum(get_game(name).sizes) < 100 for name in closed), "networks that cannot be taken home"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_games_networks_are_torch_modules_that_agree(name: str) -> None:
+    game: Any = get_game(name)
+    w, count = game.init(torch.tensor([3, 4])), min(64, game.drawn)
+    w = w + 0.05 * torch.randn(w.shape, generator=torch.Generator().manual_seed(0))  # biases are not 0 in the end
+    state = torch.get_rng_state()
+    generator, discriminator = game.torch_modules(w[1])
+    assert torch.equal(torch.get_rng_state(), state), "random numbers of the caller were drawn"
+    samples = generator(game.judged_latents(torch.tensor([5]), count)[0].T)
+    assert samples.shape == (count, *game.sample_shape())
+    expected = game.generate(w[1:], torch.tensor([5]), count)
+    torch.testing.assert_close(samples.flatten(1), expected[0], atol=TOLERANCE, rtol=0)
+    entry = torch.rand(1, *judged(game), 8)
+    expected = game.discriminator(w[1:, game.sizes[0] :], entry)[0].T
+    taken = entry[0].movedim(-1, 0)
+    if len(judged(game)) == 1 and not game.told and len(game.sample_shape()) == 3:
+        taken = taken.reshape(8, *game.sample_shape())  # a dense discriminator takes images too
+    torch.testing.assert_close(discriminator(taken), expected, atol=TOLERANCE, rtol=0)
+    modules = [part for whole in (generator, discriminator) for part in whole.modules()]
+    assert all(type(part).__module__.startswith("torch.nn.modules") for part in modules), "not plain torch"
+
+
+def judged(game: Any) -> tuple[int, ...]:
+    """The shape that the discriminator's network takes, without the batch."""
+    channels, *places = game._generated
+    return (game.pac * (channels + game.told), *places)
+
+
+def test_every_activation_has_torchs_module() -> None:
+    assert MODULES.keys() == ACTIVATIONS.keys()
+    h = torch.linspace(-30, 30, 101)
+    for name in ACTIVATIONS:
+        torch.testing.assert_close(MODULES[name]()(h), ACTIVATIONS[name](h))
+
+
+@dataclass(frozen=True)
+class Twice(Layer):
+    """A layer that torch lacks: h <- a h + h."""
+
+    features: int
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.features,),)
+
+    @property
+    def start(self) -> tuple[tuple[float, float], ...]:
+        return ((-1.0, 1.0),)
+
+    def __call__(self, parameters: Any, h: Tensor) -> Tensor:
+        (scale,) = parameters
+        return scale.unsqueeze(2) * h + h
+
+
+class Residual(Network):
+    """A network with a way of its own."""
+
+    def __call__(self, parameters: Tensor, h: Tensor) -> Tensor:
+        return h + super().__call__(parameters, h)
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+@pytest.mark.parametrize(
+    ("entry", "layers"),
+    [
+        ((6,), (Linear(6, 8), Twice(8), Activation("tanh"), Linear(8, 6))),
+        ((6,), (Linear(6, 12), Maxout(3), BatchNorm(4), Linear(4, 6))),
+        (
+            (2, 5, 5),
+            (Conv2d(2, 4, 3, 2, 1), BatchNorm(4), ConvTranspose2d(4, 3, 3, 2), Reshape((3, 49)), Reshape((147,))),
+        ),
+    ],
+    ids=["a layer that torch lacks", "maxout", "images"],
+)
+def test_layers(entry: tuple[int, ...], layers: tuple[Layer, ...], spectral: bool) -> None:
+    network = Network(layers, spectral=spectral)
+    check(network, entry)
+    own = [part for part in network.module(torch.zeros(network.size), entry).modules() if type(part) is OneReplica]
+    assert len(own) == sum(isinstance(layer, Twice) for layer in layers)
+
+
+def test_a_network_with_a_way_of_its_own_is_wrapped_whole() -> None:
+    network = Residual((Linear(6, 6), Activation("relu")))
+    check(network, (6,))
+    assert type(network.module(torch.zeros(network.size), (6,))) is OneReplica
+
+
+def check(network: Network, entry: tuple[int, ...]) -> None:
+    parameters = network.init(torch.arange(2), "network") + 0.1
+    h = torch.randn(2, *entry, 16, generator=torch.Generator().manual_seed(1))
+    expected = network(parameters, h)
+    for r in range(2):
+        module = network.module(parameters[r], entry)
+        out = module(h[r].movedim(-1, 0)).movedim(0, -1)
+        torch.testing.assert_close(out, expected[r], atol=TOLERANCE, rtol=0)
+        assert sum(part.numel() for part in module.parameters()) > 0
+        assert torch.equal(module.eval()(h[r].movedim(-1, 0)).movedim(0, -1), out), "eval() normalises otherwise"
+
+
+class Own(nn.Module):
+    """A module with a branch, so no stack of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.narrow, self.norm = nn.Linear(4, 8), nn.Linear(8, 2), nn.BatchNorm1d(8)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.norm(self.wide(z))
+        out: Tensor = self.narrow(h + torch.tanh(h))
+        return out
+
+
+@pytest.mark.parametrize("make", [Own, lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))])
+def test_a_game_of_ones_own_gives_the_modules_themselves(make: Any) -> None:
+    given = make()
+    game = bench.gan_game(given, nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)), "wgan", torch.randn(64, 2))
+    w = game.init(torch.tensor([3, 4]))
+    generator, discriminator = game.torch_modules(w[1])
+    assert type(generator) is type(given)
+    assert generator is not given
+    assert generator.training
+    assert [name for name, _ in generator.named_parameters()] == [name for name, _ in given.named_parameters()]
+    out = generator(game.judged_latents(torch.tensor([5]), 32)[0].T)
+    expected = game.generate(w[1:], torch.tensor([5]), 32)[0]
+    torch.testing.assert_close(out, expected, atol=TOLERANCE, rtol=0)
+    logits = game.discriminator(w[1:, game.sizes[0] :], expected.T[None])[0].T
+    torch.testing.assert_close(discriminator(expected), logits, atol=TOLERANCE, rtol=0)
