@@ -60,7 +60,7 @@ def _beside(finding: Finding) -> str:
     if not finding.rivals:
         return ""
     if not finding.decidable:
-        return f"with too few seeds to be sure ({finding.needed} would do)"
+        return f"{finding.seeds} seeds are too few to be sure, {finding.needed} would do"
     if finding.tied:
         names = [rival.rule for rival in finding.tied]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
