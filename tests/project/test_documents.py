@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / ".github" / "docs"
@@ -65,6 +66,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_what_a_page_prints_runs(page: Path, runs: Path, tmp_path: Path, call: Callable) -> None:  # type: ignore[type-arg]
     """As printed, but for a budget that takes a moment: first its Python and TOML, then its commands in their order."""
+    for k in range(20):  # the reader's own pictures
+        (tmp_path / "photos" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 7), (12 * k, 0, 99)).save(tmp_path / "photos" / "ab"[k % 2] / f"{k}.png")
     for language, text in blocks(page):
         if named := re.match(r"# (\w+\.(?:py|toml))\n", text):
             (tmp_path / named[1]).write_text(text)
