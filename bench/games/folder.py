@@ -11,14 +11,13 @@ from torch import Tensor
 
 from bench.errors import UserError, nearest
 from bench.games.data.image_folder import ImageFolder, fault_of, files_of, image_folder
+from bench.games.data.parts import scaled, split
 from bench.games.dcgan import DCGAN
-from bench.games.harness.images import scaled, shuffled
 from bench.numerics.randomness import integers
 from bench.registry import game
 from bench.registry.build import ALONE
 
 COLOURS = {"auto": None, "grey": False, "rgb": True}
-SHARE, MOST = 10, 2000  # one image in ten is held out, and no more than that
 LEAST = 10  # images with which anything can be said
 SMALLEST = 8  # of a side: below it no convolution is left
 
@@ -126,10 +125,7 @@ class Folder(DCGAN):
     @cached_property
     def _split(self) -> tuple[Tensor, Tensor]:
         """The numbers of the images that train and of those that are held out."""
-        count = len(self.pictures)
-        order = shuffled(count)
-        held = max(2, min(MOST, count // SHARE))  # a Gaussian needs two
-        return order[held:], order[:held]
+        return split(len(self.pictures), least=2)  # a Gaussian needs two
 
     @cached_property
     def images(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""Metrics of games on points and of a user's own: distance to the data, coverage, modes of a mixture."""
+"""Metrics of games on points: distance to the data, modes of a mixture."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from torch import Tensor
 
 from bench.contracts import HeldOut, Oracle
 from bench.games.harness.images import Images
-from bench.games.harness.modules import COVERED, ImageGAN, ModuleGAN, wasserstein
+from bench.games.harness.modules import wasserstein
 from bench.games.harness.points import Mixture
-from bench.numerics.distances import PRDC, ModeStatistics, mode_statistics, prdc
+from bench.numerics.distances import ModeStatistics, mode_statistics
 from bench.registry import metric
 
 
@@ -29,34 +29,6 @@ def mode_error(game: Mixture, w: Tensor, F: Oracle) -> Tensor:
 def sliced_wasserstein_2(game: HeldOut, w: Tensor, F: Oracle) -> Tensor:
     """Sliced Wasserstein-2 distance of samples to real ones that training never sees (Bonneel et al. 2015)."""
     return wasserstein(F.samples(w, game.judged), game.held_out(game.judged), game.units)
-
-
-@metric("fd_pixels", on=ImageGAN)
-def fd_pixels(game: ImageGAN, w: Tensor, F: Oracle) -> Tensor:
-    """Frechet distance, debiased, to held-out images on their principal components and the length of the rest."""
-    return game.distance(F.samples(w, game.judged))
-
-
-@metric("data_coverage", on=ModuleGAN, better="higher", worst=0.0, where=lambda game: game.covered)
-def data_coverage(game: ModuleGAN, w: Tensor, F: Oracle) -> Tensor:
-    """Share of up to 500 real samples with a generated one nearer than their fifth neighbour (Naeem et al. 2020)."""
-    return _near(game, w, F).coverage
-
-
-@metric("data_precision", on=ModuleGAN, better="higher", worst=0.0, where=lambda game: game.covered)
-def data_precision(game: ModuleGAN, w: Tensor, F: Oracle) -> Tensor:
-    """Share of samples near one of up to 500 real ones (Kynkaanniemi et al. 2019, arXiv:1904.06991)."""
-    return _near(game, w, F).precision
-
-
-def _near(game: ModuleGAN, w: Tensor, F: Oracle) -> PRDC:
-    """Of as many samples as there are real ones to compare with, in the game's own coordinates."""
-    real = game.represented(game.held_out(COVERED)).to(w.device)
-
-    def compare() -> PRDC:
-        return prdc(real, game.represented(F.samples(w, game.judged)[:, : len(real)]))
-
-    return F.cached(w, "near", compare)
 
 
 @metric("modes", on=Mixture, better="higher", worst=0.0)

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from bench.errors import UserError
 from bench.games.data.items import Items, seeded
+from bench.games.data.parts import MOST, SHARE, split
 from bench.games.data.reading import Read, parts, read
 from bench.games.networks.given_modules import NAME
 from bench.numerics.randomness import integers, whole_numbers
 
 Draw = Callable[[torch.Generator, int], Tensor]
-SHARE, MOST = 10, 2000  # one sample in ten is held out, and no more than that
 HELD_OUT_SEED = 2**48  # training numbers have 48 bits: this is none of them
 FAR = 10.0  # times the width of the generator's outputs
 OUTSIDE = 0.1  # the share of values that it cannot reach
@@ -175,9 +175,8 @@ def _split(found: Read, held: Read | None) -> GivenData:
     if held is None:
         if total < 2:
             raise UserError(f"{NAME}: data has {total} sample; at least 2 are allowed, for a part is held out")
-        order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
-        size = min(MOST, max(1, total // SHARE))
-        apart, which = order[:size], order[size:].sort().values
+        rest, apart = split(total)
+        which = rest.sort().values
         held = Read(found.samples[apart], None if labels is None else labels[apart])
     else:
         which = torch.arange(total)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bench.errors import UserError, nearest
+from bench.games.data.parts import scaled
 
 NAME = "image_folder"
 TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")  # modes
@@ -40,13 +41,13 @@ class ImageFolder(Dataset[Any]):
         return len(self.pixels)
 
     def __getitem__(self, i: int) -> Any:
-        image = _scaled(self.pixels[i])
+        image = scaled(self.pixels[i])
         return image if self.labels is None else (image, int(self.labels[i]))
 
     @cached_property
     def samples(self) -> Tensor:
         """All images, float32 [N, C, size, size] in [-1, 1]."""
-        return _scaled(self.pixels)
+        return scaled(self.pixels)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -168,10 +169,6 @@ def _grey(pixels: Tensor) -> Tensor:
     """Of colours their luma (ITU-R 601), uint8 [N, 1, H, W]."""
     weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     return (pixels * weights).sum(1, keepdim=True).round().clamp(0, 255).to(torch.uint8)
-
-
-def _scaled(pixels: Tensor) -> Tensor:
-    return pixels.float().div_(127.5).sub_(1)
 
 
 def _counted(names: list[str]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from math import prod
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -122,11 +123,11 @@ def gan_game(
         kind = ModuleGAN
     if "features" in options and kind is not ImageGAN:
         raise UserError(f"{NAME}: features are of images; the data are {shown(real)}")
-    notices = given.notices + _range(networks[0], given, labels, classes)
+    _check_range(networks[0], given, labels, classes)
     made: Any = kind  # each kind has settings of its own
     game: ModuleGAN = made(
-        loss=loss_name, functions=functions, latent=_numbers(networks[0].entry), networks=networks, given=given,
-        notices=notices, conditional=conditional, **options,
+        loss=loss_name, functions=functions, latent=prod(networks[0].entry), networks=networks, given=given,
+        notices=given.notices, conditional=conditional, **options,
     )  # fmt: skip
     _differentiated(game)
     return game
@@ -142,33 +143,13 @@ def _classes(given: GivenData, pac: int) -> int:
     return int(max(int(part.max()) for part in parts)) + 1
 
 
-def _numbers(shape: Shape) -> int:
-    total = 1
-    for length in shape:
-        total *= length
-    return total
-
-
 # --- the players -----------------------------------------------------------------------------------------------------
 
 
 def _generator(given: Given, latent: int | Shape | None, real: Tensor, labels: Tensor | None, classes: int) -> Stacked:
     """The generator, on latents of the shape on which it gives samples of the data's shape."""
-    if latent is None:
-        size = _first_size(given.module)
-        told = {part.embedding_dim for part in given.module.modules() if isinstance(part, nn.Embedding)} | {classes}
-        sizes = [
-            size - features for features in sorted(told | {0}) if size > features
-        ]  # labels may stand beside latents
-    shapes: list[Shape] = (
-        [(size, *ends) for size in sizes for ends in ((), (1, 1), (1,))]
-        if latent is None
-        else [(latent,), (latent, 1, 1), (latent, 1)]
-        if isinstance(latent, int)
-        else [tuple(latent)]
-    )
     refused: list[UserError] = []
-    for shape in shapes:
+    for shape in _latent_shapes(given.module, latent, classes):
         latents = torch.randn(len(real), *shape, generator=torch.Generator().manual_seed(0))
         try:
             known, samples = tried(given, latents, labels, classes)
@@ -181,6 +162,19 @@ def _generator(given: Given, latent: int | Shape | None, real: Tensor, labels: T
         refused.append(UserError(text))
     mismatches = [error for error in refused if " gives " in str(error)]
     raise (mismatches or refused)[0]
+
+
+def _latent_shapes(module: nn.Module, latent: int | Shape | None, classes: int) -> list[Shape]:
+    """Shapes that a latent may have; where it is not given, features that tell the class may stand beside it."""
+    if latent is not None and not isinstance(latent, int):
+        return [tuple(latent)]
+    if latent is None:
+        size = _first_size(module)
+        told = {0, classes, *(part.embedding_dim for part in module.modules() if isinstance(part, nn.Embedding))}
+        sizes = [size - features for features in sorted(told) if size > features]
+    else:
+        sizes = [latent]
+    return [(size, *ends) for size in sizes for ends in ((), (1, 1), (1,))]
 
 
 def _first_size(module: nn.Module) -> int:
@@ -239,14 +233,13 @@ def _bounds(given: Given, x: Tensor, labels: Tensor | None, classes: int) -> tup
     return None
 
 
-def _range(generator: Stacked, given: GivenData, labels: Tensor | None, classes: int) -> tuple[str, ...]:
+def _check_range(generator: Stacked, given: GivenData, labels: Tensor | None, classes: int) -> None:
     """Refuse data that lie beyond what the generator can give."""
     count = 8
     latents = torch.randn(count, *generator.entry, generator=torch.Generator().manual_seed(1))
     bounds = _bounds(generator.given, latents, None if labels is None else labels[:count], classes)
     samples = given.held_out if given.samples is None else given.samples
     refuse_range(samples, bounds, {(-1.0, 1.0): "Tanh", (0.0, 1.0): "Sigmoid"}.get(bounds, "") if bounds else "")
-    return ()
 
 
 def _differentiated(game: ModuleGAN) -> None:

@@ -21,6 +21,7 @@ from bench.contracts.collapse import of_classes
 from bench.games.data import classifiers as features
 from bench.games.data import loading as data
 from bench.games.data.features import Extractor, extractor
+from bench.games.data.parts import scaled, shuffled
 from bench.games.harness.gan import GAN
 from bench.games.networks.layers import Shape
 from bench.numerics.distances import Gaussian, gaussian, mode_error
@@ -220,16 +221,6 @@ class FileImages(Images):
         generator = w[:, : self.sizes[0]]
         drawn = [self.generator(generator, part).flatten(1, -2) for part in torch.split(latents, self.batch_size, 2)]
         return torch.cat(drawn, 2).transpose(1, 2)
-
-
-def shuffled(count: int, seed: int = 0) -> Tensor:
-    """The numbers below `count` in a fixed pseudo-random order."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-
-
-def scaled(pixels: Tensor) -> Tensor:
-    """Bytes as numbers in [-1, 1], in contiguous memory."""
-    return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
 
 
 @dataclass(frozen=True)
