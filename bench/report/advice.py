@@ -15,7 +15,7 @@ from bench.registry.description import MetricDescription
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import Trials, Tried
 
-GOOD = 2.0  # times the best median, within which a step size is good, as in the width of the good band
+GOOD = 2.0  # times the best trial's score, within which a step size is good, as in the width of the good band
 GAIN = 0.9  # of the way from the start to the end
 NAMED = 2  # rules that are named where more cannot be told apart
 
@@ -82,12 +82,12 @@ def good_range(trials: Trials, metric: MetricDescription) -> str:
     """`` (good from 0.0004 to 0.003)``: the step sizes around the chosen one whose score is within twice the best."""
     if len(trials.names) != 1 or metric.better == "higher":
         return ""
-    steps, medians = trials.steps[:, 0], np.where(np.isnan(trials.medians), math.inf, trials.medians)
-    best = float(medians.min())
+    steps, means = trials.steps[:, 0], np.where(np.isnan(trials.means), math.inf, trials.means)
+    best = float(means.min())
     if not 0 < best < math.inf:
         return ""
     order = np.argsort(steps)
-    steps, good = steps[order], medians[order] <= GOOD * best
+    steps, good = steps[order], means[order] <= GOOD * best
     chosen = int(np.abs(np.log(steps) - math.log(trials.chosen[0])).argmin())
     if not good[chosen]:
         return ""

@@ -18,16 +18,16 @@ DISTANCE = MetricDescription("distance")
 COSTS = (0.0, 25.0, 50.0, 75.0, 100.0)
 
 
-def trials(steps: list[float], medians: list[float], chosen: float) -> Trials:
+def trials(steps: list[float], means: list[float], chosen: float) -> Trials:
     nothing: Array = np.full((len(steps), 1), np.nan)
-    scores = np.array(medians)
+    scores = np.array(means)
     return Trials(
         ("lr",), np.array(steps)[:, None], scores[:, None], scores, (chosen,), nothing, scores, np.arange(len(steps))
     )
 
 
 @pytest.mark.parametrize(
-    ("medians", "chosen", "words"),
+    ("means", "chosen", "words"),
     [
         ([9, 1.9, 1.0, 1.5, np.inf], 0.01, " (good from 0.001 to 0.1)"),
         ([1.2, 5, 1.0, 5, 1.1], 0.01, ""),  # good again beyond what is bad: another range
@@ -36,11 +36,11 @@ def trials(steps: list[float], medians: list[float], chosen: float) -> Trials:
         ([9, 9, 9, 9, 1], 0.01, ""),  # what was frozen is not good
     ],
 )
-def test_the_good_range_is_around_the_chosen_step_size(medians: list[float], chosen: float, words: str) -> None:
+def test_the_good_range_is_around_the_chosen_step_size(means: list[float], chosen: float, words: str) -> None:
     steps = [0.0001, 0.001, 0.01, 0.1, 1.0]
-    assert good_range(trials(steps, medians, chosen), DISTANCE) == words
+    assert good_range(trials(steps, means, chosen), DISTANCE) == words
     shuffled = [3, 1, 4, 0, 2]
-    assert good_range(trials([steps[i] for i in shuffled], [medians[i] for i in shuffled], chosen), DISTANCE) == words
+    assert good_range(trials([steps[i] for i in shuffled], [means[i] for i in shuffled], chosen), DISTANCE) == words
 
 
 def records(**curves: list[float]) -> pd.DataFrame:

@@ -180,4 +180,4 @@ def test_a_final_value_that_is_no_number_is_a_failure_in_the_figures_too():
     )
     tried = trials_of(records, get_metric("distance"))
     assert np.isnan(tried.values).all()
-    assert tried.medians.tolist() == [np.inf]
+    assert tried.means.tolist() == [np.inf]

@@ -326,7 +326,7 @@ def test_the_last_one_goes_on_alone(seeds: int) -> None:
     what = ("lookahead[inner=adam]", RING, 60.0, steps_of("adam", 5))
     whole = trained(*what, phase="rerank", seeds=seeds)
     looked = whole[(whole["cost"] >= PATIENCE * 60) & (whole["cost"] < 60)]
-    stood = looked.groupby(["trial", "cost"])["value"].median().groupby("trial").max().sort_values()
+    stood = looked.groupby(["trial", "cost"])["value"].mean().groupby("trial").max().sort_values()
     limit, last = float(stood.iloc[:2].mean()), int(stood.index[0])
     pruned = trained(*what, pruner=f"ThresholdPruner[upper={limit}]", seeds=seeds)
     through, before = (records[records["trial"] == last].reset_index(drop=True) for records in (pruned, whole))

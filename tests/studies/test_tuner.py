@@ -235,15 +235,15 @@ def again(tuning: Any, scores: list[list[float]], ties: list[list[float]] | None
 @pytest.mark.parametrize(
     ("fresh", "chosen"),
     [
-        ([[1, 1, 1], [2, 2, 2], [3, 3, 3]], 0),
-        ([[np.inf] * 3, [2, 2, 2], [np.inf] * 3], 1),
-        ([[np.inf] * 3] * 3, 4),  # at the edge of a cliff: of the others, the best that never failed
+        ([[1] * 4, [2] * 4, [3] * 4], 0),
+        ([[np.inf] * 4, [2] * 4, [np.inf] * 4], 1),
+        ([[np.inf] * 4] * 3, 4),  # at the edge of a cliff: of the others, the best that never failed
     ],
 )
 def test_a_trial_at_a_cliff_is_not_chosen(fresh: list[list[float]], chosen: int) -> None:
-    """The first three do best by their medians, and one seed in three was lost."""
-    at_cliff = [[1.0, 1.0, np.inf], [1.1, np.inf, 1.1], [np.inf, 1.2, 1.2]]
-    rest = [[6.0, 6.0, np.inf], [5.0, 5.0, 5.0], [9.0, 9.0, 9.0], [np.inf] * 3, [8.0, 8.0, 8.0]]
+    """The first three do best on the seeds of tuning, one of four lost, and fail on those of the re-ranking."""
+    at_cliff = [[1.0, 1.0, 1.0, np.inf], [1.1, 1.1, np.inf, 1.1], [1.2, np.inf, 1.2, 1.2]]
+    rest = [[6.0, 6.0, 6.0, np.inf], [5.0] * 4, [9.0] * 4, [np.inf] * 4, [8.0] * 4]
     tuning = tried_with("dirac", [*at_cliff, *rest])
     assert tuning.finalists == [0, 1, 2]
     assert tuning.chosen(again(tuning, fresh)) == chosen
@@ -253,7 +253,7 @@ def test_a_trial_at_a_cliff_is_not_chosen(fresh: list[list[float]], chosen: int)
 
 
 def test_a_trial_that_learns_comes_before_one_that_does_not() -> None:
-    """Though its median is the worse: half of its seeds learned, and the other half failed."""
+    """Though its mean is the worse: half of its seeds learned, and the other half failed."""
     untrained = [[0.75, 0.75]] * 4
     tuning = tried_with("ring8", [[0.9, 0.9], [0.61, 0.61], [np.inf, 0.6], [0.7, 0.7], *untrained])
     assert tuning.finalists == [2, 1, 3]
@@ -297,7 +297,7 @@ def test_equal_scores_are_ordered_by_the_tie_break() -> None:
 def test_a_failure_is_worse_than_any_score() -> None:
     """The worst mode_error is 1, which a replica that did not fail can have too."""
     tuning = tried_with("ring8", [[1.0] * 3, [np.inf] * 3, [1.0, 1.0, np.inf], [1.0] * 3, *[[np.inf] * 3] * 4])
-    assert [trial.value for trial in tuning.tried[:4]] == [1.0, np.inf, 1.0, 1.0]
+    assert [trial.value for trial in tuning.tried[:4]] == [1.0, np.inf, np.inf, 1.0]
     assert tuning.made.trials[1].state.name == "FAIL"
 
 
@@ -335,3 +335,23 @@ def test_what_can_be_trained_is_a_fact_of_the_records(tmp_path: Path) -> None:
     tuned = records([*good, [0.8] * 3], good)
     assert can_be_trained(tuned[tuned["phase"] == "tune"], study, RING) is None
     assert can_be_trained(tuned[tuned["phase"] == "report"], study, RING) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "fresh", "trained"),
+    [
+        ([1.0, 1.0, 1.0], [np.inf] * 3, True),
+        ([1.0, 1.0, np.inf], [np.inf] * 3, False),
+        ([1.0, 1.0, np.inf], [1.0] * 3, True),  # one of six seeds
+        ([np.inf] * 3, [np.inf] * 3, False),
+    ],
+)
+def test_where_nothing_is_said_of_learning_it_is_to_come_through(
+    first: list[float], fresh: list[float], trained: bool
+) -> None:
+    """The tuner freezes declared values where the report says that a rule cannot be trained, and nowhere else."""
+    tuning = tried_with("dirac", [first] * 4)
+    ends = told(tuning, dict.fromkeys(range(4), first), "tune"), told(tuning, dict.fromkeys(range(3), fresh), "rerank")
+    study = bench.Study(optimizers="sgd", games="dirac", trials=4, tuning_seeds=3)
+    assert can_be_trained(pd.concat(ends), study, "dirac") is trained
+    assert (tuning.end(ends[1]) != declared(get_rule("sgd"), tunable("sgd"))) is trained

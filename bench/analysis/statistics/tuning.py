@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.analysis.statistics.arrays import ENUMERATED, Array, Band, Interval, numbers, within
-from bench.analysis.statistics.averages import interquartile_mean, median
+from bench.analysis.statistics.averages import interquartile_mean
 from bench.analysis.statistics.bootstrap import percentiles
 
 
@@ -29,9 +29,9 @@ def expected_best(scores: ArrayLike, k: int, higher: bool = False) -> float:
     return -best if higher else best
 
 
-def _resampled_medians(scores: Array, drawn: NDArray[np.int64]) -> Array:
-    """Every trial's median over resampled seeds, the same ones for all trials: [T, S], [B, S] -> [T, B]."""
-    return np.stack([median(row[drawn]) for row in scores])
+def _resampled_means(scores: Array, drawn: NDArray[np.int64]) -> Array:
+    """Every trial's interquartile mean over resampled seeds, the same ones for all trials: [T, S], [B, S] -> [T, B]."""
+    return np.stack([interquartile_mean(row[drawn]) for row in scores])
 
 
 def _seed_draws(seeds: int, resamples: int, seed: int) -> NDArray[np.int64]:
@@ -74,7 +74,7 @@ def _expected_bests(trials: Array) -> Array:
 def expected_best_curve(
     scores: ArrayLike, higher: bool = False, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> Band:
-    """`expected_best` of k = 1..T trials by their medians over the seeds: [T, S] -> Band of [T].
+    """`expected_best` of k = 1..T trials by their interquartile means over the seeds: [T, S] -> Band of [T].
 
     The interval is a percentile bootstrap that draws trials and seeds apart, a seed for all trials at once, since they
     meet the same starts there; for such crossed data no bootstrap is exact, this one errs towards wide: Owen 2007, the
@@ -85,10 +85,10 @@ def expected_best_curve(
     within("confidence", confidence, 0, 1)
     within("resamples", resamples, 0, math.inf)
     rng, (trials, seeds) = np.random.default_rng(seed), x.shape
-    medians = _resampled_medians(x, rng.integers(seeds, size=(resamples, seeds)))
-    drawn = np.take_along_axis(medians.T, rng.integers(trials, size=(resamples, trials)), axis=1)
+    means = _resampled_means(x, rng.integers(seeds, size=(resamples, seeds)))
+    drawn = np.take_along_axis(means.T, rng.integers(trials, size=(resamples, trials)), axis=1)
     low, high = percentiles(_expected_bests(drawn).T, confidence)
-    value = _expected_bests(median(x)[None])[0]
+    value = _expected_bests(interquartile_mean(x)[None])[0]
     return Band(-value, -high, -low) if higher else Band(value, low, high)
 
 
@@ -152,13 +152,13 @@ def good_band_interval(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """`good_band` by the medians of scores [S, seeds], with its percentile bootstrap over the seeds. Efron 1979.
+    """`good_band` by the interquartile means of scores [S, seeds], with a percentile bootstrap over seeds. Efron 1979.
 
     All resamples where they are at most 10,000, else random ones. The step sizes are not resampled, so the interval
     does not include how finely they were spaced.
     """
     x = numbers("scores", scores, dims=(2,))
     within("confidence", confidence, 0, 1)
-    medians = _resampled_medians(x, _seed_draws(x.shape[1], resamples, seed))
-    low, high = percentiles(_widths(step_sizes, medians.T, factor, tolerance, higher), confidence)
-    return Interval(good_band(step_sizes, median(x), factor, tolerance, higher), float(low), float(high))
+    means = _resampled_means(x, _seed_draws(x.shape[1], resamples, seed))
+    low, high = percentiles(_widths(step_sizes, means.T, factor, tolerance, higher), confidence)
+    return Interval(good_band(step_sizes, interquartile_mean(x), factor, tolerance, higher), float(low), float(high))

@@ -2,8 +2,8 @@
 
 It holds the Optuna study of each rule and game that `bench.studies.tuning` asked for its trials, made again from the
 records: the same trials, values and attributes. `optuna.load_study` reads it. The value of a trial is the one that
-tuning selects by: the median over its tuning seeds. A trial half of whose seeds failed is a failed one in Optuna; a
-trial that was stopped early is a pruned one.
+tuning selects by: the interquartile mean over its tuning seeds. A trial more than a quarter of whose seeds
+failed is a failed one in Optuna; a trial that was stopped early is a pruned one.
 """
 
 from __future__ import annotations

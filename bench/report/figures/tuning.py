@@ -22,7 +22,7 @@ NUDGE, ROOM = 0.11, 0.7  # octaves between the points of two rules, and at most 
 
 @styled()
 def step_sizes(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
-    """Score against step size: medians joined by lines, faint bars over the seeds, a ring around the chosen one."""
+    """Score against step size: means joined by lines, faint bars over the seeds, a ring around the chosen one."""
     failures = {
         rule: np.repeat(t.steps[~t.pruned, 0], np.isnan(t.values[~t.pruned]).sum(axis=1))
         for rule, t in trials_by_rule.items()
@@ -36,8 +36,8 @@ def step_sizes(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], a
         axes.plot(trials.steps[:, 0], limits.inside(trials.last), ms=MARK, alpha=0.5, mew=0.8, **ink)
         order = np.argsort(trials.steps[:, 0], kind="stable")
         steps, values = trials.steps[order, 0], limits.inside(trials.values[order])
-        medians = np.where(np.isfinite(trials.medians) & ~trials.pruned, trials.medians, np.nan)[order]
-        lines_by_rule[rule] = steps, limits.inside(medians)
+        means = np.where(np.isfinite(trials.means) & ~trials.pruned, trials.means, np.nan)[order]
+        lines_by_rule[rule] = steps, limits.inside(means)
         axes.plot(*_bars(steps, values), color=look[rule].colour, lw=1.6, alpha=0.35, solid_capstyle="butt")
         if trials.chosen:
             ringed = np.isclose(steps, trials.chosen[0], rtol=1e-9)
@@ -63,23 +63,23 @@ def _bars(steps: Array, values: Array) -> tuple[Array, Array]:
 
 @styled()
 def step_pairs(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
-    """Two step sizes: a point for each trial, coloured by its median score; failures are crosses, the choice ringed."""
+    """Two step sizes: a point for each trial, coloured by its mean score; failures are crosses, the choice ringed."""
     figure = Figure(
         figsize=(WIDTH, HEIGHT + 0.3 if len(trials_by_rule) == 1 else 2.6 * len(trials_by_rule)), layout="constrained"
     )
-    limits = Range.of(*(part for trials in trials_by_rule.values() for part in (trials.medians, trials.last)))
+    limits = Range.of(*(part for trials in trials_by_rule.values() for part in (trials.means, trials.last)))
     norm = (LogNorm if limits.log else Normalize)(limits.low, limits.high)
     colours = ScalarMappable(norm, "viridis")
     column = list(figure.subplots(len(trials_by_rule), 1, squeeze=False)[:, 0])
     for axes, (rule, trials) in zip(column, trials_by_rule.items(), strict=True):
         x, y = trials.steps.T
-        fine = np.isfinite(trials.medians) & ~trials.pruned
+        fine = np.isfinite(trials.means) & ~trials.pruned
         failed = ~fine & ~trials.pruned
         axes.plot(x[failed], y[failed], ls="", marker="x", ms=6, color="#707070")
         rings = colours.to_rgba(limits.inside(trials.last[trials.pruned]))
         axes.scatter(x[trials.pruned], y[trials.pruned], s=30, lw=1.2, fc="none", ec=rings)
         dots: dict[str, Any] = {"hue_norm": norm, "palette": "viridis", "s": 44, "linewidth": 0.5, "legend": False}
-        seaborn.scatterplot(x=x[fine], y=y[fine], hue=trials.medians[fine], ax=axes, **dots)
+        seaborn.scatterplot(x=x[fine], y=y[fine], hue=trials.means[fine], ax=axes, **dots)
         if trials.chosen:
             axes.plot(*trials.chosen, marker="o", ms=12, mfc="none", mew=1.5, color="black")
         axes.set(xscale="log", yscale="log", xlabel=trials.names[0], ylabel=trials.names[1], title=lines(rule, 40))

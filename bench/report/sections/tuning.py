@@ -19,14 +19,16 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     pairs = {rule: trials for rule, trials in tried.items() if len(trials.names) == 2}
     ringed = "; the chosen one is ringed."
     if single:
-        caption = f"Step sizes tried on {scene.label}: median score over the tuning seeds, a faint bar over the seeds"
+        caption = (
+            f"Step sizes tried on {scene.label}: interquartile mean over the tuning seeds, a faint bar over the seeds"
+        )
         crosses = any(np.isnan(trials.values).any() for trials in single.values())
         caption += f"; crosses: seeds that {failed}" if crosses else ""
         caption += "; open: given up early" if any(trials.pruned.any() for trials in single.values()) else ""
         figure = figures.step_sizes(single, scene.look, scene.axis)
         yield Drawing("step-sizes", caption + ringed, figure, wide=len(single) > MANY)
     if pairs:
-        caption = f"Pairs of step sizes tried on {scene.label}: colour is the median score over the tuning seeds"
+        caption = f"Pairs of step sizes tried on {scene.label}: colour is the interquartile mean over the tuning seeds"
         caption += f", a cross: most {failed}; an open ring: given up early"
         yield Drawing("step-pairs", caption + ringed, figures.step_pairs(pairs, scene.look, scene.axis))
     efforts = {rule: effort(trials, scene.metric, scene.study, rule) for rule, trials in tried.items()}
@@ -38,8 +40,9 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
 
 def _best_caption(label: str, efforts: dict[str, Effort], pruned: bool) -> str:
     """The caption of the expected best: what the figure shows, and which curves it lacks, and why."""
-    caption = f"Expected best of k trials on {label}: the best median over the tuning seeds among k of the trials "
-    caption += "that spread over the range, with its 95 % bootstrap interval over trials and seeds. On the right the "
+    caption = f"Expected best of k trials on {label}: the best interquartile mean over the tuning seeds "
+    caption += "among k of the trials that spread over the range, with its 95 % bootstrap interval over trials and "
+    caption += "seeds. On the right the "
     caption += "best of all trials as found, half of which close in, with its interval over the seeds. An interval "
     caption += "that reaches the border goes on beyond it."
     caption += " A trial that was given up early counts as it stood then." if pruned else ""

@@ -2,6 +2,10 @@
 
 A replica's place, best first: it learned, by its score and then by the game's tie-break; it did not learn; it failed. A
 trial *learns* if at least half of its tuning seeds learned. All scores here are lower the better and inf for a failure.
+
+A trial's score is the interquartile mean over its seeds. Of three seeds that is their mean, so that one failure is the
+trial's; of eight, two may fail. It chooses better than the median and the mean of ranks do: see
+`results/reference/tuning.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.analysis.statistics import Array, interquartile_mean, median
+from bench.analysis.statistics import Array, interquartile_mean
 from bench.registry.description import GameDescription, MetricDescription
 from bench.studies.tuning.search import Point, Trial, rounded
 
@@ -123,7 +127,7 @@ class Judged:
 
     def trial(self, point: Point) -> Trial:
         """It as the search sees it."""
-        value, tie = float(median(self.scores)), float(median(self.ties))
+        value, tie = float(interquartile_mean(self.scores)), float(interquartile_mean(self.ties))
         return Trial(point, value, self.stopped, self.learns, tie)
 
     def marks(self, count: int) -> Array:
@@ -138,10 +142,9 @@ def learns(learned: NDArray[np.bool_] | None) -> bool | None:
 
 
 def place(parts: list[Judged]) -> Place:
-    """A trial's place by all its seeds, of one phase or more: by interquartile means.
+    """A trial's place by all its seeds, of one phase or more.
 
-    On so few seeds it is more stable than a median. Scores that are equal to within rounding are ordered by the
-    tie-break.
+    Scores that are equal to within rounding are ordered by the tie-break.
     """
     scores, ties = (np.concatenate([getattr(part, name) for part in parts]) for name in ("scores", "ties"))
     return not learns_on_all(parts), rounded(float(interquartile_mean(scores))), float(interquartile_mean(ties))

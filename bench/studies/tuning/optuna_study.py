@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from bench.analysis.statistics import Array, median
+from bench.analysis.statistics import Array, interquartile_mean
 from bench.errors import UserError
 from bench.studies.plan import PROTOCOL
 from bench.studies.study import Study
@@ -111,14 +111,17 @@ class Ended(NamedTuple):
 def ended(number: int, judged: Judged) -> Ended:
     """A trial by how its seeds did.
 
-    Its value is the median of the score over the tuning seeds; a failed replica is worse than any number, so that a
-    trial half of whose seeds failed has no value and is a failed one. Another that was given up early is a pruned one,
-    and its value is that of its last evaluation.
+    Its value is the interquartile mean of the score over the tuning seeds; a failed replica is worse than any number,
+    so that a trial more than a quarter of whose seeds failed has no value and is a failed one. Another that was given
+    up early is a pruned one, and its value is that of its last evaluation.
     """
     sign = judged.by.score.sign
-    medians = {round(cost): float(median(scores)) for cost, scores in zip(judged.costs, _whole(judged), strict=True)}
-    reported = {step: sign * value for step, value in medians.items() if math.isfinite(value)}
-    value = float(median(judged.scores))
+    means = {
+        round(cost): float(interquartile_mean(scores))
+        for cost, scores in zip(judged.costs, _whole(judged), strict=True)
+    }
+    reported = {step: sign * value for step, value in means.items() if math.isfinite(value)}
+    value = float(interquartile_mean(judged.scores))
     finished = TrialState.PRUNED if judged.stopped else TrialState.COMPLETE
     state, told = (finished, sign * value) if math.isfinite(value) else (TrialState.FAIL, None)
     known = {
@@ -132,7 +135,10 @@ def ended(number: int, judged: Judged) -> Ended:
     if judged.learns is not None:
         known[LEARNS] = judged.learns
     if judged.by.tie_break is not None:
-        known |= {TIE_BREAK: _finite(float(median(judged.ties))), "tie-breaks": by_seed(judged, judged.ties, tie=True)}
+        known |= {
+            TIE_BREAK: _finite(float(interquartile_mean(judged.ties))),
+            "tie-breaks": by_seed(judged, judged.ties, tie=True),
+        }
     return Ended(state, told, reported, known)
 
 

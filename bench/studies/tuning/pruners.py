@@ -16,7 +16,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from bench.analysis.statistics import Array
+from bench.analysis.statistics import Array, interquartile_mean
 from bench.errors import UserError, nearest
 from bench.registry.spelling import parse
 from bench.studies.tuning.pruning import paired
@@ -83,12 +83,12 @@ def named_pruner(spelled: str) -> BasePruner:
 def pruned_in_study(spelled: str, scores: Array) -> NDArray[np.bool_]:
     """The decision of a pruner on each trial of a study, [T], from scores [evaluations, T, seeds]: True prunes it.
 
-    A pruner of Optuna's sees the medians over the seeds, as if all other trials had come before.
+    A pruner of Optuna's sees the interquartile means over the seeds, as if all other trials had come before.
     """
-    medians = np.median(scores, axis=2)
-    worst = np.nanmax(np.where(np.isfinite(medians), medians, np.nan), initial=0.0)
-    seen = np.where(np.isfinite(medians), medians, worst + abs(worst) + 1.0)
-    pruner, decisions = make_pruner(spelled), np.zeros(medians.shape[1], dtype=bool)
+    means = interquartile_mean(scores, axis=2)
+    worst = np.nanmax(np.where(np.isfinite(means), means, np.nan), initial=0.0)
+    seen = np.where(np.isfinite(means), means, worst + abs(worst) + 1.0)
+    pruner, decisions = make_pruner(spelled), np.zeros(means.shape[1], dtype=bool)
     for judged in range(len(decisions)):
         # A pruner may draw at random by the study's name; some keep a record of a trial only when they are asked on it.
         study = optuna.create_study(pruner=pruner, study_name=spelled)

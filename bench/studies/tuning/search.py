@@ -38,9 +38,9 @@ Point = dict[str, float]
 class Trial:
     """A point and how it did: lower is better, inf is a failure.
 
-    ``value`` is the median of the score over the tuning seeds, ``tie_break`` that of the metric which orders equal
-    scores. ``learns`` says whether at least half of the seeds learned; None where the game does not say what learning
-    is. ``stopped`` says that it was given up early: then ``value`` is that of its last evaluation.
+    ``value`` is the interquartile mean of the score over the tuning seeds, ``tie_break`` that of the metric which
+    orders equal scores. ``learns`` says whether at least half of the seeds learned; None where the game does not say
+    what learning is. ``stopped`` says that it was given up early: then ``value`` is that of its last evaluation.
     """
 
     point: Point

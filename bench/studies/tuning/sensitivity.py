@@ -35,9 +35,11 @@ NOWHERE = Interval(np.nan, np.nan, np.nan)
 
 
 class Trials(NamedTuple):
-    """The trials of tuning: values [trials, names], scores [trials, seeds], medians over the seeds [trials].
+    """The trials of tuning: values [trials, names], scores [trials, seeds], `means` over the seeds [trials].
 
-    A score is NaN for a failure; a trial that was given up early has the worst median, and ``stood`` [trials, seeds]
+    These are interquartile means, by which trials are ordered.
+
+    A score is NaN for a failure; a trial that was given up early has the worst mean, and ``stood`` [trials, seeds]
     is where it then was (NaN for all others). ``costs`` [trials] are gradient evaluations spent, all seeds together;
     ``numbers`` [trials] are the trials' own.
     """
@@ -45,7 +47,7 @@ class Trials(NamedTuple):
     names: tuple[str, ...]
     steps: Array
     values: Array
-    medians: Array
+    means: Array
     chosen: tuple[float, ...]
     stood: Array
     costs: Array
@@ -58,15 +60,15 @@ class Trials(NamedTuple):
 
     @property
     def failed(self) -> NDArray[np.bool_]:
-        """Which trials have a failure for their median, [trials]."""
-        return np.asarray((np.isnan(self.values).mean(axis=1) >= 0.5) & ~self.pruned)
+        """Which trials have a failure for their interquartile mean, [trials]."""
+        return np.asarray((np.isnan(self.values).sum(axis=1) > self.values.shape[1] // 4) & ~self.pruned)
 
     @property
     def last(self) -> Array:
-        """The median of a pruned trial's last scores, [trials]; NaN for all others."""
-        medians = np.full(len(self.stood), np.nan)
-        medians[self.pruned] = np.nanmedian(self.stood[self.pruned], axis=1)
-        return medians
+        """The mean of a pruned trial's last scores, failures left out, [trials]; NaN for all others."""
+        means = np.full(len(self.stood), np.nan)
+        means[self.pruned] = [interquartile_mean(stood[~np.isnan(stood)]) for stood in self.stood[self.pruned]]
+        return means
 
     def scores(self, metric: MetricDescription) -> Array:
         """The score of every trial on every seed, [trials, seeds]: no NaN, the metric's worst for a failure."""
@@ -74,7 +76,7 @@ class Trials(NamedTuple):
         ended, pruned = np.flatnonzero(~self.pruned), self.pruned
         stood = np.where(np.isnan(self.stood[pruned]), metric.worst, self.stood[pruned])
         best, worse = (np.argmax, np.minimum) if metric.better == "higher" else (np.argmin, np.maximum)
-        leader = counted[ended[best(np.median(counted[ended], axis=1))]] if len(ended) else metric.worst
+        leader = counted[ended[best(interquartile_mean(counted[ended]))]] if len(ended) else metric.worst
         counted[pruned] = worse(stood, leader)
         return counted
 
@@ -131,7 +133,7 @@ def trials_of(rule_records: pd.DataFrame, metric: MetricDescription) -> Trials |
         names,
         np.array([[trial[name] for name in names] for trial in tried]),
         values,
-        np.median(np.where(np.isnan(values), metric.worst, values), axis=1),
+        interquartile_mean(np.where(np.isnan(values), metric.worst, values)),
         tuple(chosen[name] for name in names if name in chosen),
         ends.of("interrupted"),
         np.nansum(ends.ended, axis=1),
@@ -160,8 +162,9 @@ def can_be_trained(rule_records: pd.DataFrame, study: Study, game: str) -> bool 
         return None
     if learned is not None:
         return not untrainable(rule_records.assign(optimizer=""), study.game(game), metric)
-    came_through = ~np.isnan(first.of("ok")) | (first.outcome == "interrupted")
-    return bool((came_through.mean(axis=1) > 0.5).any())
+    failed = np.isnan(first.of("ok")) & (first.outcome != "interrupted")
+    both = np.concatenate([failed[np.isin(first.numbers, again.numbers)], np.isnan(again.of("ok"))], axis=1)
+    return any(bool((seeds.sum(axis=1) <= seeds.shape[1] // 4).any()) for seeds in (failed, both))
 
 
 def effort(trials: Trials, metric: MetricDescription, study: Study, rule: str) -> Effort:
@@ -176,8 +179,8 @@ def effort(trials: Trials, metric: MetricDescription, study: Study, rule: str) -
     spread = np.isin(trials.numbers, _spreading(study, rule, trials))
     nothing = Band(*np.empty((3, 0)))
     curve = expected_best_curve(scores[spread], higher) if spread.any() else nothing
-    best = trials.medians.argmax() if higher else trials.medians.argmin()
-    return Effort(curve, len(scores), stratified_bootstrap(scores[best], statistic=np.median))
+    best = trials.means.argmax() if higher else trials.means.argmin()
+    return Effort(curve, len(scores), stratified_bootstrap(scores[best], statistic=interquartile_mean))
 
 
 def _spreading(study: Study, rule: str, trials: Trials) -> list[int]:

@@ -1,11 +1,11 @@
 """Tuning: every rule gets the same number of trials, cost a trial and tuning seeds, and what is chosen is frozen.
 
 The trials of a rule on a game are those of an Optuna study, which is asked for a round of them and told how they did.
-All trials of a round and all tuning seeds train as one stack. A trial's value is the median over its tuning seeds of
-the game's primary metric, a failed replica counting as the worst; a trial that learns comes before one that does not
-(see `bench.studies.tuning.judging`). The best RERANKED trials are trained again on tuning seeds of their own, and what
-is best on all their seeds is chosen, so that a lucky draw does not win. Where trials go, `bench.studies.tuning.search`
-says; which are given up early, `bench.studies.tuning.pruning`.
+All trials of a round and all tuning seeds train as one stack. A trial's value is the interquartile mean over its
+tuning seeds of the game's primary metric, a failed replica counting as the worst; a trial that learns comes before one
+that does not (see `bench.studies.tuning.judging`). The best RERANKED trials are trained again on tuning seeds of their
+own, and what is best on all their seeds is chosen, so that a lucky draw does not win. Where trials go,
+`bench.studies.tuning.search` says; which are given up early, `bench.studies.tuning.pruning`.
 """
 
 from __future__ import annotations
