@@ -34,7 +34,8 @@ from bench.studies.spellings import every, judged_by, spellings
 from bench.studies.toml import Frozen
 
 DEFAULT_GAMES = ["bilinear", "dirac", "ring8", "digits"]
-BUDGETS = {"smoke": 0.05, "standard": 1.0, "full": 5.0}
+SMOKE = "smoke"
+BUDGETS = {SMOKE: 0.05, "standard": 1.0, "full": 5.0}
 """Share of each game's own budget."""
 GROWS = ("trials", "roundings")
 """Settings that may change within one folder: trainings that are already stored are not repeated. Seeds may grow too,
@@ -69,7 +70,8 @@ class Study(BaseModel):
         added_seeds: how many of the last seeds were added to the run, one number for each addition. Each group trains
             apart from the others. `run` writes it; see its ``add_seeds``.
         budget: the cost of one replica in gradient evaluations, or ``smoke``, ``standard``, ``full``: 0.05, 1 and 5
-            times each game's own budget, which the key ``budget`` of its spelling sets.
+            times each game's own budget, which the key ``budget`` of its spelling sets. It is to allow a step of every
+            rule for each evaluation; ``smoke`` makes do with fewer evaluations.
         evaluations: how many times a replica is evaluated after its start.
         storage: where the tuning can be watched with optuna-dashboard while it goes on: ``journal:FILE`` or
             ``sqlite:///FILE``; "" keeps it in memory. No part of the study's identity: it changes no result.
@@ -199,6 +201,23 @@ class Study(BaseModel):
         self._given = given_in([*self.optimizers, *self.games])
         return self
 
+    @model_validator(mode="after")
+    def _check_evaluations(self) -> Study:
+        """Every evaluation has a step of its own; ``smoke``, which only tries things out, has one after every step."""
+        from bench.registry import get_game, get_rule
+
+        wanted = 1 if self.budget == SMOKE else self.evaluations
+        costs = {rule: get_rule(rule).cost for rule in self.optimizers}
+        slowest = max(costs, key=lambda rule: costs[rule])
+        least = costs[slowest] * wanted
+        for game in self.games:
+            budget = self._cost(get_game(game).budget)  # a description would score its known generators
+            if least > budget * (1 + 1e-9):
+                enough = f"are needed for {wanted} evaluations, or fewer evaluations" if wanted > 1 else "are needed"
+                found = f"budget: found {budget:g} on {game}; {slowest} takes {costs[slowest]:g} a step, so at least"
+                raise ValueError(f"{found} {least:g} {enough}")
+        return self
+
     @property
     def name(self) -> str:
         """The run's folder, decided by the study's content; more trials, roundings or seeds continue in the same."""
@@ -209,8 +228,12 @@ class Study(BaseModel):
 
     def cost_of(self, game: str) -> float:
         """Return the cost of one replica on a game, in gradient evaluations."""
+        return self.budget if isinstance(self.budget, float) else self._cost(self.game(game).budget)
+
+    def _cost(self, of_game: float) -> float:
+        """The cost of one replica on a game of this budget."""
         if isinstance(self.budget, str):
-            return max(1.0, round(self.game(game).budget * BUDGETS[self.budget]))
+            return max(1.0, round(of_game * BUDGETS[self.budget]))
         return self.budget
 
     @classmethod

@@ -125,7 +125,9 @@ def test_good_band_interval_at_its_limits():
     assert statistics.good_band_interval([0.1], [[1, 2, 3]]) == (0, 0, 0)
     assert statistics.good_band_interval(steps, [[1, 1]] * 3) == pytest.approx((2, 2, 2))
     x, rng = np.exp(sample(3, 7)), np.random.default_rng(1)  # 7^7 resamples: drawn
-    plain = [statistics.good_band(steps, stats.trim_mean(x[:, rng.integers(7, size=7)], 0.25, axis=1)) for _ in range(2000)]
+    plain = [
+        statistics.good_band(steps, stats.trim_mean(x[:, rng.integers(7, size=7)], 0.25, axis=1)) for _ in range(2000)
+    ]
     found = statistics.good_band_interval(steps, x)
     assert found[1:] == pytest.approx(np.quantile(plain, [0.025, 0.975], method="nearest"))
 

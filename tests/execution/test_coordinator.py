@@ -354,14 +354,16 @@ def test_the_callers_threads_are_given_back(tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        bench.run(bench.Study(optimizers=["sgd"], games=["dirac"], trials=0, budget=4), out=tmp_path / "run")
+        bench.run(
+            bench.Study(optimizers=["sgd"], games=["dirac"], trials=0, budget=4, evaluations=2), out=tmp_path / "run"
+        )
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
 
 def test_a_report_is_as_good_as_the_records_it_was_made_of(tmp_path):
-    study = bench.Study(optimizers=["sgd", "adam"], games=["dirac"], trials=0, budget=4, seeds=[0, 1])
+    study = bench.Study(optimizers=["sgd", "adam"], games=["dirac"], trials=0, budget=4, evaluations=4, seeds=[0, 1])
     run = bench.run(study, out=tmp_path / "run")
     assert not run.reported
     run.report()

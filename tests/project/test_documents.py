@@ -24,7 +24,7 @@ SPAN = re.compile(r"`(bench [^`\n]+)`")
 
 ELSEWHERE = ("data fetch", "doctor --speed", "--engine", "check NAME")
 """A server, a machine's speed and schedulers have tests of their own."""
-BRIEF = ["--budget", "8", "--jobs", "1", "-o", "tuning_seeds=2"]
+BRIEF = ["--budget", "24", "--jobs", "1", "-o", "tuning_seeds=2", "-o", "evaluations=1"]
 CODES = {"compare results/RUN results/OTHER": 5}  # two runs of other seeds share nothing
 
 
@@ -54,7 +54,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("runs")
     for name, seeds in (("RUN", "0-1"), ("OTHER", "2-3")):
-        study = bench.Study(optimizers="sgd,adam", games="ring8", budget=8, trials=4, tuning_seeds=2, seeds=seeds)
+        study = bench.Study(
+            optimizers="sgd,adam", games="ring8", budget=8, evaluations=4, trials=4, tuning_seeds=2, seeds=seeds
+        )
         bench.run(study, out=folder / name).report()
     return folder
 

@@ -144,7 +144,7 @@ def test_the_study_file_runs_the_same_study(html, tmp_path):
     assert study_file(STUDY.model_dump(mode="json")).strip() in "\n".join(Page(html).words)
     for study in (
         STUDY,
-        bench.Study(optimizers="sgd", games="dirac", budget=12.5, tune="full", untuned=True, sampler="TPESampler"),
+        bench.Study(optimizers="sgd", games="dirac", budget=22.5, tune="full", untuned=True, sampler="TPESampler"),
         bench.Study(optimizers="sgd", games=RING, hyperparameters={RING: {"sgd": {"lr": 1e-05}}}, pruner="none"),
     ):
         (tmp_path / "study.toml").write_text(study_file(study.model_dump(mode="json")), "utf-8")

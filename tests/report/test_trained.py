@@ -305,7 +305,20 @@ def test_mistakes_are_one_line_and_write_nothing(
 
 
 def test_a_dry_run_says_what_networks_take(call: Call) -> None:
-    asked = ["run", "--optimizers", "sgd,adam", "--trials", "0", "--seeds", "0-4", "--budget", "4", "--dry-run"]
+    asked = [
+        "run",
+        "--optimizers",
+        "sgd,adam",
+        "--trials",
+        "0",
+        "--seeds",
+        "0-4",
+        "--budget",
+        "4",
+        "--dry-run",
+        "-o",
+        "evaluations=4",
+    ]
     columns = sum(bench.get_game(RING).sizes)
     for keep, replicas in (("all", 5), ("median", 2), ("none", 0)):
         code, out, _ = call(*asked, "--games", f"dirac,{RING}", "--keep-weights", keep)
@@ -317,7 +330,7 @@ def test_a_dry_run_says_what_networks_take(call: Call) -> None:
 
 def test_what_is_gone_is_said_where_it_is_asked_for(call: Call) -> None:
     asked = ["run", "--optimizers", "adam", "--trials", "0", "--seeds", "0-4", "--budget", "10", "--games", RING]
-    asked += ["--jobs", "1", "--out", "run", "--keep-weights"]
+    asked += ["--jobs", "1", "-o", "evaluations=2", "--out", "run", "--keep-weights"]
     assert "note" not in call(*asked, "median")[2]
     code, _, said = call(*asked, "all")
     assert code == 0

@@ -154,7 +154,7 @@ def test_the_name_is_decided_by_content_alone():
     assert study(optimizers=["sgd"], games=["dirac"], seeds="0-19").name == named
     for key, value in {"jobs": 3, "device": "cpu", "out": "elsewhere"}.items():
         assert make_request({"optimizers": "sgd", "games": "dirac", key: value}).study.name == named
-    others = [study(seeds="0-8"), study(tune="full"), study(budget=9), study(evaluations=3), study(tuning_seeds=1)]
+    others = [study(seeds="0-8"), study(tune="full"), study(budget=29), study(evaluations=3), study(tuning_seeds=1)]
     others += [study(games="bilinear"), study(optimizers="sgd[lr=0.2]"), study(optimizers="sgd,adam")]
     assert len({named, *(other.name for other in others)}) == 1 + len(others)
     assert study(trials=32).name == named  # more trials go on where fewer were
