@@ -18,7 +18,15 @@ from scipy import stats
 
 from bench.analysis.findings import LEVEL
 from bench.analysis.formatting import about
-from bench.analysis.statistics import Array, critical_difference, friedman_nemenyi, games_needed
+from bench.analysis.scores import scores
+from bench.analysis.statistics import (
+    Array,
+    Interval,
+    critical_difference,
+    friedman_nemenyi,
+    games_needed,
+    mean_ranks,
+)
 from bench.analysis.study import ComparedStudy
 from bench.analysis.table import games_of
 from bench.registry.description import MetricDescription
@@ -39,8 +47,8 @@ class Place(NamedTuple):
 
     @property
     def heat(self) -> float:
-        """1 for the best rule, 0 for the last."""
-        return (self.rules - self.rank) / (self.rules - 1) if self.rules > 1 else 1.0
+        """1 for every rule that none is surely ahead of, 0 for one that all others are ahead of."""
+        return (self.rules - self.first) / (self.rules - 1) if self.rules > 1 else 1.0
 
     @property
     def words(self) -> str:
@@ -76,6 +84,67 @@ class Standing(NamedTuple):
         first, other = (list(self.ranks)[i] for i in (0, last))
         games = about(games_needed(self.ranks[other] - self.ranks[first], len(self.ranks), LEVEL), "games")
         return f"{games} would tell {first} and {other} apart, if their ranks stay as they are; more seeds would not"
+
+
+class Order(NamedTuple):
+    """Rules by their mean rank over the games of one kind, the best first, with 95 % intervals over the seeds."""
+
+    kind: str
+    games: list[str]
+    ranks: dict[str, Interval]
+
+    @property
+    def where(self) -> str:
+        """The games in words: ``over the 3 GANs``, ``on dirac``."""
+        return f"over the {len(self.games)} {self.kind}" if len(self.games) > 1 else f"on {self.games[0]}"
+
+    @property
+    def first(self) -> str:
+        """The rule with the best mean rank."""
+        return next(iter(self.ranks))
+
+    @property
+    def level(self) -> list[str]:
+        """The others that are not surely behind it: whose intervals overlap its own."""
+        return [rule for rule, rank in self.ranks.items() if rule != self.first and rank.low <= self.high]
+
+    @property
+    def high(self) -> float:
+        """The worst mean rank that the first may have."""
+        return self.ranks[self.first].high
+
+
+def orders(table: pd.DataFrame, records: pd.DataFrame, study: ComparedStudy) -> list[Order]:
+    """The order over the GANs, and that over the games in closed form, where nothing is drawn at random.
+
+    Args:
+        table: of `bench.analysis.table.table`.
+        records: long records that it was made of.
+        study: what was asked.
+
+    Returns:
+        An order for each kind that has a game on which every rule is finished; none for a single rule.
+    """
+    whole = {str(game): rows.set_index("optimizer") for game, rows in games_of(_whole(table, study.optimizers))}
+    kinds = {True: "GANs", False: "games in closed form"}
+    found = []
+    for sampled, kind in kinds.items():
+        games = [game for game in study.games if game in whole and study.game(game).minibatches is sampled]
+        if games and len(study.optimizers) > 1:
+            places = [_by_seed(records[records["game"] == game], whole[game], study) for game in games]
+            band = mean_ranks(np.stack(places))
+            order = np.argsort(band.value, kind="stable")
+            ranks = {study.optimizers[i]: Interval(*(float(part[i]) for part in band)) for i in order}
+            found.append(Order(kind, games, ranks))
+    return found
+
+
+def _by_seed(game_records: pd.DataFrame, rows: pd.DataFrame, study: ComparedStudy) -> Array:
+    """Scores [rules, seeds] of a game, lower is better; infinite for what cannot be trained there."""
+    metric, rules = study.metric(rows["metric"].iloc[0]), list(study.optimizers)
+    seeds = sorted(game_records.loc[game_records["phase"] == "report", "seed"].unique())
+    signed = metric.sign * scores(game_records, metric, order=rules, seeds=seeds).to_numpy(float)
+    return np.where(rows.loc[rules, "untrainable"].to_numpy(bool)[:, None], np.inf, signed)
 
 
 def ranks(table: pd.DataFrame, study: ComparedStudy) -> dict[tuple[str, str], Place]:

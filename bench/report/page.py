@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -20,15 +21,16 @@ from markupsafe import Markup
 
 from bench.analysis.findings import LEVEL, findings, winners
 from bench.analysis.formatting import about, number, rounded
-from bench.analysis.ranking import Standing, ranks, standing
+from bench.analysis.ranking import Order, Standing, orders, ranks, standing
 from bench.analysis.table import table, to_csv
 from bench.errors import UserError
+from bench.report import answer
 from bench.report.advice import advice
-from bench.report.figures.panels import Look, looks
+from bench.report.figures.panels import MANY, Look, emphasised, looks
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.svg import key
 from bench.report.gallery import Gallery, add, update_figures
-from bench.report.sections import Section, Sections
+from bench.report.sections import STRONG, Section, Sections
 from bench.report.sections.across import across
 from bench.report.sections.scene import Drawing, Tensors
 from bench.report.warnings import RunWarning, concerning, finished, warnings_of
@@ -101,13 +103,15 @@ def render(
     ]
     verdicts, overall_standing = findings(score_table, finished_records, study), standing(score_table, study)
     run_warnings = warnings_of(records, study, verdicts, trials)
+    by_kind = orders(score_table, finished_records, study) if len(score_table) else []
+    order_drawings = answer.drawings(by_kind, look)
     overall = [
         *([] if overall_standing.why else [_diagram(overall_standing, look)]),
-        *across(score_table, finished_records, look, study),
+        *across(score_table, finished_records, _leading(look, by_kind), study),
     ]
     if gallery is None:
         gallery = {}
-    add(gallery, "all", overall)
+    add(gallery, "all", [*order_drawings, *overall])
     for section in sections:
         add(gallery, section.label, section.drawings)
     return (
@@ -122,10 +126,13 @@ def render(
             scripts=[Markup(script) for script in _sources(".js")],
             findings=verdicts,
             winners=winners(verdicts),
+            orders=by_kind,
+            order_drawings=order_drawings,
+            places=answer.winners(by_kind, verdicts),
             advice=advice(verdicts, score_table, finished_records, study, trials),
             failed=_failed(score_table, study),
             concerning={finding.game: concerning(run_warnings, finding) for finding in verdicts},
-            overview=_cells(score_table, study),
+            overview=_cells(score_table, study, overall_standing),
             standing=overall_standing,
             overall=overall,
             primary={game: study.primary(game) for game in study.games},
@@ -187,9 +194,10 @@ def _ranges(seeds: Iterable[int]) -> str:
 # --- content of the page ---------------------------------------------------------------------------------------------
 
 
-def _cells(score_table: pd.DataFrame, study: Study) -> dict[str, dict[str, dict[str, Any]]]:
-    """rule -> game -> the content of its cells; nothing if the rule is not finished on the game."""
-    cells: dict[str, dict[str, dict[str, Any]]] = {rule: {} for rule in study.optimizers}
+def _cells(score_table: pd.DataFrame, study: Study, over_all: Standing) -> dict[str, dict[str, dict[str, Any]]]:
+    """rule -> game -> the content of its cells; nothing if the rule is not finished on the game. By mean rank."""
+    order = sorted(study.optimizers, key=lambda rule: over_all.ranks.get(rule, math.inf))
+    cells: dict[str, dict[str, dict[str, Any]]] = {rule: {} for rule in order}
     places = ranks(score_table, study)
     for row in score_table.to_dict("records"):
         rule, game = row["optimizer"], row["game"]
@@ -211,6 +219,13 @@ def _title(study: Study) -> str:
     if len(study.optimizers) <= NAMED:
         return ", ".join(study.optimizers)
     return f"{len(study.optimizers)} update rules on {len(study.games)} game{'s' if len(study.games) > 1 else ''}"
+
+
+def _leading(look: dict[str, Look], by_kind: list[Order]) -> dict[str, Look]:
+    """The looks of the figures over all games: where rules are many, those that lead are drawn strongly."""
+    if len(look) <= MANY or not by_kind:
+        return look
+    return emphasised(look, list(by_kind[0].ranks)[:STRONG])
 
 
 def _metrics(sections: list[Section]) -> list[str]:

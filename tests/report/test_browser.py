@@ -36,6 +36,11 @@ def opened(browser, reported, reported_html):
         page.close()
 
 
+def unfold(page):
+    """Open what is folded."""
+    page.evaluate("document.querySelectorAll('main details').forEach(part => { part.open = true; })")
+
+
 def shown(page, selector):
     """The texts of what is seen."""
     return [part.inner_text().strip() for part in page.locator(selector).all() if part.is_visible()]
@@ -61,6 +66,7 @@ def test_it_opens_from_disk(opened, reported_html, width):
 @pytest.mark.slow
 def test_every_figure_says_what_it_shows(opened):
     page = opened()
+    unfold(page)
     captions = page.locator("figcaption").all_inner_texts()
     for part, words in zip(page.locator("figure > .card > *").all(), captions, strict=True):
         said = page.locator(f"#{part.get_attribute('aria-labelledby')}")
@@ -128,6 +134,7 @@ def test_a_rule_is_hidden_in_every_table(opened):
 @pytest.mark.slow
 def test_a_rule_is_hidden_in_every_figure(opened):
     page = opened()
+    unfold(page)
     page.locator(".filters summary").click()
     place = STUDY.optimizers.index("sgd")
     own, other = (page.locator(f"figure .r{k}") for k in (place, 1 - place))
@@ -147,12 +154,15 @@ def test_a_rule_is_hidden_in_every_figure(opened):
 def test_marks_are_seen(opened):
     """What many marks have in common stands in their group: they are ink on the screen."""
     page = opened()
+    unfold(page)
     marks = page.locator("figure g:has(> use + use)")
     assert marks.count()
     for part in (marks.first, marks.last):
-        with_marks = part.screenshot()
+        part.scroll_into_view_if_needed()
+        place = part.bounding_box()
+        with_marks = page.screenshot(clip=place)
         part.evaluate("part => part.querySelectorAll('use').forEach(mark => mark.remove())")
-        assert page.screenshot(clip=part.bounding_box() or None) != with_marks
+        assert page.screenshot(clip=place) != with_marks
 
 
 @pytest.mark.slow
@@ -230,3 +240,51 @@ def test_a_hostile_report_does_nothing(opened, reported, tmp_path):
     assert page.locator("input[name=rule]").first.get_attribute("value") == HOSTILE
     assert shown(page, "#scores tbody th") == ["ttur"]
     assert number(float("nan")) in shown(page, "#scores td[data-rule=ttur]")  # nothing is known of the ring
+
+
+@pytest.mark.slow
+def test_pointing_at_a_rule_lights_it_up_in_every_figure(opened):
+    """And only it; a click keeps it lit, another lets it go. Never in the filters, where a click chooses."""
+    page = opened(viewport={"width": 1280, "height": 900})
+
+    def dimmed():
+        script = "[...document.querySelectorAll('main svg [class^=r]')]"
+        script += ".map(part => [part.classList[0], getComputedStyle(part).opacity])"
+        return {name for name, opacity in page.evaluate(script) if float(opacity) < 0.5}
+
+    button = page.locator(".legend button", has_text="ttur").first
+    place = button.get_attribute("data-pick")
+    assert dimmed() == set()
+    button.hover()
+    others = dimmed()
+    assert others
+    assert place not in others
+    page.mouse.move(2, 2)
+    assert dimmed() == set()
+    button.click()
+    page.mouse.move(2, 2)
+    assert dimmed() == others
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    page.mouse.move(2, 2)
+    assert dimmed() == set()
+
+
+@pytest.mark.slow
+def test_letters_of_figures_stay_legible_on_a_phone(opened):
+    """At least ten pixels at 390: a figure scrolls instead of shrinking."""
+    page = opened(viewport={"width": 390, "height": 800})
+    unfold(page)
+    script = """[...document.querySelectorAll('figure svg[role=img][width] text')]
+        .map(t => parseFloat(getComputedStyle(t).fontSize) * Math.hypot(t.getScreenCTM().a, t.getScreenCTM().b))"""
+    sizes = page.evaluate(script)
+    assert len(sizes) > 20
+    assert min(sizes) >= 9.5
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.slow
+def test_figures_are_dark_in_the_dark(opened):
+    page = opened(color_scheme="dark")
+    assert max(background(page, "figure .card")) < 60
+    assert "invert" in page.evaluate("getComputedStyle(document.querySelector('.card svg')).filter")

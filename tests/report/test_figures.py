@@ -13,10 +13,12 @@ from bench.registry import get_metric
 from bench.report.figures import pictures
 from bench.report.figures import scores as figures
 from bench.report.figures import tuning as tuning_figures
-from bench.report.figures.panels import MANY, Axis, looks
+from bench.report.figures.outcomes import outcomes
+from bench.report.figures.panels import MANY, Axis, emphasised, looks
 from bench.report.figures.scores import Curve, Scores
 from bench.report.figures.series import draw_together
 from bench.report.figures.svg import inline, key, svg
+from bench.report.sections.scene import Drawing
 from bench.studies.tuning.sensitivity import Effort, Trials, trials_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -62,18 +64,51 @@ def test_expected_best_is_drawn_where_it_is_finite(axis):
 
 
 @pytest.mark.parametrize("axis", [LOWER, HIGHER])
-def test_many_rules_have_a_panel_each(axis):
+def test_many_rules_have_a_panel_each_of_their_trials(axis):
     names = [f"rule {i}" for i in range(MANY + 1)]
-    look = looks(names)
-    figure = figures.curves({name: BROKEN if i == 3 else FINE for i, name in enumerate(names)}, look, axis)
+    figure = tuning_figures.expected_best(dict.fromkeys(names, EFFORT), looks(names), axis)
     assert [axes.get_title() for axes in figure.axes] == names
     assert {axes.get_ylim() for axes in figure.axes} == {figure.axes[0].get_ylim()}
+    assert len(tuning_figures.expected_best(dict.fromkeys(names[:MANY], EFFORT), looks(names), axis).axes) == 1
+
+
+@pytest.mark.parametrize("axis", [LOWER, HIGHER])
+def test_of_many_curves_the_best_are_drawn_strongly(axis):
+    names = [f"rule {i}" for i in range(MANY + 1)]
+    look = emphasised(looks(names), names[2:4])
+    figure = figures.curves({name: BROKEN if i == 3 else FINE for i, name in enumerate(names)}, look, axis)
     drawn = svg(figure, "title")
-    assert [key for key in re.findall(r'class="(r\d+)"', drawn) if key == look[names[3]].key]
-    assert "diverged" not in texts(drawn)  # a panel has no strip: its crosses stand at the border
+    assert re.findall(r'class="(r\d+) faint"', drawn) == [f"r{i}" for i in range(MANY + 1) if i not in (2, 3)]
+    assert {"rule 2", "rule 3", f"{MANY - 1} others", "diverged"} <= set(texts(drawn))
+    assert "rule 4" not in texts(drawn)
     assert not re.search(r"\b(inf|nan)\b", drawn)
-    few = figures.curves(dict.fromkeys(names[:MANY], FINE), look, axis)
-    assert len(few.axes) == 1
+    bands = [part for part in figure.axes[-1 if axis.better == "lower" else 0].collections if part.get_gid()]
+    assert {part.get_gid() for part in bands} == {"r2", "r3"}, "a band for the strong ones alone"
+
+
+def test_a_page_leaves_the_legend_of_rules_out():
+    """It has one for all figures; a file of its own keeps it, and so does a legend of outcomes."""
+    drawing = Drawing("curves", "Loss on g: a curve a rule.", figures.curves({"a": FINE, "b": BROKEN}, LOOK, LOWER))
+    root, cut = ElementTree.fromstring(drawing.svg), ElementTree.fromstring(drawing.element)
+    assert {"a", "b"} <= set(texts(drawing.svg))
+    assert not {"a", "b"} & {"".join(part.itertext()) for part in cut.iter("text")}
+    tall, left = (float(one.get("viewBox").split()[3]) for one in (root, cut))
+    assert 8 < tall - left < 40, "points of its one row"
+    assert drawing.heading == "Loss on g"
+    ended = {"a": {"ok": 2, "diverged": 1}, "b": {"ok": 3}}
+    bars = Drawing("outcomes", "Ends.", outcomes(ended, dict.fromkeys("ab", Interval(0.5, 0.1, 0.9)), LOOK))
+    assert {"ok", "diverged"} <= {
+        "".join(part.itertext()) for part in ElementTree.fromstring(bars.element).iter("text")
+    }
+
+
+def test_known_scores_are_named_where_they_are_dotted():
+    axis = LOWER._replace(references={"perfect": 0.5, "half": 3.0, "start": 3.01})
+    drawn = texts(svg(figures.curves({"a": FINE}, LOOK, axis), "title"))
+    assert {"perfect", "half"} <= set(drawn)
+    assert "start" not in drawn, "it would stand on another"
+    points = Scores(np.array([1.0, 4.0]), 2.5, 1.0, 4.0)
+    assert {"perfect", "half"} <= set(texts(svg(figures.final_scores({"a": points}, LOOK, axis), "title")))
 
 
 def test_scores_span_a_decade_or_not():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ COST = "cost (gradient evaluations)"
 WIDTH = 5.4  # inches of a figure beside another
 HEIGHT = 3.1
 FULL = 11.0  # inches of a figure that spans the page
-MANY = 12  # the most curves in one panel; if there are more, each has its own
+MANY = 12  # the most curves that are all drawn strongly; of tuning, the most in one panel
 FEW = 3  # the most decades of an axis with minor ticks
 DECADES = 16  # the digits of float64
 MARK = 3.6  # points of a marker; one size, so that an SVG holds its shape once
@@ -45,6 +45,7 @@ COLOURS = [
     "#554444",
     "#6611bb",
 ]  # each of the second ten is as far as possible from all before it, also for colour-blind readers
+CLOSE = 0.06  # of an axis, within which two lines are not both named
 REFERENCE: dict[str, Any] = {"color": "#606060", "ls": ":", "lw": 1.2, "zorder": 1}
 
 
@@ -56,6 +57,8 @@ class Look(NamedTuple):
     marker: str
     key: str = ""
     """The class of its parts of a figure, with which a page hides them."""
+    faint: bool = False
+    """Whether its curves are thin and grey, without a band, where there are many."""
 
     @property
     def dashes(self) -> Any:
@@ -77,12 +80,12 @@ class Axis(NamedTuple):
     def words(self) -> str:
         return self.name.replace("_", " ")
 
-    def reach(self, *parts: ArrayLike) -> list[float]:
+    def reach(self, *parts: ArrayLike) -> dict[str, float]:
         """The references that an axis of these scores shows: none that would stretch it by more than ten times."""
         scores = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
         scores = scores[np.isfinite(scores)]
         least = float(scores.min()) / 10 if scores.size and scores.min() > 0 else -math.inf
-        return [value for value in self.references.values() if value >= least]
+        return {name: value for name, value in self.references.items() if value >= least}
 
     @property
     def dotted(self) -> str:
@@ -107,6 +110,31 @@ def looks(rules: Sequence[str]) -> dict[str, Look]:
         rule: Look(COLOURS[i % turn], dashes[(i + i // turn) % 4], "os^Dv<P>h"[i % 9], f"r{i}")
         for i, rule in enumerate(rules)
     }
+
+
+def emphasised(look: Mapping[str, Look], strong: Iterable[str]) -> dict[str, Look]:
+    """The same looks, all faint but the strong ones."""
+    kept = set(strong)
+    return {rule: own._replace(faint=rule not in kept) for rule, own in look.items()}
+
+
+def draw_references(axes: Axes, references: Mapping[str, float], along: str) -> None:
+    """Dotted lines at known scores, each with its name at its end; ``along`` is the axis of the scores, "x" or "y".
+
+    The limits of the axes are set before. Of lines that nearly coincide only the first is named.
+    """
+    named: list[float] = []
+    for name, value in references.items():
+        (axes.axhline if along == "y" else axes.axvline)(value, **REFERENCE)
+        point = (1.0, value) if along == "y" else (value, 1.0)
+        at = axes.get_yaxis_transform() if along == "y" else axes.get_xaxis_transform()
+        place = float(axes.transAxes.inverted().transform(at.transform(point))[1 if along == "y" else 0])
+        if 0 <= place <= 1 and all(abs(place - other) > CLOSE for other in named):
+            beside: dict[str, Any] = (
+                {"ha": "right", "va": "bottom"} if along == "y" else {"ha": "center", "va": "bottom"}
+            )
+            axes.annotate(name, point, xycoords=at, fontsize="small", color=REFERENCE["color"], **beside)
+            named.append(place)
 
 
 def short(name: str, most: int = 44) -> str:

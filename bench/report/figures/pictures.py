@@ -173,7 +173,7 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
             axes.scatter(*finite.T, s=2.6, lw=0, color=look[rule].colour, rasterized=True)
             outside = window.outside(points)
             words = f"cost {cost:g}" + (f", {outside:.0%} outside" if outside >= 0.005 else "")
-            axes.set_title(words, fontsize="x-small", pad=2)
+            axes.set_title(words, fontsize="small", pad=2)
             axes.set(xlim=middle[0] + [-side, side], ylim=middle[1] + [-side, side], aspect="equal")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
@@ -206,7 +206,7 @@ def images(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]
         row[0].set_ylabel(lines(rule, 20), fontsize="small")
         for axes, cost, pictures in zip(row, costs, moments, strict=False):
             _show(axes, pictures)
-            axes.set_title(f"cost {cost:g}", fontsize="x-small", pad=2)
+            axes.set_title(f"cost {cost:g}", fontsize="small", pad=2)
     return figure
 
 

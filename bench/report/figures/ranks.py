@@ -1,6 +1,7 @@
-"""The critical-difference diagram: mean ranks over games on a line; bars join rules without a significant difference.
+"""Mean ranks over games: a row for each rule with its interval, and the critical-difference diagram.
 
-Demsar 2006, JMLR 7:1, figure 1. Ranks in, a figure out.
+In the diagram ranks are on a line, and bars join rules without a significant difference (Demsar 2006, JMLR 7:1, figure
+1). Ranks in, a figure out.
 """
 
 from __future__ import annotations
@@ -10,13 +11,31 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures.panels import Look, lines
+from bench.analysis.statistics import Interval
+from bench.report.figures.panels import WIDTH, Look, lines, rows
+from bench.report.figures.series import in_turn
 from bench.report.figures.svg import styled
 
 LINE = 5.2  # inches of the line of ranks; names are beside it
 ROW, BAR, TOP = 0.24, 0.13, 0.62  # inches of a name, of a level of bars, and above the line
 INK = "#303030"
+
+
+@styled()
+def mean_ranks(ranks: Mapping[str, Interval], look: Mapping[str, Look]) -> Figure:
+    """A row for each rule, in the order that is given: its mean rank with the interval."""
+    deepest = max(lines(rule, 27).count("\n") for rule in ranks)
+    figure = Figure(figsize=(WIDTH, 0.7 + (0.22 + 0.08 * deepest) * max(len(ranks), 2)), layout="constrained")
+    axes = figure.subplots()
+    for row, (rule, rank) in enumerate(in_turn(ranks, look, axes)):
+        axes.plot([rank.low, rank.high], [row] * 2, color=look[rule].colour, lw=2.2, solid_capstyle="butt")
+        axes.plot(rank.value, row, color=look[rule].colour, marker=look[rule].marker, ms=5.5, mec="white", mew=0.6)
+    axes.set(xlim=(0.7, len(ranks) + 0.3), ylim=(len(ranks) - 0.4, -0.6), xlabel="mean rank, 1 is best")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    rows(axes, list(ranks), look)
+    return figure
 
 
 @styled()

@@ -12,8 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
-from bench.report.figures.panels import COST, HEIGHT, MARK, REFERENCE, WIDTH, Axis, Look, Range, blank, lines, rows
-from bench.report.figures.series import draw_band, draw_lines, in_turn, panels
+from bench.report.figures.panels import (
+    COST,
+    HEIGHT,
+    MARK,
+    WIDTH,
+    Axis,
+    Look,
+    Range,
+    blank,
+    draw_references,
+    lines,
+    rows,
+)
+from bench.report.figures.series import draw_band, draw_lines, in_turn, one_panel
 from bench.report.figures.svg import styled
 
 
@@ -42,24 +54,24 @@ def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: 
 
     A cross marks the last finite point of a middle that becomes infinite.
     """
-    layout = panels(list(curves_by_rule), look, {rule: curve.failures for rule, curve in curves_by_rule.items()}, axis)
+    failures = {rule: curve.failures for rule, curve in curves_by_rule.items()}
+    layout = one_panel(list(curves_by_rule), look, failures, axis)
     bands = [part for curve in curves_by_rule.values() for part in curve[1:4]]
     references = axis.reach(*bands)
-    limits = Range.of(references, *bands)
-    for axes in layout.all:
-        for value in references:
-            axes.axhline(value, **REFERENCE)
+    limits = Range.of(list(references.values()), *bands)
     middles: dict[str, tuple[Array, Array]] = {}
+    strong = sum(not look[rule].faint for rule in curves_by_rule)
     for rule, curve in in_turn(curves_by_rule, look, *layout.all):
         finite, axes = np.isfinite(curve.middle), layout.of[rule]
         cost, middle, low, high = curve.cost[finite], *(limits.inside(part[finite]) for part in curve[1:4])
         middles[rule] = cost, middle
-        draw_band(axes, cost, low, high, look[rule], min(0.16, 1.4 * len(layout.all) / len(curves_by_rule)))
-        if not finite[-1]:
+        draw_band(axes, cost, low, high, look[rule], min(0.16, 1.4 / strong))
+        if not finite[-1] and not look[rule].faint:
             cross: dict[str, Any] = {"marker": "x", "ms": 8, "mew": 2, "color": look[rule].colour}
             axes.plot(cost[-1:], middle[-1:], clip_on=False, zorder=5, **cross)
     draw_lines(layout.of, middles, look, every=4, lw=1.5)
     limits.set(layout.first, "y")
+    draw_references(layout.first, references, "y")
     layout.name(label, axis.label)
     layout.first.set_xlim(0, max(float(curve.cost.max()) for curve in curves_by_rule.values()) or 1.0)
     return layout.figure
@@ -77,10 +89,9 @@ def final_scores(
     axes, strip = _with_strip(figure, axis) if any(failed) else (figure.subplots(), None)
     given = [[*scores.values, *scores[1:]] for scores in scores_by_rule.values()]
     references = axis.reach(*given)
-    limits = span or Range.of(references, *given)
+    limits = span or Range.of(list(references.values()), *given)
     limits.set(axes, "x")
-    for value in references:
-        axes.axvline(value, **REFERENCE)
+    draw_references(axes, references, "x")
     _swarms(axes, scores_by_rule, look, limits)
     for row, (rule, scores) in enumerate(
         in_turn(scores_by_rule, look, *[part for part in (axes, strip) if part is not None])

@@ -28,6 +28,8 @@ T = TypeVar("T")
 LANE = 0.13  # inches of a rule's lane in the strip of failures
 LETTERS, ROW = 8.0, 12.0  # points: of a legend's letters, of its rows
 SAMPLE, BESIDE = 26.0, 14.0  # points: of a legend's line with the gap after it, of the gap after a name
+RULES = "rules"  # the label of a figure whose legend says how rules are drawn
+FAINT: dict[str, Any] = {"color": "#b4b4b0", "ls": "-", "lw": 0.8}
 APART = 0.045  # the range of shares over which coinciding stairs are spread
 
 Entry = tuple[str, str, Any]
@@ -75,9 +77,22 @@ def _fits(names: Sequence[str], columns: int, most: float) -> bool:
     return sum(SAMPLE + BESIDE + float(part.max()) for part in parts) - BESIDE <= most - 6
 
 
-def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float) -> Figure:
-    """A figure of this height in inches below the legend of the rules."""
-    return headed(WIDTH, height, [(short(rule), look[rule].key, _line(look[rule])) for rule in rules])
+def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float, width: float = WIDTH) -> Figure:
+    """A figure of this height in inches below the legend of the rules; faint ones have one entry together."""
+    entries = [(short(rule), look[rule].key, _line(look[rule])) for rule in rules if not look[rule].faint]
+    if faint := sum(look[rule].faint for rule in rules):
+        entries.append((f"{faint} others", "", Line2D([], [], **FAINT)))
+    figure = headed(width, height, entries)
+    figure.set_label(RULES)
+    return figure
+
+
+def legend_height(figure: Figure) -> float:
+    """Points from the top of a drawn figure that its legend of rules takes; 0 where it has none."""
+    if figure.get_label() != RULES:
+        return 0.0
+    top = float(figure.get_figheight() * 72)
+    return top - float(figure.legends[0].get_window_extent().y0) / figure.dpi * 72
 
 
 def _line(look: Look) -> Line2D:
@@ -113,11 +128,16 @@ class Panels(NamedTuple):
         self.figure.supylabel(ylabel, fontsize="medium")
 
 
+def one_panel(rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[str, Array], axis: Axis) -> Panels:
+    """A panel for all curves; ``failures`` holds rule -> where its replicas failed, and a cross is drawn for each."""
+    figure, axes = _shared(rules, look, failures, axis)
+    return Panels(figure, dict.fromkeys(rules, axes))
+
+
 def panels(rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[str, Array], axis: Axis) -> Panels:
-    """Panels for curves; ``failures`` holds rule -> where its replicas failed, and a cross is drawn for each."""
+    """The same for few rules; for many a panel for each."""
     if len(rules) <= MANY:
-        figure, axes = _shared(rules, look, failures, axis)
-        return Panels(figure, dict.fromkeys(rules, axes))
+        return one_panel(rules, look, failures, axis)
     columns = 5
     rows = -(-len(rules) // columns)
     figure = Figure(figsize=(FULL, 1.75 * rows + 0.4), layout="constrained")
@@ -143,8 +163,9 @@ def _shared(
     """One panel with its legend; if replicas failed, a strip at the worse border with a lane for each rule."""
     lanes = {rule: failures[rule] for rule in rules if failures[rule].size}
     strip_height = LANE * len(lanes) + 0.06 if lanes else 0.0
-    panel_height = max(HEIGHT, 0.36 * len(rules))
-    figure = with_legend(rules, look, panel_height + strip_height)
+    many = len(rules) > MANY
+    panel_height = 1.3 * HEIGHT if many else max(HEIGHT, 0.36 * len(rules))
+    figure = with_legend(rules, look, panel_height + strip_height, FULL if many else WIDTH)
     if not lanes:
         return figure, figure.subplots()
     top = axis.better == "lower"
@@ -199,7 +220,9 @@ def draw_together(
     owners = [(index, rule) for index, rule in enumerate(rules) for _ in range(counts[rule])]
     for line, (index, rule) in zip(axes.lines[earlier:], owners, strict=True):
         line.set_gid(look[rule].key)
-        if every > 1:
+        if look[rule].faint:
+            line.set(gid=f"{look[rule].key}-faint", marker="", zorder=1.5, **FAINT)
+        elif every > 1:
             line.set_markevery((index % every, every))
 
 
@@ -210,7 +233,9 @@ def _pieces(rule: str, x: Array, y: Array) -> pd.DataFrame:
 
 
 def draw_band(axes: Axes, x: Array, low: Array, high: Array, look: Look, alpha: float, **style: Any) -> None:
-    """Draw a rule's interval [T], behind its line."""
+    """Draw a rule's interval [T], behind its line; none for a faint one."""
+    if look.faint:
+        return
     axes.fill_between(x, low, high, color=look.colour, alpha=alpha, lw=0, gid=look.key, **style)
 
 
@@ -228,6 +253,6 @@ def draw_stairs(axes: Axes, bands: Mapping[str, Band], grid: Array, look: Mappin
         draw_band(axes, x, low, high, look[rule], min(0.12, 0.7 / len(bands)), step="post")
         stairs[rule] = x, value + APART * (index - (len(bands) - 1) / 2) / len(bands)
     draw_together(axes, stairs, look, every=0, drawstyle="steps-post", lw=1.5)
-    for rule, (x, value) in in_turn(stairs, look, axes):
+    for rule, (x, value) in in_turn({rule: ends for rule, ends in stairs.items() if not look[rule].faint}, look, axes):
         end: dict[str, Any] = {"marker": look[rule].marker, "ms": MARK, "color": look[rule].colour}
         axes.plot(x[-1], value[-1], ls="", clip_on=False, **end)

@@ -33,7 +33,9 @@ STYLE: dict[str, Any] = (
     | {"figure.constrained_layout.h_pad": 0.03, "figure.constrained_layout.w_pad": 0.03}
 )
 
-_RULE = re.compile(r' id="(r\d+)"')
+LEGIBLE = 0.95  # of its own size, to which a figure may shrink: 8 points are then ten pixels
+
+_RULE = re.compile(r' id="(r\d+)(?:-(faint))?"')
 _FINE = re.compile(r"(\.\d)\d+")
 
 
@@ -52,7 +54,12 @@ def svg(figure: Figure, title: str) -> str:
     metadata = {"Title": title, "Creator": None, "Date": None}
     with matplotlib.rc_context({"svg.hashsalt": title}):
         figure.savefig(sink, format="svg", bbox_inches=_box(figure), metadata=metadata)
-    return _RULE.sub(r' class="\1"', sink.getvalue()).replace(FAMILY, FALLBACK)
+    return _RULE.sub(_classes, sink.getvalue()).replace(FAMILY, FALLBACK)
+
+
+def _classes(found: re.Match[str]) -> str:
+    """The classes of a rule's part of a figure."""
+    return f' class="{" ".join(filter(None, found.groups()))}"'
 
 
 @styled()
@@ -74,20 +81,39 @@ def key(title: str) -> str:
     return f"f{sha256(title.encode()).hexdigest()[:5]}"
 
 
-def inline(svg_text: str, title: str) -> str:
+def inline(svg_text: str, title: str, legend: float = 0.0) -> str:
     """The text of `svg` as an element of an HTML page; the page has its caption in an element with the id of `key`.
 
     A page has many figures, so unused ids are removed; the others differ from figure to figure. Attributes without
-    effect are removed and coordinates cut to a tenth of a point, which halves the size.
+    effect are removed and coordinates cut to a tenth of a point, which halves the size. Letters are never smaller than
+    ten pixels: on a narrow screen a figure scrolls.
+
+    Args:
+        svg_text: what `svg` gave.
+        title: of the figure.
+        legend: points from the top that its legend takes, which is left out: a page has one for all figures.
     """
     root = ElementTree.fromstring(svg_text)
+    if legend:
+        _cut_legend(root, legend)
     used = set(re.findall(r'href="#([^"]+)"', svg_text)) | set(re.findall(r"url\(#([^)]+)\)", svg_text))
     for part in [part for part in root if part.tag.endswith(("}metadata", "}title"))]:
         root.remove(part)
     _lean(root, used)
     size = {name: root.attrib[name] for name in ("width", "height", "viewBox")}
-    root.attrib = size | {"role": "img", "aria-labelledby": key(title), "style": f"font-family:{FALLBACK}"}
+    least = LEGIBLE * float(size["width"].removesuffix("pt")) * 4 / 3
+    style = f"font-family:{FALLBACK};min-width:{least:.0f}px"
+    root.attrib = size | {"role": "img", "aria-labelledby": key(title), "style": style}
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _cut_legend(root: ElementTree.Element, height: float) -> None:
+    """Remove the legend, and as much of the top of the figure."""
+    for parent in list(root.iter()):
+        for child in [child for child in parent if child.get("id") == "legend_1"]:
+            parent.remove(child)
+    x, y, width, tall = map(float, root.attrib["viewBox"].split())
+    root.attrib |= {"viewBox": f"{x:g} {y + height:g} {width:g} {tall - height:g}", "height": f"{tall - height:g}pt"}
 
 
 def _lean(part: ElementTree.Element, used: set[str]) -> None:

@@ -106,7 +106,7 @@ def expected_best(effort_by_rule: Mapping[str, Effort], look: Mapping[str, Look]
     apart = min(NUDGE, ROOM / len(effort_by_rule)) if len(layout.all) == 1 else 0.0
     curves: dict[str, tuple[Array, Array]] = {}
     for index, (rule, effort) in enumerate(in_turn(effort_by_rule, look, *layout.all)):
-        axes, (colour, _, marker, _) = layout.of[rule], look[rule]
+        axes, colour, marker = layout.of[rule], look[rule].colour, look[rule].marker
         k, finite = np.arange(1.0, 1 + len(effort.curve.value)), np.isfinite(effort.curve.value)
         value, low, high = (limits.inside(part[finite]) for part in effort.curve)
         curves[rule] = k[finite], value

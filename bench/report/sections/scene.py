@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from bench.contracts import Game
 from bench.registry.description import GameDescription, MetricDescription
 from bench.report.figures.films import Film
 from bench.report.figures.panels import Axis, Look
+from bench.report.figures.series import legend_height
 from bench.report.figures.svg import inline, svg
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import Trials
@@ -37,7 +39,14 @@ class Drawing:
     source: Figure | Callable[[], Figure]
     """The figure, or a function that draws it on first use."""
     wide: bool = False
+    folded: bool = False
+    """Whether a page shows it only when asked."""
     film: Film | None = None
+
+    @property
+    def heading(self) -> str:
+        """What the figure shows, in a few words: the caption's beginning."""
+        return re.split(r"[:;,.] | \(|\.$", self.caption, maxsplit=1)[0]
 
     @cached_property
     def figure(self) -> Figure:
@@ -52,7 +61,8 @@ class Drawing:
     @property
     def element(self) -> Markup:
         """The figure as an element of a page."""
-        return Markup(inline(self.svg, self.caption))
+        text = self.svg  # drawn first: only then it is known how much of it the legend takes
+        return Markup(inline(text, self.caption, legend_height(self.figure)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ class Scene:
 
     @property
     def order(self) -> list[str]:
-        """The finished rules, in the order of the study."""
+        """The finished rules, the best first."""
         return [str(rule) for rule in self.rows.index]
 
     @cached_property

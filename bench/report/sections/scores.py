@@ -41,6 +41,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         "which it was trained, without evaluation: they depend on the machine and on how many were trained together.",
         figures.curves(_clocked(scene, rule_curves), scene.look, axis, "training seconds of a replica"),
         wide=len(rule_curves) > MANY,
+        folded=True,
     )
     yield Drawing(
         "scores",

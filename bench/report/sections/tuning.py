@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.report.figures import tuning as figures
-from bench.report.figures.panels import MANY
+from bench.report.figures.panels import MANY, emphasised
 from bench.report.sections.scene import Drawing, Scene
 from bench.studies.tuning.sensitivity import Effort, effort
 
@@ -17,6 +17,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     tried, failed = scene.tried, scene.axis.failed
     single = {rule: trials for rule, trials in tried.items() if len(trials.names) == 1}
     pairs = {rule: trials for rule, trials in tried.items() if len(trials.names) == 2}
+    look = emphasised(scene.look, scene.look)  # each rule has its own panel where there are many
     ringed = "; the chosen one is ringed."
     if single:
         caption = (
@@ -25,16 +26,16 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         crosses = any(np.isnan(trials.values).any() for trials in single.values())
         caption += f"; crosses: seeds that {failed}" if crosses else ""
         caption += "; open: given up early" if any(trials.pruned.any() for trials in single.values()) else ""
-        figure = figures.step_sizes(single, scene.look, scene.axis)
+        figure = figures.step_sizes(single, look, scene.axis)
         yield Drawing("step-sizes", caption + ringed, figure, wide=len(single) > MANY)
     if pairs:
         caption = f"Pairs of step sizes tried on {scene.label}: colour is the interquartile mean over the tuning seeds"
         caption += f", a cross: most {failed}; an open ring: given up early"
-        yield Drawing("step-pairs", caption + ringed, figures.step_pairs(pairs, scene.look, scene.axis))
+        yield Drawing("step-pairs", caption + ringed, figures.step_pairs(pairs, look, scene.axis))
     efforts = {rule: effort(trials, scene.metric, scene.study, rule) for rule, trials in tried.items()}
     if any(np.isfinite(rule_effort.curve.value).any() for rule_effort in efforts.values()):
         caption = _best_caption(scene.label, efforts, any(trials.pruned.any() for trials in tried.values()))
-        figure = figures.expected_best(efforts, scene.look, scene.axis)
+        figure = figures.expected_best(efforts, look, scene.axis)
         yield Drawing("expected-best", caption, figure, wide=len(efforts) > MANY)
 
 

@@ -45,7 +45,7 @@ function filter() {
   boxes("rule").forEach((box, place) => {  // a rule's parts of figures are called by its place
     for (const part of all(`.r${place}`)) part.toggleAttribute("hidden", !box.checked);
   });
-  for (const table of all("table.sortable")) {
+  for (const table of all("table.sortable, table.places")) {
     hideColumns(table, ({dataset: {game, metric: own}}) =>
       (game !== undefined && !chosen.game.has(game)) || (own !== undefined && metric !== "" && own !== metric));
     for (const row of rowsOf(table)) {
@@ -99,6 +99,32 @@ for (const button of all("legend button", filters))
     boxes(button.value).forEach((box) => { box.checked = checked; });
     filter();
   });
+
+// Pointing at a rule's name, or at its part of a figure, lights it up in every figure; a click on a name keeps it lit.
+const lamp = document.head.appendChild(document.createElement("style")), picked = new Set();
+const colours = new Map(all("[data-pick]").map((part) => [part.dataset.pick, part.querySelector(".swatch").style.background]));
+const ruleAt = (target) => {
+  const part = target.closest && target.closest("[data-pick], svg [class^=r]");
+  return part && (part.dataset.pick ?? part.classList[0]);
+};
+function light(keys) {
+  const others = `main svg [class^=r]${keys.map((name) => `:not(.${name})`).join("")} { opacity: 0.18; }`;
+  const lit = keys.map((name) => `main svg .${name}.faint path { stroke: ${colours.get(name)} !important; stroke-width: 2 !important; }
+    main [data-pick=${name}] { background: color-mix(in srgb, var(--hot) 35%, transparent); border-radius: 4px; }`);
+  lamp.textContent = keys.length ? [others, ...lit].join("\n") : "";
+}
+document.addEventListener("pointerover", ({target}) => {
+  const name = ruleAt(target);
+  light([...new Set(name ? [...picked, name] : picked)]);
+});
+document.addEventListener("click", ({target}) => {
+  const part = target.closest("[data-pick]");
+  if (!part || part.closest(".filters, summary, a")) return;
+  const name = part.dataset.pick;
+  if (!picked.delete(name)) picked.add(name);
+  for (const button of all(".legend button")) button.ariaPressed = picked.has(button.dataset.pick);
+  light([...picked]);
+});
 
 // The theme: the system's, or one that is chosen and kept where the browser lets it be.
 const themes = {"": "as the system's", dark: "dark", light: "light"}, theme = document.getElementById("theme");
