@@ -25,10 +25,11 @@ from bench.execution.references import references
 from bench.storage import weights
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
-from bench.storage.manifest import manifest
+from bench.storage.manifest import LABELS, manifest
 from bench.storage.optuna_storage import optuna_storage
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
+from bench.studies.labels import check_labels
 from bench.studies.request import PATIENCE, check_device
 from bench.studies.study import Study
 from bench.studies.toml import to_toml
@@ -238,6 +239,9 @@ def run(
         study = with_added(study, folder)
     keep = keep_weights or _kept_so_far(folder)
     content = manifest(study, device) | ({weights.KEY: keep} if keep != weights.USUAL else {})
+    if labels := _labels_so_far(folder) | study.labels:
+        check_labels(labels, study.optimizers)
+        content[LABELS] = labels
     if add_seeds:
         content["command"] = commands(folder, content["command"])
     with optuna_storage(storage or study.storage, study) as watched:  # before anything is written
@@ -257,6 +261,13 @@ def _kept_so_far(folder: RunFolder) -> str:
     with suppress(UserError):
         return weights.asked(folder.manifest)
     return weights.USUAL
+
+
+def _labels_so_far(folder: RunFolder) -> dict[str, str]:
+    """The labels that the run has, if there is one that can be read."""
+    with suppress(UserError):
+        return folder.labels
+    return {}
 
 
 def merge(runs: Sequence[RunFolder], out: Path) -> Run:

@@ -10,19 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError, nearest
-from bench.report.figures.svg import pdf
+from bench.report.figures.svg import pdf, png
 from bench.report.sections.scene import Drawing
 from bench.storage.files import whole_folder
 from bench.storage.names import filename
 
 if TYPE_CHECKING:
+    from bench.report.selection import Selection
     from bench.storage.run_folder import RunFolder
 
 FOLDER = "figures"
 
+KINDS = (
+    "scores", "curves", "seconds", "cost-to-target", "profile", "outcomes", "step-sizes", "step-pairs", "expected-best",
+    "trajectories", "samples", "spectrum", "survival", "path-angle", "ranks",
+)  # fmt: skip
+"""The figures, by the names of their files: what comes after the game's."""
+
 FORMATS: dict[str, Callable[[Drawing], bytes]] = {
     "svg": lambda drawing: drawing.svg.encode(),
     "pdf": lambda drawing: pdf(drawing.figure, drawing.caption),
+    "png": lambda drawing: png(drawing.figure, drawing.caption),
 }
 """Format -> a drawing as the bytes of a file."""
 
@@ -39,11 +47,31 @@ def add(gallery: Gallery, subject: str, drawings: Iterable[Drawing]) -> None:
         gallery[name] = drawing
 
 
-def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
-    """Write a folder of figures, which replaces an earlier one; returns it."""
+def check(formats: Sequence[str], kinds: Sequence[str] = ()) -> None:
+    """Refuse unknown formats and figures before anything is drawn; UserError."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise UserError(f"--format is {','.join(formats)!r}; {nearest((*unknown, '')[0], FORMATS)}")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UserError(f"--only has {kind!r}; {nearest(kind, KINDS)}")
+
+
+def figures_of(view: Selection, kinds: Sequence[str] = ()) -> Gallery:
+    """The drawings of these rules and games, of some kinds or all; UserError where there is none."""
+    from bench.report.page import gallery_of
+
+    whole = gallery_of(view)
+    gallery = {name: drawing for name, drawing in whole.items() if not kinds or drawing.name in kinds}
+    if missing := [kind for kind in kinds if kind not in {drawing.name for drawing in gallery.values()}]:
+        there = ", ".join(dict.fromkeys(drawing.name for drawing in whole.values()))
+        raise UserError(f"--only has {missing[0]!r}, which these rules and games do not have; they have {there}")
+    return gallery
+
+
+def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
+    """Write a folder of figures, which replaces an earlier one; returns it."""
+    check(formats)
     with whole_folder(to) as folder:
         for name, drawing in gallery.items():
             for ending in formats:

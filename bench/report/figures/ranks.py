@@ -11,7 +11,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures.panels import Look, lines
+from bench.report.figures.formats import current
+from bench.report.figures.panels import Look, lines, short
+from bench.report.figures.series import text_width
 from bench.report.figures.svg import styled
 
 LINE = 5.2  # inches of the line of ranks; names are beside it
@@ -28,8 +30,14 @@ def critical_difference(
     levels = _levels([(positions[first], positions[last]) for first, last in groups])
     below, rows = 0.12 + BAR * (1 + max(levels, default=-1)), -(-count // 2)
     height = TOP + below + ROW * rows + 0.1
-    figure = Figure(figsize=(LINE, height))
-    axes = figure.add_axes((0, 0, 1, 1))
+    width, form = LINE, current()
+    left, right = 0.0, 1.0
+    if form.width is not None:  # the names are within the width too
+        left, right = _room(names, rows)
+        width = form.width
+        left, right = left / width, 1 - right / width
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((left, 0, right - left, 1))
     axes.set(xlim=(1 - 0.02 * count, count + 0.02 * count), ylim=(TOP - height, TOP))
     axes.axis("off")
     _scale(axes, count, difference)
@@ -42,6 +50,21 @@ def critical_difference(
         depth = -below - ROW * (0.5 + (index if on_left else count - 1 - index))
         _name(axes, name, rank, depth, 1 if on_left else count, look[name])
     return figure
+
+
+def _room(names: Sequence[str], rows: int) -> tuple[float, float]:
+    """Inches that the names on the left and on the right take, with their numbers."""
+    widest = [max((text_width(f"{_words(name)}  00.0") for name in side), default=0.0) for side in _sides(names, rows)]
+    return widest[0] / 72 + 0.12, widest[1] / 72 + 0.12
+
+
+def _sides(names: Sequence[str], rows: int) -> tuple[Sequence[str], Sequence[str]]:
+    return names[:rows], names[rows:]
+
+
+def _words(name: str) -> str:
+    """A rule's name on one line, shortened where a format is narrow."""
+    return short(name, max(12, current().most(44) // 2)) if current().width is not None else lines(name, 99)
 
 
 def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
@@ -75,6 +98,6 @@ def _name(axes: Axes, name: str, rank: float, depth: float, side: float, look: L
     point: Any = {"marker": look.marker, "ms": 5.5, "mec": "white", "mew": 0.6, "gid": look.key}
     axes.plot(rank, 0, color=look.colour, zorder=4, clip_on=False, **point)
     on_left = side == 1
-    words = f"{lines(name, 99)}  {rank:.3g}" if on_left else f"{rank:.3g}  {lines(name, 99)}"
+    words = f"{_words(name)}  {rank:.3g}" if on_left else f"{rank:.3g}  {_words(name)}"
     offset: Any = {"xytext": (-4 if on_left else 4, 0), "textcoords": "offset points", "gid": look.key}
     axes.annotate(words, (side, depth), ha="right" if on_left else "left", va="center", **offset)

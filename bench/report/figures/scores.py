@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
-from bench.report.figures.panels import COST, HEIGHT, MARK, REFERENCE, WIDTH, Axis, Look, Range, blank, lines, rows
+from bench.report.figures.formats import current
+from bench.report.figures.panels import COST, MARK, REFERENCE, Axis, Look, Range, blank, height, lines, rows
 from bench.report.figures.series import draw_band, draw_lines, in_turn, panels
 from bench.report.figures.svg import styled
 
@@ -70,9 +71,13 @@ def final_scores(
     scores_by_rule: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis, span: Range | None = None
 ) -> Figure:
     """A point for each seed, their middle with its interval, failed seeds as crosses at the worse border."""
-    deepest = max(lines(rule, 27).count("\n") for rule in scores_by_rule)
-    height = max(HEIGHT + 0.25, 0.75 + (0.3 + 0.08 * deepest) * len(scores_by_rule))
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    form = current()
+    deepest = max(lines(rule, form.most(27)).count("\n") for rule in scores_by_rule)
+    row_height = (0.3 + 0.08 * deepest) * (1.0 if form.width is None else 0.8)
+    figure = Figure(
+        figsize=(form.panel, max(height() + 0.25 * form.share, 0.75 * form.letters + row_height * len(scores_by_rule))),
+        layout="constrained",
+    )
     failed = [int(np.isnan(scores.values).sum()) for scores in scores_by_rule.values()]
     axes, strip = _with_strip(figure, axis) if any(failed) else (figure.subplots(), None)
     given = [[*scores.values, *scores[1:]] for scores in scores_by_rule.values()]

@@ -21,10 +21,13 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
 from bench.analysis.statistics import Array, Band
-from bench.report.figures.panels import FULL, HEIGHT, MANY, MARK, WIDTH, Axis, Look, blank, lines, short
+from bench.report.figures.formats import Format, current
+from bench.report.figures.panels import MANY, MARK, Axis, Look, blank, height, lines, short
 
 T = TypeVar("T")
 
+SMALLEST = 1.5  # inches of a panel, of which there are as many beside each other as fit
+THIN = 0.55  # of the width of a line, for a rule that is not drawn strongly
 LANE = 0.13  # inches of a rule's lane in the strip of failures
 LETTERS, ROW = 8.0, 12.0  # points: of a legend's letters, of its rows
 SAMPLE, BESIDE = 26.0, 14.0  # points: of a legend's line with the gap after it, of the gap after a name
@@ -46,10 +49,15 @@ def in_turn(by_rule: Mapping[str, T], look: Mapping[str, Look], *panels: Axes) -
 # --- the legend ------------------------------------------------------------------------------------------------------
 
 
+def text_width(text: str, letters: float = 9.6) -> float:
+    """The width of a text in points, in the present format; ``letters`` is their size on the page."""
+    return _text_width(text, letters, current())
+
+
 @cache
-def _text_width(text: str) -> float:
-    """The width of a name in a legend, in points."""
-    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=LETTERS), ismath=False)[0])
+def _text_width(text: str, letters: float, form: Format) -> float:
+    font = FontProperties(family=list(form.families), size=letters * form.letters)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
@@ -57,10 +65,10 @@ def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
     names, keys, handles = zip(*entries, strict=True)
     columns = next(count for count in range(len(names), 0, -1) if count == 1 or _fits(names, count, width * 72))
     rows = -(-len(names) // columns)
-    spaced = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.03)
-    figure = Figure(figsize=(width, height + (rows * ROW + 6) / 72), layout=spaced)
+    spaced, size = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.03), current().letters
+    figure = Figure(figsize=(width, height + (rows * ROW * size + 6) / 72), layout=spaced)
     spacing = {"handlelength": 2.4, "handletextpad": 0.6, "columnspacing": 1.5, "labelspacing": 0.3}
-    frame: dict[str, Any] = {"borderpad": 0.0, "borderaxespad": 0.4, "fontsize": LETTERS, "frameon": False}
+    frame: dict[str, Any] = {"borderpad": 0.0, "borderaxespad": 0.4, "fontsize": LETTERS * size, "frameon": False}
     legend = figure.legend(handles, names, loc="outside upper left", ncols=columns, **spacing, **frame)
     for key, handle, text in zip(keys, legend.legend_handles, legend.get_texts(), strict=True):
         text.set_gid(key)
@@ -71,16 +79,21 @@ def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
 
 def _fits(names: Sequence[str], columns: int, most: float) -> bool:
     """Whether the names fit into this many columns, filled one after the other."""
-    parts = np.array_split([_text_width(name) for name in names], columns)
+    parts = np.array_split([text_width(name, LETTERS) for name in names], columns)
     return sum(SAMPLE + BESIDE + float(part.max()) for part in parts) - BESIDE <= most - 6
 
 
 def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float) -> Figure:
     """A figure of this height in inches below the legend of the rules."""
-    return headed(WIDTH, height, [(short(rule), look[rule].key, _line(look[rule])) for rule in rules])
+    strong = [(short(rule), look[rule].key, _line(look[rule])) for rule in rules if look[rule].strong]
+    others = [_line(look[rule]) for rule in rules if not look[rule].strong]
+    named = [(f"{len(others)} other{'s' if len(others) > 1 else ''}", "", others[0])] if others else []
+    return headed(current().panel, height, [*strong, *named])
 
 
 def _line(look: Look) -> Line2D:
+    if not look.strong:
+        return Line2D([], [], color=look.colour, ls=look.dash, lw=1.2 * THIN)
     return Line2D([], [], color=look.colour, ls=look.dash, marker=look.marker, ms=MARK, lw=1.2)
 
 
@@ -115,12 +128,13 @@ class Panels(NamedTuple):
 
 def panels(rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[str, Array], axis: Axis) -> Panels:
     """Panels for curves; ``failures`` holds rule -> where its replicas failed, and a cross is drawn for each."""
-    if len(rules) <= MANY:
+    if len(rules) <= MANY or not all(look[rule].strong for rule in rules):
         figure, axes = _shared(rules, look, failures, axis)
         return Panels(figure, dict.fromkeys(rules, axes))
-    columns = 5
+    form = current()
+    columns = min(5, max(2, int(form.full / SMALLEST)))
     rows = -(-len(rules) // columns)
-    figure = Figure(figsize=(FULL, 1.75 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(form.full, 1.75 * form.letters * rows + 0.4), layout="constrained")
     all_axes = list(figure.subplots(rows, columns, sharex=True, sharey=True).ravel())
     for spare in all_axes[len(rules) :]:
         spare.remove()
@@ -128,7 +142,7 @@ def panels(rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[str
         above.tick_params(labelbottom=axes not in all_axes[: len(rules)])
     height = 0.96 if axis.better == "lower" else 0.04  # the worse border
     for axes, rule in zip(all_axes, rules, strict=False):
-        axes.set_title(lines(rule, 26), fontsize="small")
+        axes.set_title(lines(rule, round(26 * form.full / columns / (2.2 * form.letters))), fontsize="small")
         axes.set_gid(look[rule].key)
         mark: dict[str, Any] = {"marker": "x", "ms": MARK, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
         if failures[rule].size:
@@ -143,7 +157,7 @@ def _shared(
     """One panel with its legend; if replicas failed, a strip at the worse border with a lane for each rule."""
     lanes = {rule: failures[rule] for rule in rules if failures[rule].size}
     strip_height = LANE * len(lanes) + 0.06 if lanes else 0.0
-    panel_height = max(HEIGHT, 0.36 * len(rules))
+    panel_height = max(height(), 0.36 * current().share * sum(look[rule].strong for rule in rules))
     figure = with_legend(rules, look, panel_height + strip_height)
     if not lanes:
         return figure, figure.subplots()
@@ -199,6 +213,8 @@ def draw_together(
     owners = [(index, rule) for index, rule in enumerate(rules) for _ in range(counts[rule])]
     for line, (index, rule) in zip(axes.lines[earlier:], owners, strict=True):
         line.set_gid(look[rule].key)
+        if not look[rule].strong:
+            line.set(linewidth=THIN * line.get_linewidth(), marker="", zorder=1.5)
         if every > 1:
             line.set_markevery((index % every, every))
 
@@ -210,7 +226,9 @@ def _pieces(rule: str, x: Array, y: Array) -> pd.DataFrame:
 
 
 def draw_band(axes: Axes, x: Array, low: Array, high: Array, look: Look, alpha: float, **style: Any) -> None:
-    """Draw a rule's interval [T], behind its line."""
+    """Draw a rule's interval [T], behind its line; none for a rule that is not drawn strongly."""
+    if not look.strong:
+        return
     axes.fill_between(x, low, high, color=look.colour, alpha=alpha, lw=0, gid=look.key, **style)
 
 
@@ -230,4 +248,6 @@ def draw_stairs(axes: Axes, bands: Mapping[str, Band], grid: Array, look: Mappin
     draw_together(axes, stairs, look, every=0, drawstyle="steps-post", lw=1.5)
     for rule, (x, value) in in_turn(stairs, look, axes):
         end: dict[str, Any] = {"marker": look[rule].marker, "ms": MARK, "color": look[rule].colour}
+        if not look[rule].strong:
+            continue
         axes.plot(x[-1], value[-1], ls="", clip_on=False, **end)

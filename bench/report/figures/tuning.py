@@ -12,7 +12,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
-from bench.report.figures.panels import HEIGHT, MARK, WIDTH, Axis, Look, Range, lines, tick
+from bench.report.figures.formats import current
+from bench.report.figures.panels import MARK, Axis, Look, Range, height, lines, tick
 from bench.report.figures.series import draw_band, draw_lines, in_turn, panels
 from bench.report.figures.svg import styled
 from bench.studies.tuning.sensitivity import Effort, Trials
@@ -64,9 +65,9 @@ def _bars(steps: Array, values: Array) -> tuple[Array, Array]:
 @styled()
 def step_pairs(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
     """Two step sizes: a point for each trial, coloured by its mean score; failures are crosses, the choice ringed."""
-    figure = Figure(
-        figsize=(WIDTH, HEIGHT + 0.3 if len(trials_by_rule) == 1 else 2.6 * len(trials_by_rule)), layout="constrained"
-    )
+    form, count = current(), len(trials_by_rule)
+    tall = height() + 0.3 if count == 1 else 2.6 * form.letters * count
+    figure = Figure(figsize=(form.panel, tall), layout="constrained")
     limits = Range.of(*(part for trials in trials_by_rule.values() for part in (trials.means, trials.last)))
     norm = (LogNorm if limits.log else Normalize)(limits.low, limits.high)
     colours = ScalarMappable(norm, "viridis")
@@ -106,7 +107,7 @@ def expected_best(effort_by_rule: Mapping[str, Effort], look: Mapping[str, Look]
     apart = min(NUDGE, ROOM / len(effort_by_rule)) if len(layout.all) == 1 else 0.0
     curves: dict[str, tuple[Array, Array]] = {}
     for index, (rule, effort) in enumerate(in_turn(effort_by_rule, look, *layout.all)):
-        axes, (colour, _, marker, _) = layout.of[rule], look[rule]
+        axes, colour, marker = layout.of[rule], look[rule].colour, look[rule].marker
         k, finite = np.arange(1.0, 1 + len(effort.curve.value)), np.isfinite(effort.curve.value)
         value, low, high = (limits.inside(part[finite]) for part in effort.curve)
         curves[rule] = k[finite], value
