@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array, Band
 from bench.report.figures.formats import current
-from bench.report.figures.panels import COST, Look, height
+from bench.report.figures.panels import COST, Look, alpha, height
 from bench.report.figures.series import draw_band, draw_stairs, draw_together, with_legend
 from bench.report.figures.svg import styled
 
@@ -39,7 +39,7 @@ def path_angles(points: Array, bands: Mapping[str, Band], look: Mapping[str, Loo
     axes.axvline(1, color="#808080", lw=0.8)
     axes.axhline(0, color="#808080", lw=0.8)
     for rule, band in bands.items():
-        draw_band(axes, points, band.low, band.high, look[rule], min(0.14, 1.4 / len(bands)))
+        draw_band(axes, points, band.low, band.high, look[rule], alpha(0.14, 1.4, look, bands))
     draw_together(axes, {rule: (points, band.value) for rule, band in bands.items()}, look, every=3, lw=1.5)
     low = min(float(np.min(band.low)) for band in bands.values())
     high = max(float(np.max(band.high)) for band in bands.values())

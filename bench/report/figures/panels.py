@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -118,6 +118,11 @@ def highlighted(look: Mapping[str, Look], rules: Sequence[str]) -> dict[str, Loo
     return {
         rule: one if rule in rules else one._replace(colour=FAINT, dash="-", strong=False) for rule, one in look.items()
     }
+
+
+def alpha(most: float, total: float, look: Mapping[str, Look], rules: Iterable[str]) -> float:
+    """How opaque a band is: at most ``most``, and less the more of them are drawn."""
+    return min(most, total / max(1, sum(look[rule].strong for rule in rules)))
 
 
 def height() -> float:

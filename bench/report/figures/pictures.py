@@ -177,7 +177,8 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
     window = Window.of(frames, modes)
     middle, side = window
     side_of_one = _side(1.5, columns)
-    figure = Figure(figsize=(side_of_one * columns + 0.5, (side_of_one + 0.12) * len(frames)), layout="compressed")
+    titles = 0.12 if current().width is None else 0.25
+    figure = Figure(figsize=(side_of_one * columns + 0.5, (side_of_one + titles) * len(frames)), layout="compressed")
     grid = figure.subplots(len(frames), columns, sharex=True, sharey=True, squeeze=False)
     for row, (rule, (costs, samples)) in zip(grid, frames.items(), strict=True):
         for axes, cost, points in zip(row, costs, samples, strict=False):
@@ -186,7 +187,8 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
             finite = points[np.isfinite(points).all(axis=1)]
             axes.scatter(*finite.T, s=2.6, lw=0, color=look[rule].colour, rasterized=True)
             outside = window.outside(points)
-            words = f"cost {cost:g}" + (f", {outside:.0%} outside" if outside >= 0.005 else "")
+            between = ", " if current().width is None else "\n"
+            words = f"cost {cost:g}" + (f"{between}{outside:.0%} outside" if outside >= 0.005 else "")
             axes.set_title(words, fontsize="x-small", pad=2)
             axes.set(xlim=middle[0] + [-side, side], ylim=middle[1] + [-side, side], aspect="equal")
             axes.set(xticks=[], yticks=[])

@@ -17,7 +17,7 @@ from bench.report.figures.series import text_width
 from bench.report.figures.svg import styled
 
 LINE = 5.2  # inches of the line of ranks; names are beside it
-ROW, BAR, TOP = 0.24, 0.13, 0.62  # inches of a name, of a level of bars, and above the line
+ROW, BAR, TOP = 0.24, 0.13, 0.72  # inches of a name, of a level of bars, and above the line
 INK = "#303030"
 
 
@@ -28,16 +28,14 @@ def critical_difference(
     """Mean ranks in rising order, 1 on the left; ``groups`` hold the first and last index of the ranks under a bar."""
     names, positions, count = list(ranks), list(ranks.values()), len(ranks)
     levels = _levels([(positions[first], positions[last]) for first, last in groups])
-    below, rows = 0.12 + BAR * (1 + max(levels, default=-1)), -(-count // 2)
+    form = current()
+    below = 0.12 + BAR * (1 + max(levels, default=-1))
+    rows = -(-count // 2) if form.width is None else count  # beside a short line there is room on one side alone
     height = TOP + below + ROW * rows + 0.1
-    width, form = LINE, current()
-    left, right = 0.0, 1.0
-    if form.width is not None:  # the names are within the width too
-        left, right = _room(names, rows)
-        width = form.width
-        left, right = left / width, 1 - right / width
+    width = LINE if form.width is None else form.width
+    left = 0.0 if form.width is None else _room(names) / width  # the names are within a format's width too
     figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((left, 0, right - left, 1))
+    axes = figure.add_axes((left, 0, 1 - left - (0.0 if form.width is None else 0.1 / width), 1))
     axes.set(xlim=(1 - 0.02 * count, count + 0.02 * count), ylim=(TOP - height, TOP))
     axes.axis("off")
     _scale(axes, count, difference)
@@ -52,19 +50,14 @@ def critical_difference(
     return figure
 
 
-def _room(names: Sequence[str], rows: int) -> tuple[float, float]:
-    """Inches that the names on the left and on the right take, with their numbers."""
-    widest = [max((text_width(f"{_words(name)}  00.0") for name in side), default=0.0) for side in _sides(names, rows)]
-    return widest[0] / 72 + 0.12, widest[1] / 72 + 0.12
-
-
-def _sides(names: Sequence[str], rows: int) -> tuple[Sequence[str], Sequence[str]]:
-    return names[:rows], names[rows:]
+def _room(names: Sequence[str]) -> float:
+    """Inches that the names take, with their numbers."""
+    return max(text_width(f"{_words(name)}  00.0") for name in names) / 72 + 0.12
 
 
 def _words(name: str) -> str:
     """A rule's name on one line, shortened where a format is narrow."""
-    return short(name, max(12, current().most(44) // 2)) if current().width is not None else lines(name, 99)
+    return short(name, current().most(44)) if current().width is not None else lines(name, 99)
 
 
 def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
@@ -81,7 +74,7 @@ def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
 def _scale(axes: Axes, count: int, difference: float) -> None:
     """The line with its ranks, and above it the critical difference."""
     axes.plot([1, count], [0, 0], color=INK, lw=1)
-    step = 1 if count <= 15 else 2 if count <= 30 else 5
+    step = next(step for step in (1, 2, 5, 10, 20, 50) if count <= 15 * step * current().share or step == 50)
     for tick in range(1, count + 1):
         named = (tick - 1) % step == 0
         axes.plot([tick] * 2, [0, 0.07 if named else 0.04], color=INK, lw=1)
@@ -89,7 +82,10 @@ def _scale(axes: Axes, count: int, difference: float) -> None:
             axes.text(tick, 0.1, str(tick), ha="center", va="bottom", fontsize="small")
     axes.plot([1, 1 + difference], [0.42] * 2, color=INK, lw=1.4, marker="|", ms=6, mew=1.4)
     words = f"critical difference {difference:.3g}"
-    axes.text(1 + difference + 0.012 * count, 0.42, words, ha="left", va="center", fontsize="small")
+    if current().width is None:
+        axes.text(1 + difference + 0.012 * count, 0.42, words, ha="left", va="center", fontsize="small")
+    else:
+        axes.text(1, 0.5, words, ha="left", va="bottom", fontsize="small")
 
 
 def _name(axes: Axes, name: str, rank: float, depth: float, side: float, look: Look) -> None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
 from bench.report.figures.formats import current
-from bench.report.figures.panels import COST, MARK, REFERENCE, Axis, Look, Range, blank, height, lines, rows
+from bench.report.figures.panels import COST, MARK, REFERENCE, Axis, Look, Range, alpha, blank, height, lines, rows
 from bench.report.figures.series import draw_band, draw_lines, in_turn, panels
 from bench.report.figures.svg import styled
 
@@ -55,7 +55,7 @@ def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: 
         finite, axes = np.isfinite(curve.middle), layout.of[rule]
         cost, middle, low, high = curve.cost[finite], *(limits.inside(part[finite]) for part in curve[1:4])
         middles[rule] = cost, middle
-        draw_band(axes, cost, low, high, look[rule], min(0.16, 1.4 * len(layout.all) / len(curves_by_rule)))
+        draw_band(axes, cost, low, high, look[rule], alpha(0.16, 1.4 * len(layout.all), look, curves_by_rule))
         if not finite[-1]:
             cross: dict[str, Any] = {"marker": "x", "ms": 8, "mew": 2, "color": look[rule].colour}
             axes.plot(cost[-1:], middle[-1:], clip_on=False, zorder=5, **cross)

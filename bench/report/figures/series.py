@@ -22,7 +22,7 @@ from matplotlib.textpath import text_to_path
 
 from bench.analysis.statistics import Array, Band
 from bench.report.figures.formats import Format, current
-from bench.report.figures.panels import MANY, MARK, Axis, Look, blank, height, lines, short
+from bench.report.figures.panels import MANY, MARK, Axis, Look, alpha, blank, height, lines, short
 
 T = TypeVar("T")
 
@@ -156,7 +156,9 @@ def _shared(
 ) -> tuple[Figure, Axes]:
     """One panel with its legend; if replicas failed, a strip at the worse border with a lane for each rule."""
     lanes = {rule: failures[rule] for rule in rules if failures[rule].size}
-    strip_height = LANE * len(lanes) + 0.06 if lanes else 0.0
+    strong = [rule for rule in lanes if look[rule].strong]  # the others share the lane below them
+    count = len(strong) + (len(strong) < len(lanes))
+    strip_height = LANE * count + 0.06 if lanes else 0.0
     panel_height = max(height(), 0.36 * current().share * sum(look[rule].strong for rule in rules))
     figure = with_legend(rules, look, panel_height + strip_height)
     if not lanes:
@@ -165,10 +167,11 @@ def _shared(
     heights = (strip_height, panel_height) if top else (panel_height, strip_height)
     pair = figure.subplots(2, 1, sharex=True, height_ratios=heights)
     strip, axes = (pair[0], pair[1]) if top else (pair[1], pair[0])
-    for lane, (rule, costs) in enumerate(in_turn(lanes, look, strip)):
+    for rule, costs in in_turn(lanes, look, strip):
+        lane = strong.index(rule) if rule in strong else len(strong)
         mark = {"marker": "x", "ms": 3.6, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
         strip.plot(costs, np.full(costs.shape, lane), ls="", clip_on=False, **mark)
-    strip.set(ylim=(len(lanes) - 0.3, -0.7), yticks=[])
+    strip.set(ylim=(count - 0.3, -0.7), yticks=[])
     strip.set_ylabel(axis.failed, rotation=0, ha="right", va="center", fontsize="small")
     blank(strip)
     axes.tick_params(labelbottom=True)
@@ -243,7 +246,7 @@ def draw_stairs(axes: Axes, bands: Mapping[str, Band], grid: Array, look: Mappin
         changes = np.any(rows[:, 1:] != rows[:, :-1], axis=0)
         corners = np.flatnonzero(np.append(True, changes) | (np.arange(len(grid)) == len(grid) - 1))
         x, (value, low, high) = grid[corners], rows[:, corners]
-        draw_band(axes, x, low, high, look[rule], min(0.12, 0.7 / len(bands)), step="post")
+        draw_band(axes, x, low, high, look[rule], alpha(0.12, 0.7, look, bands), step="post")
         stairs[rule] = x, value + APART * (index - (len(bands) - 1) / 2) / len(bands)
     draw_together(axes, stairs, look, every=0, drawstyle="steps-post", lw=1.5)
     for rule, (x, value) in in_turn(stairs, look, axes):
