@@ -44,10 +44,7 @@ def latex(table: pd.DataFrame, style: Style | None = None) -> str:
         lines += ["\\midrule", _head(head["game"], head["metric"], head["better"], 1 + len(columns))]
         for row, strong in zip(rows.itertuples(), bold[rows.index], strict=True):
             cells = [_name(str(row.optimizer), broken)]
-            cells += [
-                _score(row, strong) if name == "score" else _cell(COLUMNS[name].of(row).replace(" of ", "/"))
-                for name in columns
-            ]
+            cells += [_score(row, strong) if name == "score" else _plain(COLUMNS[name].of(row)) for name in columns]
             lines.append(" & ".join(cells) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"\\end{{{float_of}}}", ""])
 

@@ -70,7 +70,7 @@ study = bench.Study(optimizers="./plugin.py:Bomb,sgd", games="dirac", seeds="0-1
 run = bench.run(study, out="run")
 (error,) = run.errors
 assert "MemoryError" in error.read_text(), error.read_text()
-assert set(run.table()["errors"]) == {0, 2}
+assert set(run.table(full=True)["errors"]) == {0, 2}
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=plugin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -190,7 +190,7 @@ def test_a_bad_rule_is_an_error_with_its_traceback(bad, name):
 
 
 def test_its_rows_are_in_the_table_and_the_report(bad):
-    found = bad.table().set_index("optimizer")
+    found = bad.table(full=True).set_index("optimizer")
     assert list(found.index) == ["sgd", *(f"./bad.py:{name}" for name in SAYS)]
     assert found.loc["sgd", "errors"] == 0
     assert set(found["errors"].drop("sgd")) == {2}

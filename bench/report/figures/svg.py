@@ -60,10 +60,10 @@ def svg(figure: Figure, title: str) -> str:
 
 
 @styled()
-def png(figure: Figure, _: str) -> bytes:
+def png(figure: Figure, _: str, dots: float = DOTS) -> bytes:
     """The bytes of a PNG file of the figure, for what takes no other."""
     sink = io.BytesIO()
-    figure.savefig(sink, format="png", bbox_inches=_box(figure), dpi=DOTS, metadata={"Software": None})
+    figure.savefig(sink, format="png", bbox_inches=_box(figure), dpi=dots, metadata={"Software": None})
     return sink.getvalue()
 
 
