@@ -97,7 +97,8 @@ class Run(RunFolder):
             UserError: there is no such game, rule or figure.
         """
         from bench.report.figures.formats import format_of, formatted
-        from bench.report.gallery import ALL, check, figures_of, shown
+        from bench.report.gallery import ALL, check
+        from bench.report.paper import figures_of, shown
         from bench.report.selection import select
 
         check(["png"], [kind])
@@ -284,10 +285,10 @@ def run(
 
     Example:
         >>> import bench
-        >>> study = bench.Study(optimizers=["sgd", "extragrad"], games=["dirac"], trials=0, seeds="0-1", budget=20)
+        >>> study = bench.Study(optimizers=["sgd", "extragrad"], games=["dirac"], trials=0, seeds="0-1", budget=40)
         >>> run = bench.run(study, out="results/first")
         >>> run.table()[["optimizer", "game", "cost"]].values.tolist()
-        [['sgd', 'dirac', 20.0], ['extragrad', 'dirac', 20.0]]
+        [['sgd', 'dirac', 40.0], ['extragrad', 'dirac', 40.0]]
     """
     check_device(device, engine)
     check(engine, scheduler)

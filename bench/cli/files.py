@@ -43,7 +43,8 @@ def figures(
     """Write a run's figures as files for papers and talks; print the folder."""
     from bench.registry.spelling import split
     from bench.report.figures.formats import format_of, formatted
-    from bench.report.gallery import FOLDER, check, figures_of, write_figures
+    from bench.report.gallery import FOLDER, check, write_figures
+    from bench.report.paper import figures_of
 
     formats, form, opened = split(format), format_of(width, font), run_at(run)
     kinds = split(only or "")

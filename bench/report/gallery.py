@@ -16,15 +16,11 @@ from bench.storage.files import whole_folder
 from bench.storage.names import filename
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from bench.report.selection import Selection
     from bench.storage.run_folder import RunFolder
 
 FOLDER = "figures"
 ALL = "all"
 """The subject of the figures over all games."""
-SCREEN = 110  # dots an inch in a notebook
 
 KINDS = (
     "scores", "curves", "seconds", "cost-to-target", "profile", "outcomes", "step-sizes", "step-pairs", "expected-best",
@@ -60,33 +56,6 @@ def check(formats: Sequence[str], kinds: Sequence[str] = ()) -> None:
     for kind in kinds:
         if kind not in KINDS:
             raise UserError(f"--only has {kind!r}; {nearest(kind, KINDS)}")
-
-
-def figures_of(view: Selection, kinds: Sequence[str] = (), overall: bool | None = None) -> Gallery:
-    """The drawings of these rules and games, of some kinds or all; UserError where there is none.
-
-    Args:
-        view: the rules and games.
-        kinds: names of `KINDS`; none: all.
-        overall: the drawings over all games alone, or those of single games alone; None for both.
-    """
-    from bench.report.page import gallery_of
-
-    whole = gallery_of(view)
-    if overall is not None:
-        whole = {name: drawing for name, drawing in whole.items() if name.startswith(f"{ALL}-") == overall}
-    gallery = {name: drawing for name, drawing in whole.items() if not kinds or drawing.name in kinds}
-    if missing := [kind for kind in kinds if kind not in {drawing.name for drawing in gallery.values()}]:
-        there = ", ".join(dict.fromkeys(drawing.name for drawing in whole.values()))
-        raise UserError(f"--only has {missing[0]!r}, which these rules and games do not have; they have {there}")
-    return gallery
-
-
-def shown(drawing: Drawing) -> Figure:
-    """A drawing's figure, which a notebook shows whatever its settings."""
-    figure, content = drawing.figure, png(drawing.figure, drawing.caption, dots=SCREEN)
-    figure._repr_png_ = lambda: content  # type: ignore[attr-defined]
-    return figure
 
 
 def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:

@@ -202,7 +202,7 @@ def test_workers_killed_midway_and_relative_plugins(whole, plugin, tmp_path, mon
 
     killer = "./plugin.py:Kills"
     study = STUDY.model_copy(update={"optimizers": [*STUDY.optimizers, killer], "games": games})
-    run = bench.run(study, out=tmp_path / "run", jobs=2, watch=watch)
+    run = bench.run(study, out=tmp_path / "run", jobs=2, watch=watch, errors="keep")
     assert killed
     same(run.records[run.records["optimizer"] != killer], whole.records[whole.records["game"].isin(games)])
     assert set(of(run.records, killer)["outcome"]) == {"error"}
@@ -230,7 +230,7 @@ def test_workers_are_ended_in_the_midst_of_a_chunk():
 def test_a_rule_that_raises_costs_its_own_cells(whole, plugin, tmp_path):
     raises = "./plugin.py:Raises"
     study = STUDY.model_copy(update={"optimizers": [*STUDY.optimizers, raises]})
-    run = bench.run(study, out=tmp_path / "run")
+    run = bench.run(study, out=tmp_path / "run", errors="keep")
     same(run.records[run.records["optimizer"] != raises], whole.records)
     assert set(of(run.records, raises)["outcome"]) == {"error"}
     assert all("no step today" in path.read_text() for path in run.errors)
@@ -251,7 +251,7 @@ def test_where_all_trials_diverge_the_default_is_frozen(plugin, tmp_path):
 
 def test_an_edited_plugin_is_run_anew_and_its_past_is_left_out(plugin, tmp_path):
     study = bench.Study(optimizers="./plugin.py:Raises", games="dirac", **(SMALL | {"trials": 0}))
-    assert bench.run(study, out="run").errors
+    assert bench.run(study, out="run", errors="keep").errors
     (tmp_path / "plugin.py").write_text(PLUGIN.replace('raise ValueError("no step today")', "return w - F(w), s"))
     code = f"import bench; bench.run(bench.Study(**{study.model_dump()}), out='run')"  # as a new session would
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,8 +19,9 @@ from bench.report.columns import COLUMNS, Style, emphasised
 from bench.report.figures.formats import Format, current, format_of, formatted
 from bench.report.figures.panels import FAINT, highlighted, looks
 from bench.report.figures.series import text_width
-from bench.report.gallery import KINDS, figures_of
+from bench.report.gallery import KINDS
 from bench.report.latex import latex
+from bench.report.paper import figures_of
 from bench.report.selection import select
 
 MINE = "extragrad[direction=adam]"
