@@ -21,19 +21,24 @@ from bench.execution.coordinator import Coordinator, Watch
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
+from bench.execution.progress import watching
 from bench.execution.references import references
 from bench.storage import weights
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
-from bench.storage.manifest import manifest
+from bench.storage.manifest import LABELS, manifest
 from bench.storage.optuna_storage import optuna_storage
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
+from bench.studies.labels import check_labels
 from bench.studies.request import PATIENCE, check_device
 from bench.studies.study import Study
 from bench.studies.toml import to_toml
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bench.report.notebook import Animation
     from bench.report.trained import Trained
 
 
@@ -53,16 +58,79 @@ class Run(RunFolder):
         super().__init__(path)
         _ = self.manifest  # raises at once for a folder without a run
 
-    def table(self) -> pd.DataFrame:
+    def table(self, full: bool = False) -> pd.DataFrame:
         """Return a data frame with one row for each rule and game.
 
+        Args:
+            full: all columns, those of ``table.csv`` and the seconds of training, with rules as they are spelled.
+
         Returns:
-            The interquartile mean of the final score with its 95 % interval, how many of the n replicas diverged and
-            collapsed, the cost in gradient evaluations, the seconds of training, and the tuned hyperparameters.
+            game, optimizer (its label where it has one), metric; iqm, low, high: the interquartile mean of the final
+            score with its 95 % interval; failed, not_learned: how many of the n replicas did not come through, or
+            learned nothing; cost, in gradient evaluations; hyperparameters, as they were tuned.
         """
         from bench.analysis.table import table
+        from bench.report.notebook import short_table
 
-        return table(self.records, self.study)
+        return table(self.records, self.study) if full else short_table(self)
+
+    def figure(
+        self,
+        game: str,
+        kind: str = "scores",
+        optimizers: Sequence[str] = (),
+        highlight: Sequence[str] = (),
+        width: str = "",
+        font: str = "",
+    ) -> Figure:
+        """Return one of the report's figures, as matplotlib draws it.
+
+        Args:
+            game: one of the run's games, as spelled there; ``all`` for the figures over all games.
+            kind: ``scores``, ``curves``, ``outcomes``, ...: what its file is called after the game.
+            optimizers: some of the rules, in this order; none: all.
+            highlight: rules that are drawn strongly, the others grey.
+            width: of a column, e.g. ``3.25in``; "" is the report's.
+            font: ``serif``, ``sans-serif``, ``monospace`` or an installed family.
+
+        Raises:
+            UserError: there is no such game, rule or figure.
+        """
+        from bench.report.figures.formats import format_of, formatted
+        from bench.report.gallery import ALL, check
+        from bench.report.paper import figures_of, shown
+        from bench.report.selection import select
+
+        check(["png"], [kind])
+        with formatted(format_of(width, font)):
+            view = select(self, optimizers, [] if game == ALL else [game], highlight=highlight)
+            gallery = figures_of(view, [kind], overall=game == ALL)
+            return shown(next(iter(gallery.values())))
+
+    def animate(self, game: str, optimizers: Sequence[str] = (), to: str | Path | None = None) -> Animation:
+        """Write an animation of a game's trainings, rule beside rule; a notebook plays what is returned.
+
+        Args:
+            game: one of the run's games, as spelled there.
+            optimizers: some of the rules, in this order; none: all.
+            to: the file, .gif, .png or .mp4; by default ``<game>.gif`` in the run's folder.
+
+        Returns:
+            The animation; its ``path`` is the file.
+
+        Raises:
+            UserError: there is no such game or rule, nothing to animate, or the file cannot be written.
+        """
+        from bench.report.animation import animate
+        from bench.report.notebook import Animation
+
+        return Animation(animate(self, game, list(optimizers) or None, None if to is None else Path(to)))
+
+    def _repr_html_(self) -> str:
+        from bench.report.notebook import html_of
+
+        report = self.path / "report.html"
+        return html_of(self, report if report.is_file() else None)
 
     def scores(self) -> pd.DataFrame:
         """Return a data frame with one row for each replica of the comparison: what tables and intervals are made of.
@@ -92,7 +160,7 @@ class Run(RunFolder):
         from bench.analysis.table import to_csv
         from bench.report.page import write_report
 
-        table = self.table()
+        table = self.table(full=True)
         write_file(self.path / "table.csv", to_csv(table).encode())
         path = write_report(self, table)
         write_file(self.path / ".reported", self._mark())
@@ -178,6 +246,8 @@ def run(
     storage: str = "",
     add_seeds: int = 0,
     keep_weights: str = "",
+    errors: str = "raise",
+    progress: bool = True,
 ) -> Run:
     """Tune, freeze and compare: execute the part of a study that its folder does not yet hold.
 
@@ -187,7 +257,7 @@ def run(
         jobs: how many chunks train at the same time, each in its own process. 1 trains in this process, except for
             plug-ins given by path or entry point. Classes and objects of a notebook can only train in its process.
         device: ``cpu``, ``cuda`` or ``cuda:i``.
-        watch: a function that is called with a Status from time to time.
+        watch: a function that is called with a Status from time to time, in place of the progress bar.
         patience: seconds, 600 by default; a chunk in its own process that gives no sign of life for so long ends as an
             error.
         only_tune: stop when the hyperparameters are found. Running the same study again continues from there.
@@ -201,26 +271,31 @@ def run(
         keep_weights: whose trained networks stay in the folder: ``median`` (the replicas of the median and of the best
             score of each rule on each game), ``all`` or ``none``; the default is what the run has, ``median`` for a new
             one. It changes no result, and nothing is trained again for it.
+        errors: ``raise`` when a training ended in an error, which is no divergence, or ``keep`` it in the run as one.
+        progress: whether a terminal or a notebook shows a bar.
 
     Returns:
         The finished run.
 
     Raises:
+        TrainingError: a training ended in an error; the others are finished, and the exception's ``run`` has them.
         UserError: the study or an argument is wrong, or the storage is locked, unreadable or none.
         InUse: another process is writing to the folder.
         EngineLost: the scheduler is gone. Finished chunks are kept.
 
     Example:
         >>> import bench
-        >>> study = bench.Study(optimizers=["sgd", "extragrad"], games=["dirac"], trials=0, seeds="0-1", budget=20)
+        >>> study = bench.Study(optimizers=["sgd", "extragrad"], games=["dirac"], trials=0, seeds="0-1", budget=40)
         >>> run = bench.run(study, out="results/first")
         >>> run.table()[["optimizer", "game", "cost"]].values.tolist()
-        [['sgd', 'dirac', 20.0], ['extragrad', 'dirac', 20.0]]
+        [['sgd', 'dirac', 40.0], ['extragrad', 'dirac', 40.0]]
     """
     check_device(device, engine)
     check(engine, scheduler)
     if keep_weights and keep_weights not in weights.KEEPS:
         raise UserError(f"keep_weights is {keep_weights!r}; {nearest(keep_weights, weights.KEEPS)}")
+    if errors not in ERRORS:
+        raise UserError(f"errors is {errors!r}; {nearest(errors, ERRORS)}")
     if add_seeds and only_tune:
         raise UserError(f"seeds: found +{add_seeds}; tuning alone trains no report seeds")
     lacking = [missing for name in study.games if (missing := study.plugins.game(name).missing)]
@@ -238,6 +313,9 @@ def run(
         study = with_added(study, folder)
     keep = keep_weights or _kept_so_far(folder)
     content = manifest(study, device) | ({weights.KEY: keep} if keep != weights.USUAL else {})
+    if labels := _labels_so_far(folder) | study.labels:
+        check_labels(labels, study.optimizers)
+        content[LABELS] = labels
     if add_seeds:
         content["command"] = commands(folder, content["command"])
     with optuna_storage(storage or study.storage, study) as watched:  # before anything is written
@@ -246,10 +324,29 @@ def run(
         try:
             checkpoints = writer.path.absolute() / FOLDER
             options = replace(options, checkpoints=checkpoints, weights=keep != "none")
-            Coordinator(study, writer, device, watch, partial(begin, engine, options), only_tune, watched, keep).run()
+            with watching(watch, progress) as told:
+                starting = partial(begin, engine, options)
+                Coordinator(study, writer, device, told, starting, only_tune, watched, keep).run()
         finally:
             writer.close()
-    return Run(writer.path)
+    finished = Run(writer.path)
+    if errors == "raise" and finished.errors:
+        raise TrainingError(finished)
+    return finished
+
+
+ERRORS = ("raise", "keep")
+
+
+class TrainingError(RuntimeError):
+    """Trainings ended in an error, which is no divergence; ``run`` is the run with all that is finished."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        path, cause = next(iter(run.failures.items()))
+        super().__init__(
+            f"{len(run.errors)} chunks failed, the first with {cause} ({path}); errors='keep' keeps them as results"
+        )
 
 
 def _kept_so_far(folder: RunFolder) -> str:
@@ -257,6 +354,13 @@ def _kept_so_far(folder: RunFolder) -> str:
     with suppress(UserError):
         return weights.asked(folder.manifest)
     return weights.USUAL
+
+
+def _labels_so_far(folder: RunFolder) -> dict[str, str]:
+    """The labels that the run has, if there is one that can be read."""
+    with suppress(UserError):
+        return folder.labels
+    return {}
 
 
 def merge(runs: Sequence[RunFolder], out: Path) -> Run:

@@ -27,6 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from bench.analysis.comparison_frame import Comparison
 from bench.analysis.findings import LEVEL, next_level
 from bench.analysis.formatting import values_of
 from bench.analysis.scores import last_evaluations
@@ -123,7 +124,7 @@ def compare(first: Recorded, second: Recorded) -> pd.DataFrame:
         seeds_needed(row["before"], row["after"], level) if verdict == "same" else 0.0
         for row, verdict in zip(rows, comparison["verdict"], strict=True)
     ]
-    return comparison
+    return Comparison(comparison)
 
 
 def same_platform(first: Recorded, second: Recorded) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from bench.analysis.comparison import Recorded
     from bench.analysis.study import ComparedStudy
     from bench.api import Run
+    from bench.report.selection import Selection
 
 DONE, FAILED, WRONG_USE, IN_USE, WORSE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
@@ -21,6 +23,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=(
     "Which optimizer should train your GAN, and how sure are we?"
 ))  # fmt: skip
 
+LABEL_OPTION = typer.Option("--label", help="RULE=Ours: what a rule is called, in tables and figures.")
 RunArgument = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 
@@ -46,6 +49,20 @@ def run_at(path: Path) -> Run:
     opened = Run(path)
     _refuse_code(opened.study, path)
     return opened
+
+
+def selected(
+    run: Run,
+    optimizers: Sequence[str] = (),
+    games: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    highlight: Sequence[str] = (),
+) -> Selection:
+    """Some rules and games of a run, with its labels and those of the options; UserError for a name that is none."""
+    from bench.report.selection import select
+    from bench.studies.labels import labels_of
+
+    return select(run, optimizers, games, labels_of(labels, run.study.optimizers), highlight)
 
 
 def recorded_at(path: Path) -> Recorded:

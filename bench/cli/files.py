@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.application import DONE, RunArgument, answer, app, run_at, say
+from bench.cli.application import DONE, LABEL_OPTION, RunArgument, answer, app, run_at, say, selected
 from bench.report.export import targets
+
+PAPER = "paper"
+"""The folder of chosen figures, so that the report's own stay."""
 
 
 @app.command()
@@ -28,15 +31,29 @@ def export(
 def figures(
     run: RunArgument,
     to: Annotated[Path | None, typer.Option(help="The folder to write; default: RUN/figures.")] = None,
-    format: Annotated[str, typer.Option(help="svg, pdf or both.")] = "svg,pdf",
+    format: Annotated[str, typer.Option(help="Some of svg, pdf, png.")] = "svg,pdf",
+    optimizers: Annotated[str | None, typer.Option(help="Some of its rules, in this order; default: all.")] = None,
+    game: Annotated[str | None, typer.Option(help="Some of its games; default: all.")] = None,
+    only: Annotated[str | None, typer.Option(help="Some of the figures, e.g. scores,curves; default: all.")] = None,
+    highlight: Annotated[str | None, typer.Option(help="Rules that are drawn strongly, the others grey.")] = None,
+    width: Annotated[str, typer.Option(help="Of a column, e.g. 3.25in or 84mm; default: the report's.")] = "",
+    font: Annotated[str, typer.Option(help="serif, sans-serif, monospace or an installed one.")] = "",
+    label: Annotated[list[str] | None, LABEL_OPTION] = None,
 ) -> int:
-    """Write every figure of a run's report as files for papers and talks; print the folder."""
-    from bench.report.gallery import FOLDER, write_figures
-    from bench.report.page import gallery_of
+    """Write a run's figures as files for papers and talks; print the folder."""
+    from bench.registry.spelling import split
+    from bench.report.figures.formats import format_of, formatted
+    from bench.report.gallery import FOLDER, check, write_figures
+    from bench.report.paper import figures_of
 
-    opened = run_at(run)
-    formats = list(dict.fromkeys(part.strip() for part in format.split(",")))
-    answer(str(write_figures(gallery_of(opened), to or opened.path / FOLDER, formats)))
+    formats, form, opened = split(format), format_of(width, font), run_at(run)
+    kinds = split(only or "")
+    check(formats, kinds)
+    view = selected(opened, split(optimizers or ""), split(game or ""), label or [], split(highlight or ""))
+    chosen = any((optimizers, game, only, highlight, width, font, label))
+    folder = to or opened.path / (PAPER if chosen else FOLDER)
+    with formatted(form):
+        answer(str(write_figures(figures_of(view, kinds), folder, formats)))
     return DONE
 
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.application import DONE, NOTHING, WORSE, RunArgument, answer, app, recorded_at, run_at, say
+from bench.cli.application import (
+    DONE,
+    LABEL_OPTION,
+    NOTHING,
+    WORSE,
+    RunArgument,
+    answer,
+    app,
+    recorded_at,
+    run_at,
+    say,
+    selected,
+)  # fmt: skip
 
 
 @app.command("show")
@@ -35,26 +48,39 @@ def table(
     metric: Annotated[
         list[str] | None, typer.Option(help="Metrics that it measured, instead of each game's own score.")
     ] = None,
+    optimizers: Annotated[str | None, typer.Option(help="Some of its rules, in this order; default: all.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Of md and latex: some of score, failed, diverged, not_learned, ... .")
+    ] = None,
+    label: Annotated[list[str] | None, LABEL_OPTION] = None,
+    caption: Annotated[str, typer.Option(help="Of latex; default: what the numbers are.")] = "",
+    ref: Annotated[str, typer.Option(help=r"Of latex: the name that \ref takes.")] = "tab:bench",
 ) -> int:
     """Print a run's table: all its games, each with its own score, unless others are named."""
     from bench.analysis.table import table
     from bench.errors import UserError, nearest
+    from bench.registry.spelling import split
+    from bench.report.columns import Style, check_columns
     from bench.report.status import missing
     from bench.report.tables import FORMATS
 
     if format not in FORMATS:
         raise UserError(f"--format is {format!r}; {nearest(format, FORMATS)}")
+    style = Style(tuple(split((columns or "").replace("-", "_"))), caption, ref)
+    check_columns(style.columns)
     opened, write = run_at(run), FORMATS[format]
-    games = _named("--game", game, opened.study.games) or opened.study.games
-    study, records = opened.study.of_games(games), opened.records
-    records = records[records["game"].isin(games)]
+    games = _named("--game", game, opened.study.games)
+    view = selected(opened, split(optimizers or ""), games, label or [])
+    if format == "csv" and not label:  # for programs, which look rules up as they are spelled
+        view = replace(view, labels={})
+    study, records = view.study, view.records
     measured = records.groupby("game", observed=True)["metric"].unique()
     metrics = _named("--metric", metric, sorted({str(name) for names in measured for name in names}))
     for line in missing(records, study):
         say(f"note: not finished: {line}")
     for name, where in ((name, where) for name in metrics for where, names in measured.items() if name not in names):
         say(f"note: {name} is not measured on {where}")
-    answer(write(table(records, study, metrics)).rstrip("\n"))
+    answer(write(table(records, study, metrics), style).rstrip("\n"))
     return DONE
 
 

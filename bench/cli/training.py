@@ -109,14 +109,13 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
         os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
     _notice(order.study)
     from bench.api import run
-    from bench.cli.progress import watching
+    from bench.execution.progress import lines
     from bench.numerics.runtime import cores
 
-    with watching() as watch:
-        how = {"jobs": order.jobs or cores(), "device": order.device}
-        how |= {key: getattr(order, key) for key in ("patience", "timeout", "engine", "scheduler", "add_seeds")}
-        how["keep_weights"] = order.keep_weights or ""
-        return run(order.study, out=order.out, watch=watch, only_tune=only_tune, **how)
+    how = {"jobs": order.jobs or cores(), "device": order.device}
+    how |= {key: getattr(order, key) for key in ("patience", "timeout", "engine", "scheduler", "add_seeds")}
+    how["keep_weights"] = order.keep_weights or ""
+    return run(order.study, out=order.out, watch=lines(), only_tune=only_tune, errors="keep", **how)
 
 
 def _tell_dropped(finished: Any) -> None:

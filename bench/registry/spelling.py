@@ -17,6 +17,8 @@ from itertools import product
 from bench.errors import UserError
 
 BRACKETS = {"[": "]", "{": "}", "(": ")"}
+LABEL = "label"
+"""The key of a spelling that gives its rule a name in tables and figures."""
 
 
 class Argument(str):
@@ -144,6 +146,24 @@ def _item(item: str, text: str) -> tuple[str, object]:
         return key, read(value.strip())
     except NotFiniteError as error:
         raise UserError(f"{text!r}: {key or 'a value'} is {error}; a finite number is allowed") from None
+
+
+def without_label(text: str) -> tuple[str, str]:
+    """A spelling without its own ``label=...``, and the label, "" where it has none: ``sgd[lr=1,label=Ours]``.
+
+    The label is what tables and figures call the rule; it is no part of what is trained.
+    """
+    name, bracket, rest = text.strip().partition("[")
+    if not bracket or not rest.endswith("]"):
+        return text, ""
+    items = split(rest[:-1])
+    labels = [item.partition("=")[2].strip() for item in items if item.partition("=")[0].strip() == LABEL]
+    if not labels:
+        return text, ""
+    if len(labels) > 1 or not labels[0]:
+        raise UserError(f"{text!r}: {f'{LABEL} stands twice' if len(labels) > 1 else f'{LABEL} has no value'}")
+    others = [item for item in items if item.partition("=")[0].strip() != LABEL]
+    return (f"{name.strip()}[{','.join(others)}]" if others else name.strip()), labels[0]
 
 
 def read(text: str) -> object:

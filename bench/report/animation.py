@@ -96,7 +96,9 @@ def _scene(run: RunFolder, game: str, optimizers: list[str] | None) -> Scene:
     records, metric = run.records, study.primary(game)
     game_records = records[(records["game"] == game) & records["optimizer"].isin(rules)]
     axis, rows, look = Axis(metric.name, metric.better), pd.DataFrame(index=rules), looks(study.optimizers)
-    return Scene(game, study.game(game), shipped_game(game), metric, axis, game_records, {}, rows, tensors, look, study)
+    return Scene(
+        game, study.game(game), shipped_game(game), metric, axis, game_records, {}, rows, tensors, look, look, study
+    )  # fmt: skip
 
 
 def _motion(scene: Scene) -> motion.Motion:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError, nearest
-from bench.report.figures.svg import pdf
+from bench.report.figures.svg import pdf, png
 from bench.report.sections.scene import Drawing
 from bench.storage.files import whole_folder
 from bench.storage.names import filename
@@ -19,10 +19,19 @@ if TYPE_CHECKING:
     from bench.storage.run_folder import RunFolder
 
 FOLDER = "figures"
+ALL = "all"
+"""The subject of the figures over all games."""
+
+KINDS = (
+    "scores", "curves", "seconds", "cost-to-target", "profile", "outcomes", "step-sizes", "step-pairs", "expected-best",
+    "trajectories", "samples", "spectrum", "survival", "path-angle", "ranks", "order-gans", "order-closed-form",
+)  # fmt: skip
+"""The figures, by the names of their files: what comes after the game's."""
 
 FORMATS: dict[str, Callable[[Drawing], bytes]] = {
     "svg": lambda drawing: drawing.svg.encode(),
     "pdf": lambda drawing: pdf(drawing.figure, drawing.caption),
+    "png": lambda drawing: png(drawing.figure, drawing.caption),
 }
 """Format -> a drawing as the bytes of a file."""
 
@@ -39,11 +48,19 @@ def add(gallery: Gallery, subject: str, drawings: Iterable[Drawing]) -> None:
         gallery[name] = drawing
 
 
-def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
-    """Write a folder of figures, which replaces an earlier one; returns it."""
+def check(formats: Sequence[str], kinds: Sequence[str] = ()) -> None:
+    """Refuse unknown formats and figures before anything is drawn; UserError."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise UserError(f"--format is {','.join(formats)!r}; {nearest((*unknown, '')[0], FORMATS)}")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UserError(f"--only has {kind!r}; {nearest(kind, KINDS)}")
+
+
+def write_figures(gallery: Gallery, to: Path, formats: Sequence[str]) -> Path:
+    """Write a folder of figures, which replaces an earlier one; returns it."""
+    check(formats)
     with whole_folder(to) as folder:
         for name, drawing in gallery.items():
             for ending in formats:

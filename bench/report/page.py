@@ -33,6 +33,7 @@ from bench.report.gallery import Gallery, add, update_figures
 from bench.report.sections import STRONG, Section, Sections
 from bench.report.sections.across import across
 from bench.report.sections.scene import Drawing, Tensors
+from bench.report.selection import Selection, select
 from bench.report.warnings import RunWarning, concerning, finished, warnings_of
 from bench.storage.files import write_file
 from bench.storage.manifest import mixed
@@ -52,22 +53,25 @@ def write_report(run: RunFolder, score_table: pd.DataFrame | None = None) -> Pat
     ``score_table`` is the run's table, if it has been computed already.
     """
     errors = {path.name: line for path, line in run.failures.items()}
-    path, gallery = run.path / "report.html", Gallery()
+    path, gallery, view = run.path / "report.html", Gallery(), select(run)
     trials = tried(run.records, run.study)
     tuning_table = tuning(run.records, run.study, trials)
     write_file(run.path / "tuning.csv", to_csv(tuning_table).encode())
-    tuned = trials, tuning_table
-    write_file(path, render(run.records, run.manifest, run.tensors(), errors, gallery, tuned, score_table).encode())
+    tuned = (trials, tuning_table) if not view.labels else None  # the files name rules as they are spelled
+    score_table = score_table if not view.labels else None
+    tensors, asked = view.tensors(), run.manifest["study"] | ({"labels": view.labels} if view.labels else {})
+    page = render(view.records, view.manifest, tensors, errors, gallery, tuned, score_table, view.look, asked)
+    write_file(path, page.encode())
     update_figures(run, gallery)
     return path
 
 
-def gallery_of(run: RunFolder) -> Gallery:
-    """All drawings of a run's report; UserError if nothing is finished."""
+def gallery_of(view: Selection) -> Gallery:
+    """All drawings of a report of these rules and games; UserError if nothing is finished."""
     gallery = Gallery()
-    render(run.records, run.manifest, run.tensors(), {}, gallery)
+    render(view.records, view.manifest, view.tensors(), {}, gallery, look=view.look)
     if not gallery:
-        raise UserError(f"{str(run.path)!r} has nothing to draw: no rule is finished on any game")
+        raise UserError(f"{str(view.run.path)!r} has nothing to draw: no rule is finished on any game")
     return gallery
 
 
@@ -79,6 +83,8 @@ def render(
     gallery: Gallery | None = None,
     tuned: tuple[Tried, pd.DataFrame] | None = None,
     score_table: pd.DataFrame | None = None,
+    look: dict[str, Look] | None = None,
+    asked: dict[str, Any] | None = None,
 ) -> str:
     """The report as HTML.
 
@@ -90,11 +96,13 @@ def render(
         gallery: the report's drawings are added to it.
         tuned: the results of `tried` and `tuning` for these records, if they have been computed already.
         score_table: the table of these records, if it has been computed already.
+        look: how each rule is drawn; by default each by its place in the study.
+        asked: the study as it is run again, if its rules have other names than in the manifest.
     """
     study = Study.recorded(manifest["study"], manifest.get("descriptions", {}))
     finished_records, missing = finished(records, study)
     score_table = table(finished_records, study) if score_table is None or missing else score_table
-    look = looks(study.optimizers)
+    look = looks(study.optimizers) if look is None else look
     trials = tried(records, study) if tuned is None else tuned[0]
     tuning_table = tuning(records, study, trials) if tuned is None else tuned[1]
     section_maker = Sections(finished_records, trials, tuning_table, tensors, score_table, look, study)
@@ -141,7 +149,7 @@ def render(
             errors=errors,
             sections=sections,
             budgets={game: study.cost_of(game) for game in study.games},
-            study_file=study_file(manifest["study"]),
+            study_file=study_file(asked or manifest["study"]),
             equations={rule: study.rule(rule).equations for rule in study.optimizers},
         )
     )
@@ -223,7 +231,7 @@ def _title(study: Study) -> str:
 
 def _leading(look: dict[str, Look], by_kind: list[Order]) -> dict[str, Look]:
     """The looks of the figures over all games: where rules are many, those that lead are drawn strongly."""
-    if len(look) <= MANY or not by_kind:
+    if len(look) <= MANY or not by_kind or not all(one.strong for one in look.values()):
         return look
     return emphasised(look, list(by_kind[0].ranks)[:STRONG])
 

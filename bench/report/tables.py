@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis.formatting import number as typeset
-from bench.analysis.formatting import rounded
 from bench.analysis.table import to_csv
+from bench.errors import UserError
+from bench.report.columns import COLUMNS, Style, emphasised, interval
+from bench.report.latex import latex
+
+__all__ = ["FORMATS", "csv", "escape_markdown", "interval", "latex", "markdown", "number"]
 
 number = partial(typeset, plain=True)
-VALUES = ["iqm", "low", "high", "diverged", "n", "cost", "hyperparameters"]
-
-
-def interval(row: Any) -> str:
-    """``value [low, high]``."""
-    return f"{number(row.iqm)} [{number(row.low)}, {number(row.high)}]"
+VALUES = ["iqm", "low", "high", "diverged", "errors", "n", "cost", "seconds", "hyperparameters"]
+VALUES += ["not_learned", "collapsed"]
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
@@ -27,61 +25,34 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table if len(table) else table.reindex(columns=["game", "optimizer", "metric", "better", "best", *VALUES])
 
 
-def _cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The cells of the table as text, row by row."""
-    return pd.DataFrame(
-        {
-            "optimizer": table["optimizer"].astype(str),
-            "IQM [95 %]": [interval(row) for row in table.itertuples()],
-            "diverged": [f"{row.diverged} of {row.n}" for row in table.itertuples()],
-            "cost": [f"{cost:g}" for cost in table["cost"]],
-            "hyperparameters": [rounded(str(values)) for values in table["hyperparameters"]],
-        },
-        index=table.index,
-        dtype=str,
-    )
+USUAL = ("score", "diverged", "cost", "tuned")
+"""Markdown's columns where none are chosen."""
+TITLES = {"tuned": "hyperparameters"}
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """The table for a README; the best are in bold, with those whose intervals overlap."""
-    table = _named(table)
-    cells = _cells(table)
-    cells["IQM [95 %]"] = cells["IQM [95 %]"].mask(table["best"].astype(bool), "**" + cells["IQM [95 %]"] + "**")
-    cells.insert(0, "game", table["game"].astype(str))
-    cells.insert(2, "metric", table["metric"].astype(str))
-    return f"{cells.map(escape_markdown).to_markdown(index=False, disable_numparse=True)}\n"
+def markdown(table: pd.DataFrame, style: Style | None = None) -> str:
+    """The table for a README; a game's best is bold, with those whose intervals overlap, if these are few."""
+    table, bold = _named(table), emphasised(table)
+    rows = list(table.itertuples())
+    cells = {"game": table["game"].astype(str), "optimizer": table["optimizer"].astype(str)}
+    cells |= {"metric": table["metric"].astype(str)}
+    for name in (style.columns if style else ()) or USUAL:
+        column = pd.Series([COLUMNS[name].of(row) for row in rows], table.index, dtype=str)
+        text = column.mask(bold, "**" + column + "**") if name == "score" and rows else column
+        cells[TITLES.get(name, COLUMNS[name].title)] = text
+    frame = pd.DataFrame(cells, index=table.index, dtype=str)
+    return f"{frame.map(escape_markdown).to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def escape_markdown(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
-def latex(table: pd.DataFrame) -> str:
-    """The table for a paper (booktabs), a block for each game; the best are in bold, with overlapping intervals."""
-    table = _named(table)
-    cells, titles = _cells(table).reset_index(drop=True), table[["game", "metric", "better"]].astype(str)
-    bold = pd.Series(np.where(table["best"].astype(bool), "textbf:--rwrap", ""), cells.index)
-    styled = cells.style.hide(axis="index").format(_tex).format_index(_tex, axis="columns")
-    styled = styled.apply(lambda _: bold, subset=["IQM [95 %]"])
-    lines = styled.to_latex(hrules=True, column_format="lrrrl").splitlines()
-    first = lines.index("\\midrule")  # the rows follow, one on each line
-    del lines[first]
-    for row in np.flatnonzero((titles != titles.shift()).any(axis=1))[::-1]:
-        game, metric, better = titles.iloc[row]
-        lines[first + row : first + row] = ["\\midrule", _head(game, metric, better, len(cells.columns))]
-    body = "\n".join(lines)
-    return f"% \\usepackage{{booktabs}}; cost in gradient evaluations\n{body}\n".replace("∞", "$\\infty$")
+def csv(table: pd.DataFrame, style: Style | None = None) -> str:
+    """The whole table; UserError for chosen columns."""
+    if style and style.columns:
+        raise UserError("--columns: a csv has all of them; md and latex have some")
+    return to_csv(table)
 
 
-def _head(game: str, metric: str, better: str, columns: int) -> str:
-    """The line above a game's block: the game, its metric, and which way is better."""
-    arrow = "$\\uparrow$" if better == "higher" else "$\\downarrow$"
-    return f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{_tex(game)}}}: {_tex(metric.replace('_', ' '))} {arrow}}} \\\\"
-
-
-def _tex(text: str) -> str:
-    special = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
-    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
-
-
-FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {"md": markdown, "csv": to_csv, "latex": latex}
+FORMATS: dict[str, Callable[[pd.DataFrame, Style | None], str]] = {"md": markdown, "csv": csv, "latex": latex}

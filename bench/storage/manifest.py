@@ -24,6 +24,7 @@ from bench.studies.study import Study
 
 SCHEMA = 1
 SEAL = "sha256"
+LABELS = "labels"  # of the manifest: rule -> what tables and figures call it; left out where there are none
 
 
 def seal(content: object) -> str:
@@ -44,6 +45,7 @@ def manifest(study: Study, device: str) -> dict[str, Any]:
         "protocol": PROTOCOL,
         "device": device.split(":")[0],
         "study": study.model_dump(mode="json"),
+        **({LABELS: study.labels} if study.labels else {}),
         "descriptions": _descriptions(study),
         "environment": {
             "bench": version(),

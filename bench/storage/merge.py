@@ -16,8 +16,10 @@ from typing import Any
 from bench.errors import UserError
 from bench.storage import weights
 from bench.storage.files import read_regular, write_file
+from bench.storage.manifest import LABELS
 from bench.storage.run_folder import RunFolder, files_of
 from bench.storage.writer import RunWriter
+from bench.studies.labels import check_labels
 from bench.studies.toml import Frozen
 
 UNITED = {"optimizers", "games", "seeds", "added_seeds", "hyperparameters"}
@@ -43,6 +45,8 @@ def merge(runs: Sequence[RunFolder], out: Path) -> RunFolder:
     manifest = dict(first.manifest) | {"study": study, "merged": [_origin(run) for run in runs]}
     manifest["environment"] = _environment(runs)
     manifest["descriptions"] = _descriptions(runs)
+    if labels := _labels(runs, study["optimizers"]):
+        manifest[LABELS] = labels
     manifest[weights.KEY] = max((weights.asked(run.manifest) for run in runs), key=weights.KEEPS.index)
     writer = RunWriter(RunFolder(out))
     writer.open(manifest)
@@ -136,6 +140,13 @@ def _descriptions(runs: Sequence[RunFolder]) -> dict[str, Any]:
         kind: {name: description for part in every for name, description in part.get(kind, {}).items()}
         for kind in kinds
     }
+
+
+def _labels(runs: Sequence[RunFolder], optimizers: Sequence[str]) -> dict[str, str]:
+    """The labels of all runs, an earlier one's first; UserError where two rules would be called the same."""
+    labels = {rule: label for run in reversed(runs) for rule, label in run.labels.items()}
+    check_labels(labels, optimizers)
+    return labels
 
 
 def _union(lists: Iterable[Iterable[Any]]) -> list[Any]:

@@ -31,7 +31,7 @@ from torch import Tensor
 from bench.errors import UserError
 from bench.storage.archive import Archive
 from bench.storage.files import read_regular
-from bench.storage.manifest import SCHEMA, SEAL, seal
+from bench.storage.manifest import LABELS, SCHEMA, SEAL, seal
 from bench.storage.records import SUFFIXES, Damaged, as_frame, records_of, tensors_of
 from bench.storage.validation import validate_chunk, validate_manifest
 from bench.studies.plan import PROTOCOL, Chunk, Values, chunk_id
@@ -92,6 +92,12 @@ class RunFolder:
     def study(self) -> Study:
         """The study as it was requested, with the descriptions of its rules, games and metrics at that time."""
         return Study.recorded(self.manifest["study"], self.manifest.get("descriptions", {}))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """rule -> what tables and figures call it, of the rules that have a label."""
+        labels: dict[str, str] = self.manifest.get(LABELS, {})
+        return dict(labels)
 
     @cached_property
     def records(self) -> pd.DataFrame:

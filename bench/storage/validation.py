@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, StrictStr, TypeAdapte
 from torch import Tensor
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
-from bench.errors import key_path
+from bench.errors import UserError, key_path
 from bench.registry.description import Descriptions
+from bench.studies.labels import check_labels
 from bench.studies.seeds import MOST_SEED
 from bench.studies.study import Study
 
@@ -43,6 +44,7 @@ class _Manifest(_Part):
     merged: list[_Part] = []
     descriptions: Descriptions = Descriptions()
     weights: Literal["none", "median", "all"] = "median"
+    labels: dict[str, str] = {}
 
 
 @cache
@@ -58,7 +60,7 @@ def _study() -> TypeAdapter[Any]:
 def validate_manifest(found: Any) -> str:
     """What is wrong with a run's manifest, in words; "" for nothing."""
     try:
-        _Manifest.model_validate(found)
+        labels = _Manifest.model_validate(found).labels
         study = _study().validate_python(found["study"])
     except ValidationError as error:
         first = error.errors()[0]
@@ -66,6 +68,10 @@ def validate_manifest(found: Any) -> str:
     spelled = [*study.optimizers, *study.games]
     if not spelled or any(not one.isprintable() or len(one) > LONGEST for one in spelled):
         return "a name in it is none"
+    try:
+        check_labels(labels, study.optimizers)
+    except UserError as error:
+        return str(error)
     if any(not 0 <= seed < MOST_SEED for seed in study.seeds):
         return "a seed in it is none"
     if any(count < 1 for count in study.added_seeds) or sum(study.added_seeds) >= max(1, len(study.seeds)):

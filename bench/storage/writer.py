@@ -18,13 +18,15 @@ from bench.numerics.kernels.core import VARIABLE
 from bench.storage import weights
 from bench.storage.archive import archived
 from bench.storage.files import fsync_dir, read_regular, remove_stale, write_file
-from bench.storage.manifest import SCHEMA, SEAL, core_of, seal, sealed
+from bench.storage.manifest import LABELS, SCHEMA, SEAL, core_of, seal, sealed
 from bench.storage.records import Damaged
 from bench.storage.run_folder import NAME, RunFolder, files_of
 from bench.studies.plan import Chunk
 from bench.studies.seeds import continues, groups_of
 from bench.studies.study import GROWS
 
+CHANGING: dict[str, Any] = {weights.KEY: weights.USUAL, LABELS: {}}
+"""What a run's owner may change of its manifest, and what it is where nothing is said: none of it changes a result."""
 PLAN_PAUSE = 20  # the pause between two writes of the plan, as a multiple of the time that one took
 
 
@@ -56,8 +58,10 @@ class RunWriter:
             remove_stale(self.path / weights.FOLDER)
             if stored is None or stored["study"] != manifest["study"]:
                 write_file(self.path / "study.json", sealed(manifest))
-            elif weights.asked(stored) != weights.asked(manifest):
-                write_file(self.path / "study.json", sealed(stored | {weights.KEY: weights.asked(manifest)}))
+            elif any(stored.get(key, usual) != manifest.get(key, usual) for key, usual in CHANGING.items()):
+                kept = {key: value for key, value in stored.items() if key not in CHANGING}
+                changed = {key: manifest[key] for key in CHANGING if key in manifest}
+                write_file(self.path / "study.json", sealed(kept | changed))
             self.folder.refresh()
         except OSError as error:
             self.close()

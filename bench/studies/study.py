@@ -28,6 +28,7 @@ from bench.registry.objects import given_in
 from bench.registry.registries import games, rules
 from bench.registry.spelling import parse
 from bench.studies.frozen import frozen_values, mistaken
+from bench.studies.labels import check_labels, with_labels_apart
 from bench.studies.plan import Task
 from bench.studies.seeds import MOST_SEED, seed_groups, seeds_of
 from bench.studies.spellings import every, judged_by, spellings
@@ -54,6 +55,8 @@ class Study(BaseModel):
         optimizers: update rules, as spellings, e.g. ``["sgd", "extragrad[direction=adam]"]``, as classes, or as
             objects, whose fields with other values than the class's defaults are given and not tuned. ``all`` means
             every rule, ``sgd[direction=all]`` means sgd with every direction.
+        labels: rule -> what tables and figures call it, e.g. ``{"./mine.py:Mine": "Ours"}``; in a spelling it is the
+            key ``label``: ``sgd[lr=0.1,label=Ours]``. No part of the study's identity: it changes no result.
         games: games, as spellings, classes or objects, e.g. what ``gan_game`` made; ``all`` means every game. Equal
             ones, ``ring8[budget=1e4]`` and ``ring8[budget=10000]``, are one, labelled by the latter. The study holds
             names: a class without one gets ``my-game`` for ``MyGame``; ``bench.game("ring")(game)`` names an object.
@@ -98,6 +101,7 @@ class Study(BaseModel):
 
     features: str = ""  # before the games, whose spellings it completes
     optimizers: Annotated[list[str], BeforeValidator(spellings), Field(min_length=1)]
+    labels: Annotated[dict[str, str], Field(exclude=True, validate_default=True)] = {}  # after the optimizers
     games: Annotated[list[str], BeforeValidator(spellings), Field(min_length=1)] = DEFAULT_GAMES
     seeds: Annotated[list[int], BeforeValidator(seeds_of), Field(min_length=1)] = list(range(20))
     added_seeds: list[Annotated[int, Field(ge=1)]] = []  # after the seeds
@@ -122,6 +126,19 @@ class Study(BaseModel):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed stands twice; each replica needs its own")
         return seeds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_labels(cls, settings: Any) -> Any:
+        """Take the labels out of the spellings: what is trained has none."""
+        return with_labels_apart(settings) if isinstance(settings, dict) else settings
+
+    @field_validator("labels")
+    @classmethod
+    def _check_labels(cls, labels: dict[str, str], info: Any) -> dict[str, str]:
+        if "optimizers" in info.data:
+            check_labels(labels, info.data["optimizers"])
+        return labels
 
     @field_validator("added_seeds")
     @classmethod

@@ -64,7 +64,7 @@ def _scores(run: bench.Run, game: str, spent: Spent) -> pd.DataFrame:
         for seed, flag in zip(range(SEEDS), what.learned, strict=True)
     }
     pairs = zip(scores["optimizer"], scores["seed"], strict=True)
-    told = {str(row.optimizer): row.hyperparameters for row in run.table().itertuples()}
+    told = {str(row.optimizer): row.hyperparameters for row in run.table(full=True).itertuples()}
     return scores[["game", "optimizer", "seed", "score", "outcome"]].assign(
         spent=spent,
         budget=study.cost_of(game),

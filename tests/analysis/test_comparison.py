@@ -16,6 +16,7 @@ from bench.analysis import comparison
 from bench.analysis.formatting import about
 from bench.analysis.statistics import seeds_needed
 from bench.errors import UserError
+from bench.registry.description import MetricDescription
 from bench.report.terminal import compared, compared_markdown
 from bench.storage.baseline import Baseline, write_baseline
 
@@ -356,3 +357,36 @@ def test_where_the_score_is_flat_the_tie_break_is_compared(tmp_path: Path) -> No
         found = bench.compare(before, altered(run, worse)).set_index("optimizer")
         assert found["verdict"].to_dict() == {"sgd": "identical", "adam": "worse"}
         assert found["metric"].to_dict() == dict.fromkeys(("sgd", "adam"), "sliced_wasserstein")
+
+
+@pytest.mark.parametrize(("better", "share"), [("higher", 1.0), ("lower", 0.0)])
+def test_the_share_of_wins_knows_which_way_is_better(better: str, share: float) -> None:
+    """No shipped score that studies compare is better higher, so that a run alone would not tell."""
+    both = np.stack([np.arange(8.0), np.arange(8.0) + 100], axis=1)
+    change = SimpleNamespace(none=False, words="", more_failed=False, judged=lambda pair: (pair[:, 0], pair[:, 1]))
+    metric = MetricDescription("score", better, -np.inf if better == "higher" else np.inf)
+    row = comparison._row(both, np.zeros((8, 2), dtype=bool), metric, change)  # type: ignore[arg-type]
+    assert (row["better_share"], row["low"], row["high"]) == (share, share, share)
+    assert row["verdict"] == ("better?" if share else "worse?")
+
+
+def test_a_gap_is_relative_to_the_largest_value_of_its_own_seed() -> None:
+    index = pd.MultiIndex.from_product([[0, 1, 2], [0.0, 10.0]], names=["seed", "cost"])
+    first = pd.Series([-20.0, 10.0, 0.0, 0.0, 4.0, 4.0], index)
+    second = pd.Series([-20.0, 14.0, 3.0, 0.0, 4.0, np.nan], index)
+    assert comparison.gap(first, second).tolist()[:5] == [0.0, 4 / 20, 3.0, 0.0, 0.0]
+    assert np.isnan(comparison.gap(first, second).iloc[5])
+
+
+def test_a_notebook_shows_a_comparison_short_and_changes_first(first: bench.Run) -> None:
+    def worse(records: pd.DataFrame) -> pd.DataFrame:
+        moved = (records["game"] == "bilinear") & (records["cost"] > 0)
+        return records.assign(value=records["value"].where(~moved, 2 * records["value"]))
+
+    found = bench.compare(first, altered(first, worse))
+    html = found._repr_html_()
+    assert html.index("bilinear") < html.index("dirac")
+    assert "1 worse, 1 changed, 2 identical" in html
+    assert html.count("<th>") == 6
+    assert isinstance(found[found["game"] == "dirac"], type(found))
+    assert "verdict" not in found[["game", "p"]]._repr_html_()

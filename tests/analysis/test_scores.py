@@ -53,7 +53,7 @@ def test_a_row_a_replica_in_the_order_of_the_study_and_as_the_table_has_it(run):
         "ring8": "mode_error",
         "dirac": "distance",
     }
-    table = run.table().set_index(["game", "optimizer"])
+    table = run.table(full=True).set_index(["game", "optimizer"])
     for (game, rule), part in scores.groupby(["game", "optimizer"]):
         assert table["diverged"][game, rule] == (part["outcome"] == "diverged").sum()
         if (part["outcome"] == "ok").all():

@@ -20,7 +20,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import bench
-from bench.cli import progress
+from bench.execution import progress
 from bench.execution.coordinator import Status
 from bench.registry import directions, games, metrics, rules
 
@@ -349,7 +349,7 @@ STATUS = Status(planned=4e6, done=1e6, skipped=5e5, running=["tuning sgd on dira
 
 
 def test_a_plain_line_now_and_then(monkeypatch, capsys):
-    with progress.watching() as watch:
+    with progress.watching(progress.lines()) as watch:
         watch(STATUS)
         assert capsys.readouterr().err == ""
         monkeypatch.setattr(progress, "EVERY", 0.0)

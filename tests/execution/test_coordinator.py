@@ -174,12 +174,14 @@ def test_interrupted_and_continued(whole, tmp_path, after):
     with pytest.raises(KeyboardInterrupt):
         bench.run(STUDY, out=tmp_path / "run", watch=watch)
     kept = bench.Run(tmp_path / "run")
-    kept.table()  # what there is can be looked at
+    kept.table(full=True)  # what there is can be looked at
     calls.clear()
     after = -1
     found = bench.run(STUDY, out=tmp_path / "run", watch=watch)
     same(found.records, whole.records)
-    pd.testing.assert_frame_equal(*(run.table().drop(columns=["seconds", "tuning_seconds"]) for run in (found, whole)))
+    pd.testing.assert_frame_equal(
+        *(run.table(full=True).drop(columns=["seconds", "tuning_seconds"]) for run in (found, whole))
+    )
     assert calls[-1].done + calls[-1].skipped == calls[-1].planned == sum(planned_cost(STUDY).values())
     assert (calls[0].skipped > 0) == (len(kept.records) > 0)
 
@@ -200,7 +202,7 @@ def test_workers_killed_midway_and_relative_plugins(whole, plugin, tmp_path, mon
 
     killer = "./plugin.py:Kills"
     study = STUDY.model_copy(update={"optimizers": [*STUDY.optimizers, killer], "games": games})
-    run = bench.run(study, out=tmp_path / "run", jobs=2, watch=watch)
+    run = bench.run(study, out=tmp_path / "run", jobs=2, watch=watch, errors="keep")
     assert killed
     same(run.records[run.records["optimizer"] != killer], whole.records[whole.records["game"].isin(games)])
     assert set(of(run.records, killer)["outcome"]) == {"error"}
@@ -228,11 +230,11 @@ def test_workers_are_ended_in_the_midst_of_a_chunk():
 def test_a_rule_that_raises_costs_its_own_cells(whole, plugin, tmp_path):
     raises = "./plugin.py:Raises"
     study = STUDY.model_copy(update={"optimizers": [*STUDY.optimizers, raises]})
-    run = bench.run(study, out=tmp_path / "run")
+    run = bench.run(study, out=tmp_path / "run", errors="keep")
     same(run.records[run.records["optimizer"] != raises], whole.records)
     assert set(of(run.records, raises)["outcome"]) == {"error"}
     assert all("no step today" in path.read_text() for path in run.errors)
-    rows = of(run.table(), raises)
+    rows = of(run.table(full=True), raises)
     assert list(rows["errors"]) == list(rows["n"]) == [3, 3, 3]
     worst = {game: get_metric(whole.study.game(game).score).worst for game in STUDY.games}
     assert dict(zip(rows["game"], rows["iqm"], strict=True)) == worst
@@ -243,20 +245,20 @@ def test_where_all_trials_diverge_the_default_is_frozen(plugin, tmp_path):
     run = bench.run(bench.Study(optimizers="./plugin.py:Explodes", games="dirac", **SMALL), out=tmp_path / "run")
     assert set(run.records["outcome"]) == {"diverged"}
     assert set(run.records["ended"]) == {1}
-    (row,) = run.table().itertuples()
+    (row,) = run.table(full=True).itertuples()
     assert (row.hyperparameters, row.diverged, row.n, row.cost) == ("lr=0.25", 3, 3, 1)
 
 
 def test_an_edited_plugin_is_run_anew_and_its_past_is_left_out(plugin, tmp_path):
     study = bench.Study(optimizers="./plugin.py:Raises", games="dirac", **(SMALL | {"trials": 0}))
-    assert bench.run(study, out="run").errors
+    assert bench.run(study, out="run", errors="keep").errors
     (tmp_path / "plugin.py").write_text(PLUGIN.replace('raise ValueError("no step today")', "return w - F(w), s"))
     code = f"import bench; bench.run(bench.Study(**{study.model_dump()}), out='run')"  # as a new session would
     subprocess.run([sys.executable, "-c", code], check=True)
     run = bench.Run("run")
     assert not run.errors
     assert "error" not in set(run.records["outcome"])
-    assert list(run.table()["errors"]) == [0]
+    assert list(run.table(full=True)["errors"]) == [0]
 
 
 @pytest.mark.parametrize("game", ["dirac", "bilinear[dim=2]", RING])
@@ -285,21 +287,21 @@ def test_one_seed_is_the_same_as_among_others(tmp_path):
     one = bench.run(bench.Study(**asked | {"seeds": 7}), out=tmp_path / "one")
     two = bench.run(bench.Study(**asked | {"seeds": "5,7"}), out=tmp_path / "two")
     same(one.records, two.records[two.records["seed"] == 7])
-    (row,) = one.table().itertuples()
+    (row,) = one.table(full=True).itertuples()
     assert row.low == row.iqm == row.high
 
 
 def test_tiny_studies(tmp_path):
     asked = {"optimizers": "sgd", "games": "dirac", "seeds": "0", "trials": 0, "budget": 1, "evaluations": 1}
     run = bench.run(bench.Study(**asked), out=tmp_path / "run")
-    assert run.table()["iqm"].notna().all()
+    assert run.table(full=True)["iqm"].notna().all()
 
 
 # The table
 
 
 def test_the_table_is_that_of_the_records(whole):
-    found = whole.table()
+    found = whole.table(full=True)
     assert list(zip(found["game"], found["optimizer"], strict=True)) == [
         (game, rule) for game in STUDY.games for rule in STUDY.optimizers
     ]

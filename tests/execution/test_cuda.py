@@ -20,7 +20,9 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 def test_a_study_on_cuda_agrees_with_the_cpu(tmp_path: Path) -> None:
     games = ["bilinear[dim=3]", "ring8[width=16]"]
     study = bench.Study(optimizers=["sgd", "adam"], games=games, trials=0, budget=10, evaluations=5)
-    tables = {device: bench.run(study, out=tmp_path / device, device=device).table() for device in ("cpu", "cuda")}
+    tables = {
+        device: bench.run(study, out=tmp_path / device, device=device).table(full=True) for device in ("cpu", "cuda")
+    }
     assert tables["cuda"]["iqm"].tolist() == pytest.approx(tables["cpu"]["iqm"].tolist(), rel=1e-2)
 
 

@@ -79,7 +79,7 @@ def children(pid: int) -> set[int]:
 
 def written(run: bench.Run) -> str:
     """What stands in ``table.csv``."""
-    return to_csv(run.table())
+    return to_csv(run.table(full=True))
 
 
 def goes_on(pid: int) -> bool:

@@ -129,7 +129,7 @@ def same(left: bench.Run, right: bench.Run) -> None:
     frames = [run.records.drop(columns="seconds").astype(str) for run in (left, right)]
     keys = ["game", "optimizer", "phase", "trial", "seed", "metric", "cost"]
     pd.testing.assert_frame_equal(*(frame.sort_values(keys, ignore_index=True) for frame in frames))
-    assert to_csv(left.table()) == to_csv(right.table())
+    assert to_csv(left.table(full=True)) == to_csv(right.table(full=True))
 
 
 @pytest.mark.parametrize("shift", [pytest.param(86_400.0, marks=pytest.mark.slow), -86_400.0])

@@ -47,7 +47,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_chunk_past_its_timeout_is_an_error_and_the_rest_goes_on(plugin: Path) -> None:
     study = bench.Study(optimizers="./plugin.py:Dawdles,sgd", **SMALL)
-    run = bench.run(study, out=plugin / "run", timeout=6.0)  # one job: it trains in a process of its own all the same
+    run = bench.run(
+        study, out=plugin / "run", timeout=6.0, errors="keep"
+    )  # one job: it trains in a process of its own all the same
     (error,) = run.errors
     text = error.read_text()
     assert "took longer than the timeout of 6 s and was ended" in text
@@ -67,10 +69,10 @@ import resource
 import bench
 resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 study = bench.Study(optimizers="./plugin.py:Bomb,sgd", games="dirac", seeds="0-1", trials=0, budget=20, evaluations=2)
-run = bench.run(study, out="run")
+run = bench.run(study, out="run", errors="keep")
 (error,) = run.errors
 assert "MemoryError" in error.read_text(), error.read_text()
-assert set(run.table()["errors"]) == {0, 2}
+assert set(run.table(full=True)["errors"]) == {0, 2}
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=plugin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

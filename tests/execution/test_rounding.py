@@ -57,7 +57,7 @@ def test_every_answer_is_rounded_anew_and_decided_by_seed_and_draw(spec: str) ->
 def test_a_study_trains_its_report_again_and_its_results_stay(tmp_path: Path) -> None:
     asked = bench.Study(optimizers="sgd", games="dirac", trials=0, budget=10, seeds="0-3", evaluations=2)
     plain = bench.run(asked, out=tmp_path / "run")
-    before, table = plain.records, plain.table()
+    before, table = plain.records, plain.table(full=True)
     more = bench.run(asked.model_copy(update={"roundings": 2}), out=tmp_path / "run")  # the same folder goes on
     drawn = more.records[more.records["phase"] == "rounded"]
     assert set(zip(drawn["seed"], drawn["trial"], strict=True)) == {(s, d) for s in range(4) for d in range(2)}
@@ -65,7 +65,7 @@ def test_a_study_trains_its_report_again_and_its_results_stay(tmp_path: Path) ->
     assert len(more.records) == len(before) + len(drawn)
     # what a table says of the report is what it said; only the work that was spent is more
     assert (
-        more.table()
+        more.table(full=True)
         .drop(columns=["total_cost", "total_seconds"], errors="ignore")
         .equals(table.drop(columns=["total_cost", "total_seconds"], errors="ignore"))
     )

@@ -66,7 +66,7 @@ def compared(run: bench.Run, whole: bench.Run) -> list[str]:
     """What is not as it would have been."""
     keys = ["optimizer", "game", "phase", "trial", "seed", "metric", "cost"]
     lost = []
-    if to_csv(run.table()) != to_csv(whole.table()):
+    if to_csv(run.table(full=True)) != to_csv(whole.table(full=True)):
         lost.append("the table is another")
     if run.records.duplicated(keys).any() or len(run.records) != len(whole.records):
         lost.append("a cell is lost or there twice")

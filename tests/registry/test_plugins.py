@@ -190,7 +190,7 @@ def test_a_bad_rule_is_an_error_with_its_traceback(bad, name):
 
 
 def test_its_rows_are_in_the_table_and_the_report(bad):
-    found = bad.table().set_index("optimizer")
+    found = bad.table(full=True).set_index("optimizer")
     assert list(found.index) == ["sgd", *(f"./bad.py:{name}" for name in SAYS)]
     assert found.loc["sgd", "errors"] == 0
     assert set(found["errors"].drop("sgd")) == {2}
@@ -199,7 +199,7 @@ def test_its_rows_are_in_the_table_and_the_report(bad):
 
 
 def test_with_one_job_a_plugin_has_a_process_of_its_own(folder):
-    run = bench.run(bench.Study(optimizers="./bad.py:Leaves,sgd", **TINY), out="run")
+    run = bench.run(bench.Study(optimizers="./bad.py:Leaves,sgd", **TINY), out="run", errors="keep")
     assert outcomes(run, "sgd") == {"ok"}
     assert outcomes(run, "./bad.py:Leaves") == {"error"}
     (folder / "direction.py").write_text(
@@ -207,7 +207,7 @@ def test_with_one_job_a_plugin_has_a_process_of_its_own(folder):
         "class Leaves(Direction):\n    def __call__(self, g, s, w):\n        os._exit(4)\n"
     )
     nested = "extragrad[direction=./direction.py:Leaves]"
-    run = bench.run(bench.Study(optimizers=[nested, "sgd"], **TINY), out="nested")
+    run = bench.run(bench.Study(optimizers=[nested, "sgd"], **TINY), out="nested", errors="keep")
     assert (outcomes(run, "sgd"), outcomes(run, nested)) == ({"ok"}, {"error"})
 
 
@@ -222,7 +222,7 @@ def test_a_rule_of_the_program_itself_may_exit_too(folder, monkeypatch):
             sys.exit("gone")
 
     monkeypatch.setattr("bench.execution.process_pool.ProcessEngine", None)
-    run = bench.run(bench.Study(optimizers="own,sgd", **TINY), out="run")
+    run = bench.run(bench.Study(optimizers="own,sgd", **TINY), out="run", errors="keep")
     assert (outcomes(run, "sgd"), outcomes(run, "own")) == ({"ok"}, {"error"})
     assert run.errors[0].read_text().endswith("SystemExit: gone\n")
 
@@ -231,7 +231,7 @@ def test_a_rule_of_the_program_itself_may_exit_too(folder, monkeypatch):
 def test_a_script_without_a_guard_is_not_run_again(folder):
     (folder / "script.py").write_text(
         "import bench\n"
-        f"run = bench.run(bench.Study(optimizers='./bad.py:Raises,sgd', **{TINY}), out='run')\n"
+        f"run = bench.run(bench.Study(optimizers='./bad.py:Raises,sgd', **{TINY}), out='run', errors='keep')\n"
         "print(sorted(run.records['outcome'].unique()))\n"
     )
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, encoding="utf-8", check=True)
@@ -240,7 +240,7 @@ def test_a_script_without_a_guard_is_not_run_again(folder):
 
 def test_threads_that_go_on_do_not_hold_the_run(folder, monkeypatch):
     monkeypatch.setattr("bench.execution.process_pool.GRACE", 0.2)
-    run = bench.run(bench.Study(optimizers="./bad.py:Lingers", **TINY), out="run")
+    run = bench.run(bench.Study(optimizers="./bad.py:Lingers", **TINY), out="run", errors="keep")
     assert outcomes(run, "./bad.py:Lingers") == {"ok"}
 
 
@@ -250,7 +250,7 @@ def test_a_metric_that_raises_costs_its_own_values(folder):
         "\n\n@metric('exits')\ndef exits(game, w, F):\n    sys.exit('no value')\n"
         "\n\nclass Fine(UpdateRule):\n    def step(self, F, w, s):\n        return w - 0.1 * F(w), s\n"
     )
-    run = bench.run(bench.Study(optimizers="./metrics.py:Fine", **TINY), out="run")
+    run = bench.run(bench.Study(optimizers="./metrics.py:Fine", **TINY), out="run", errors="keep")
     assert set(run.records["outcome"]) == {"ok"}
     values = run.records.groupby("metric", observed=True)["value"]
     lost = values.agg(lambda x: x.isna().all())

@@ -216,7 +216,7 @@ def test_a_name_belongs_to_one_place(registries):
 def test_a_rule_by_path_runs(folder):
     study = bench.Study(optimizers="./my_rule.py:MyRule,sgd", games="dirac", seeds="0-2", trials=4, budget=20)
     run = bench.run(study, out="run")
-    assert set(run.table()["optimizer"]) == {"./my_rule.py:MyRule", "sgd"}
+    assert set(run.table(full=True)["optimizer"]) == {"./my_rule.py:MyRule", "sgd"}
     assert set(run.records["outcome"]) <= {"ok", "diverged"}
     rule = get_rule("./my_rule.py:MyRule[lr=0.5]")
     assert rule.lr == 0.5

@@ -58,7 +58,19 @@ def test_both_formats_by_command_and_the_report_keeps_what_there_is(run, call, t
 
 @pytest.mark.parametrize(
     ("args", "says"),
-    [(["--format", "png"], "--format is 'png'; known: pdf, svg"), (["--to", "mine"], "not written by bench")],
+    [
+        (["--format", "jpg"], "--format is 'jpg'; did you mean png?"),
+        (["--to", "mine"], "not written by bench"),
+        (["--only", "score"], "--only has 'score'; did you mean scores"),
+        (["--only", "ranks"], "which these rules and games do not have; they have curves"),
+        (["--optimizers", "adam"], "--optimizers is 'adam'; "),
+        (["--highlight", "adam"], "--highlight is 'adam'; "),
+        (["--game", "dirac,ring9"], "--game is 'ring9'; "),
+        (["--width", "3.25"], "--width is '3.25'; a length with its unit (in, cm, mm, pt) is allowed"),
+        (["--width", "3in", "--font", "serf"], "--font is 'serf'; sans-serif, serif, monospace or an installed"),
+        (["--label", "sgd"], "--label is 'sgd'; write RULE=Ours"),
+        (["--label", "adam=Ours"], "--label is 'adam=Ours'; write RULE=Ours"),
+    ],
 )
 def test_wrong_use_writes_nothing(run, call, tmp_path, args, says):
     (tmp_path / "mine").mkdir()

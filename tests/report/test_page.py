@@ -67,7 +67,7 @@ def test_the_overview_shows_the_records_numbers(run, html):
 
 
 def test_the_overview_shows_the_tables_intervals_rates_and_ranks(run, html):
-    cells, found = Page(html).cells, run.table()
+    cells, found = Page(html).cells, run.table(full=True)
     placed, over = ranks(found, STUDY), standing(found, STUDY)
     shown = Page(html).table("Overview table")
     for row in found.to_dict("records"):
@@ -109,7 +109,7 @@ def six(value):
 
 
 def test_the_verdicts_comparisons_are_of_the_records_scores(run, html):
-    page, found = Page(html), run.table().set_index(["game", "optimizer"])
+    page, found = Page(html), run.table(full=True).set_index(["game", "optimizer"])
     compared = [name for name in page.tables if name.startswith("Comparisons on ")]
     assert compared
     for name in compared:
@@ -136,7 +136,7 @@ def test_the_verdict_says_how_many_seeds_would_tell_a_tied_rule_apart(tmp_path):
         optimizers="sgd,extragrad", games="gaussian-mean", seeds="0-7", trials=0, budget=20, evaluations=10
     )
     run = bench.run(study, out=tmp_path / "run")
-    (finding,) = findings(run.table(), run.records, run.study)
+    (finding,) = findings(run.table(full=True), run.records, run.study)
     assert finding.decidable
     assert finding.tied
     assert f"If they differ as on these seeds: {finding.power}." in Page(run.report().read_text("utf-8")).text

@@ -36,12 +36,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
 
 def test_rules_merged_are_what_one_run_of_all_gives(parts: list[bench.Run], whole: bench.Run, tmp_path: Path) -> None:
     merged = merge(parts, tmp_path / "merged")
-    assert to_csv(merged.table()) == to_csv(whole.table())
+    assert to_csv(merged.table(full=True)) == to_csv(whole.table(full=True))
     assert merged.names() == whole.names()
     assert merged.hyperparameters() == whole.hyperparameters()
     assert merged.study == whole.study
     assert merged.report().exists()
-    assert (merged.path / "table.csv").read_bytes() == to_csv(whole.table()).encode()
+    assert (merged.path / "table.csv").read_bytes() == to_csv(whole.table(full=True)).encode()
     copied = {path.name: path.read_bytes() for path in merged.records_path.iterdir()}
     assert copied == {path.name: path.read_bytes() for part in parts for path in part.records_path.iterdir()}
 
@@ -62,20 +62,20 @@ def test_seeds_merged_are_what_one_run_of_all_gives(whole: bench.Run, tmp_path: 
     halves = [made(tmp_path / seeds, optimizers=RULES, seeds=seeds) for seeds in ("2-3", "0-1")]
     merged = merge(halves, tmp_path / "merged")
     assert merged.study.seeds == whole.study.seeds
-    assert to_csv(merged.table()) == to_csv(whole.table())
+    assert to_csv(merged.table(full=True)) == to_csv(whole.table(full=True))
 
 
 def test_what_none_has_done_is_missing(parts: list[bench.Run], tmp_path: Path) -> None:
     other = made(tmp_path / "other", optimizers="ttur", games="quadratic")
     merged = merge([*parts, other], tmp_path / "merged")
-    assert len(merged.table()) == 2 * 3 + 1
+    assert len(merged.table(full=True)) == 2 * 3 + 1
     page = merged.report().read_text("utf-8")
     assert "ttur on dirac is not finished" in page
 
 
 def test_overlapping_runs_share_their_chunks(parts: list[bench.Run], whole: bench.Run, tmp_path: Path) -> None:
     merged = merge([parts[0], whole, parts[1]], tmp_path / "merged")
-    assert to_csv(merged.table()) == to_csv(whole.table())
+    assert to_csv(merged.table(full=True)) == to_csv(whole.table(full=True))
 
 
 def test_mixed_machines_are_named(parts: list[bench.Run], tmp_path: Path) -> None:

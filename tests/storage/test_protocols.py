@@ -39,7 +39,7 @@ def test_every_run_and_what_is_kept_of_it_says_its_protocol(now: bench.Run, old:
 
 def test_one_of_another_protocol_is_whole(old: bench.Run, now: bench.Run) -> None:
     opened = bench.Run(old.path)
-    assert opened.table()["iqm"].tolist() == now.table()["iqm"].tolist()
+    assert opened.table(full=True)["iqm"].tolist() == now.table(full=True)["iqm"].tolist()
     assert set(opened.names()).isdisjoint(now.names())  # no chunk is taken for one of the other
 
 

@@ -166,7 +166,7 @@ def test_mangled_bytes_with_the_right_hash(sound: bench.Run, at: int, put: bytes
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch, "load", None)
             with suppress(UserError):
-                bench.Run(sound.path).table()
+                bench.Run(sound.path).table(full=True)
                 bench.Run(sound.path).tensors()
     finally:
         for path, content in kept.items():
@@ -304,7 +304,7 @@ def test_hostile_names_stay_inside_and_are_inert(name: str, call, tmp_path: Path
 
 def test_hostile_names_in_tables(sound: bench.Run) -> None:
     for name in HOSTILE:
-        found = sound.table().assign(optimizer=name)
+        found = sound.table(full=True).assign(optimizer=name)
         rows = to_csv(found).splitlines()
         assert len(rows) == 3
         assert "<script>" not in markdown(found)

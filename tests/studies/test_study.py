@@ -213,5 +213,5 @@ def test_a_study_is_resolved_once(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "_build", lambda registry, spec: asked.append(str(spec)) or make(registry, spec))
     request = make_request({"optimizers": "sgd", "games": "dirac", "trials": 4, "budget": 20, "seeds": "0-1"})
     run = bench.run(request.study, out=tmp_path / "run")
-    run.table()
+    run.table(full=True)
     assert [asked.count(name) for name in ("sgd", "dirac")] == [2, 2]

@@ -130,11 +130,11 @@ def test_tracks(tmp_path: Path) -> None:
     for path, kind in tunable(adam, "full").items():
         values = [json.loads(text)[path] for text in tried(full, adam)["hyperparameters"]]
         assert kind.least <= min(values) < max(values) <= kind.most
-    row = full.table().iloc[0]
+    row = full.table(full=True).iloc[0]
     assert frozen(full, adam, "untuned") == {}
     assert row["untuned_low"] <= row["untuned_iqm"] <= row["untuned_high"]
     none = bench.run(bench.Study(optimizers=adam, tune="none", **TINY), out=tmp_path / "none")
-    assert none.table()["iqm"].iloc[0] == row["untuned_iqm"]
+    assert none.table(full=True)["iqm"].iloc[0] == row["untuned_iqm"]
 
 
 @pytest.mark.parametrize("option", ["sampler=TPESampler", "sampler=RandomSampler", "pruner=MedianPruner"])

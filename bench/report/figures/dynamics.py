@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array, Band
-from bench.report.figures.panels import COST, HEIGHT, Look
+from bench.report.figures.formats import current
+from bench.report.figures.panels import COST, Look, alpha, height
 from bench.report.figures.series import draw_band, draw_stairs, draw_together, with_legend
 from bench.report.figures.svg import styled
 
@@ -17,7 +18,7 @@ from bench.report.figures.svg import styled
 def survivals(bands_by_event: Mapping[str, Mapping[str, Band]], grid: Array, look: Mapping[str, Look]) -> Figure:
     """A panel for each event (``diverged``, ``collapsed``), a stair for each rule: the share of replicas without it."""
     rules = list(next(iter(bands_by_event.values())))
-    figure = with_legend(rules, look, (HEIGHT - 0.7) * len(bands_by_event) + 0.3)
+    figure = with_legend(rules, look, (height() - 0.7 * current().share) * len(bands_by_event) + 0.3)
     column = figure.subplots(len(bands_by_event), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (event, bands) in zip(column, bands_by_event.items(), strict=True):
         draw_stairs(axes, bands, grid, look)
@@ -33,12 +34,12 @@ def path_angles(points: Array, bands: Mapping[str, Band], look: Mapping[str, Loo
 
     Berard et al. 2020, arXiv:1906.04848: a change of sign at a = 1 is attraction, a bump there rotation.
     """
-    figure = with_legend(list(bands), look, HEIGHT)
+    figure = with_legend(list(bands), look, height())
     axes = figure.subplots()
     axes.axvline(1, color="#808080", lw=0.8)
     axes.axhline(0, color="#808080", lw=0.8)
     for rule, band in bands.items():
-        draw_band(axes, points, band.low, band.high, look[rule], min(0.14, 1.4 / len(bands)))
+        draw_band(axes, points, band.low, band.high, look[rule], alpha(0.14, 1.4, look, bands))
     draw_together(axes, {rule: (points, band.value) for rule, band in bands.items()}, look, every=3, lw=1.5)
     low = min(float(np.min(band.low)) for band in bands.values())
     high = max(float(np.max(band.high)) for band in bands.values())

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.analysis.statistics import Interval
-from bench.report.figures.panels import WIDTH, Look, lines, rows
+from bench.report.figures.formats import current
+from bench.report.figures.panels import Look, lines, rows
 from bench.report.figures.series import headed, in_turn
 from bench.report.figures.svg import styled
 
@@ -29,9 +30,10 @@ def outcomes(
 ) -> Figure:
     """A bar for each rule: its replicas by outcome, ``ok`` first; the line is the interval of the share of ``ok``."""
     kinds = [kind for kind in COLOURS if any(counts.get(kind, 0) for counts in counts_by_rule.values())]
-    deepest = max(lines(rule, 27).count("\n") for rule in counts_by_rule)
+    form = current()
+    deepest = max(lines(rule, form.most(27)).count("\n") for rule in counts_by_rule)
     entries = [(kind, "", Patch(color=COLOURS[kind])) for kind in kinds]
-    figure = headed(WIDTH, 0.75 + (0.26 + 0.1 * deepest) * max(len(counts_by_rule), 2), entries)
+    figure = headed(form.panel, 0.75 * form.letters + (0.26 + 0.1 * deepest) * max(len(counts_by_rule), 2), entries)
     axes = figure.subplots()
     for row, (rule, counts) in enumerate(in_turn(counts_by_rule, look, axes)):
         total, start = sum(counts.values()), 0.0

@@ -20,16 +20,16 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from bench.analysis.statistics import Array
+from bench.report.figures.formats import current
 
 COST = "cost (gradient evaluations)"
-WIDTH = 5.4  # inches of a figure beside another
-HEIGHT = 3.1
-FULL = 11.0  # inches of a figure that spans the page
+HEIGHT = 3.1  # inches of a figure on the page
 MANY = 12  # the most curves that are all drawn strongly; of tuning, the most in one panel
 FEW = 3  # the most decades of an axis with minor ticks
 DECADES = 16  # the digits of float64
 MARK = 3.6  # points of a marker; one size, so that an SVG holds its shape once
 STRIP = "#8080801c"
+FAINT = "#b4b4ae"  # of a rule that is not highlighted
 COLOURS = [
     *(seaborn.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 4, 9, 3, 5, 7)),
     "#000000",
@@ -57,8 +57,8 @@ class Look(NamedTuple):
     marker: str
     key: str = ""
     """The class of its parts of a figure, with which a page hides them."""
-    faint: bool = False
-    """Whether its curves are thin and grey, without a band, where there are many."""
+    strong: bool = True
+    """Whether it is drawn strongly; one that is not is a thin grey line, without band and marks."""
 
     @property
     def dashes(self) -> Any:
@@ -113,9 +113,9 @@ def looks(rules: Sequence[str]) -> dict[str, Look]:
 
 
 def emphasised(look: Mapping[str, Look], strong: Iterable[str]) -> dict[str, Look]:
-    """The same looks, all faint but the strong ones."""
+    """The same looks, strong for these alone; a curve of any other is thin and grey."""
     kept = set(strong)
-    return {rule: own._replace(faint=rule not in kept) for rule, own in look.items()}
+    return {rule: own._replace(strong=rule in kept) for rule, own in look.items()}
 
 
 def draw_references(axes: Axes, references: Mapping[str, float], along: str) -> None:
@@ -137,9 +137,29 @@ def draw_references(axes: Axes, references: Mapping[str, float], along: str) -> 
             named.append(place)
 
 
+def highlighted(look: Mapping[str, Look], rules: Sequence[str]) -> dict[str, Look]:
+    """The looks with these rules strong and all others grey; without rules as they are."""
+    if not rules:
+        return dict(look)
+    return {
+        rule: one if rule in rules else one._replace(colour=FAINT, dash="-", strong=False) for rule, one in look.items()
+    }
+
+
+def alpha(most: float, total: float, look: Mapping[str, Look], rules: Iterable[str]) -> float:
+    """How opaque a band is: at most ``most``, and less the more of them are drawn."""
+    return min(most, total / max(1, sum(look[rule].strong for rule in rules)))
+
+
+def height() -> float:
+    """Inches of a usual panel, in the present format."""
+    return HEIGHT * max(current().share, 0.64)
+
+
 def short(name: str, most: int = 44) -> str:
     """A name, shortened in the middle if it is long; its $ are escaped, so that it is no formula."""
-    cut = name if len(name) <= most else f"{name[: most - 17]}…{name[-16:]}"
+    tail = min(16, most // 3)
+    cut = name if len(name) <= most else f"{name[: most - 1 - tail]}…{name[-tail:]}"
     return " ".join(cut.split()).replace("$", r"\$")
 
 
@@ -155,12 +175,14 @@ def lines(name: str, width: int) -> str:
 
 def rows(axes: Axes, rules: Sequence[str], look: Mapping[str, Look]) -> None:
     """Label a row for each rule, from the top down."""
-    names = [lines(rule, 27) for rule in rules]
+    names, few = [lines(rule, current().most(27)) for rule in rules], not all(look[rule].strong for rule in rules)
     size = "small" if any("\n" in name for name in names) else "medium"
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0, labelsize=size)
     for label, rule in zip(axes.get_yticklabels(), rules, strict=True):
         label.set_gid(look[rule].key)
+        if few and look[rule].strong:
+            label.set_fontweight("bold")
 
 
 class Range(NamedTuple):

@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
 from bench.report.figures.films import Window, sheet
-from bench.report.figures.panels import FULL, Look, lines
+from bench.report.figures.formats import current
+from bench.report.figures.panels import Look, lines
 from bench.report.figures.svg import styled
 
 ACROSS = 6  # images along a side of a sheet
+SMALLEST = 0.97  # inches of a panel
 PIECES = 5  # of a path, each drawn stronger than the last
 TOLERANCE = 0.006  # as a share of half the side of a panel: less than half the width of a line
 
@@ -29,14 +31,25 @@ class Field(NamedTuple):
 
 def grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tuple[Figure, list[Axes]]:
     """A figure with ``count`` equal panels, as wide as the page allows."""
-    columns = min(count, most)
+    form = current()
+    columns = min(count, most, max(2, int(form.full / SMALLEST)))
     rows = -(-count // columns)
-    side = min(largest, FULL / columns)
-    figure = Figure(figsize=(side * columns + 0.3, (side + height) * rows + 0.3), layout="compressed")
+    exact = form.width is not None
+    side = min(largest, (form.full - 0.3 if exact else form.full) / columns)
+    size = (form.full if exact else side * columns + 0.3, (side + height) * rows + 0.3)
+    figure = Figure(figsize=size, layout="compressed")
     panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel())
     for spare in panels[count:]:
         spare.remove()
+    for lowest in panels[max(0, count - columns) : count]:
+        lowest.tick_params(labelbottom=True)
     return figure, panels[:count]
+
+
+def _side(usual: float, columns: int) -> float:
+    """Inches of a panel, of so many beside each other: the usual ones on a page, else what a format's width leaves."""
+    width = current().width
+    return usual if width is None else (width - 0.5) / columns
 
 
 @styled()
@@ -66,7 +79,7 @@ def trajectories(
         axes.grid(False)
         axes.spines[:].set(visible=True, color="#8a8a85")
         axes.tick_params(color="#8a8a85")
-        axes.locator_params(nbins=5)
+        axes.locator_params(nbins=5 if current().width is None else 3)
         axes.set_gid(look[rule].key)
     figure.supxlabel("generator, or x", fontsize="medium")
     figure.supylabel("discriminator, or y", fontsize="medium")
@@ -163,7 +176,9 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
     columns = max(len(costs) for costs, _ in frames.values())
     window = Window.of(frames, modes)
     middle, side = window
-    figure = Figure(figsize=(1.5 * columns + 0.5, 1.62 * len(frames)), layout="compressed")
+    side_of_one = _side(1.5, columns)
+    titles = 0.12 if current().width is None else 0.25
+    figure = Figure(figsize=(side_of_one * columns + 0.5, (side_of_one + titles) * len(frames)), layout="compressed")
     grid = figure.subplots(len(frames), columns, sharex=True, sharey=True, squeeze=False)
     for row, (rule, (costs, samples)) in zip(grid, frames.items(), strict=True):
         for axes, cost, points in zip(row, costs, samples, strict=False):
@@ -172,7 +187,8 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
             finite = points[np.isfinite(points).all(axis=1)]
             axes.scatter(*finite.T, s=2.6, lw=0, color=look[rule].colour, rasterized=True)
             outside = window.outside(points)
-            words = f"cost {cost:g}" + (f", {outside:.0%} outside" if outside >= 0.005 else "")
+            between = ", " if current().width is None else "\n"
+            words = f"cost {cost:g}" + (f"{between}{outside:.0%} outside" if outside >= 0.005 else "")
             axes.set_title(words, fontsize="small", pad=2)
             axes.set(xlim=middle[0] + [-side, side], ylim=middle[1] + [-side, side], aspect="equal")
             axes.set(xticks=[], yticks=[])
@@ -192,7 +208,8 @@ def images(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]
     """
     columns = max(len(cost) for cost, _ in samples_by_rule.values())
     rows = len(samples_by_rule) + (real is not None)
-    figure = Figure(figsize=(2.1 * columns + 0.5, 2.2 * rows), layout="compressed")
+    side_of_one = _side(2.1, columns)
+    figure = Figure(figsize=(side_of_one * columns + 0.5, (side_of_one + 0.1) * rows), layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])

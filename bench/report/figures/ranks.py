@@ -14,20 +14,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.statistics import Interval
-from bench.report.figures.panels import WIDTH, Look, lines, rows
-from bench.report.figures.series import in_turn
+from bench.report.figures.formats import current
+from bench.report.figures.panels import Look, lines, rows, short
+from bench.report.figures.series import in_turn, text_width
 from bench.report.figures.svg import styled
 
 LINE = 5.2  # inches of the line of ranks; names are beside it
-ROW, BAR, TOP = 0.24, 0.13, 0.62  # inches of a name, of a level of bars, and above the line
+ROW, BAR, TOP = 0.24, 0.13, 0.72  # inches of a name, of a level of bars, and above the line
 INK = "#303030"
 
 
 @styled()
 def mean_ranks(ranks: Mapping[str, Interval], look: Mapping[str, Look]) -> Figure:
     """A row for each rule, in the order that is given: its mean rank with the interval."""
-    deepest = max(lines(rule, 27).count("\n") for rule in ranks)
-    figure = Figure(figsize=(WIDTH, 0.7 + (0.22 + 0.08 * deepest) * max(len(ranks), 2)), layout="constrained")
+    form = current()
+    deepest = max(lines(rule, form.most(27)).count("\n") for rule in ranks)
+    tall = 0.7 * form.letters + (0.22 + 0.08 * deepest) * max(len(ranks), 2)
+    figure = Figure(figsize=(form.panel, tall), layout="constrained")
     axes = figure.subplots()
     for row, (rule, rank) in enumerate(in_turn(ranks, look, axes)):
         axes.plot([rank.low, rank.high], [row] * 2, color=look[rule].colour, lw=2.2, solid_capstyle="butt")
@@ -45,10 +48,14 @@ def critical_difference(
     """Mean ranks in rising order, 1 on the left; ``groups`` hold the first and last index of the ranks under a bar."""
     names, positions, count = list(ranks), list(ranks.values()), len(ranks)
     levels = _levels([(positions[first], positions[last]) for first, last in groups])
-    below, rows = 0.12 + BAR * (1 + max(levels, default=-1)), -(-count // 2)
+    form = current()
+    below = 0.12 + BAR * (1 + max(levels, default=-1))
+    rows = -(-count // 2) if form.width is None else count  # beside a short line there is room on one side alone
     height = TOP + below + ROW * rows + 0.1
-    figure = Figure(figsize=(LINE, height))
-    axes = figure.add_axes((0, 0, 1, 1))
+    width = LINE if form.width is None else form.width
+    left = 0.0 if form.width is None else _room(names) / width  # the names are within a format's width too
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((left, 0, 1 - left - (0.0 if form.width is None else 0.1 / width), 1))
     axes.set(xlim=(1 - 0.02 * count, count + 0.02 * count), ylim=(TOP - height, TOP))
     axes.axis("off")
     _scale(axes, count, difference)
@@ -61,6 +68,16 @@ def critical_difference(
         depth = -below - ROW * (0.5 + (index if on_left else count - 1 - index))
         _name(axes, name, rank, depth, 1 if on_left else count, look[name])
     return figure
+
+
+def _room(names: Sequence[str]) -> float:
+    """Inches that the names take, with their numbers."""
+    return max(text_width(f"{_words(name)}  00.0") for name in names) / 72 + 0.12
+
+
+def _words(name: str) -> str:
+    """A rule's name on one line, shortened where a format is narrow."""
+    return short(name, current().most(44)) if current().width is not None else lines(name, 99)
 
 
 def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
@@ -77,7 +94,7 @@ def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
 def _scale(axes: Axes, count: int, difference: float) -> None:
     """The line with its ranks, and above it the critical difference."""
     axes.plot([1, count], [0, 0], color=INK, lw=1)
-    step = 1 if count <= 15 else 2 if count <= 30 else 5
+    step = next(step for step in (1, 2, 5, 10, 20, 50) if count <= 15 * step * current().share or step == 50)
     for tick in range(1, count + 1):
         named = (tick - 1) % step == 0
         axes.plot([tick] * 2, [0, 0.07 if named else 0.04], color=INK, lw=1)
@@ -85,7 +102,10 @@ def _scale(axes: Axes, count: int, difference: float) -> None:
             axes.text(tick, 0.1, str(tick), ha="center", va="bottom", fontsize="small")
     axes.plot([1, 1 + difference], [0.42] * 2, color=INK, lw=1.4, marker="|", ms=6, mew=1.4)
     words = f"critical difference {difference:.3g}"
-    axes.text(1 + difference + 0.012 * count, 0.42, words, ha="left", va="center", fontsize="small")
+    if current().width is None:
+        axes.text(1 + difference + 0.012 * count, 0.42, words, ha="left", va="center", fontsize="small")
+    else:
+        axes.text(1, 0.5, words, ha="left", va="bottom", fontsize="small")
 
 
 def _name(axes: Axes, name: str, rank: float, depth: float, side: float, look: Look) -> None:
@@ -94,6 +114,6 @@ def _name(axes: Axes, name: str, rank: float, depth: float, side: float, look: L
     point: Any = {"marker": look.marker, "ms": 5.5, "mec": "white", "mew": 0.6, "gid": look.key}
     axes.plot(rank, 0, color=look.colour, zorder=4, clip_on=False, **point)
     on_left = side == 1
-    words = f"{lines(name, 99)}  {rank:.3g}" if on_left else f"{rank:.3g}  {lines(name, 99)}"
+    words = f"{_words(name)}  {rank:.3g}" if on_left else f"{rank:.3g}  {_words(name)}"
     offset: Any = {"xytext": (-4 if on_left else 4, 0), "textcoords": "offset points", "gid": look.key}
     axes.annotate(words, (side, depth), ha="right" if on_left else "left", va="center", **offset)

@@ -12,16 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
+from bench.report.figures.formats import current
 from bench.report.figures.panels import (
     COST,
-    HEIGHT,
     MARK,
-    WIDTH,
     Axis,
     Look,
     Range,
+    alpha,
     blank,
     draw_references,
+    height,
     lines,
     rows,
 )
@@ -60,13 +61,12 @@ def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: 
     references = axis.reach(*bands)
     limits = Range.of(list(references.values()), *bands)
     middles: dict[str, tuple[Array, Array]] = {}
-    strong = sum(not look[rule].faint for rule in curves_by_rule)
     for rule, curve in in_turn(curves_by_rule, look, *layout.all):
         finite, axes = np.isfinite(curve.middle), layout.of[rule]
         cost, middle, low, high = curve.cost[finite], *(limits.inside(part[finite]) for part in curve[1:4])
         middles[rule] = cost, middle
-        draw_band(axes, cost, low, high, look[rule], min(0.16, 1.4 / strong))
-        if not finite[-1] and not look[rule].faint:
+        draw_band(axes, cost, low, high, look[rule], alpha(0.16, 1.4, look, curves_by_rule))
+        if not finite[-1] and look[rule].strong:
             cross: dict[str, Any] = {"marker": "x", "ms": 8, "mew": 2, "color": look[rule].colour}
             axes.plot(cost[-1:], middle[-1:], clip_on=False, zorder=5, **cross)
     draw_lines(layout.of, middles, look, every=4, lw=1.5)
@@ -82,9 +82,13 @@ def final_scores(
     scores_by_rule: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis, span: Range | None = None
 ) -> Figure:
     """A point for each seed, their middle with its interval, failed seeds as crosses at the worse border."""
-    deepest = max(lines(rule, 27).count("\n") for rule in scores_by_rule)
-    height = max(HEIGHT + 0.25, 0.75 + (0.3 + 0.08 * deepest) * len(scores_by_rule))
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    form = current()
+    deepest = max(lines(rule, form.most(27)).count("\n") for rule in scores_by_rule)
+    row_height = (0.3 + 0.08 * deepest) * (1.0 if form.width is None else 0.8)
+    figure = Figure(
+        figsize=(form.panel, max(height() + 0.25 * form.share, 0.75 * form.letters + row_height * len(scores_by_rule))),
+        layout="constrained",
+    )
     failed = [int(np.isnan(scores.values).sum()) for scores in scores_by_rule.values()]
     axes, strip = _with_strip(figure, axis) if any(failed) else (figure.subplots(), None)
     given = [[*scores.values, *scores[1:]] for scores in scores_by_rule.values()]

@@ -21,15 +21,17 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
 from bench.analysis.statistics import Array, Band
-from bench.report.figures.panels import FULL, HEIGHT, MANY, MARK, WIDTH, Axis, Look, blank, lines, short
+from bench.report.figures.formats import Format, current
+from bench.report.figures.panels import FAINT, MANY, MARK, Axis, Look, alpha, blank, height, lines, short
 
 T = TypeVar("T")
 
+SMALLEST = 1.5  # inches of a panel, of which there are as many beside each other as fit
+THIN = 0.55  # of the width of a line, for a rule that is not drawn strongly
 LANE = 0.13  # inches of a rule's lane in the strip of failures
 LETTERS, ROW = 8.0, 12.0  # points: of a legend's letters, of its rows
 SAMPLE, BESIDE = 26.0, 14.0  # points: of a legend's line with the gap after it, of the gap after a name
 RULES = "rules"  # the label of a figure whose legend says how rules are drawn
-FAINT: dict[str, Any] = {"color": "#b4b4b0", "ls": "-", "lw": 0.8}
 APART = 0.045  # the range of shares over which coinciding stairs are spread
 
 Entry = tuple[str, str, Any]
@@ -48,10 +50,15 @@ def in_turn(by_rule: Mapping[str, T], look: Mapping[str, Look], *panels: Axes) -
 # --- the legend ------------------------------------------------------------------------------------------------------
 
 
+def text_width(text: str, letters: float = 9.6) -> float:
+    """The width of a text in points, in the present format; ``letters`` is their size on the page."""
+    return _text_width(text, letters, current())
+
+
 @cache
-def _text_width(text: str) -> float:
-    """The width of a name in a legend, in points."""
-    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=LETTERS), ismath=False)[0])
+def _text_width(text: str, letters: float, form: Format) -> float:
+    font = FontProperties(family=list(form.families), size=letters * form.letters)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
@@ -59,10 +66,10 @@ def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
     names, keys, handles = zip(*entries, strict=True)
     columns = next(count for count in range(len(names), 0, -1) if count == 1 or _fits(names, count, width * 72))
     rows = -(-len(names) // columns)
-    spaced = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.03)
-    figure = Figure(figsize=(width, height + (rows * ROW + 6) / 72), layout=spaced)
+    spaced, size = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.03), current().letters
+    figure = Figure(figsize=(width, height + (rows * ROW * size + 6) / 72), layout=spaced)
     spacing = {"handlelength": 2.4, "handletextpad": 0.6, "columnspacing": 1.5, "labelspacing": 0.3}
-    frame: dict[str, Any] = {"borderpad": 0.0, "borderaxespad": 0.4, "fontsize": LETTERS, "frameon": False}
+    frame: dict[str, Any] = {"borderpad": 0.0, "borderaxespad": 0.4, "fontsize": LETTERS * size, "frameon": False}
     legend = figure.legend(handles, names, loc="outside upper left", ncols=columns, **spacing, **frame)
     for key, handle, text in zip(keys, legend.legend_handles, legend.get_texts(), strict=True):
         text.set_gid(key)
@@ -73,16 +80,16 @@ def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
 
 def _fits(names: Sequence[str], columns: int, most: float) -> bool:
     """Whether the names fit into this many columns, filled one after the other."""
-    parts = np.array_split([_text_width(name) for name in names], columns)
+    parts = np.array_split([text_width(name, LETTERS) for name in names], columns)
     return sum(SAMPLE + BESIDE + float(part.max()) for part in parts) - BESIDE <= most - 6
 
 
-def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float, width: float = WIDTH) -> Figure:
-    """A figure of this height in inches below the legend of the rules; faint ones have one entry together."""
-    entries = [(short(rule), look[rule].key, _line(look[rule])) for rule in rules if not look[rule].faint]
-    if faint := sum(look[rule].faint for rule in rules):
-        entries.append((f"{faint} others", "", Line2D([], [], **FAINT)))
-    figure = headed(width, height, entries)
+def with_legend(rules: Sequence[str], look: Mapping[str, Look], height: float, width: float | None = None) -> Figure:
+    """A figure of this height in inches below the legend of the rules; those not drawn strongly have one entry."""
+    strong = [(short(rule), look[rule].key, _line(look[rule])) for rule in rules if look[rule].strong]
+    others = sum(not look[rule].strong for rule in rules)
+    named = [(f"{others} other{'s' if others > 1 else ''}", "", Line2D([], [], color=FAINT, lw=0.8))] if others else []
+    figure = headed(current().panel if width is None else width, height, [*strong, *named])
     figure.set_label(RULES)
     return figure
 
@@ -96,6 +103,8 @@ def legend_height(figure: Figure) -> float:
 
 
 def _line(look: Look) -> Line2D:
+    if not look.strong:
+        return Line2D([], [], color=look.colour, ls=look.dash, lw=1.2 * THIN)
     return Line2D([], [], color=look.colour, ls=look.dash, marker=look.marker, ms=MARK, lw=1.2)
 
 
@@ -135,12 +144,13 @@ def one_panel(rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[
 
 
 def panels(rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[str, Array], axis: Axis) -> Panels:
-    """The same for few rules; for many a panel for each."""
-    if len(rules) <= MANY:
+    """The same for few rules, and where some are not drawn strongly; else a panel for each."""
+    if len(rules) <= MANY or not all(look[rule].strong for rule in rules):
         return one_panel(rules, look, failures, axis)
-    columns = 5
+    form = current()
+    columns = min(5, max(2, int(form.full / SMALLEST)))
     rows = -(-len(rules) // columns)
-    figure = Figure(figsize=(FULL, 1.75 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(form.full, 1.75 * form.letters * rows + 0.4), layout="constrained")
     all_axes = list(figure.subplots(rows, columns, sharex=True, sharey=True).ravel())
     for spare in all_axes[len(rules) :]:
         spare.remove()
@@ -148,7 +158,7 @@ def panels(rules: Sequence[str], look: Mapping[str, Look], failures: Mapping[str
         above.tick_params(labelbottom=axes not in all_axes[: len(rules)])
     height = 0.96 if axis.better == "lower" else 0.04  # the worse border
     for axes, rule in zip(all_axes, rules, strict=False):
-        axes.set_title(lines(rule, 26), fontsize="small")
+        axes.set_title(lines(rule, round(26 * form.full / columns / (2.2 * form.letters))), fontsize="small")
         axes.set_gid(look[rule].key)
         mark: dict[str, Any] = {"marker": "x", "ms": MARK, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
         if failures[rule].size:
@@ -162,20 +172,25 @@ def _shared(
 ) -> tuple[Figure, Axes]:
     """One panel with its legend; if replicas failed, a strip at the worse border with a lane for each rule."""
     lanes = {rule: failures[rule] for rule in rules if failures[rule].size}
-    strip_height = LANE * len(lanes) + 0.06 if lanes else 0.0
+    strong = [rule for rule in lanes if look[rule].strong]  # the others share the lane below them
+    count = len(strong) + (len(strong) < len(lanes))
+    strip_height = LANE * count + 0.06 if lanes else 0.0
     many = len(rules) > MANY
-    panel_height = 1.3 * HEIGHT if many else max(HEIGHT, 0.36 * len(rules))
-    figure = with_legend(rules, look, panel_height + strip_height, FULL if many else WIDTH)
+    panel_height = max(height(), 0.36 * current().share * sum(look[rule].strong for rule in rules))
+    figure = with_legend(
+        rules, look, panel_height * (1.2 if many else 1) + strip_height, current().full if many else None
+    )
     if not lanes:
         return figure, figure.subplots()
     top = axis.better == "lower"
     heights = (strip_height, panel_height) if top else (panel_height, strip_height)
     pair = figure.subplots(2, 1, sharex=True, height_ratios=heights)
     strip, axes = (pair[0], pair[1]) if top else (pair[1], pair[0])
-    for lane, (rule, costs) in enumerate(in_turn(lanes, look, strip)):
+    for rule, costs in in_turn(lanes, look, strip):
+        lane = strong.index(rule) if rule in strong else len(strong)
         mark = {"marker": "x", "ms": 3.6, "mew": 1.1, "color": look[rule].colour, "alpha": 0.6}
         strip.plot(costs, np.full(costs.shape, lane), ls="", clip_on=False, **mark)
-    strip.set(ylim=(len(lanes) - 0.3, -0.7), yticks=[])
+    strip.set(ylim=(count - 0.3, -0.7), yticks=[])
     strip.set_ylabel(axis.failed, rotation=0, ha="right", va="center", fontsize="small")
     blank(strip)
     axes.tick_params(labelbottom=True)
@@ -220,8 +235,9 @@ def draw_together(
     owners = [(index, rule) for index, rule in enumerate(rules) for _ in range(counts[rule])]
     for line, (index, rule) in zip(axes.lines[earlier:], owners, strict=True):
         line.set_gid(look[rule].key)
-        if look[rule].faint:
-            line.set(gid=f"{look[rule].key}-faint", marker="", zorder=1.5, **FAINT)
+        if not look[rule].strong:
+            thin = THIN * line.get_linewidth()
+            line.set(gid=f"{look[rule].key}-faint", color=FAINT, linestyle="-", linewidth=thin, marker="", zorder=1.5)
         elif every > 1:
             line.set_markevery((index % every, every))
 
@@ -233,8 +249,8 @@ def _pieces(rule: str, x: Array, y: Array) -> pd.DataFrame:
 
 
 def draw_band(axes: Axes, x: Array, low: Array, high: Array, look: Look, alpha: float, **style: Any) -> None:
-    """Draw a rule's interval [T], behind its line; none for a faint one."""
-    if look.faint:
+    """Draw a rule's interval [T], behind its line; none for a rule that is not drawn strongly."""
+    if not look.strong:
         return
     axes.fill_between(x, low, high, color=look.colour, alpha=alpha, lw=0, gid=look.key, **style)
 
@@ -250,9 +266,11 @@ def draw_stairs(axes: Axes, bands: Mapping[str, Band], grid: Array, look: Mappin
         changes = np.any(rows[:, 1:] != rows[:, :-1], axis=0)
         corners = np.flatnonzero(np.append(True, changes) | (np.arange(len(grid)) == len(grid) - 1))
         x, (value, low, high) = grid[corners], rows[:, corners]
-        draw_band(axes, x, low, high, look[rule], min(0.12, 0.7 / len(bands)), step="post")
+        draw_band(axes, x, low, high, look[rule], alpha(0.12, 0.7, look, bands), step="post")
         stairs[rule] = x, value + APART * (index - (len(bands) - 1) / 2) / len(bands)
     draw_together(axes, stairs, look, every=0, drawstyle="steps-post", lw=1.5)
-    for rule, (x, value) in in_turn({rule: ends for rule, ends in stairs.items() if not look[rule].faint}, look, axes):
+    for rule, (x, value) in in_turn(stairs, look, axes):
         end: dict[str, Any] = {"marker": look[rule].marker, "ms": MARK, "color": look[rule].colour}
+        if not look[rule].strong:
+            continue
         axes.plot(x[-1], value[-1], ls="", clip_on=False, **end)

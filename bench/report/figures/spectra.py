@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from bench.analysis.statistics import Array
+from bench.report.figures.formats import current
 from bench.report.figures.panels import Look, lines, power_of_ten
 from bench.report.figures.pictures import grid
 from bench.report.figures.svg import styled
@@ -80,7 +81,7 @@ def _scale(axes: Axes, which: Literal["x", "y"], values: Array, size: float) -> 
         return
     margin = 0.12 * (high - low) or 0.4 * size or 1.0
     getattr(axes, f"set_{which}lim")(min(low - margin, -margin), max(high + margin, margin))
-    axes.locator_params(axis=which, nbins=5)
+    axes.locator_params(axis=which, nbins=5 if current().width is None else 3)
 
 
 def _decades(near: float, low: float, high: float) -> list[float]:

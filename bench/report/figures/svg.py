@@ -19,7 +19,11 @@ import matplotlib
 import matplotlib.style
 import seaborn
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
+from bench.report.figures.formats import current
+
+DOTS = 300  # of a PNG, an inch
 FAMILY = "'DejaVu Sans', sans-serif"
 FALLBACK = "'DejaVu Sans', Verdana, sans-serif"  # Verdana has the widths of DejaVu Sans, which not every machine has
 STYLE: dict[str, Any] = (
@@ -42,7 +46,7 @@ _FINE = re.compile(r"(\.\d)\d+")
 @contextmanager
 def styled() -> Iterator[None]:
     """Apply only this style, whatever the user's settings; no warning for characters that the font lacks."""
-    with warnings.catch_warnings(), matplotlib.style.context(["default", STYLE]):
+    with warnings.catch_warnings(), matplotlib.style.context(["default", STYLE | current().rc]):
         warnings.filterwarnings("ignore", message="Glyph")
         yield
 
@@ -63,6 +67,14 @@ def _classes(found: re.Match[str]) -> str:
 
 
 @styled()
+def png(figure: Figure, _: str, dots: float = DOTS) -> bytes:
+    """The bytes of a PNG file of the figure, for what takes no other."""
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png", bbox_inches=_box(figure), dpi=dots, metadata={"Software": None})
+    return sink.getvalue()
+
+
+@styled()
 def pdf(figure: Figure, title: str) -> bytes:
     """The bytes of a PDF file of the figure, with text as text."""
     sink = io.BytesIO()
@@ -71,9 +83,18 @@ def pdf(figure: Figure, title: str) -> bytes:
     return sink.getvalue()
 
 
-def _box(figure: Figure) -> str | None:
-    """The visible part: tight around all artists, but the whole figure if it has a legend, which would move."""
-    return None if figure.legends else "tight"
+def _box(figure: Figure) -> Any:
+    """The visible part: tight around all artists, but the whole figure if it has a legend, which would move.
+
+    In a format with a width of its own, all of the width, and as much of the height as is not empty.
+    """
+    if figure.legends:
+        return None
+    if current().width is None:
+        return "tight"
+    figure.draw_without_rendering()
+    around, margin = figure.get_tightbbox(), float(matplotlib.rcParams["savefig.pad_inches"])
+    return Bbox([[0, around.y0 - margin], [figure.get_figwidth(), around.y1 + margin]])
 
 
 def key(title: str) -> str:

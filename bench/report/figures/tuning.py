@@ -12,7 +12,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
-from bench.report.figures.panels import HEIGHT, MARK, WIDTH, Axis, Look, Range, lines, tick
+from bench.report.figures.formats import current
+from bench.report.figures.panels import MARK, Axis, Look, Range, alpha, height, lines, tick
 from bench.report.figures.series import draw_band, draw_lines, in_turn, panels
 from bench.report.figures.svg import styled
 from bench.studies.tuning.sensitivity import Effort, Trials
@@ -33,11 +34,14 @@ def step_sizes(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], a
     for rule, trials in in_turn(trials_by_rule, look, *layout.all):
         axes = layout.of[rule]
         ink: dict[str, Any] = {"color": look[rule].colour, "marker": look[rule].marker, "mfc": "none", "ls": ""}
-        axes.plot(trials.steps[:, 0], limits.inside(trials.last), ms=MARK, alpha=0.5, mew=0.8, **ink)
+        if look[rule].strong:
+            axes.plot(trials.steps[:, 0], limits.inside(trials.last), ms=MARK, alpha=0.5, mew=0.8, **ink)
         order = np.argsort(trials.steps[:, 0], kind="stable")
         steps, values = trials.steps[order, 0], limits.inside(trials.values[order])
         means = np.where(np.isfinite(trials.means) & ~trials.pruned, trials.means, np.nan)[order]
         lines_by_rule[rule] = steps, limits.inside(means)
+        if not look[rule].strong:
+            continue
         axes.plot(*_bars(steps, values), color=look[rule].colour, lw=1.6, alpha=0.35, solid_capstyle="butt")
         if trials.chosen:
             ringed = np.isclose(steps, trials.chosen[0], rtol=1e-9)
@@ -64,9 +68,9 @@ def _bars(steps: Array, values: Array) -> tuple[Array, Array]:
 @styled()
 def step_pairs(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
     """Two step sizes: a point for each trial, coloured by its mean score; failures are crosses, the choice ringed."""
-    figure = Figure(
-        figsize=(WIDTH, HEIGHT + 0.3 if len(trials_by_rule) == 1 else 2.6 * len(trials_by_rule)), layout="constrained"
-    )
+    form, count = current(), len(trials_by_rule)
+    tall = height() + 0.3 if count == 1 else 2.6 * form.letters * count
+    figure = Figure(figsize=(form.panel, tall), layout="constrained")
     limits = Range.of(*(part for trials in trials_by_rule.values() for part in (trials.means, trials.last)))
     norm = (LogNorm if limits.log else Normalize)(limits.low, limits.high)
     colours = ScalarMappable(norm, "viridis")
@@ -110,8 +114,8 @@ def expected_best(effort_by_rule: Mapping[str, Effort], look: Mapping[str, Look]
         k, finite = np.arange(1.0, 1 + len(effort.curve.value)), np.isfinite(effort.curve.value)
         value, low, high = (limits.inside(part[finite]) for part in effort.curve)
         curves[rule] = k[finite], value
-        draw_band(axes, k[finite], low, high, look[rule], min(0.12, len(layout.all) / len(effort_by_rule)))
-        if np.isfinite(effort.found.value):
+        draw_band(axes, k[finite], low, high, look[rule], alpha(0.12, len(layout.all), look, effort_by_rule))
+        if np.isfinite(effort.found.value) and look[rule].strong:
             x = all_trials * 2 ** (apart * (index - (len(effort_by_rule) - 1) / 2))
             axes.plot([x] * 2, limits.inside(effort.found[1:]), color=colour, lw=1.8, solid_capstyle="butt")
             axes.plot(x, effort.found.value, marker=marker, ms=5.5, color=colour, mec="white", mew=0.7)

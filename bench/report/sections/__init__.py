@@ -89,14 +89,15 @@ class Sections:
         rows = self.score_table[self.score_table["game"] == label].set_index("optimizer")
         best_first = _best_first(rows, metric)
         rows = rows.loc[best_first]
-        look = emphasised(self.look, best_first[:STRONG]) if len(best_first) > MANY else self.look
+        many = len(best_first) > MANY and all(one.strong for one in self.look.values())
+        look = emphasised(self.look, best_first[:STRONG]) if many else self.look
         failed = "failed" if rows["errors"].any() else "diverged"
         metrics, others = _other_metrics(records, [str(rule) for rule in rows.index], metric, self.study)
         attainable = ceilings(shipped_game(label), metrics)
         axis = Axis(metric.name, metric.better, metric.unit, failed, references(records, description, metric))
         scene = Scene(
             label, description, shipped_game(label), metric, axis, records, tried, rows,
-            self.tensors, look, self.study,
+            self.tensors, look, self.look, self.study,
         )  # fmt: skip
         drawings = [drawing for module in MODULES for drawing in module.exhibits(scene)]
         about, tuning_rows = description.doc, self.tuning_table[self.tuning_table["game"] == label].to_dict("records")

@@ -85,6 +85,8 @@ class Scene:
     rows: pd.DataFrame
     tensors: Tensors
     look: dict[str, Look]
+    each_look: dict[str, Look]
+    """The same where each rule has its own panel, so that none need stand back."""
     study: Study
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.report.figures import tuning as figures
-from bench.report.figures.panels import MANY, emphasised
+from bench.report.figures.panels import MANY
 from bench.report.sections.scene import Drawing, Scene
 from bench.studies.tuning.sensitivity import Effort, effort
 
@@ -17,7 +17,7 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     tried, failed = scene.tried, scene.axis.failed
     single = {rule: trials for rule, trials in tried.items() if len(trials.names) == 1}
     pairs = {rule: trials for rule, trials in tried.items() if len(trials.names) == 2}
-    look = emphasised(scene.look, scene.look)  # each rule has its own panel where there are many
+    look = scene.each_look
     ringed = "; the chosen one is ringed."
     if single:
         caption = (

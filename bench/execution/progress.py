@@ -1,11 +1,14 @@
-"""What the terminal shows while a study runs: a live bar, or one plain line every 30 s where there is no terminal."""
+"""What is shown while a study runs: a live bar in a terminal or notebook, one plain line every 30 s in a log."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from html import escape
+from importlib import import_module
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,14 +18,30 @@ from bench.execution.coordinator import Status, Watch
 EVERY = 30.0  # seconds between plain lines
 
 
+def lines() -> Watch | None:
+    """Plain lines where standard error is no terminal, as in a CI; None where there is room for a bar."""
+    return None if Console(stderr=True).is_terminal else _Lines()
+
+
 @contextmanager
-def watching() -> Iterator[Watch]:
-    """A function to be told the Status; on standard error, so that standard output holds results alone."""
+def watching(watch: Watch | None = None, bar: bool = True) -> Iterator[Watch | None]:
+    """What is told the Status: the function given, else a bar if one is wanted and a terminal or a notebook is there.
+
+    The bar is on standard error, so that standard output holds results alone.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    bar = Progress(
+    if watch is not None or not bar or not (console.is_terminal or console.is_jupyter):
+        yield watch
+    elif console.is_jupyter:
+        with closing(_Cell()) as cell:
+            yield cell
+    else:
+        with _drawn(console) as progress:
+            yield _Bar(progress)
+
+
+def _drawn(console: Console) -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[cost]}"),
@@ -31,8 +50,24 @@ def watching() -> Iterator[Watch]:
         console=console,
         transient=True,
     )
-    with bar:
-        yield _Bar(bar)
+
+
+class _Cell:
+    """A bar in the output of a notebook's cell; needs IPython alone, where rich would ask for its widgets."""
+
+    def __init__(self) -> None:
+        shown: Any = import_module("IPython.display")
+        self.html, self.began = shown.HTML, time.monotonic()
+        self.handle = shown.display(shown.HTML("starting"), display_id=True)
+
+    def __call__(self, status: Status) -> None:
+        done = status.done + status.skipped
+        words = escape(f"{'; '.join(status.running) or 'waiting'} | {_cost(status)} | {_eta(status, self.began)}")
+        self.handle.update(self.html(f"<progress max='{status.planned:g}' value='{done:g}'></progress> {words}"))
+
+    def close(self) -> None:
+        """Leave the output to what follows."""
+        self.handle.update(self.html(""))
 
 
 class _Bar:

@@ -1,0 +1,140 @@
+"""Random single changes of the code that decides answers, each tried against its tests: what survives is printed.
+
+    python tests/mutants.py                       # forty changes, about twenty minutes on two free cores
+    python tests/mutants.py --sample 10 --seed 3 bench/analysis/comparison.py
+
+A change is one operator turned round, one number moved, one condition negated, one argument taken away. A survivor is
+to be read: many change nothing that anybody sees; one that changes an answer asks for a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[1]
+TESTS = {
+    "bench/analysis": ["tests/analysis"],
+    "bench/metrics": ["tests/metrics", "tests/numerics/test_distances.py", "tests/numerics/test_spectrum.py"],
+    "bench/numerics/distances.py": ["tests/numerics/test_distances.py", "tests/metrics"],
+    "bench/studies/tuning": ["tests/studies", "tests/report/test_page_tuning.py"],
+}
+"""A folder or file -> the tests that have to notice its changes."""
+TIMEOUT = 900  # seconds; a change may make a loop endless
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd, ast.USub: ast.UAdd,
+}  # fmt: skip
+
+
+def sites(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int]]:
+    """What can be changed: (node, field, index), in a fixed order; type hints and docstrings are no code."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.BinOp, ast.BoolOp, ast.UnaryOp)) and type(node.op) in SWAPS:
+            yield node, "op", 0
+        if isinstance(node, ast.Compare):
+            yield from ((node, "ops", k) for k, op in enumerate(node.ops) if type(op) in SWAPS)
+        if isinstance(node, (ast.If, ast.IfExp, ast.While)):
+            yield node, "test", 0
+        if isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float)):
+            yield node, "value", 0
+        if isinstance(node, ast.Call):
+            yield from ((node, "keywords", k) for k, keyword in enumerate(node.keywords) if keyword.arg)
+
+
+def changed(source: str, which: int) -> tuple[str, str]:
+    """The source with its n-th change, and what it is in words."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):  # a hint such as `float | None` decides nothing
+        for hint in ("annotation", "returns"):
+            if getattr(node, hint, None) is not None:
+                setattr(node, hint, ast.Constant(...))
+    node, field, k = list(sites(tree))[which]
+    before = ast.unparse(copy.deepcopy(node))
+    if field == "op":
+        node.op = SWAPS[type(node.op)]()  # type: ignore[attr-defined]
+    elif field == "ops":
+        node.ops[k] = SWAPS[type(node.ops[k])]()  # type: ignore[attr-defined]
+    elif field == "test":
+        node.test = ast.UnaryOp(ast.Not(), node.test)  # type: ignore[attr-defined]
+    elif field == "value":
+        node.value = not node.value if isinstance(node.value, bool) else node.value + 1  # type: ignore[attr-defined]
+    else:
+        del node.keywords[k]  # type: ignore[attr-defined]
+    return ast.unparse(ast.fix_missing_locations(tree)), f"line {node.lineno}: {before} -> {ast.unparse(node)}"  # type: ignore[attr-defined]
+
+
+def count(path: Path) -> int:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        for hint in ("annotation", "returns"):
+            if getattr(node, hint, None) is not None:
+                setattr(node, hint, ast.Constant(...))
+    return sum(1 for _ in sites(tree))
+
+
+def tests_of(path: str) -> list[str]:
+    """The tests of a file, those of the longest entry that it is in."""
+    return TESTS[max((place for place in TESTS if path.startswith(place)), key=len)]
+
+
+def survives(copy_of_root: Path, path: str, source: str) -> bool:
+    """Whether all tests of a file pass with this source in its place."""
+    file = copy_of_root / path
+    original = file.read_text()
+    file.write_text(source)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "2", "-p", "no:cacheprovider", *tests_of(path)]
+    try:
+        environment = os.environ | {"PYTHONPATH": str(copy_of_root), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            command, cwd=copy_of_root, env=environment, capture_output=True, check=False, timeout=TIMEOUT
+        )
+        return done.returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        file.write_text(original)
+
+
+def main() -> int:
+    """Print each change with its fate; exit code 1 if one survived."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="*", default=list(TESTS), help="files or folders; default: all that decide")
+    parser.add_argument("--sample", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    files = [file for path in asked.paths for file in ([ROOT / path] if path.endswith(".py") else _files(ROOT / path))]
+    every = [(file, k) for file in dict.fromkeys(files) for k in range(count(file))]
+    chosen = random.Random(asked.seed).sample(every, min(asked.sample, len(every)))
+    left = []
+    with TemporaryDirectory() as folder:
+        there = Path(folder) / "copy"
+        ignored = shutil.ignore_patterns(".git", "__pycache__", "*.egg-info", "*.zip")
+        shutil.copytree(ROOT, there, ignore=ignored)
+        for file, k in chosen:
+            path = str(file.relative_to(ROOT))
+            source, words = changed(file.read_text(), k)
+            alive = survives(there, path, source)
+            print(f"{'SURVIVED' if alive else 'killed'}  {path}, {words}", flush=True)
+            left += [path] * alive
+    print(f"{len(left)} of {len(chosen)} changes survived, of {len(every)} that there are")
+    return int(bool(left))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
