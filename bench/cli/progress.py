@@ -23,7 +23,7 @@ def watching() -> Iterator[Watch]:
         yield _Lines()
         return
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a rule's brackets are no style
         BarColumn(),
         TextColumn("{task.fields[cost]}"),
         TimeElapsedColumn(),

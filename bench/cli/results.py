@@ -82,7 +82,7 @@ def compare(
     """Compare the same rules in two runs, seed by seed; exit code 5 if the runs share nothing."""
     from bench.analysis.comparison import FAILS_ON, apart, compare
     from bench.errors import UserError, nearest
-    from bench.report.terminal import COMPARED
+    from bench.report.compared import COMPARED
 
     if fail_on not in FAILS_ON:
         raise UserError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAILS_ON)}")

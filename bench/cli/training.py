@@ -71,7 +71,9 @@ def run(
     from bench.report.terminal import terminal
 
     answer(terminal(finished))
-    answer(str(finished.path / "report.html" if finished.reported else finished.report()))
+    report = finished.path / "report.html" if finished.reported else finished.report()
+    answer(str(finished.path / "table.csv"))
+    answer(str(report))
     return _failures(finished)
 
 
@@ -132,7 +134,9 @@ def _failures(finished: Any) -> int:
     """Say where the tracebacks are, if there are any; the exit code."""
     failed = finished.errors
     if failed:
-        return say(f"{len(failed)} chunks failed; their tracebacks are in {failed[0].parent}", FAILED)
+        many = len(failed) > 1
+        count = f"{len(failed)} chunks failed; their tracebacks are" if many else "1 chunk failed; its traceback is"
+        return say(f"{count} in {failed[0].parent}", FAILED)
     return DONE
 
 

@@ -14,12 +14,24 @@ from bench.analysis.formatting import rounded
 from bench.analysis.table import to_csv
 
 number = partial(typeset, plain=True)
-VALUES = ["iqm", "low", "high", "diverged", "n", "cost", "hyperparameters"]
+VALUES = ["iqm", "low", "high", "diverged", "errors", "untrainable", "n", "cost", "hyperparameters"]
+
+
+DEFAULT = "(default)"
+"""What marks the step size of a rule of which no step size that was tried learned."""
 
 
 def interval(row: Any) -> str:
-    """``value [low, high]``."""
+    """``value [low, high]``; ``error`` where so many replicas ended in one that the mean counts them."""
+    if row.errors > row.diverged and 4 * row.errors >= row.n:  # the interquartile mean leaves out a quarter
+        return "error"
     return f"{number(row.iqm)} [{number(row.low)}, {number(row.high)}]"
+
+
+def tuned(row: Any) -> str:
+    """The chosen hyperparameters to three digits, marked where they are the rule's own because tuning failed."""
+    chosen = rounded(str(row.hyperparameters))
+    return f"{chosen} {DEFAULT}" if row.untrainable and chosen != "defaults" else chosen
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +47,7 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
             "IQM [95 %]": [interval(row) for row in table.itertuples()],
             "diverged": [f"{row.diverged} of {row.n}" for row in table.itertuples()],
             "cost": [f"{cost:g}" for cost in table["cost"]],
-            "hyperparameters": [rounded(str(values)) for values in table["hyperparameters"]],
+            "hyperparameters": [tuned(row) for row in table.itertuples()],
         },
         index=table.index,
         dtype=str,
