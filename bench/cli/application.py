@@ -21,6 +21,29 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=(
     "Which optimizer should train your GAN, and how sure are we?"
 ))  # fmt: skip
 
+
+def _version(asked: bool) -> None:
+    """Print the installed version, and end."""
+    if not asked:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        print(version("gan-optimizer-bench"))
+    except PackageNotFoundError:  # run from its sources
+        print("unknown")
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
 RunArgument = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.application import DONE, FAILED, answer, app, say
+from bench.cli.keys import option_help
 
 StudyFile = Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")]
 Optimizers = Annotated[str | None, typer.Option(help=r"Update rules: sgd,adam,extragrad\[direction=adam].")]
@@ -25,6 +26,21 @@ Storage = Annotated[
     str | None, typer.Option(help="Watch the tuning with optuna-dashboard: journal:FILE or sqlite:///FILE.")
 ]
 Data = Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")]
+SHARED = (
+    "optimizers",
+    "games",
+    "trials",
+    "budget",
+    "jobs",
+    "engine",
+    "scheduler",
+    "timeout",
+    "storage",
+    "device",
+    "out",
+)
+RUN_KEYS = option_help((*SHARED, "data", "seeds", "tune", "hyperparameters", "keep_weights"), "tuning_seeds=5")
+TUNE_KEYS = option_help((*SHARED, "data", "seeds", "hyperparameters", "keep_weights"), "tune=full")
 
 
 @app.command()
@@ -37,7 +53,7 @@ def run(
     ] = None,
     trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game; 0: its default.")] = None,
     budget: Budget = None,
-    option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tuning_seeds=5.")] = None,
+    option: Annotated[list[str] | None, typer.Option("-o", help=RUN_KEYS)] = None,
     jobs: Jobs = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
@@ -84,7 +100,7 @@ def tune(
     games: Games = None,
     trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game.")] = None,
     budget: Budget = None,
-    option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tune=full.")] = None,
+    option: Annotated[list[str] | None, typer.Option("-o", help=TUNE_KEYS)] = None,
     jobs: Jobs = None,
     engine: Engine = None,
     scheduler: Scheduler = None,

@@ -337,7 +337,7 @@ def test_a_reader_that_leaves(tmp_path):
 def test_a_terminal_without_arrows(call, monkeypatch):
     plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", plain)
-    monkeypatch.setattr("bench.registry.listing.listing", lambda what: f"{what} ↓")
+    monkeypatch.setattr("bench.registry.listing.listing", lambda what, others: f"{what} ↓")
     code, _, err = call("list", "dirac")
     assert (code, err) == (0, "")
     assert plain.buffer.getvalue() == b"dirac ?\n"

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -140,6 +140,7 @@ def test_names_are_text(run: bench.Run) -> None:
     assert rule in column(text, game, "optimizer")
 
 
+@settings(deadline=None)
 @given(st.text("ab[]=,;:/ .", min_size=1, max_size=60), st.integers(4, 30))
 def test_wrapping_loses_nothing(text: str, width: int) -> None:
     lines = wrapped(text, width)
