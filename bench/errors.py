@@ -13,7 +13,7 @@ class UserError(ValueError):
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """The end of an error line: the known names nearest to a name, or all of them if none is near."""
-    names = list(names)
+    names = list(dict.fromkeys(names))  # adam is a rule and a direction, and is named once
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"

@@ -35,7 +35,8 @@ def cli() -> str:
     """The page of the command: a section for each command, then the exit codes."""
     top = get_command(bench.cli.app)
     lines = [f"{MADE}\n", "# The command `bench`\n", f"{top.help}\n"]
-    lines.append("`bench COMMAND --help` shows the same on the terminal.\n")
+    alone = " ".join(f"`{part.opts[0]}`: {part.help}" for part in top.params)
+    lines.append(f"`bench COMMAND --help` shows the same on the terminal. Without a command, {alone}\n")
     for name, command in top.commands.items():  # type: ignore[attr-defined]
         group = getattr(command, "commands", None)
         for path, one in {f"{name} {key}": part for key, part in group.items()}.items() if group else [(name, command)]:

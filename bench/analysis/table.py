@@ -173,6 +173,16 @@ def games_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [] if frame.empty else list(frame.groupby("game", observed=True, sort=False))
 
 
+def ranked(game_rows: pd.DataFrame) -> pd.DataFrame:
+    """A game's rows with the best first, what cannot be trained last; ``failed`` counts divergence and errors."""
+    ascending = game_rows["better"].iloc[0] != "higher"
+    rows = game_rows.assign(
+        failed=game_rows["diverged"] + game_rows["errors"], lost=game_rows["errors"] == game_rows["n"]
+    )
+    rows = rows.sort_values("iqm", ascending=ascending, kind="stable")
+    return rows.sort_values(["lost", "untrainable"], kind="stable").drop(columns="lost")
+
+
 def best(frame: pd.DataFrame, study: ComparedStudy) -> pd.Series:
     """Whether a row is its game's best, or its interval overlaps the best one's; where all failed none is."""
     chosen = pd.Series(False, index=frame.index)

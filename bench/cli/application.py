@@ -24,6 +24,30 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=(
 ))  # fmt: skip
 
 LABEL_OPTION = typer.Option("--label", help="RULE=Ours: what a rule is called, in tables and figures.")
+
+
+def _version(asked: bool) -> None:
+    """Print the installed version, and end."""
+    if not asked:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        print(version("gan-optimizer-bench"))
+    except PackageNotFoundError:  # run from its sources
+        print("unknown")
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
 RunArgument = Annotated[Path, typer.Argument(help="A run's folder.")]
 
 

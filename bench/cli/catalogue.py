@@ -10,11 +10,16 @@ from bench.cli.application import DONE, FAILED, answer, app
 
 
 @app.command("list")
-def list_(what: Annotated[str, typer.Argument(help="optimizers, directions, games, metrics, or a name.")] = "") -> int:
+def list_(
+    what: Annotated[
+        str, typer.Argument(help="optimizers, directions, games, metrics, losses, regularisers, or a name.")
+    ] = "",
+) -> int:
     """Show what is available: name, equation, source, hyperparameters with their ranges."""
+    from bench.games.harness.catalogue import losses_and_regularisers
     from bench.registry.listing import listing
 
-    answer(listing(what))
+    answer(listing(what, losses_and_regularisers()))
     return DONE
 
 

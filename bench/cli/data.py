@@ -37,8 +37,13 @@ def fetch_data(
 @data_app.command("check")
 def check_data(data: Folder = None) -> int:
     """Show where each image set is and verify its files; exit code 1 if one is damaged."""
-    from bench.games.data.loading import check
+    from bench.errors import UserError
+    from bench.games.data.loading import check, existing_folder
 
+    try:
+        data = None if data is None else existing_folder(data)
+    except UserError as error:
+        raise UserError(f"--data: {error}") from None
     rows = check(data)
     answer("\n".join(map(str, rows)))
     return FAILED if any(row.damaged for row in rows) else DONE

@@ -33,6 +33,22 @@ def show(run: RunArgument) -> int:
     return DONE
 
 
+@app.command("runs")
+def runs(
+    folder: Annotated[Path, typer.Argument(help="The folder that holds them.")] = Path("results"),
+) -> int:
+    """List the runs below a folder, the last one at the end: how far each is, what it compares."""
+    from bench.errors import UserError
+    from bench.report.runs import run_folders
+    from bench.report.runs import runs as listed
+
+    if not folder.is_dir():
+        raise UserError(f"{str(folder)!r} is no folder; bench run makes one, or name another")
+    found = run_folders(folder)
+    answer(listed(found, run_at).rstrip("\n") if found else f"no runs in {folder}")
+    return DONE
+
+
 @app.command()
 def report(run: RunArgument) -> int:
     """Write a run's table.csv and report.html anew from its records."""
@@ -108,7 +124,7 @@ def compare(
     """Compare the same rules in two runs, seed by seed; exit code 5 if the runs share nothing."""
     from bench.analysis.comparison import FAILS_ON, apart, compare
     from bench.errors import UserError, nearest
-    from bench.report.terminal import COMPARED
+    from bench.report.compared import COMPARED
 
     if fail_on not in FAILS_ON:
         raise UserError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAILS_ON)}")

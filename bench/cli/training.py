@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.application import DONE, FAILED, answer, app, say
+from bench.cli.keys import option_help
 
 StudyFile = Annotated[Path | None, typer.Argument(help="A TOML file with the same keys as the flags.")]
 Optimizers = Annotated[str | None, typer.Option(help=r"Update rules: sgd,adam,extragrad\[direction=adam].")]
@@ -25,6 +26,21 @@ Storage = Annotated[
     str | None, typer.Option(help="Watch the tuning with optuna-dashboard: journal:FILE or sqlite:///FILE.")
 ]
 Data = Annotated[str | None, typer.Option(help="A folder of image sets; default: BENCH_DATA.")]
+SHARED = (
+    "optimizers",
+    "games",
+    "trials",
+    "budget",
+    "jobs",
+    "engine",
+    "scheduler",
+    "timeout",
+    "storage",
+    "device",
+    "out",
+)
+RUN_KEYS = option_help((*SHARED, "data", "seeds", "tune", "hyperparameters", "keep_weights"), "tuning_seeds=5")
+TUNE_KEYS = option_help((*SHARED, "data", "seeds", "hyperparameters", "keep_weights"), "tune=full")
 
 
 @app.command()
@@ -37,7 +53,7 @@ def run(
     ] = None,
     trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game; 0: its default.")] = None,
     budget: Budget = None,
-    option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tuning_seeds=5.")] = None,
+    option: Annotated[list[str] | None, typer.Option("-o", help=RUN_KEYS)] = None,
     jobs: Jobs = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
@@ -71,7 +87,9 @@ def run(
     from bench.report.terminal import terminal
 
     answer(terminal(finished))
-    answer(str(finished.path / "report.html" if finished.reported else finished.report()))
+    report = finished.path / "report.html" if finished.reported else finished.report()
+    answer(str(finished.path / "table.csv"))
+    answer(str(report))
     return _failures(finished)
 
 
@@ -82,7 +100,7 @@ def tune(
     games: Games = None,
     trials: Annotated[str | None, typer.Option(help="Step sizes tried for a rule on a game.")] = None,
     budget: Budget = None,
-    option: Annotated[list[str] | None, typer.Option("-o", help="Any key=value, e.g. tune=full.")] = None,
+    option: Annotated[list[str] | None, typer.Option("-o", help=TUNE_KEYS)] = None,
     jobs: Jobs = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
@@ -131,7 +149,9 @@ def _failures(finished: Any) -> int:
     """Say where the tracebacks are, if there are any; the exit code."""
     failed = finished.errors
     if failed:
-        return say(f"{len(failed)} chunks failed; their tracebacks are in {failed[0].parent}", FAILED)
+        many = len(failed) > 1
+        count = f"{len(failed)} chunks failed; their tracebacks are" if many else "1 chunk failed; its traceback is"
+        return say(f"{count} in {failed[0].parent}", FAILED)
     return DONE
 
 

@@ -42,7 +42,7 @@ def watching(watch: Watch | None = None, bar: bool = True) -> Iterator[Watch | N
 
 def _drawn(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a rule's brackets are no style
         BarColumn(),
         TextColumn("{task.fields[cost]}"),
         TimeElapsedColumn(),

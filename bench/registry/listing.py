@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -15,27 +15,36 @@ from bench.registry.registries import NamedMetric, Preset, directions, games, me
 from bench.registry.spelling import write
 
 
-def listing(what: str) -> str:
-    """The plug-ins of a kind (optimizers, directions, games, metrics; "" for all), or those of one name."""
-    kinds: dict[str, Callable[[str], str]] = {
-        "optimizers": _optimizer, "directions": _direction, "games": _game, "metrics": _metric,
+def listing(what: str, others: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """What there is of a kind, or under a name.
+
+    Args:
+        what: optimizers, directions, games, metrics, or one of the others; "" for all; or a name.
+        others: further kinds, kind -> name -> its entry.
+    """
+    plugins: dict[str, tuple[Any, Callable[[str], str]]] = {
+        "optimizers": (rules, _optimizer), "directions": (directions, _direction),
+        "games": (games, _game), "metrics": (metrics, _metric),
     }  # fmt: skip
-    registries = {"optimizers": rules, "directions": directions, "games": games, "metrics": metrics}
+    kinds: dict[str, tuple[list[str], Callable[[str], str]]] = {
+        kind: (registry.names(), described) for kind, (registry, described) in plugins.items()
+    }
+    kinds |= {kind: (list(entries), entries.__getitem__) for kind, entries in (others or {}).items()}
     if what in kinds or not what:
-        asked = [what] if what else list(kinds)
+        asked = {what: kinds[what]} if what else kinds
         return "\n".join(
-            f"{kind.upper()} ({len(registries[kind].names())})\n\n"  # type: ignore[attr-defined]
-            + "\n".join(kinds[kind](name) for name in registries[kind].names())  # type: ignore[attr-defined]
-            for kind in asked
+            f"{kind.upper()} ({len(names)})\n\n" + "\n".join(map(described, names))
+            for kind, (names, described) in asked.items()
         )
-    entries = [kinds[kind](what) for kind, registry in registries.items() if what in registry.names()]  # type: ignore[attr-defined]
+    entries = [described(what) for names, described in kinds.values() if what in names]
     if not entries:
-        names = [*kinds, *(name for registry in registries.values() for name in registry.names())]  # type: ignore[attr-defined]
-        raise UserError(f"there is nothing called {what!r} to list; {nearest(what, names)}")
+        known = [*kinds, *(name for names, _ in kinds.values() for name in names)]
+        raise UserError(f"there is nothing called {what!r} to list; {nearest(what, known)}")
     return "\n".join(entries)
 
 
-def _entry(name: str, doc: str, fields: list[str]) -> str:
+def entry(name: str, doc: str, fields: list[str]) -> str:
+    """An entry of the listing: a name, what it is, and a line for each fact."""
     text = inspect.cleandoc(doc or "").splitlines()
     lines = [name] + [f"    {line}" if line else "" for line in text]
     return "\n".join(lines + [f"    - {field}" for field in fields]) + "\n"
@@ -58,16 +67,16 @@ def _fields(owner: Any) -> list[str]:
 
 
 def _optimizer(name: str) -> str:
-    entry = rules[name]
+    found = rules[name]
     rule: UpdateRule = get_rule(name)
-    doc = entry.doc if isinstance(entry, Preset) else inspect.getdoc(type(rule)) or ""
-    alias = [f"is {entry.spelling}"] if isinstance(entry, Preset) else []
-    return _entry(name, doc, [*alias, f"cost {rule.cost:g} gradient evaluations a step", *_fields(rule)])
+    doc = found.doc if isinstance(found, Preset) else inspect.getdoc(type(rule)) or ""
+    alias = [f"is {found.spelling}"] if isinstance(found, Preset) else []
+    return entry(name, doc, [*alias, f"cost {rule.cost:g} gradient evaluations a step", *_fields(rule)])
 
 
 def _direction(name: str) -> str:
     kind = directions[name]
-    return _entry(name, inspect.getdoc(kind) or "", _fields(kind()))
+    return entry(name, inspect.getdoc(kind) or "", _fields(kind()))
 
 
 def _game(name: str) -> str:
@@ -78,7 +87,7 @@ def _game(name: str) -> str:
     fields = [key for key in vars(game) if key in game.__dataclass_fields__ and key != KEY]  # type: ignore[attr-defined]
     settings = [f"{key} = {write(getattr(game, key))}" for key in fields]
     budget = f"{KEY} = {write(game.budget)}   gradient evaluations of one replica"
-    return _entry(name, inspect.getdoc(type(game)) or "", [facts, *settings, budget])
+    return entry(name, inspect.getdoc(type(game)) or "", [facts, *settings, budget])
 
 
 def _metric(name: str) -> str:
@@ -86,4 +95,4 @@ def _metric(name: str) -> str:
     on = "any game" if metric.on is Game else f"{metric.on.__name__} games"
     better = f"; {metric.better} is better" if metric.better else ""
     fact = f"for {on}{better} {metric.unit}".rstrip()
-    return _entry(name, inspect.getdoc(metric.function) or "", [fact])
+    return entry(name, inspect.getdoc(metric.function) or "", [fact])

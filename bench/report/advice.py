@@ -41,6 +41,19 @@ def advice(
     }  # fmt: skip
 
 
+def unanswered(rows: pd.DataFrame) -> str:
+    """Why no rule can be named for a game on which none came through, and what to do.
+
+    Args:
+        rows: the game's rows of the table.
+    """
+    if (rows["errors"] == rows["n"]).all():
+        return "No answer: every training stopped with an error."
+    if rows["untrainable"].any():
+        return "No answer: no rule learned here at any step size that was tried. Raise --budget."
+    return "No answer: every rule failed on most of its seeds. Try more step sizes: raise --trials."
+
+
 def _words(
     finding: Finding, rows: pd.DataFrame, game_records: pd.DataFrame, study: Study, trials: Trials | None
 ) -> str:

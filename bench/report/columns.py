@@ -20,8 +20,20 @@ class Column(NamedTuple):
     text: bool = False
 
 
+DEFAULT = "(default)"
+"""What marks the step size of a rule of which no step size that was tried learned."""
+
+
+def tuned(row: Any) -> str:
+    """The chosen hyperparameters to three digits, marked where they are the rule's own because tuning failed."""
+    chosen = rounded(str(row.hyperparameters))
+    return f"{chosen} {DEFAULT}" if row.untrainable and chosen != "defaults" else chosen
+
+
 def interval(row: Any) -> str:
-    """``value [low, high]``."""
+    """``value [low, high]``; ``error`` where so many replicas ended in one that the mean counts them."""
+    if row.errors > row.diverged and 4 * row.errors >= row.n:  # the interquartile mean leaves out a quarter
+        return "error"
     value, low, high = (number(part, plain=True) for part in (row.iqm, row.low, row.high))
     return f"{value} [{low}, {high}]"
 
@@ -39,7 +51,7 @@ COLUMNS: dict[str, Column] = {
     "collapsed": Column("collapsed", lambda row: _of_n(row, "collapsed")),
     "cost": Column("cost", lambda row: f"{row.cost:,.0f}"),
     "seconds": Column("seconds", lambda row: f"{row.seconds:.2g}"),
-    "tuned": Column("tuned", lambda row: rounded(str(row.hyperparameters)), text=True),
+    "tuned": Column("tuned", tuned, text=True),
 }
 """The columns that may be chosen, by name."""
 

@@ -35,6 +35,11 @@ class State:
     def finished(self) -> bool:
         return not self.missing and not self.damaged
 
+    @property
+    def word(self) -> str:
+        """Whether it goes on, is finished, or stopped before its end."""
+        return "goes on" if self.going else "finished" if self.finished else "stopped before its end"
+
 
 def state(run: RunFolder) -> State:
     """The current state of a run's folder."""
@@ -51,6 +56,15 @@ def state(run: RunFolder) -> State:
         failed=run.failures,
         records=records,
     )
+
+
+def first_errors(run: RunFolder) -> dict[tuple[str, str], str]:
+    """(rule, game) -> the last line of the first traceback of its trainings; of pairs that have one."""
+    lines: dict[tuple[str, str], str] = {}
+    for path, last in run.failures.items():
+        if chunk := run.chunk(path.stem):
+            lines.setdefault((chunk["optimizer"], chunk["label"]), last)
+    return lines
 
 
 def missing(records: pd.DataFrame, study: Study) -> list[str]:

@@ -16,7 +16,7 @@ from bench.report.latex import latex
 __all__ = ["FORMATS", "csv", "escape_markdown", "interval", "latex", "markdown", "number"]
 
 number = partial(typeset, plain=True)
-VALUES = ["iqm", "low", "high", "diverged", "errors", "n", "cost", "seconds", "hyperparameters"]
+VALUES = ["iqm", "low", "high", "diverged", "errors", "untrainable", "n", "cost", "seconds", "hyperparameters"]
 VALUES += ["not_learned", "collapsed"]
 
 

@@ -1,65 +1,78 @@
-"""A run, and a comparison of two runs, as text for the terminal."""
+"""A run as text for the terminal: the answer in words, its tables, what to mind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from bench.analysis.comparison import VERDICTS
-from bench.analysis.findings import findings
-from bench.analysis.formatting import about, rounded
-from bench.analysis.table import games_of, table
-from bench.report.advice import advice
-from bench.report.status import state
-from bench.report.tables import escape_markdown, interval, number
+from bench.analysis.findings import Finding, findings
+from bench.analysis.formatting import number as typeset
+from bench.analysis.table import games_of, ranked, table
+from bench.report.advice import advice, unanswered
+from bench.report.columns import DEFAULT, interval, tuned
+from bench.report.status import first_errors, state
+from bench.report.text_table import Column, console, drawn, paragraphs
+from bench.report.warning_groups import grouped
 from bench.report.warnings import finished, warnings_of
 from bench.storage.manifest import mixed
 from bench.storage.run_folder import RunFolder
+from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import tried
 
-
-def terminal(run: RunFolder) -> str:
-    """A run as text for the terminal: the answer in words, then the table, a block for each game."""
-    score_table = table(run.records, run.study)
-    finished_records, _ = finished(run.records, run.study)
-    verdicts = findings(score_table, finished_records, run.study)
-    answers = advice(verdicts, score_table, finished_records, run.study, tried(run.records, run.study))
-    answered = "".join(f"{game}: {words}\n" for game, words in answers.items())
-    return answered + "\n" * bool(answered) + _blocks(score_table)
+NONE_KEPT = "no traceback was kept"
+NOTE = "default: no step size that was tried learned, so the rule ran with its own."
 
 
-def _blocks(score_table: pd.DataFrame) -> str:
-    console = Console(width=None if Console().is_terminal else 140)
-    with console.capture() as captured:
-        _draw(console, score_table)
-    return captured.get()
+def terminal(run: RunFolder, width: int | None = None) -> str:
+    """The end of a run as text: the answer in words, a table for each game, at most five warnings.
+
+    Args:
+        run: the run.
+        width: characters of a line; the terminal's by default.
+    """
+    records, study, trials = run.records, run.study, tried(run.records, run.study)
+    score_table = table(records, study)
+    finished_records, missing = finished(records, study)
+    verdicts = findings(score_table, finished_records, study)
+    answers = advice(verdicts, score_table, finished_records, study, trials)
+    lines = [f"{found.game}: {_answer(found, answers, score_table)}" for found in verdicts]
+    warnings = grouped([*missing, *warnings_of(records, study, verdicts, trials)], score_table, first_errors(run))
+    screen = console(width)
+    blocks = [
+        paragraphs(lines, screen),
+        blocks_of(score_table, study, first_errors(run), screen.width),
+        paragraphs(_listed("warnings", warnings), screen),
+    ]
+    return "\n\n".join(filter(None, (block.rstrip("\n") for block in blocks))) + "\n"
 
 
-def summary(run: RunFolder) -> str:
-    """A run as text for the terminal: its progress, what is missing, what failed, its table, its warnings."""
+def _answer(finding: Finding, answers: dict[str, str], score_table: pd.DataFrame) -> str:
+    """What to train a game with, how sure that is, and what it costs."""
+    if not finding.best:
+        return unanswered(score_table[score_table["game"] == finding.game])
+    cost, seconds = typeset(finding.cost), typeset(finding.seconds)
+    return f"{answers[finding.game]} A training costs {cost} gradient evaluations, {seconds} s here."
+
+
+def summary(run: RunFolder, width: int | None = None) -> str:
+    """A run as text for the terminal: its progress, what is missing, what failed, its tables, its warnings."""
     run_state = state(run)
     finished_records, _ = finished(run_state.records, run.study)
-    trials = tried(run_state.records, run.study)
+    trials, score_table = tried(run_state.records, run.study), table(run_state.records, run.study)
     verdicts = findings(table(finished_records, run.study), finished_records, run.study)
     run_warnings = warnings_of(run_state.records, run.study, verdicts, trials)
-    status = "goes on" if run_state.going else "finished" if run_state.finished else "stopped before its end"
     parts = [
-        f"{run.path.name or run.path}: {status}; protocol {run.manifest['protocol']}, {run.manifest['device']}",
+        f"{run.path.name or run.path}: {run_state.word}; protocol {run.manifest['protocol']}, {run.manifest['device']}",
         f"cost: {run_state.spent:,.0f} of at most {run_state.planned:,.0f} gradient evaluations, "
         f"{run_state.seconds:,.1f} s of training",
         *_listed("not finished", run_state.missing),
         *_listed("damaged chunks, done anew when the study is run again", run_state.damaged),
         *_listed("failed chunks", [f"{path}: {last}" for path, last in run_state.failed.items()]),
         "",
-        _blocks(table(run_state.records, run.study)).rstrip("\n"),
-        *_listed("warnings", [caveat.words for caveat in run_warnings] + mixed(run.manifest)),
+        blocks_of(score_table, run.study, first_errors(run), width).rstrip("\n"),
+        "",
+        *_listed("warnings", grouped(run_warnings, score_table, first_errors(run)) + mixed(run.manifest)),
     ]
-    return "\n".join(parts)
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def _listed(title: str, lines: list[str], most: int = 12) -> list[str]:
@@ -69,88 +82,61 @@ def _listed(title: str, lines: list[str], most: int = 12) -> list[str]:
     return [f"{title}: {len(lines)}", *printed] if lines else []
 
 
-def _draw(console: Console, score_table: pd.DataFrame) -> None:
-    for game, game_rows in games_of(score_table):
-        arrow = "↑" if game_rows["better"].iloc[0] == "higher" else "↓"
-        title = f"{escape(game)}: {game_rows['metric'].iloc[0]} {arrow}"
-        text_table = Table(title=title, title_justify="left", title_style="bold")
-        told = [name for name in ("not_learned", "collapsed") if game_rows[name].notna().any()]
-        columns = ["optimizer", "interquartile mean [95 %]", "diverged", *(name.replace("_", " ") for name in told)]
-        for column in [*columns, "cost", "seconds", "tuned"]:
-            text_table.add_column(column, justify="left" if column in ("optimizer", "tuned") else "right")
-        for row in game_rows.itertuples():
-            style = "bold" if row.best else ""
-            text_table.add_row(
-                escape(row.optimizer), interval(row), f"{row.diverged} of {row.n}",
-                *(f"{getattr(row, name)} of {row.n}" for name in told), f"{row.cost:,.0f}", f"{row.seconds:.2g}",
-                "cannot be trained here" if row.untrainable else rounded(row.hyperparameters), style=style,
-            )  # fmt: skip
-        console.print(text_table)
+def blocks_of(
+    score_table: pd.DataFrame, study: Study, errors: dict[tuple[str, str], str], width: int | None = None
+) -> str:
+    """A table for each game, its rules by rank.
+
+    Args:
+        score_table: of `bench.analysis.table.table`.
+        study: what was asked.
+        errors: (rule, game) -> the last line of the traceback that ended its trainings.
+        width: characters of a line; the terminal's by default.
+    """
+    screen = console(width)
+    with screen.capture() as captured:
+        for k, (game, game_rows) in enumerate(games_of(score_table)):
+            rows = ranked(game_rows)
+            screen.print("\n" * bool(k) + _title(game, rows, study), style="bold", soft_wrap=True)
+            drawn(_columns(rows), ["bold" if row.best else "" for row in rows.itertuples()], screen)
+            for note in _notes(game, rows, errors):
+                screen.print(note, soft_wrap=True)
+    return captured.get()
 
 
-COMPARED_COLUMNS = ["game", "optimizer", "first", "second", "difference [95 %]", "second better [95 %]", "failed", "p"]
-COMPARED_COLUMNS += ["verdict", "to tell apart"]
-SHOWN = 30  # in a longer comparison identical rows are counted rather than shown
+def _title(game: str, rows: pd.DataFrame, study: Study) -> str:
+    unit = study.metric(rows["metric"].iloc[0]).unit
+    arrow = "↑" if rows["better"].iloc[0] == "higher" else "↓"
+    seeds = int(rows["n"].iloc[0])
+    return f"{game}: {rows['metric'].iloc[0]}{unit and f' ({unit})'} {arrow}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
-def compared(comparison: pd.DataFrame) -> str:
-    """The result of `bench.compare` as text for the terminal, changes first."""
-    console = Console(width=None if Console().is_terminal else 140)
-    text_table = Table()
-    for column in COMPARED_COLUMNS:
-        text_table.add_column(
-            column, justify="left" if column in ("game", "optimizer", *COMPARED_COLUMNS[-2:]) else "right"
-        )
-    rows = _changed_first(comparison)
-    for row in rows.itertuples():
-        style = {"worse": "bold red", "changed": "bold red", "better": "bold green"}.get(str(row.verdict), "")
-        text_table.add_row(*map(escape, _comparison_cells(row)), style=style)
-    with console.capture() as captured:
-        if len(rows):
-            console.print(text_table)
-    agreed = [f"identical: {len(comparison) - len(rows)} more"] if len(rows) < len(comparison) else []
-    return captured.get() + "".join(f"{line}\n" for line in [*agreed, *_change_lines(comparison)])
+def _columns(rows: pd.DataFrame) -> list[Column]:
+    """The columns of a game's table; of those that go first are the seconds, then what is the same in every row."""
+    each = list(rows.itertuples())
+
+    def counted(name: str) -> tuple[str, ...]:
+        return tuple("–" if pd.isna(count) else f"{count}" for count in rows[name])
+
+    columns = [
+        Column("#", tuple("–" if row.untrainable or row.failed == row.n else str(k) for k, row in enumerate(each, 1))),
+        Column("optimizer", tuple(str(row.optimizer) for row in each), wraps=True),
+        Column("IQM [95 %]", tuple(interval(row) for row in each)),
+        Column("failed", counted("failed")),
+        Column("not learned", counted("not_learned")),
+    ]
+    if rows["collapsed"].notna().any():
+        columns.append(Column("collapsed", counted("collapsed"), goes=3 if rows["collapsed"].any() else 2))
+    columns.append(Column("cost", tuple(f"{row.cost:,.0f}" for row in each), goes=4))
+    columns.append(Column("seconds", tuple(typeset(row.seconds, plain=True) for row in each), goes=1))
+    return [*columns, Column("tuned", tuple(tuned(row) for row in each), wraps=True)]
 
 
-def compared_markdown(comparison: pd.DataFrame) -> str:
-    """The result of `bench.compare` as Markdown, changes first: for a summary of a CI."""
-    names = ["p (Holm)" if column == "p" else column for column in COMPARED_COLUMNS]
-    lines = [names, ["---"] * len(names)]
-    for row in _changed_first(comparison).itertuples():
-        *cells, verdict, seeds = map(escape_markdown, _comparison_cells(row))
-        lines.append([*cells, verdict if verdict in ("same", "identical") else f"**{verdict}**", seeds])
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines) if len(lines) > 2 else ""
-    changes = "".join(f"- {escape_markdown(line)}\n" for line in _change_lines(comparison))
-    return "\n".join(filter(None, [f"{_verdict_counts(comparison)}\n", table, changes]))
-
-
-def _changed_first(comparison: pd.DataFrame) -> pd.DataFrame:
-    rows = comparison if len(comparison) <= SHOWN else comparison[comparison["verdict"] != "identical"]
-    return rows.sort_values("verdict", key=lambda column: column.map(VERDICTS.index), kind="stable")
-
-
-def _verdict_counts(comparison: pd.DataFrame) -> str:
-    counts = comparison["verdict"].value_counts()
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
-
-
-def _change_lines(comparison: pd.DataFrame) -> list[str]:
-    """The deterministic differences, a line for each rule and game."""
-    changed = comparison[comparison["change"] != ""]
-    return [f"{row.optimizer} on {row.game}: {row.change}" for row in changed.itertuples()]
-
-
-def _comparison_cells(row: Any) -> list[str]:
-    """The cells of a row of the result of `bench.compare`."""
-    names = [str(row.game), str(row.optimizer)]
-    if row.verdict == "new":
-        return [*names, "-", number(row.second), "-", "-", f"{row.failed_second} of {row.seeds}", "-", "new", ""]
-    difference = f"{number(row.difference)} [{number(row.difference_low)}, {number(row.difference_high)}]"
-    share = f"{row.better_share:.0%} [{row.low:.0%}, {row.high:.0%}]"
-    failed = f"{row.failed_first} → {row.failed_second} of {row.seeds}"
-    seeds = about(row.seeds_needed) if row.seeds_needed else ""
-    numbers = [number(row.first), number(row.second), difference, share, failed, f"{row.p:.2g}"]
-    return [*names, *numbers, str(row.verdict), seeds]
-
-
-COMPARED: dict[str, Callable[[pd.DataFrame], str]] = {"text": compared, "md": compared_markdown}
+def _notes(game: str, rows: pd.DataFrame, errors: dict[tuple[str, str], str]) -> list[str]:
+    """What stands below a table: the cause of every error, and what a marked step size means."""
+    notes = [
+        f"{row.optimizer}: error in {row.errors} of {row.n}: {errors.get((row.optimizer, game), NONE_KEPT)}"
+        for row in rows.itertuples()
+        if row.errors
+    ]
+    return notes + [NOTE] * any(tuned(row).endswith(DEFAULT) for row in rows.itertuples())

@@ -17,11 +17,15 @@ FEW = 5  # with fewer seeds an interval says little
 
 
 class RunWarning(NamedTuple):
-    """A warning; ``rule`` and ``games`` are its subject, "" and () for all."""
+    """A warning; ``rule`` and ``games`` are its subject, "" and () for all.
+
+    Warnings of one ``kind`` are the same problem, and can be told together (`bench.report.warning_groups`).
+    """
 
     text: str
     rule: str = ""
     games: tuple[str, ...] = ()
+    kind: str = ""
 
     @property
     def words(self) -> str:
@@ -44,11 +48,13 @@ def finished(records: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, list[Ru
         seeds_done = {rule: done for (rule, name), done in lacking.items() if name == game}
         finished_mask &= ~(records["optimizer"].isin(list(seeds_done)) & (records["game"] == game)).to_numpy()
         if len(seeds_done) == len(study.optimizers) > 1 and not any(seeds_done.values()):
-            missing.append(RunWarning(f"{game} is not finished: no rule has a seed there yet; it is left out."))
+            missing.append(
+                RunWarning(f"{game} is not finished: no rule has a seed there yet; it is left out.", kind="unfinished")
+            )
             continue
         for rule, done in seeds_done.items():
             progress = f"{done} of {n} seeds are there; it is left out until all are"
-            missing.append(RunWarning(f"{rule} on {game} is not finished: {progress}."))
+            missing.append(RunWarning(f"{rule} on {game} is not finished: {progress}.", kind="unfinished"))
     return records[finished_mask], missing
 
 
@@ -57,15 +63,15 @@ def warnings_of(records: pd.DataFrame, study: Study, verdicts: Sequence[Finding]
     run_warnings, frozen = [*_seeds(len(study.seeds), verdicts)], bool(study.hyperparameters)
     if study.trials == 0 and not frozen:
         text = "Nothing was tuned: every rule ran with its declared defaults, which favours some over others."
-        run_warnings.append(RunWarning(text))
+        run_warnings.append(RunWarning(text, kind="untuned"))
     records_by_pair = dict(iter(records.groupby(["optimizer", "game"], observed=True)))
     for rule in study.optimizers:
-        games_by_problem: dict[str, list[str]] = {}
+        games_by_problem: dict[tuple[str, str], list[str]] = {}
         for game in study.games:
             pair_records, trials = records_by_pair.get((rule, game)), trials_by.get((game, rule))
             for problem in _problems(rule, game, pair_records, trials, study, tuned=study.trials > 0 and not frozen):
                 games_by_problem.setdefault(problem, []).append(game)
-        run_warnings += [RunWarning(problem, rule, tuple(games)) for problem, games in games_by_problem.items()]
+        run_warnings += [RunWarning(text, rule, tuple(games), kind) for (kind, text), games in games_by_problem.items()]
     return run_warnings
 
 
@@ -77,7 +83,7 @@ def concerning(run_warnings: Iterable[RunWarning], finding: Finding) -> list[Run
 
 def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[RunWarning]:
     if n < FEW:
-        yield RunWarning(f"Few seeds: {n}. Below {FEW} an interval says little; no comparison is safe.")
+        yield RunWarning(f"Few seeds: {n}. Below {FEW} an interval says little; no comparison is safe.", kind="seeds")
     compared = [finding for finding in verdicts if finding.rivals]
     if not compared:
         return
@@ -86,31 +92,37 @@ def _seeds(n: int, verdicts: Sequence[Finding]) -> Iterable[RunWarning]:
     if not most.decidable:
         yield RunWarning(
             f"No power: with {n} seed{'s' if n > 1 else ''} and {rivals} the smallest p after Holm's correction is "
-            f"{most.smallest:.2g}, so that no test can tell rules apart; at least {most.needed} seeds are needed."
+            f"{most.smallest:.2g}, so that no test can tell rules apart; at least {most.needed} seeds are needed.",
+            kind="seeds",
         )
     elif n < most.needed + 2:
         yield RunWarning(
             f"Little power: with {n} seeds and {rivals} the smallest p after Holm's correction is {most.smallest:.2g}; "
-            "a rule is told apart only if it loses on nearly every seed. Not told apart does not mean equal."
+            "a rule is told apart only if it loses on nearly every seed. Not told apart does not mean equal.",
+            kind="seeds",
         )
 
 
 def _problems(
     rule: str, game: str, pair_records: pd.DataFrame | None, trials: Trials | None, study: Study, tuned: bool
-) -> Iterable[str]:
+) -> Iterable[tuple[str, str]]:
+    """(kind, text) of each problem of a rule on a game."""
     if pair_records is None:
         return
     failed = len(pair_records.loc[pair_records["outcome"] == "error", ["phase", "trial", "seed"]].drop_duplicates())
     if failed:
-        yield f"{failed} replica{'s' if failed > 1 else ''} stopped with an error and count as failed."
+        yield "error", f"{failed} replica{'s' if failed > 1 else ''} stopped with an error and count as failed."
     if gets_nowhere(study.primary(game), pair_records):
-        yield "it got nowhere: half of its seeds or more ended no better than they began."
+        yield "nowhere", "it got nowhere: half of its seeds or more ended no better than they began."
     if trials is None:
         if tuned:
-            yield "it had nothing to tune; it ran with the values it was given."
+            yield "given", "it had nothing to tune; it ran with the values it was given."
         return
     if can_be_trained(pair_records, study, game) is False:
-        yield f"it cannot be trained here: {_untrained(trials, study, game)}; its declared defaults were used."
+        yield (
+            "untrained",
+            f"it cannot be trained here: {_untrained(trials, study, game)}; its declared defaults were used.",
+        )
         return
     yield from _edges(study.rule(rule), trials)
 
@@ -140,7 +152,7 @@ def gets_nowhere(metric: MetricDescription, records: pd.DataFrame) -> bool:
     return bool(len(first)) and bool((last > first - 0.05 * first.abs()).mean() >= 0.5)
 
 
-def _edges(rule: RuleDescription, trials: Trials) -> Iterable[str]:
+def _edges(rule: RuleDescription, trials: Trials) -> Iterable[tuple[str, str]]:
     """For each tuned hyperparameter: whether its range was widened, at what cost, and whether that was enough."""
     for name, chosen, steps in zip(trials.names, trials.chosen, trials.steps.T, strict=False):
         if name not in rule.searched:
@@ -149,6 +161,9 @@ def _edges(rule: RuleDescription, trials: Trials) -> Iterable[str]:
         beyond = (steps < low * (1 - 1e-6)) | (steps > high * (1 + 1e-6))
         if beyond.any():
             spent = f"{beyond.sum()} of {len(steps)} trials, cost {trials.costs[beyond].sum():.6g}, went beyond it"
-            yield f"the best {name} stood near an edge of its range [{low:g}, {high:g}], which was widened: {spent}."
+            yield (
+                "widened",
+                f"the best {name} stood near an edge of its range [{low:g}, {high:g}], which was widened: {spent}.",
+            )
         if chosen in (steps.min(), steps.max()):
-            yield f"the chosen {name} is the outermost that was tried; a better one may lie beyond."
+            yield "outermost", f"the chosen {name} is the outermost that was tried; a better one may lie beyond."

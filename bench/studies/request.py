@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from bench.errors import UserError, key_path, nearest
+from bench.games.data.loading import existing_folder
 from bench.studies.seeds import MOST_AT_ONCE, asks_for_more, count_of
 from bench.studies.study import Study
 
@@ -43,6 +44,11 @@ class RunRequest(Study):
     def _check_device(cls, device: str, info: Any) -> str:
         check_device(device, info.data.get("engine", "local"))
         return device
+
+    @field_validator("data")
+    @classmethod
+    def _check_data(cls, data: Path | None) -> Path | None:
+        return None if data is None else existing_folder(data)
 
     @cached_property
     def study(self) -> Study:

@@ -17,7 +17,7 @@ from bench.analysis.formatting import about
 from bench.analysis.statistics import seeds_needed
 from bench.errors import UserError
 from bench.registry.description import MetricDescription
-from bench.report.terminal import compared, compared_markdown
+from bench.report.compared import compared, compared_markdown
 from bench.storage.baseline import Baseline, write_baseline
 
 Call = Callable[..., tuple[int, str, str]]

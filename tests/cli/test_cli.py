@@ -72,7 +72,7 @@ def test_a_whole_run(done):
     ]
     assert (found["low"] <= found["iqm"]).all()
     assert (found["iqm"] <= found["high"]).all()
-    for text in ("dirac: distance ↓", f"{RING}: mode_error ↓", "sgd", "adam", "of 3", "report.html"):
+    for text in ("dirac: distance ↓", f"{RING}: mode_error ↓", "sgd", "adam", "3 seeds", "report.html"):
         assert text in done.out
     assert told(done.err) == ""
 
@@ -158,7 +158,7 @@ def test_a_rule_that_raises_ends_with_1(call, tmp_path):
         code, out, err = call(*args, "--out", "here")
         assert code == 1
         assert "sgd" in out
-        assert err.startswith("bench: 1 chunks failed; their tracebacks are in here")
+        assert err.startswith("bench: 1 chunk failed; its traceback is in here")
     (traceback,) = (tmp_path / "here/errors").iterdir()
     assert "no step today" in traceback.read_text()
 
@@ -337,7 +337,7 @@ def test_a_reader_that_leaves(tmp_path):
 def test_a_terminal_without_arrows(call, monkeypatch):
     plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", plain)
-    monkeypatch.setattr("bench.registry.listing.listing", lambda what: f"{what} ↓")
+    monkeypatch.setattr("bench.registry.listing.listing", lambda what, others: f"{what} ↓")
     code, _, err = call("list", "dirac")
     assert (code, err) == (0, "")
     assert plain.buffer.getvalue() == b"dirac ?\n"

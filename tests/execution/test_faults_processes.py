@@ -113,7 +113,7 @@ def test_a_rule_that_eats_all_memory_costs_its_own_cells(call, tmp_path: Path) -
     asked = TINY | {"optimizers": "sgd,./hoards.py:Hoards"}
     words = [word for key, value in asked.items() for word in ("-o", f"{key}={value}")]
     code, _, err = call("run", *words, "--out", "run", "--jobs", 1)
-    assert (code, err) == (1, f"bench: 1 chunks failed; their tracebacks are in {Path('run/errors')}\n")
+    assert (code, err) == (1, f"bench: 1 chunk failed; its traceback is in {Path('run/errors')}\n")
     run = bench.Run("run")
     outcomes = run.records.groupby("optimizer", observed=True)["outcome"].agg(set).to_dict()
     assert "error" not in outcomes["sgd"]

@@ -109,7 +109,7 @@ def test_every_direction_is_a_spelling(call: Callable[..., tuple[int, str, str]]
 
 
 def test_many_rows_that_agree_are_counted(tmp_path: Path) -> None:
-    from bench.report.terminal import SHOWN, compared, compared_markdown
+    from bench.report.compared import SHOWN, compared, compared_markdown
 
     games = ",".join(f"bilinear[dim={dim}]" for dim in range(1, SHOWN + 3))
     asked = bench.Study(optimizers="sgd", games=games, trials=0, budget=4, seeds="0-1", evaluations=1)

@@ -50,7 +50,7 @@ def test_a_finished_run(whole, call):
     assert f"cost: {spent:,.0f} of at most {now.planned:,.0f} gradient evaluations" in out
     assert "dirac: distance" in out
     assert "warnings: " in out
-    assert "Few seeds: 4" in out
+    assert "No power: with 4 seeds" in out
 
 
 def test_what_was_not_done_is_named_by_every_command(copy, whole, call, tmp_path):
@@ -116,6 +116,13 @@ def test_errors_say_where_their_tracebacks_are(call, tmp_path):
     assert "failed chunks: 1\n  run/errors/" in out.replace(os.sep, "/")
     assert ".txt: ValueError: no [red]step[/red] today" in out
     assert out.startswith("run: finished; ")
+    assert "./my.py:Raises: error in 20 of 20: ValueError: no [red]step[/red] today\n" in out
+    (row,) = (line for line in out.splitlines() if line.startswith("│") and "./my.py:Raises" in line)
+    assert [cell.strip() for cell in row.split("│")[1:6]] == ["–", "./my.py:Raises", "error", "20", "–"]
+    assert "∞" not in row
+    assert "./my.py:Raises on dirac stopped with an error: ValueError: no [red]step[/red] today." in out
+    assert "| error " in call("table", "run")[1]
+    assert "∞" not in call("table", "run")[1]
 
 
 def test_a_run_that_goes_on(copy, call):

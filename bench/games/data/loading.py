@@ -50,6 +50,14 @@ def _load(name: str, train: bool, folder: Path) -> tuple[Tensor, Tensor]:
     return images[:, None], labels.to(torch.int64)
 
 
+def existing_folder(folder: str | Path) -> Path:
+    """The folder, with a tilde expanded; UserError where there is none."""
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise UserError(f"found {str(folder)!r}, and there is no such folder; one of image sets is allowed")
+    return path
+
+
 def missing(name: str, folder: str | Path | None = None) -> str:
     """ "" if every file of the set exists, damaged or not; else a line with the files, the folders and a remedy."""
     whole = image_set(name)

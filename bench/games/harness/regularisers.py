@@ -21,6 +21,7 @@ class Regulariser:
         by_slope: its derivative, [R, features, batch].
         mixes: whether ``points`` asks for ``mix``.
         source: authors, year, arXiv id.
+        equation: what gamma times is added to the discriminator's loss.
     """
 
     points: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -28,6 +29,7 @@ class Regulariser:
     by_slope: Callable[[Tensor], Tensor]
     source: str
     mixes: bool = False
+    equation: str = ""
 
     def __call__(self, critic: Critic, at: Tensor) -> Tensor:
         """The mean over points [R, ..., batch], differentiable by what the critic is made of: [R]."""
@@ -53,14 +55,21 @@ def _length(slope: Tensor) -> Tensor:
 R_SOURCE = "Mescheder, Geiger and Nowozin 2018, arXiv:1801.04406"
 REGULARISERS: dict[str, Regulariser | None] = {
     "none": None,
-    "r1": Regulariser(lambda real, fake, mix: real, _half_square, lambda slope: slope, R_SOURCE),
-    "r2": Regulariser(lambda real, fake, mix: fake, _half_square, lambda slope: slope, R_SOURCE),
+    "r1": Regulariser(
+        lambda real, fake, mix: real, _half_square, lambda slope: slope, R_SOURCE,
+        equation="||grad D(x)||^2 / 2, real x",
+    ),
+    "r2": Regulariser(
+        lambda real, fake, mix: fake, _half_square, lambda slope: slope, R_SOURCE,
+        equation="||grad D(x)||^2 / 2, generated x",
+    ),
     "gradient-penalty": Regulariser(
         _between,
         lambda slope: (_length(slope) - 1).square().squeeze(1),
         lambda slope: 2 * (1 - 1 / _length(slope)) * slope,
         "Gulrajani et al. 2017, arXiv:1704.00028",
         mixes=True,
+        equation="(||grad D(x)|| - 1)^2, x between a real and a generated sample",
     ),
-}
+}  # fmt: skip
 """mean ||grad D||^2 / 2 over real or generated samples; mean (||grad D|| - 1)^2 over points between the two."""
