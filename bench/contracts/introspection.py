@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.contracts.game import Game
 from bench.contracts.hyperparameter import Hyperparameter
+from bench.contracts.oracle import Oracle
 from bench.contracts.rule import Direction, UpdateRule, nested
 
 Owner = TypeVar("Owner", bound=UpdateRule | Direction)
@@ -93,6 +94,33 @@ def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: st
             values[path] = torch.tensor(column, dtype=game.dtype, device=device).unsqueeze(1)
     stacked_rule: UpdateRule = with_values(rule, values)
     return for_game(stacked_rule, game)
+
+
+class _Asked(Oracle):
+    """An oracle that notes whether its budget was asked for."""
+
+    asked = False
+
+    @property
+    def budget(self) -> float:
+        """Some budget."""
+        self.asked = True
+        return 1e6
+
+    @budget.setter
+    def budget(self, budget: float) -> None:
+        pass
+
+
+def depends_on_budget(rule: UpdateRule, game: Game) -> bool:
+    """Whether a rule asks in its first steps how large its budget is, or which share of it is spent."""
+    w = game.init(torch.arange(2))
+    bound, F = for_game(rule, game), _Asked(game, range(2))
+    s = bound.init(w)
+    for _ in range(2):
+        w, s = bound.step(F, w, s)
+        F.new_batch()
+    return F.asked
 
 
 def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:
