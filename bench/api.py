@@ -18,6 +18,7 @@ from bench.contracts import Game
 from bench.errors import UserError, nearest
 from bench.execution.checkpoints import FOLDER
 from bench.execution.coordinator import Coordinator, Watch
+from bench.execution.derivatives import check_products
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
@@ -260,6 +261,7 @@ def run(
         raise UserError("\n".join(dict.fromkeys(lacking)))
     study.plugins.register()
     study_origins = origins(study)  # loads all plug-ins: an import error is raised before anything is written
+    check_products(study)
     options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler)
     if engine == "local" and not options.in_process:  # others refuse what is the program's own
         options = replace(options, references=references(study))

@@ -47,7 +47,8 @@ def run(
     data: Data = None,
     storage: Storage = None,
     keep_weights: Annotated[
-        str | None, typer.Option(help="Trained networks that stay: median (and best; the default), all (as --from needs) or none.")
+        str | None,
+        typer.Option(help="Networks that stay: median (and best; the default), all (for --from) or none."),
     ] = None,
     from_run: Annotated[
         str | None, typer.Option("--from", help="A finished run: train its replicas further, to a larger --budget.")

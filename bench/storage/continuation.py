@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench.contracts.introspection import depends_on_budget
+from bench.contracts.introspection import asked
 from bench.errors import UserError, nearest
 from bench.registry.identity import plugin_code
 from bench.storage.growth import check_finished
@@ -48,31 +48,31 @@ def further(
     where, there = f"run folder {str(run.path)!r}", run.study
     if (protocol := run.manifest["protocol"]) != PROTOCOL:
         raise UserError(f"{where} is of protocol {protocol}; only one of {PROTOCOL} can be continued here")
-    asked = Study(
+    wanted = Study(
         optimizers=there.optimizers if optimizers is None else optimizers,
         games=there.games if games is None else games,
         budget=there.budget if budget is None else budget,
         trials=0,
     )
-    for rule in asked.optimizers:
+    for rule in wanted.optimizers:
         _check_known("optimizers", rule, there.optimizers)
-    earlier = {game: _earlier(game, there.games) for game in asked.games}
+    earlier = {game: _earlier(game, there.games) for game in wanted.games}
     costs = {game: there.cost_of(label) for game, label in earlier.items()}
     for game, cost in costs.items():
-        if asked.cost_of(game) <= cost:
+        if wanted.cost_of(game) <= cost:
             raise UserError(
-                f"budget: found {asked.cost_of(game):g} on {game}; more than {cost:g} is allowed, to which "
+                f"budget: found {wanted.cost_of(game):g} on {game}; more than {cost:g} is allowed, to which "
                 f"{where} has trained it"
             )
-    chosen = there.model_copy(update={"optimizers": asked.optimizers, "games": list(earlier.values())})
+    chosen = there.model_copy(update={"optimizers": wanted.optimizers, "games": list(earlier.values())})
     check_finished(chosen, run, "the same command again finishes it")
     frozen = _frozen(run)
-    _check_unchanged(run, asked, earlier)
+    _check_unchanged(run, wanted, earlier)
     before = [{game: budget_of[label] for game, label in earlier.items()} for budget_of in there.continues]
     kept = {"seeds", "added_seeds", "evaluations", "roundings", "untuned"}
-    study = asked.model_copy(
+    study = wanted.model_copy(
         update={key: getattr(there, key) for key in kept}
-        | {"hyperparameters": {game: {rule: frozen[label, rule] for rule in asked.optimizers}
+        | {"hyperparameters": {game: {rule: frozen[label, rule] for rule in wanted.optimizers}
                                for game, label in earlier.items()}}
         | {"continues": [*before, costs]}
     )  # fmt: skip
@@ -118,19 +118,19 @@ def _frozen(run: RunFolder) -> dict[tuple[str, str], Values]:
     }
 
 
-def _check_unchanged(run: RunFolder, asked: Study, earlier: dict[str, str]) -> None:
+def _check_unchanged(run: RunFolder, study: Study, earlier: dict[str, str]) -> None:
     """Refuse rules and games that are no longer what was trained, and rules whose steps depend on the budget."""
     chunks = [chunk for name in run.names() if (chunk := run.chunk(name)) is not None and chunk["phase"] == "report"]
     trained = {(chunk["label"], chunk["optimizer"]): chunk for chunk in chunks}
     for game, label in earlier.items():
-        for spelled in asked.optimizers:
-            rule, played = asked.plugins.rule(spelled), asked.plugins.game(game)
+        for spelled in study.optimizers:
+            rule, played = study.plugins.rule(spelled), study.plugins.game(game)
             if plugin_code(rule, played) != trained[label, spelled]["code"]:
                 raise UserError(
                     f"{spelled} or {game} has changed since {str(run.path)!r} was trained: what was tuned and trained "
                     "is another; run its study again"
                 )
-            if depends_on_budget(rule, played):
+            if asked(rule, played).asks_budget:
                 raise UserError(
                     f"{spelled}: its steps depend on the share of the budget that is spent, so a training to a larger "
                     "one is another from its start; run it anew with that budget"

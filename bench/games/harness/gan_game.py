@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import Oracle
+from bench.contracts.introspection import without_product
 from bench.errors import UserError, nearest
 from bench.games.data.given import GivenData, given_data, refuse_range
 from bench.games.harness.gan import GAN
@@ -285,13 +286,8 @@ def _faster(game: ModuleGAN) -> str:
 
 def _once(game: ModuleGAN) -> str:
     """A remark on second derivatives: "" if they exist."""
-    F = Oracle(game, [0, 1])
-    w = game.init(F.seeds)
-    try:
-        F.linear(w)[2](w)
-    except RuntimeError as error:
-        return f"; not twice differentiable, so not for rules with Jacobian products: {' '.join(str(error).split())}"
-    return ""
+    reason = without_product(game)
+    return f"; not twice differentiable, so not for rules with Jacobian products: {reason}" if reason else ""
 
 
 def _way(network: Stacked) -> str:
