@@ -165,7 +165,7 @@ def test_rules_with_second_derivatives_are_refused_before_anything_is_written(tm
     with pytest.raises(UserError) as refused:
         bench.run(bench.Study(optimizers="adam,consensus,lead", **settings), out=tmp_path / "run")
     (line,) = str(refused.value).splitlines()
-    assert line.startswith("gan-game has no second derivatives, which consensus, lead need: ")
+    assert line.startswith("gan_game has no second derivatives, which consensus, lead need: ")
     assert not (tmp_path / "run").exists()
     run = bench.run(bench.Study(optimizers="adam,extragrad,unrolled[k=0]", **settings), out=tmp_path / "run")
     assert set(run.scores()["outcome"]) == {"ok"}
