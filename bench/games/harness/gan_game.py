@@ -278,7 +278,7 @@ def _faster(game: ModuleGAN) -> str:
     """What would make a game faster; "" if nothing is known."""
     advice = {
         "draws random numbers": "without layers that draw random numbers all replicas would run at once",
-        "does more than to call": "parts called in turn by forward, activations as modules, would be batched",
+        "does more than to call": "parts called in turn, with activations alone between them, would be batched",
     }
     reasons = " ".join(network.why for network in game.networks)
     return "".join(f"; {text}" for sign, text in advice.items() if sign in reasons)
