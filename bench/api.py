@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from torch import Tensor, nn
@@ -18,12 +18,13 @@ from bench.contracts import Game
 from bench.errors import UserError, nearest
 from bench.execution.checkpoints import FOLDER
 from bench.execution.coordinator import Coordinator, Watch
+from bench.execution.derivatives import check_products
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
 from bench.execution.progress import watching
 from bench.execution.references import references
-from bench.storage import weights
+from bench.storage import continuation, weights
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
 from bench.storage.manifest import LABELS, manifest
@@ -221,6 +222,37 @@ class Run(RunFolder):
 
         return trained(self, optimizer, game, seed, best)
 
+    def further(
+        self,
+        budget: float | str | None = None,
+        optimizers: str | Sequence[Any] | None = None,
+        games: str | Sequence[Any] | None = None,
+    ) -> Study:
+        """Return the study that trains the report's replicas further, to a larger budget, for `bench.run`.
+
+        Nothing is tuned again. The trainings are those of an uninterrupted run of the larger budget, bit for bit; they
+        are evaluated where this run evaluated, and from its end on where the larger budget does. Replicas whose state
+        was kept (``keep_weights="all"``) go on from where they ended, others are trained again from the start.
+
+        Args:
+            budget: of a replica, as a study's; by default that of this run, where ``games`` have larger ones.
+            optimizers: some of this run's rules; all by default.
+            games: some of its games; all by default. They may have another budget, ``ring8[budget=20000]``.
+
+        Raises:
+            UserError: this run is not finished, a name is none of its, the budget is no larger, a rule or game has
+                changed since, or a rule's steps depend on the budget, as a schedule's.
+
+        Example:
+            >>> import bench
+            >>> study = bench.Study(optimizers=["sgd", "extragrad"], games=["dirac"], trials=0, seeds="0-1", budget=20)
+            >>> run = bench.run(study, out="results/first", keep_weights="all")
+            >>> longer = bench.run(run.further(budget=40), out="results/longer")
+            >>> longer.table()[["optimizer", "game", "cost"]].values.tolist()
+            [['sgd', 'dirac', 40.0], ['extragrad', 'dirac', 40.0]]
+        """
+        return continuation.further(self, budget, optimizers, games)
+
     def freeze(self) -> Path:
         """Write the frozen values to ``hyperparameters.toml``, which ``--hyperparameters`` reads.
 
@@ -270,7 +302,8 @@ def run(
             of the study, with whatever seeds it has.
         keep_weights: whose trained networks stay in the folder: ``median`` (the replicas of the median and of the best
             score of each rule on each game), ``all`` or ``none``; the default is what the run has, ``median`` for a new
-            one. It changes no result, and nothing is trained again for it.
+            one. It changes no result, and nothing is trained again for it. ``all`` keeps the state of every training as
+            well, from which `Run.further` goes on.
         errors: ``raise`` when a training ended in an error, which is no divergence, or ``keep`` it in the run as one.
         progress: whether a terminal or a notebook shows a bar.
 
@@ -303,6 +336,7 @@ def run(
         raise UserError("\n".join(dict.fromkeys(lacking)))
     study.plugins.register()
     study_origins = origins(study)  # loads all plug-ins: an import error is raised before anything is written
+    check_products(study)
     options = RunOptions(frozenset(study_origins), jobs, patience, timeout, scheduler)
     if engine == "local" and not options.in_process:  # others refuse what is the program's own
         options = replace(options, references=references(study))
@@ -323,7 +357,7 @@ def run(
         writer.open(content)
         try:
             checkpoints = writer.path.absolute() / FOLDER
-            options = replace(options, checkpoints=checkpoints, weights=keep != "none")
+            options = replace(options, checkpoints=checkpoints, keep_weights=keep)
             with watching(watch, progress) as told:
                 starting = partial(begin, engine, options)
                 Coordinator(study, writer, device, told, starting, only_tune, watched, keep).run()

@@ -63,7 +63,11 @@ def run(
     data: Data = None,
     storage: Storage = None,
     keep_weights: Annotated[
-        str | None, typer.Option(help="Trained networks that stay: median (and the best; the default), all or none.")
+        str | None,
+        typer.Option(help="Networks that stay: median (and best; the default), all (for --from) or none."),
+    ] = None,
+    from_run: Annotated[
+        str | None, typer.Option("--from", help="A finished run: train its replicas further, to a larger --budget.")
     ] = None,
     tune: Annotated[str | None, typer.Option(help="step sizes (the default), full: every number, or none.")] = None,
     hyperparameters: Annotated[str | None, typer.Option(help="A TOML file of frozen values: tunes nothing.")] = None,
@@ -75,7 +79,7 @@ def run(
     flags = {"optimizers": optimizers, "games": games, "seeds": seeds, "trials": trials, "budget": budget}
     flags |= {"jobs": jobs, "engine": engine, "scheduler": scheduler, "timeout": timeout, "storage": storage}
     flags |= {"device": device, "out": out, "data": data}
-    flags |= {"tune": tune, "hyperparameters": hyperparameters, "keep_weights": keep_weights}
+    flags |= {"tune": tune, "hyperparameters": hyperparameters, "keep_weights": keep_weights, "from": from_run}
     order = _order(study_file, flags, option or [])
     if dry_run:
         from bench.numerics.runtime import cores
@@ -126,6 +130,7 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
     if order.data is not None:
         os.environ["BENCH_DATA"] = str(order.data.resolve())  # workers inherit it
     _notice(order.study)
+    _notice_anew(order.study, order.device)
     from bench.api import run
     from bench.execution.progress import lines
     from bench.numerics.runtime import cores
@@ -134,6 +139,32 @@ def _trained(order: Any, only_tune: bool = False) -> Any:
     how |= {key: getattr(order, key) for key in ("patience", "timeout", "engine", "scheduler", "add_seeds")}
     how["keep_weights"] = order.keep_weights or ""
     return run(order.study, out=order.out, watch=lines(), only_tune=only_tune, errors="keep", **how)
+
+
+def _notice_anew(study: Any, device: str) -> None:
+    """Say how many replicas of a continued run cannot go on from where they ended."""
+    if study.source is None:
+        return
+    from bench.storage.continuation import kept_replicas
+
+    kept = kept_replicas(study, device)
+    every = len(study.games) * len(study.optimizers) * len(study.seeds)
+    if anew := every - sum(kept.values()):
+        say(
+            f"note: {anew} of {every} replicas train from the start, to the same bits: their state was not kept, as "
+            "--keep-weights all does",
+            DONE,
+        )
+
+
+def _done(study: Any, device: str) -> float:
+    """The gradient evaluations that a continued run need not repeat."""
+    if study.source is None:
+        return 0.0
+    from bench.storage.continuation import kept_replicas
+
+    done: float = sum(count * study.continues[-1][game] for (_, game), count in kept_replicas(study, device).items())
+    return done
 
 
 def _tell_dropped(finished: Any) -> None:
@@ -169,6 +200,7 @@ def _notice(study: Any) -> None:
 def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) -> Any:
     """What a file, flags and options ask for; flags win over the file, options over both."""
     from bench.errors import UserError
+    from bench.storage.continuation import KEY, continued
     from bench.studies.request import make_request
     from bench.studies.toml import read_toml
 
@@ -179,6 +211,8 @@ def _order(path: Path | None, flags: dict[str, str | None], options: list[str]) 
         if not equals:
             raise UserError(f"-o {option}: no value; write -o key=value")
         settings[key.strip().replace("-", "_")] = value.strip()
+    if KEY in settings:
+        settings = continued(settings)
     return make_request(settings)
 
 
@@ -193,18 +227,21 @@ def _planned(order: Any) -> Any:
 
 def _dry_run(study: Any, jobs: int, device: str, keep_weights: str | None) -> int:
     """Print the cells, their cost, how long they would take by a short trial of each game, and what networks take."""
-    from bench.execution.estimate import estimate, weights_size
+    from bench.execution.estimate import estimate, states_size, weights_size
     from bench.numerics.runtime import cores
 
     cells, cost, seconds = estimate(study, device)
-    eta = _time(seconds / min(jobs, cores()))  # more jobs than cores are no faster
+    done = _done(study, device)
+    eta = _time(seconds * (1 - done / cost) / min(jobs, cores()))  # more jobs than cores are no faster
     answer(
         f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}\n"
-        f"cells: {cells}   cost: {cost:,.0f} gradient evaluations   ETA: {eta} on {jobs} jobs"
+        f"cells: {cells}   cost: {cost - done:,.0f} gradient evaluations   ETA: {eta} on {jobs} jobs"
     )
     if whole := weights_size(study, "all"):
         kept = weights_size(study, keep_weights or "median")
-        answer(f"networks kept: {_size(kept)} of {_size(whole)}, which are there until a rule is done on a game")
+        text = f"networks kept: {_size(kept)} of {_size(whole)}, which are there until a rule is done on a game"
+        states = f"; to go on from, {_size(states_size(study))}" if keep_weights == "all" else ""
+        answer(text + states)
     return DONE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.contracts.game import Game
 from bench.contracts.hyperparameter import Hyperparameter
+from bench.contracts.oracle import Oracle, Product
 from bench.contracts.rule import Direction, UpdateRule, nested
 
 Owner = TypeVar("Owner", bound=UpdateRule | Direction)
@@ -93,6 +94,61 @@ def stacked(rule: UpdateRule, rows: list[dict[str, Any]], game: Game, device: st
             values[path] = torch.tensor(column, dtype=game.dtype, device=device).unsqueeze(1)
     stacked_rule: UpdateRule = with_values(rule, values)
     return for_game(stacked_rule, game)
+
+
+class Asked(Oracle):
+    """An oracle that notes what a rule asks for besides gradients."""
+
+    def __init__(self, game: Game, seeds: Sequence[int]) -> None:
+        super().__init__(game, seeds)
+        self.asks_budget = False
+        self.products_asked: set[str] = set()
+        """``push`` for J v, ``pull`` for J^T u."""
+
+    @property
+    def budget(self) -> float:
+        """Some budget."""
+        self.asks_budget = True
+        return 1e6
+
+    @budget.setter
+    def budget(self, budget: float) -> None:
+        pass
+
+    def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
+        field, push, pull = super().linear(w, player, own)
+
+        def noted(name: str, product: Product) -> Product:
+            def of(v: Tensor) -> Tensor:
+                self.products_asked.add(name)
+                return product(v)
+
+            return of
+
+        return field, noted("push", push), noted("pull", pull)
+
+
+def asked(rule: UpdateRule, game: Game) -> Asked:
+    """What a rule asks for in its first two steps on a game: the budget or the share of it, Jacobian products."""
+    w = game.init(torch.arange(2))
+    bound, F = for_game(rule, game), Asked(game, range(2))
+    s = bound.init(w)
+    for _ in range(2):
+        w, s = bound.step(F, w, s)
+        F.new_batch()
+    return F
+
+
+def without_product(game: Game, product: str = "pull") -> str:
+    """Why a game's Jacobian has no product ``push``, J v, or ``pull``, J^T u, in torch's words; "" where it has."""
+    F = Oracle(game, range(2))
+    w = game.init(F.seeds)
+    try:
+        _, push, pull = F.linear(w)
+        (push if product == "push" else pull)(w)
+    except RuntimeError as error:
+        return " ".join(str(error).split())
+    return ""
 
 
 def _each_player(value: float | tuple[float, ...], game: Game) -> Tensor:

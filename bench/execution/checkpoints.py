@@ -6,6 +6,9 @@
 No random state is kept, for there is none: (seed, draw) decides every number, so the counter of draws is enough. The
 worker writes these itself, into the run's folder where it can see it; they are no records, and are dropped once the
 chunk's are there. The last two are kept, so that one that is damaged, which its hash tells, costs one interval.
+
+A run that keeps all weights keeps the state at the end of each of its report's chunks as well (`bench.storage.states`).
+A run that continues it takes this state for a checkpoint of the same chunk with a larger budget.
 """
 
 from __future__ import annotations
@@ -55,8 +58,7 @@ class Checkpoints:
     def __init__(self, folder: Path, chunk: Chunk, every: float = EVERY) -> None:
         self.folder, self.chunk, self.every = folder, chunk, every
         self.due = time.monotonic() + every
-        # others would have other bits
-        self.made_with = [SCHEMA, version(), torch.__version__, core(chunk.device), chunk.id]
+        self.made_with = _made_with(chunk)
 
     def resume(self, training: Training) -> int:
         """Restore the last intact checkpoint in a training that has not begun; returns its step, 0 for none."""
@@ -79,14 +81,34 @@ class Checkpoints:
 
     def save(self, training: Training, step: int) -> None:
         """Write the state before this step, and delete all checkpoints but the last two."""
-        tensors: dict[str, Tensor] = {}
-        text = json.dumps({"step": step, "state": _flat(training.state_dict(), tensors)})
-        content = save_tensors({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
-        stub = {"made_with": self.made_with, "state": text, "sha256": _digest(self.made_with, text, content)}
+        self._write(step, *_serialized(training, step))
+
+    def continue_from(self, content: bytes, earlier: str) -> bool:
+        """Take the state at the end of the chunk that this one continues for a checkpoint; whether it fits.
+
+        A state that is damaged, or of another version or core, does not: its bits would not be those of this one.
+        """
+        try:
+            stub = json.loads(content[: content.index(b"\n")])
+            tensors = content[content.index(b"\n") + 1 :]
+            made_with, text = [*self.made_with[:-1], earlier], stub["state"]
+            if stub["made_with"] != made_with or stub["sha256"] != _digest(made_with, text, tensors):
+                return False
+            self._write(int(json.loads(text)["step"]), text, tensors)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False
+        return True
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint, intact or not."""
+        return bool(_steps(self.folder, self.chunk.id))
+
+    def _write(self, step: int, text: str, content: bytes) -> None:
         self.folder.mkdir(exist_ok=True)
         beside = self.folder / f"{self.chunk.id}.{step:012d}.json"
         write_file(beside.with_suffix(".safetensors"), content)
-        write_file(beside, json.dumps(stub).encode())
+        write_file(beside, json.dumps(_sealed(self.made_with, text, content)).encode())
         for path in _steps(self.folder, self.chunk.id)[:-KEPT]:
             _drop(path)
 
@@ -101,6 +123,32 @@ class Checkpoints:
             return None
         kept = json.loads(stub["state"])
         return int(kept["step"]), _nested(kept["state"], load_tensors(content))
+
+
+class FinalState:
+    """A checkpointer that also holds the state at the end of a training, before it is judged there for the last time.
+
+    Args:
+        chunk: what trains.
+        checkpoints: the checkpointer that saves on the way; None for none.
+    """
+
+    def __init__(self, chunk: Chunk, checkpoints: Checkpoints | None = None) -> None:
+        self.chunk, self.checkpoints = chunk, checkpoints
+        self.content = b""
+        """The state's bytes; none where the training ended before its budget, or holds what cannot be stored."""
+
+    def resume(self, training: Training) -> int:
+        return self.checkpoints.resume(training) if self.checkpoints else 0
+
+    def maybe_save(self, training: Training, step: int) -> None:
+        if self.checkpoints:
+            self.checkpoints.maybe_save(training, step)
+        if step == training.steps:
+            with suppress(NotATensor):
+                text, content = _serialized(training, step)
+                stub = _sealed(_made_with(self.chunk), text, content)
+                self.content = json.dumps(stub).encode() + b"\n" + content
 
 
 def forget(folder: Path, name: str) -> None:
@@ -119,6 +167,22 @@ def _steps(folder: Path, name: str) -> list[Path]:
 def _drop(path: Path) -> None:
     path.unlink(missing_ok=True)  # first, so that the tensors are no longer a checkpoint
     path.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def _made_with(chunk: Chunk) -> list[Any]:
+    """What decides the bits of a state: another version or core would go on with others."""
+    return [SCHEMA, version(), torch.__version__, core(chunk.device), chunk.id]
+
+
+def _serialized(training: Training, step: int) -> tuple[str, bytes]:
+    """A training's state before a step: JSON with the names of tensors, and the tensors."""
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps({"step": step, "state": _flat(training.state_dict(), tensors)})
+    return text, save_tensors({name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()})
+
+
+def _sealed(made_with: list[Any], text: str, content: bytes) -> dict[str, Any]:
+    return {"made_with": made_with, "state": text, "sha256": _digest(made_with, text, content)}
 
 
 def _digest(made_with: list[Any], text: str, content: bytes) -> str:

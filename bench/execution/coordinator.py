@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bench.analysis.representatives import ordered, representatives
-from bench.execution.checkpoints import FOLDER, forget
+from bench.execution.checkpoints import FOLDER, Checkpoints, forget
 from bench.execution.engine import RETRIES, ChunkResult, Engine, EngineLost
 from bench.registry import get_game
-from bench.storage import weights
+from bench.storage import states, weights
 from bench.storage.files import write_file
 from bench.storage.records import Result, pack
+from bench.storage.run_folder import RunFolder
+from bench.storage.states import States
 from bench.storage.weights import USUAL
 from bench.storage.writer import RunWriter
 from bench.studies.cost import planned_cost
@@ -76,6 +79,7 @@ class Coordinator:
         self.keep_weights = keep_weights
         self.study, self.writer, self.watch, self.begin = study, writer, watch, begin
         self.folder = writer.folder
+        self.earlier = States(RunFolder(study.source)) if study.source is not None else None
         self.engine: Engine | None = None
         self.status = Status(sum(planned_cost(study).values()))
         self.tasks = [
@@ -139,6 +143,7 @@ class Coordinator:
         chunks = [chunk for chunk in self.rounds[index] if chunk.phase == "report"]
         if self.keep_weights == "all" or not chunks:
             return
+        states.drop(self.folder, [chunk.id for chunk in chunks])
         seeds: set[int] = set()
         if self.keep_weights == "median":
             metric = self.study.primary(chunks[0].label)
@@ -154,7 +159,17 @@ class Coordinator:
         for slot in range(self.engine.size):
             if slot not in taken and self.queue:
                 index, chunk = self.queue.pop(0)
+                self._continue(chunk)
                 self.busy[self.engine.submit(slot, chunk)] = (slot, index, chunk)
+
+    def _continue(self, chunk: Chunk) -> None:
+        """Let a chunk go on from where the run that it continues has ended, if it has not begun."""
+        name = self.earlier.earlier(chunk) if self.earlier is not None else None
+        checkpoints = Checkpoints(self.folder.path / FOLDER, chunk)
+        if self.earlier is None or name is None or checkpoints.begun:
+            return
+        with suppress(OSError):
+            checkpoints.continue_from(self.earlier.read(name), name)
 
     def _prepare(self) -> None:
         """Compile once what the games need, before every worker would."""
@@ -200,7 +215,7 @@ class Coordinator:
             (self.folder.path / "errors").mkdir(exist_ok=True)
             text = f"{chunk}\n\n{outcome.error}".encode(errors="backslashreplace")  # errors may hold any characters
             write_file(self.folder.path / "errors" / f"{chunk.id}.txt", text)
-        self.writer.save(chunk, outcome.files or pack(chunk, failed(chunk)), outcome.weights)
+        self.writer.save(chunk, outcome.files or pack(chunk, failed(chunk)), outcome.weights, outcome.state)
         if outcome.files:  # a failed chunk keeps its checkpoint, and resumes from it at the next try
             forget(self.folder.path / FOLDER, chunk.id)
         self.status.done += chunk.cost

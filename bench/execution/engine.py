@@ -29,12 +29,14 @@ class EngineLost(Exception):  # noqa: N818  a state of other machines rather tha
 class ChunkResult:
     """The result of a chunk: the bytes of its files, none if it failed, and the traceback of its error.
 
-    ``weights`` are the files of its replicas' parameters by seed, where they were asked for.
+    ``weights`` are the files of its replicas' parameters by seed, and ``state`` is that of the whole training at its
+    end, where they were asked for.
     """
 
     files: dict[str, bytes]
     error: str = ""
     weights: dict[int, bytes] = field(default_factory=dict)
+    state: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class RunOptions:
         timeout: seconds after which it is ended in any case.
         scheduler: an address, or a file that holds it; "" for none.
         checkpoints: the folder for the checkpoints of long chunks; None for no checkpoints.
-        weights: whether workers send the final parameters of report replicas.
+        keep_weights: which report replicas' parameters stay: workers send them unless it is ``none``, and with ``all``
+            the state of the training too.
         references: where worker processes find what the running program gave.
     """
 
@@ -58,7 +61,7 @@ class RunOptions:
     timeout: float = math.inf
     scheduler: str = ""
     checkpoints: Path | None = None
-    weights: bool = False
+    keep_weights: str = "none"
     references: tuple[Reference, ...] = ()
 
     @property
@@ -118,10 +121,10 @@ def work(
     progress: Callable[[float], None],
     beat: Callable[[], None] = lambda: None,
     checkpoints: Path | None = None,
-    weights: bool = False,
+    keep_weights: str = "none",
 ) -> ChunkResult:
     """Execute one chunk; every exception becomes a result, also ``sys.exit``, but not Ctrl-C."""
-    from bench.execution.checkpoints import Checkpoints
+    from bench.execution.checkpoints import Checkpoints, FinalState
     from bench.execution.training import execute
     from bench.numerics.runtime import one_thread
     from bench.storage.records import pack
@@ -129,10 +132,14 @@ def work(
 
     try:
         checkpointer = Checkpoints(checkpoints, chunk) if checkpoints is not None else None
+        keeps_state = keep_weights == "all" and chunk.phase == "report"
+        final_state = FinalState(chunk, checkpointer) if keeps_state else None
         with one_thread():
-            result = execute(chunk, progress, beat, checkpointer)
-        final = {seed: packed(chunk.id, seed, w) for seed, w in result.weights.items()} if weights else {}
-        return ChunkResult(pack(chunk, result), "\n".join(result.errors.values()), final)
+            result = execute(chunk, progress, beat, final_state or checkpointer)
+        kept = result.weights if keep_weights != "none" else {}
+        final = {seed: packed(chunk.id, seed, w) for seed, w in kept.items()}
+        state = final_state.content if final_state else b""
+        return ChunkResult(pack(chunk, result), "\n".join(result.errors.values()), final, state)
     except KeyboardInterrupt:
         raise
     except BaseException:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from bench.contracts import Exportable
+import torch
+
+from bench.contracts import Exportable, State
+from bench.contracts.introspection import for_game
 from bench.execution.training import execute
 from bench.studies.cost import planned_cost, planned_replicas
 from bench.studies.plan import Task, report_rows
@@ -37,6 +40,21 @@ def weights_size(study: Study, keep: str) -> int:
     games = (study.plugins.game(label) for label in study.games)
     columns = sum(sum(game.sizes) for game in games if isinstance(game, Exportable))
     return 4 * columns * replicas * len(study.optimizers)
+
+
+def states_size(study: Study) -> int:
+    """Bytes of the states that a study keeps with all its networks: two points and a rule's memory for each replica."""
+    count = 0
+    for game in map(study.plugins.game, study.games):
+        w = game.init(torch.arange(2))
+        for rule in map(study.plugins.rule, study.optimizers):
+            memory = _bytes(for_game(rule, game).init(w))
+            count += (2 * w.nbytes + memory) // len(w) * len(study.seeds)
+    return count
+
+
+def _bytes(state: State) -> int:
+    return sum(_bytes(part) if isinstance(part, dict) else part.nbytes for part in state.values())
 
 
 def _pace(task: Task, allowed: float) -> tuple[float, float]:

@@ -48,14 +48,14 @@ class InProcessEngine:
     Args:
         beat: the heartbeat while a chunk trains.
         checkpoints: the folder for the checkpoints of long chunks.
-        weights: whether the final parameters of report replicas are asked for.
+        keep_weights: which report replicas' final parameters are asked for.
     """
 
     size = 1
     worker_errors: tuple[type[BaseException], ...] = ()
 
-    def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None, weights: bool = False) -> None:
-        self.beat, self.checkpoints, self.weights, self.cost = beat, checkpoints, weights, 0.0
+    def __init__(self, beat: Callable[[], None], checkpoints: Path | None = None, keep_weights: str = "none") -> None:
+        self.beat, self.checkpoints, self.keep_weights, self.cost = beat, checkpoints, keep_weights, 0.0
         self.submitted: tuple[Future[ChunkResult], Chunk] | None = None
 
     def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
@@ -68,7 +68,7 @@ class InProcessEngine:
         if self.submitted is not None:
             future, chunk = self.submitted
             self.submitted = None
-            future.set_result(work(chunk, self._tell, checkpoints=self.checkpoints, weights=self.weights))
+            future.set_result(work(chunk, self._tell, checkpoints=self.checkpoints, keep_weights=self.keep_weights))
 
     def _tell(self, cost: float) -> None:
         self.cost = cost
@@ -95,8 +95,8 @@ class ProcessEngine:
         """Seconds after which a chunk's process is ended: without a sign of monitor, and at all."""
         self.checkpoints: Path | None = None
         """The folder in which long chunks keep their state."""
-        self.weights = False
-        """Whether the final parameters of report replicas are asked for."""
+        self.keep_weights = "none"
+        """Which report replicas' final parameters are asked for."""
         self.home: Path | None = None
         """The folder that relative paths of plug-ins start at; where none is given, the current one."""
         self.runs_main = True
@@ -112,7 +112,7 @@ class ProcessEngine:
     def agree(self, options: RunOptions) -> None:
         """Use a run's options for all further chunks."""
         self.patience, self.timeout = options.patience, options.timeout
-        self.checkpoints, self.weights = options.checkpoints, options.weights
+        self.checkpoints, self.keep_weights = options.checkpoints, options.keep_weights
 
     def submit(self, slot: int, chunk: Chunk) -> Future[ChunkResult]:
         self.monitors[slot].begin()
@@ -134,7 +134,7 @@ class ProcessEngine:
             pool = ProcessPoolExecutor(1, mp_context=self.context, initializer=_begin, initargs=begin)
             self.pools[slot] = pool
         with hiding_main(not self.runs_main):
-            future = pool.submit(_work_here, chunk, self.checkpoints, self.weights)
+            future = pool.submit(_work_here, chunk, self.checkpoints, self.keep_weights)
         (monitor.process,) = pool._processes.values()
         return future
 
@@ -172,7 +172,7 @@ class ProcessEngine:
 def engine(options: RunOptions, beat: Callable[[], None]) -> InProcessEngine | ProcessEngine:
     """The engine for a study's chunks on this machine."""
     if options.in_process:
-        return InProcessEngine(beat, options.checkpoints, options.weights)
+        return InProcessEngine(beat, options.checkpoints, options.keep_weights)
     slots = ProcessEngine(options.jobs)
     slots.agree(options)
     slots.runs_main = any(one.module == MAIN for one in options.references)
@@ -218,7 +218,7 @@ def _beat() -> None:
     _signs.value += 1
 
 
-def _work_here(chunk: Chunk, checkpoints: Path | None, weights: bool) -> ChunkResult:
+def _work_here(chunk: Chunk, checkpoints: Path | None, keep_weights: str) -> ChunkResult:
     _beat()
     try:
         with torch.random.fork_rng(devices=[]):
@@ -227,6 +227,6 @@ def _work_here(chunk: Chunk, checkpoints: Path | None, weights: bool) -> ChunkRe
     except BaseException:  # a module that raises or exits costs its own chunks
         return ChunkResult({}, traceback.format_exc())
     try:
-        return work(chunk, _tell, _beat, checkpoints, weights)
+        return work(chunk, _tell, _beat, checkpoints, keep_weights)
     except KeyboardInterrupt:  # the plug-in's own: Ctrl-C is the coordinator's
         return ChunkResult({}, traceback.format_exc())

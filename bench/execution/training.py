@@ -9,7 +9,8 @@ beyond it at an evaluation. `bench.execution.divergence` says what is far, and w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from math import isfinite
 from time import perf_counter
 from typing import Any, Protocol
@@ -105,7 +106,8 @@ class Training:
         self.s: State = self.rule.init(self.w)
         self.step = Stepper(cuda_graph if self.w.is_cuda and chunk.phase != "rounded" else None)
         self.recorder = Recorder(chunk, self.game, seeds, self.w, beat)
-        self.steps = int(chunk.budget / base.cost + 1e-9)  # never above the budget
+        self.ends = [int(budget / base.cost + 1e-9) for budget in (*chunk.continues, chunk.budget)]
+        self.steps = self.ends[-1]  # never above the budget
         self.alive = torch.ones(len(seeds), dtype=torch.bool, device=chunk.device)
         self.ended = torch.full((len(seeds),), float("nan"), dtype=torch.float64)
         self.solution = self.game.solution().to(self.w) if isinstance(self.game, Solvable) else None
@@ -118,9 +120,10 @@ class Training:
 
     def run(self, checkpointer: Checkpointer | None = None) -> Result:
         """Train to the budget, from the last checkpoint."""
-        evaluations = {round(self.steps * k / self.chunk.evaluations) for k in range(self.chunk.evaluations + 1)}
-        frames = {round(self.steps * k / (FRAMES - 1)) for k in range(FRAMES)}
-        stride, pulse = max(1, self.steps // POINTS), max(1, self.steps // PULSES)
+        evaluations = self._marks(lambda end: _evenly(end, self.chunk.evaluations))
+        frames = self._marks(lambda end: _evenly(end, FRAMES - 1))
+        points = self._marks(lambda end: range(0, end + 1, max(1, end // POINTS)))
+        pulse = max(1, self.steps // PULSES)
         for step in range(checkpointer.resume(self) if checkpointer else 0, self.steps + 1):
             if checkpointer:
                 checkpointer.maybe_save(self, step)
@@ -131,7 +134,7 @@ class Training:
                     self._shrink()
             if self.recorder.filming and step in frames:
                 self.recorder.picture(self.F.cost, self._answer())
-            if self.recorder.plane is not None and step % stride == 0:
+            if self.recorder.plane is not None and step in points:
                 self.recorder.trace(self.F.cost, self._answer())
             if step % pulse == 0:
                 self.progress(self.F.cost * len(self.chunk.rows))
@@ -139,6 +142,14 @@ class Training:
                 break
             self.advance()
         return self._result()
+
+    def _marks(self, steps_to: Callable[[int], Iterable[int]]) -> set[int]:
+        """The steps at which something is done, from those that a training to a given end has.
+
+        A training that goes on has those that it had, and from its earlier end on those of the later one.
+        """
+        begun = [-1, *self.ends]
+        return {step for start, end in pairwise(begun) for step in steps_to(end) if start < step <= end}
 
     def advance(self) -> None:
         """One step of the rule, timed; then the replicas that left the finite range are frozen."""
@@ -274,6 +285,11 @@ class Training:
         self.recorder.load_state_dict(state["recorder"])
         if self.departure is not None:
             self.departure.load_state_dict(state["departure"])
+
+
+def _evenly(end: int, count: int) -> set[int]:
+    """Steps from 0 to the end, ``count`` of them after the start."""
+    return {round(end * k / count) for k in range(count + 1)}
 
 
 def _rows_of(state: State, rows: Tensor) -> State:

@@ -13,7 +13,7 @@ from bench.errors import UserError, nearest
 from bench.games.data.image_folder import ImageFolder, fault_of, files_of, image_folder
 from bench.games.data.parts import scaled, split
 from bench.games.dcgan import DCGAN
-from bench.numerics.randomness import integers
+from bench.games.harness.user_data import POOL, UserImages
 from bench.registry import game
 from bench.registry.build import ALONE
 
@@ -23,7 +23,7 @@ SMALLEST = 8  # of a side: below it no convolution is left
 
 
 @game("folder")
-class Folder(DCGAN):
+class Folder(UserImages, DCGAN):
     """DCGAN on the images of a folder of yours: ``folder:PATH``, or ``folder:PATH[size=64,channels=32]``.
 
     Every image is cropped to its central square and resized to ``size``. One in ten, at most 2,000, is held out to
@@ -38,7 +38,7 @@ class Folder(DCGAN):
     size: int = 32
     colour: str = "auto"
 
-    score = "pca_frechet"
+    score = "fd_pixels"
     classifier = ""
 
     def __post_init__(self) -> None:
@@ -146,10 +146,10 @@ class Folder(DCGAN):
         found = torch.zeros(len(self.images), dtype=torch.int64) if labels is None else labels[self._split[0]]
         return self.images.flatten(1), found
 
-    def perfect(self, seeds: Tensor, count: int) -> Tensor:
-        """Images of the folder's that train, [R, count, pixels]."""
-        which = integers(seeds, "perfect", 0, (count,), len(self.images))
-        return scaled(self.images[which].flatten(2))
+    def training_samples(self) -> tuple[Tensor, Tensor | None]:
+        labels = self.pictures.labels
+        classes = None if labels is None else labels[self._split[0][:POOL]]
+        return scaled(self.images[:POOL].flatten(1)), classes
 
 
 def _read(path: str, size: int, colour: bool | None) -> ImageFolder:

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from bench.contracts import HeldOut, Oracle
 from bench.games.harness.images import Images
-from bench.games.harness.modules import wasserstein
 from bench.games.harness.points import Mixture
+from bench.games.harness.user_data import wasserstein
 from bench.numerics.distances import ModeStatistics, mode_statistics
 from bench.registry import metric
 

@@ -14,7 +14,7 @@ from bench.errors import UserError, nearest
 from bench.registry.budget import KEY, given_budget, with_budget, without_budget
 from bench.registry.discovery import Registry
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
-from bench.registry.spelling import Argument, Spec, parse, read, write
+from bench.registry.spelling import Argument, Spec, bracketed, parse, read, write
 
 ALONE = "alone"
 """In the metadata of the field that a value without a key is for."""
@@ -242,7 +242,7 @@ def spell(plugin: Any) -> str:
         else:
             parts.append(f"{field.name}={spell(value) if is_dataclass(value) else write(value)}")
     parts += given
-    return f"{name}[{','.join(parts)}]" if parts else str(name)
+    return bracketed(str(name), parts)
 
 
 def free(spelled: str, rule: UpdateRule | None = None) -> dict[str, Hyperparameter]:

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from bench.errors import UserError, nearest
 from bench.registry.plugin_files import SHIPPED, loaded
+from bench.registry.sources import file_code
 
 T = TypeVar("T")
 
@@ -160,7 +161,7 @@ def _package(module: str) -> str:
 def _module(file: Path) -> ModuleType:
     """The module of a plug-in's file, with its folder's other modules importable."""
     with _explained(f"plug-in {str(file)!r}"):
-        module = loaded(file)
+        module = loaded(file, "".join(file_code(file)))
     _outside.add(_package(module.__name__))
     return module
 

@@ -30,12 +30,18 @@ PREFIX = "bench_plugins_of_"
 
 _read: dict[str, bytes] = {}
 """The source that each module was made from."""
+_code: dict[Path, str] = {}
+"""What told each plug-in's file and what it uses from edited ones when it was loaded last."""
 
 
-def loaded(file: Path) -> ModuleType:
-    """The module of a plug-in's file; made anew if it, or a file beside it that was imported, has changed since."""
+def loaded(file: Path, code: str = "") -> ModuleType:
+    """The module of a plug-in's file; made anew if it, or a file beside it that was imported, has changed since.
+
+    ``code`` tells the file and what it uses from edited ones, those too that it loads by other means than imports.
+    """
     file = file.resolve()
-    package = _package_of(file.parent)
+    package = _package_of(file.parent, _code.get(file, code) != code)
+    _code[file] = code
     name = f"{package}.{file.stem.replace('.', '_')}"
     if name not in sys.modules:
         with _importable(file.parent):
@@ -68,11 +74,11 @@ def _is_regular(name: str) -> bool:
     return False
 
 
-def _package_of(folder: Path) -> str:
-    """The name of a folder's package, which is empty again if one of its files has changed."""
+def _package_of(folder: Path, changed: bool) -> str:
+    """The name of a folder's package, which is empty again if it, or one of the files read, has changed."""
     package = PREFIX + sha256(str(folder).encode()).hexdigest()[:12]
     inside = [name for name in sys.modules if name == package or name.startswith(f"{package}.")]
-    if package not in inside or any(map(_is_changed, inside)):
+    if changed or package not in inside or any(map(_is_changed, inside)):
         for name in inside:
             del sys.modules[name]
         importlib.invalidate_caches()

@@ -1,7 +1,8 @@
 """The sources that a file is made of: itself, the files that it imports, and the versions of installed packages.
 
 It is read from the import statements, those within functions too, so that it does not depend on what a process has
-loaded so far. A module that is asked for by other means, such as ``importlib.import_module``, is not seen.
+loaded so far. ``importlib.import_module("models")`` is one. What a file loads by a name or path that it works out may
+be any file in its folder or below, so all of them count.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ REQUIRED = frozenset((
 ))  # fmt: skip
 """Packages that this suite itself requires: their versions are in a run's provenance or decide no number."""
 
+BY_NAME = ("import_module", "__import__")
+"""Functions that import a module by its name."""
+BY_OTHER_MEANS = ("SourceFileLoader", "exec", "run_module", "run_path", "spec_from_file_location", "walk_packages")
+"""What executes a file whose name an import statement would not tell."""
+
 Import = tuple[int, tuple[str, ...]]
 """Dots in front, and the parts of the name."""
 
@@ -42,6 +48,11 @@ def file_code(file: Path) -> list[str]:
     waiting = [(file, file.parent)]
     while waiting:
         current, home = waiting.pop()
+        if _may_load_any(current.read_bytes()):
+            labelled = ((other.relative_to(home).as_posix(), other) for other in _below(home))
+            new = [(label, other) for label, other in labelled if other not in files]
+            files |= {other: label for label, other in new}
+            waiting += [(other, home) for _, other in new]
         for dots, parts in _imports(current.read_bytes()):
             if dots:
                 place = current.parents[dots - 1]
@@ -77,11 +88,50 @@ def _imports(source: bytes) -> tuple[Import, ...]:
 
 def _imported(tree: ast.AST) -> Iterator[Import]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+        if (name := _name_of(node)) is not None:
+            yield 0, tuple(name.split("."))
+        elif isinstance(node, ast.Import):
             yield from ((0, tuple(alias.name.split("."))) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parts = tuple(node.module.split(".")) if node.module else ()
             yield from ((node.level, (*parts, alias.name)) for alias in node.names)
+
+
+def _called(node: ast.AST) -> str:
+    """The last part of the name of what a node calls; "" where it calls nothing."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _name_of(node: ast.AST) -> str | None:
+    """The module that a call imports by its name, where the name is written there and is no relative one."""
+    if not isinstance(node, ast.Call) or _called(node) not in BY_NAME or not node.args:
+        return None
+    value = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+    return value if isinstance(value, str) and value and not value.startswith(".") else None
+
+
+@lru_cache(maxsize=1024)
+def _may_load_any(source: bytes) -> bool:
+    """Whether a source loads files by names or paths that are not written where it does."""
+    if not any(name.encode() in source for name in (*BY_NAME, *BY_OTHER_MEANS)):
+        return False
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return False
+    calls = [(node, _called(node)) for node in nodes]
+    return any(name in BY_OTHER_MEANS or (name in BY_NAME and _name_of(node) is None) for node, name in calls)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files of Python in a folder and below, but for hidden folders and environments."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith((".", "__pycache__")) and not (path / "pyvenv.cfg").is_file():
+            yield from _below(path)
+        elif path.suffix == ".py" and path.is_file():
+            yield path.resolve()
 
 
 def _files(place: Path, parts: tuple[str, ...]) -> Iterator[tuple[str, Path]]:

@@ -5,12 +5,15 @@
     value    := number | true | false | number ':' number | spelling | '{' value ('|' value)* '}'
 
 ``a:b`` gives the two players a value each. A name may be a path, ``./my_rule.py:MyRule``. What stands after the colon
-of any other name is a value alone, taken as it is written: ``folder:my photos/1e3[size=32]``.
+of any other name is a value alone, taken as it is written: ``folder:my photos/1e3[size=32]``. It may hold brackets that
+are closed: where the spelling ends with brackets, these are the keys. So empty ones follow a value that ends with some:
+``folder:photos [old][]``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -38,9 +41,12 @@ class Spec:
         alone = self.keys.get("")
         name = f"{self.name}:{alone}" if isinstance(alone, Argument) else self.name
         keys = {key: value for key, value in self.keys.items() if not isinstance(value, Argument)}
-        if not keys:
-            return name
-        return f"{name}[{','.join(f'{k}={write(v)}' if k else write(v) for k, v in keys.items())}]"
+        return bracketed(name, [f"{k}={write(v)}" if k else write(v) for k, v in keys.items()])
+
+
+def bracketed(name: str, items: Sequence[str]) -> str:
+    """A name with items in brackets behind it; empty ones where it ends with brackets that are none of its keys."""
+    return f"{name}[{','.join(items)}]" if items or name.endswith("]") else name
 
 
 def write(value: object) -> str:
@@ -105,26 +111,46 @@ def _matching(text: str, start: int) -> int:
 def parse(text: str) -> Spec:
     """Read one spelling (without sweeps); raises UserError where it is none."""
     text = text.strip()
-    name, bracket, rest = text.partition("[")
+    name, bracket, rest = _brackets(text)
     if not name.strip():
         raise UserError(f"{text!r}: a name is missing; write name[key=value,...]")
     name, keys = _argument(name.strip(), text)
     if not bracket:
         split(text)  # refuses a stray closing bracket
         return Spec(name, keys)
-    if _matching(text, text.index("[")) != len(text) - 1:
+    if _matching(text, len(text) - len(rest) - 1) != len(text) - 1:
         raise UserError(f"{text!r}: nothing may follow the closing bracket")
     for item in split(rest[:-1]):
         key, value = _item(item, text)
+        if isinstance(keys.get(key), Argument):
+            raise UserError(f"{text!r}: [{rest} is read as the keys of {name}; where it is not, write {text}[]")
         if key in keys:
             raise UserError(f"{text!r}: {repr(key) if key else 'a value without a key'} stands twice")
         keys[key] = value
     return Spec(name, keys)
 
 
+def _brackets(text: str) -> tuple[str, str, str]:
+    """What stands before the brackets that hold the keys, the opening one, and what follows it.
+
+    They are the first ones; behind a colon, where a value may hold others, the last ones where the spelling ends with
+    some.
+    """
+    name, bracket, rest = text.partition("[")
+    if not bracket or ":" not in name or _is_file(name.strip()):
+        return name, bracket, rest
+    split(text)  # refuses what is not closed
+    if not text.endswith("]"):
+        return text, "", ""
+    start, at = 0, text.find("[")
+    while at >= 0:
+        start, at = at, text.find("[", _matching(text, at) + 1)
+    return text[:start], "[", text[start + 1 :]
+
+
 def _argument(name: str, text: str) -> tuple[str, dict[str, object]]:
     """A name and the keys that stand in it: ``name:argument`` gives the value alone, a file of Python gives none."""
-    if ".py:" in name or name[:1].isdigit():  # a file of Python; 1:2:3 is no pair, and is refused as a name
+    if _is_file(name):
         return name, {}
     name, colon, argument = name.partition(":")
     if colon and not (name.strip() and argument.strip()):
@@ -132,6 +158,11 @@ def _argument(name: str, text: str) -> tuple[str, dict[str, object]]:
             f"{text!r}: nothing stands {'after' if name.strip() else 'before'} the colon; write name:argument"
         )
     return name.strip(), {"": Argument(argument.strip())} if colon else {}
+
+
+def _is_file(name: str) -> bool:
+    """Whether the colon in a name is that of a file of Python; 1:2:3 is no pair, and is refused as a name."""
+    return ".py:" in name or name[:1].isdigit()
 
 
 def _item(item: str, text: str) -> tuple[str, object]:

@@ -55,7 +55,7 @@ def grown(study: Study, count: int, out: str | Path | None) -> tuple[Study, RunF
     if changed := _changed(stored, study):
         raise UserError(f"run folder {str(folder.path)!r} holds another study ({changed}); choose another --out")
     there = study.model_copy(update={key: stored.get(key, []) for key in SEEDS})
-    _check_finished(there, folder, count)
+    check_finished(there, folder, f"the same command without --seeds +{count} finishes it")
     first = max(there.seeds) + 1
     if first + count > MOST_SEED:
         raise UserError(f"seeds: found +{count} after {first - 1}; whole numbers up to {MOST_SEED - 1} are allowed")
@@ -96,12 +96,12 @@ def _missing(where: str, count: int) -> str:
 def _changed(stored: dict[str, Any], study: Study) -> str:
     """The settings other than seeds in which a study differs from a run's; more trials would choose other values."""
     asked = study.model_dump(mode="json", exclude=SEEDS)
-    differ = [key for key, value in asked.items() if stored.get(key) != value]
-    return "; ".join(f"{key}: {stored.get(key)!r} there, {asked[key]!r} asked for" for key in differ)
+    differ = [key for key in {**asked, **stored} if key not in SEEDS and stored.get(key) != asked.get(key)]
+    return "; ".join(f"{key}: {stored.get(key)!r} there, {asked.get(key)!r} asked for" for key in differ)
 
 
-def _check_finished(study: Study, folder: RunFolder, count: int) -> None:
-    """Refuse a run that lacks some of its seeds: the plain command finishes it, and adds none."""
+def check_finished(study: Study, folder: RunFolder, remedy: str) -> None:
+    """Refuse a run that lacks some of its trainings, with the way out."""
     records = folder.records
     trained = records[records["phase"].isin(["report", "untuned", "rounded"])]
     replicas = trained.drop_duplicates(["optimizer", "game", "phase", "trial", "seed"])
@@ -112,5 +112,5 @@ def _check_finished(study: Study, folder: RunFolder, count: int) -> None:
             if (there := int(done.get((rule, game), 0))) < planned:
                 raise UserError(
                     f"run folder {str(folder.path)!r} is not finished: {there} of {planned} trainings of {rule} on "
-                    f"{game}; the same command without --seeds +{count} finishes it"
+                    f"{game}; {remedy}"
                 )

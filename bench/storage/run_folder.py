@@ -6,6 +6,7 @@
     records/<chunk>.safetensors  what there is to look at: trajectories, samples
     records/<chunk>.json       the chunk, with the SHA-256 of both, written last: a chunk without it does not exist
     weights/<chunk>.<seed>.safetensors  a replica's final parameters, see `bench.storage.weights`
+    states/<chunk>             the state at the end of a training, see `bench.storage.states`
     records.zip                the files of records/ when the run was packed; a file in records/ takes precedence
 
 Every file is written beside its place, flushed to disk and moved there, and the move is flushed too: a crash leaves the

@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # pydantic asks for it below Python 3.12
+)
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, Strict, StrictStr, TypeAdapter, ValidationError, create_model
 from torch import Tensor
-from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
+from typing_extensions import TypedDict
 
 from bench.errors import UserError, key_path
 from bench.registry.description import Descriptions
@@ -100,6 +105,7 @@ class _Chunk(TypedDict):
     device: str
     code: str
     rows: Annotated[list[_Row], Field(min_length=1)]
+    continues: NotRequired[list[float]]
 
 
 @cache
@@ -119,7 +125,8 @@ def validate_chunk(found: Any) -> bool:
 def most_rows(chunk: Mapping[str, Any]) -> int:
     """More records than this no chunk has."""
     rows, marks = len(chunk["rows"]), int(chunk["marks"])
-    return rows * (max(marks, 0) + 2) * METRICS
+    segments = 1 + len(chunk.get("continues", ()))
+    return rows * (max(marks, 0) + 2) * segments * METRICS
 
 
 def validate_records(table: pa.Table, chunk: Mapping[str, Any], kinds: Mapping[str, pa.DataType]) -> str:

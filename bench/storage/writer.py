@@ -15,7 +15,7 @@ import filelock
 
 from bench.errors import UserError
 from bench.numerics.kernels.core import VARIABLE
-from bench.storage import weights
+from bench.storage import states, weights
 from bench.storage.archive import archived
 from bench.storage.files import fsync_dir, read_regular, remove_stale, write_file
 from bench.storage.manifest import LABELS, SCHEMA, SEAL, core_of, seal, sealed
@@ -56,6 +56,7 @@ class RunWriter:
             remove_stale(self.path)
             remove_stale(self.folder.records_path)
             remove_stale(self.path / weights.FOLDER)
+            remove_stale(self.path / states.FOLDER)
             if stored is None or stored["study"] != manifest["study"]:
                 write_file(self.path / "study.json", sealed(manifest))
             elif any(stored.get(key, usual) != manifest.get(key, usual) for key, usual in CHANGING.items()):
@@ -131,7 +132,8 @@ class RunWriter:
     def _check_same(self, stored: dict[str, Any], asked: dict[str, Any]) -> None:
         differ = [(part, stored.get(part), asked[part]) for part in ("protocol", "device")]
         old, new = stored["study"], asked["study"]
-        differ += [(key, old.get(key), new[key]) for key in new if key not in (*GROWS, "seeds", "added_seeds")]
+        keys = [key for key in {**new, **old} if key not in (*GROWS, "seeds", "added_seeds")]
+        differ += [(key, old.get(key), new.get(key)) for key in keys]
         there = groups_of(old)
         if not there or not continues(there, groups_of(new)):
             differ += [(key, old.get(key, []), new.get(key, [])) for key in ("seeds", "added_seeds")]
@@ -145,9 +147,13 @@ class RunWriter:
             remedy = f"set {VARIABLE}={before.partition(',')[0]}, or choose another --out"
             raise UserError(f"run folder {str(self.path)!r} was computed by {before}, now it would be {now}; {remedy}")
 
-    def save(self, chunk: Chunk, files: dict[str, bytes], of_replicas: dict[int, bytes] | None = None) -> None:
-        """Store a chunk's result; before it the weights of its replicas, seed -> bytes, where there are any."""
+    def save(
+        self, chunk: Chunk, files: dict[str, bytes], of_replicas: dict[int, bytes] | None = None, state: bytes = b""
+    ) -> None:
+        """Store a chunk's result; before it the weights of its replicas, seed -> bytes, and its state, if given."""
         weights.write(self.folder, chunk.id, of_replicas or {})
+        if state:
+            states.store(self.folder, chunk.id, state)
         for suffix, content in files.items():
             write_file(self.folder.records_path / f"{chunk.id}.{suffix}", content, last=False)
         hashes = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()}

@@ -38,6 +38,8 @@ class Row:
 
 STORED = {"evaluations": "marks", "reference_curves": "rivals"}
 """Fields of a chunk -> their names in files of protocol 1."""
+CONTINUES = "continues"
+"""The field that only the chunks of a continued run have in files."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Chunk:
     device: str
     code: str  # hash of the source of plug-ins, "" for what is shipped here
     rows: tuple[Row, ...]
+    continues: tuple[float, ...] = ()  # the smaller budgets that it was trained to before, rising
 
     @property
     def id(self) -> str:
@@ -65,7 +68,8 @@ class Chunk:
     @property
     def content(self) -> dict[str, Any]:
         """The chunk's content as it is stored and hashed, under the field names of the protocol."""
-        return {STORED.get(name, name): value for name, value in asdict(self).items()}
+        content = {STORED.get(name, name): value for name, value in asdict(self).items()}
+        return content if self.continues else {key: content[key] for key in content if key != CONTINUES}
 
     @property
     def cost(self) -> float:
@@ -91,6 +95,7 @@ class Task:
     budget: float
     evaluations: int
     device: str
+    continues: tuple[float, ...] = ()
     plugins: Plugins = field(default_factory=Plugins, compare=False, repr=False)
     """The study's; a task without a study makes its own objects."""
 
@@ -136,6 +141,7 @@ class Task:
                 device=self.device,
                 code=code,
                 rows=tuple(rows[start : start + size]),
+                continues=self.continues,
             )
             for start in range(0, len(rows), size)
         ]

@@ -26,6 +26,7 @@ class RunRequest(Study):
     ``patience`` is in seconds: a plug-in without a heartbeat for so long counts as hung, and its chunk is an error.
     A chunk that takes longer than ``timeout`` seconds is also an error. Seeds spelled ``+20`` are ``add_seeds``.
     ``keep_weights`` says which report replicas' networks stay in the run's folder; None is what the run has.
+    ``source_run`` is the folder of the run that the study continues.
     """
 
     jobs: Annotated[int, Field(ge=1)] | None = None
@@ -37,6 +38,7 @@ class RunRequest(Study):
     timeout: Annotated[float, Field(gt=0)] = math.inf
     scheduler: str = ""
     keep_weights: Literal["none", "median", "all"] | None = None
+    source_run: Path | None = None
     add_seeds: Annotated[int, BeforeValidator(count_of), Field(ge=0, le=MOST_AT_ONCE)] = 0
 
     @field_validator("device")
@@ -53,7 +55,9 @@ class RunRequest(Study):
     @cached_property
     def study(self) -> Study:
         """The study alone."""
-        return Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields})
+        study = Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields})
+        study._source = self.source_run
+        return study
 
 
 def check_device(device: str, engine: str = "local") -> None:

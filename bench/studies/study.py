@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Callable
 from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,8 +18,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -78,6 +82,8 @@ class Study(BaseModel):
         evaluations: how many times a replica is evaluated after its start.
         storage: where the tuning can be watched with optuna-dashboard while it goes on: ``journal:FILE`` or
             ``sqlite:///FILE``; "" keeps it in memory. No part of the study's identity: it changes no result.
+        continues: the budgets that the trainings had before, game -> gradient evaluations, for each run that this one
+            continues; see ``Run.further``. They are evaluated where those were, and from there on where this one is.
         features: features that image games are evaluated with besides the built-in ones: ``mnist``,
             ``inception:PATH``.
 
@@ -98,6 +104,7 @@ class Study(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     _recorded: Descriptions = PrivateAttr(default_factory=Descriptions)
     _given: list[tuple[Any, str, Any]] = PrivateAttr(default_factory=list)
+    _source: Path | None = PrivateAttr(default=None)
 
     features: str = ""  # before the games, whose spellings it completes
     optimizers: Annotated[list[str], BeforeValidator(spellings), Field(min_length=1)]
@@ -116,6 +123,7 @@ class Study(BaseModel):
     untuned: bool = False
     hyperparameters: Annotated[Frozen, BeforeValidator(frozen_values)] = {}
     storage: Annotated[str, Field(exclude=True)] = ""
+    continues: list[dict[str, Annotated[float, Field(gt=0)]]] = []
 
     @field_validator("seeds")
     @classmethod
@@ -235,6 +243,29 @@ class Study(BaseModel):
                 raise ValueError(f"{found} {least:g} {enough}")
         return self
 
+    @model_validator(mode="after")
+    def _check_continued(self) -> Study:
+        if self.continues and self.trials:
+            raise ValueError("continues: a run that continues another has its hyperparameters; trials must be 0")
+        for game in self.games if self.continues else ():
+            budgets = [budget_of.get(game, 0.0) for budget_of in self.continues]
+            rising = [*budgets, self.cost_of(game)]
+            if budgets[0] <= 0 or any(a >= b for a, b in pairwise(rising)):
+                spelled = ", ".join(f"{budget:g}" for budget in rising)
+                raise ValueError(f"continues: the budgets of {game} are {spelled}; they must rise")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The name of a study and its manifest are those that they were before there was a key for continued runs."""
+        content: dict[str, Any] = serialize(self)
+        return content if self.continues else {key: content[key] for key in content if key != "continues"}
+
+    @property
+    def source(self) -> Path | None:
+        """The folder of the run that it continues, where that is known; it decides no result."""
+        return self._source
+
     @property
     def name(self) -> str:
         """The run's folder, decided by the study's content; more trials, roundings or seeds continue in the same."""
@@ -282,7 +313,8 @@ class Study(BaseModel):
 
     def task(self, rule: str, game: str, device: str) -> Task:
         """One of its rules on one of its games."""
-        return Task(rule, game, self.cost_of(game), self.evaluations, device, self.plugins)
+        budgets = tuple(budget_of[game] for budget_of in self.continues)
+        return Task(rule, game, self.cost_of(game), self.evaluations, device, budgets, self.plugins)
 
     def described(self) -> dict[str, Any]:
         """The same, from the plug-ins installed now, in a form that JSON can hold."""

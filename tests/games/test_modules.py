@@ -16,6 +16,7 @@ from covering import covering
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+import bench
 from bench.checks.game_laws import GAME_LAWS
 from bench.checks.laws import continues_bit_for_bit, cost_is_declared, replicas_do_not_touch, shapes_stay, step_is_pure
 from bench.contracts import Oracle
@@ -156,6 +157,18 @@ def test_what_is_batched_and_what_goes_through_torch_func(kind: str) -> None:
 def test_what_cannot_be_differentiated_twice_is_told() -> None:
     assert "not twice differentiable" in speed(gan_game(mlp(8, 2), Single(2, 1), "hinge", POINTS))
     assert "differentiable" not in speed(game_of("residual"))
+
+
+def test_rules_with_second_derivatives_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    games = [gan_game(mlp(8, 2), Single(2, 1), "hinge", POINTS)]
+    settings = {"games": games, "trials": 0, "seeds": "0-1", "budget": 8, "evaluations": 1}
+    with pytest.raises(UserError) as refused:
+        bench.run(bench.Study(optimizers="adam,consensus,lead", **settings), out=tmp_path / "run")
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith("gan_game has no second derivatives, which consensus, lead need: ")
+    assert not (tmp_path / "run").exists()
+    run = bench.run(bench.Study(optimizers="adam,extragrad,unrolled[k=0]", **settings), out=tmp_path / "run")
+    assert set(run.scores()["outcome"]) == {"ok"}
 
 
 @pytest.mark.parametrize(("kind", "loss"), covering(KINDS, ["non-saturating", "wgan-gp"]))

@@ -119,6 +119,51 @@ def test_what_is_imported_by_other_means_is_found_and_forgotten(folder: Path) ->
     assert "steps" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "import importlib\nlength = importlib.import_module('named').length\n",
+        "length = __import__('named').length\n",
+        "from importlib import import_module\nlength = import_module('na' + 'med').length\n",
+        "import importlib.util as u\nfrom pathlib import Path\n"
+        "spec = u.spec_from_file_location('x', Path(__file__).with_name('named.py'))\n"
+        "module = u.module_from_spec(spec)\nspec.loader.exec_module(module)\nlength = module.length\n",
+        "def length(lr):\n    from named import length\n    return length(lr)\n",
+    ],
+    ids=["import_module", "__import__", "a name worked out", "by path", "within a function"],
+)
+def test_what_is_loaded_by_other_means_counts(asks: str, folder: Path) -> None:
+    """Whatever a process has loaded so far: by the sources alone."""
+    rule = PLUGIN.replace("from steps import length\n", asks)
+    codes = set()
+    for factor in (0.5, 0.6, 0.5):
+        project(folder / "mine", rule=rule)
+        (folder / "mine" / "named.py").write_text(f"from parts import factor\ndef length(lr): return {factor} * lr\n")
+        before = file_code(folder / "mine" / "rule.py")
+        loaded = get_rule(RULE.format("mine"))
+        assert plugin_code(loaded) == "".join(before)
+        F = bench.Oracle(get_game("dirac"), [0, 1])
+        w = F.game.init(F.seeds)
+        assert torch.allclose(w - loaded.step(F, w, {})[0], factor * 0.1 * F(w))
+        codes.add(tuple(before))
+    assert len(codes) == 2
+    (folder / "mine" / "parts" / "factor.py").write_text("FACTOR = 0.7\n")
+    assert tuple(file_code(folder / "mine" / "rule.py")) not in codes, "nor what that imports"
+
+
+def test_files_of_an_environment_or_hidden_do_not_count(folder: Path) -> None:
+    project(folder / "mine", rule="import importlib\nname = 'steps'\nimportlib.import_module(name)\n" + PLUGIN)
+    code = file_code(folder / "mine" / "rule.py")
+    assert len(code) == len(FILES)
+    for name in (".git/hook.py", "venv/lib/numbers.py", "parts/__pycache__/x.py"):
+        (folder / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "mine" / name).write_text("X = 1\n")
+    (folder / "mine" / "venv" / "pyvenv.cfg").write_text("")
+    assert file_code(folder / "mine" / "rule.py") == code
+    (folder / "mine" / "parts" / "more.py").write_text("X = 1\n")
+    assert file_code(folder / "mine" / "rule.py") != code
+
+
 def test_an_error_beside_is_told_in_one_line(folder: Path) -> None:
     project(folder / "mine", steps="1 / 0\n")
     with pytest.raises(UserError, match=r"plug-in 'mine/rule.py' raised ZeroDivisionError: division by zero$"):

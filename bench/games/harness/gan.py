@@ -334,3 +334,12 @@ class GAN(Game):
 def _beside(each: Tensor, samples: Tensor) -> Tensor:
     """[R, k, batch] for every sample of [R, ..., batch], so that the two can be multiplied."""
     return each if samples.ndim == 3 else each.view(*each.shape[:2], *[1] * (samples.ndim - 3), -1)
+
+
+def in_batches(draw: Callable[[int, Tensor], Tensor], latents: Tensor, size: int) -> Tensor:
+    """Samples [R, count, features] of latents [R, latent, count], ``size`` of them at a time.
+
+    ``draw`` takes the number of a batch and its latents, and gives samples [R, ..., batch].
+    """
+    drawn = [draw(number, part).flatten(1, -2) for number, part in enumerate(torch.split(latents, size, 2))]
+    return torch.cat(drawn, 2).transpose(1, 2)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import Oracle
+from bench.contracts.introspection import without_product
 from bench.errors import UserError, nearest
 from bench.games.data.given import GivenData, given_data, refuse_range
 from bench.games.harness.gan import GAN
@@ -277,7 +278,7 @@ def _faster(game: ModuleGAN) -> str:
     """What would make a game faster; "" if nothing is known."""
     advice = {
         "draws random numbers": "without layers that draw random numbers all replicas would run at once",
-        "does more than to call": "parts called in turn by forward, activations as modules, would be batched",
+        "does more than to call": "parts called in turn, with activations alone between them, would be batched",
     }
     reasons = " ".join(network.why for network in game.networks)
     return "".join(f"; {text}" for sign, text in advice.items() if sign in reasons)
@@ -285,13 +286,8 @@ def _faster(game: ModuleGAN) -> str:
 
 def _once(game: ModuleGAN) -> str:
     """A remark on second derivatives: "" if they exist."""
-    F = Oracle(game, [0, 1])
-    w = game.init(F.seeds)
-    try:
-        F.linear(w)[2](w)
-    except RuntimeError as error:
-        return f"; not twice differentiable, so not for rules with Jacobian products: {' '.join(str(error).split())}"
-    return ""
+    reason = without_product(game)
+    return f"; not twice differentiable, so not for rules with Jacobian products: {reason}" if reason else ""
 
 
 def _way(network: Stacked) -> str:

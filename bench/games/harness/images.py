@@ -22,7 +22,7 @@ from bench.games.data import classifiers as features
 from bench.games.data import loading as data
 from bench.games.data.features import Extractor, extractor
 from bench.games.data.parts import scaled, shuffled
-from bench.games.harness.gan import GAN
+from bench.games.harness.gan import GAN, in_batches
 from bench.games.networks.layers import Shape
 from bench.numerics.distances import Gaussian, gaussian, mode_error
 from bench.numerics.randomness import integers
@@ -217,10 +217,8 @@ class FileImages(Images):
         Memory stays at that of training, and a batch normalisation sees as many samples as it does there: each is
         normalised by the batch that it is drawn in.
         """
-        latents = self.judged_latents(seeds, count).to(w.device)
-        generator = w[:, : self.sizes[0]]
-        drawn = [self.generator(generator, part).flatten(1, -2) for part in torch.split(latents, self.batch_size, 2)]
-        return torch.cat(drawn, 2).transpose(1, 2)
+        parameters, latents = w[:, : self.sizes[0]], self.judged_latents(seeds, count).to(w.device)
+        return in_batches(lambda _, part: self.generator(parameters, part), latents, self.batch_size)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@
     a table   the same, each column over its standard deviation
     images    Frechet distance on the pixels' principal components and what lies outside of them
 
-Data have kinds even where nobody labelled them: EIGHTHS of the samples along their first principal component. So it can
-be said what a generator scores that has learned half of them, and the game's score is held to that order as every
-other's is.
+`bench.games.harness.user_data` says how, and what such a game has learned.
 """
 
 from __future__ import annotations
@@ -22,29 +20,21 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.contracts import Batch, Collapse
+from bench.contracts import Batch
 from bench.games.data.given import GivenData
-from bench.games.harness.gan import GAN, SAMPLES
-from bench.games.harness.images import Images
+from bench.games.harness.gan import SAMPLES, in_batches
 from bench.games.harness.losses import LOSSES, Loss
+from bench.games.harness.user_data import POOL, UserData, UserImages
 from bench.games.networks.given_modules import NAME, fresh
 from bench.games.networks.networks import Network
 from bench.games.networks.stacking import Stacked
-from bench.numerics.distances import Gaussian, debiased_frechet, gaussian, sliced_wasserstein
-from bench.numerics.randomness import integers, whole_numbers
+from bench.numerics.randomness import whole_numbers
 
-FEW = 4  # classes at least: of fewer, half and one are too much alike
-EIGHTHS = 8  # kinds of data without labels
-POOL = 2000  # samples that known generators are made of where data are drawn by a function
-COVERED = 500  # real samples that coverage looks at
-NEIGHBOURS = 5  # the nearest neighbour that a real sample's reach goes to, in coverage
-JUDGES = 8  # seeds of the known generators between which lies what has learned
-BLUR = 0.3  # of a coordinate's standard deviation: noise that damages samples a little
 CALLS = ("fake", "real", "judged fake", "penalty")  # of networks in a loss: each draws random numbers of its own
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ModuleGAN(GAN):
+class ModuleGAN(UserData):
     """A GAN between two torch modules; made by ``gan_game``. Two of them are equal where they are one.
 
     Args:
@@ -64,8 +54,6 @@ class ModuleGAN(GAN):
     pac: int = 1
     notices: tuple[str, ...] = ()
 
-    own_score: ClassVar[str] = "sliced_wasserstein"
-    """The metric that `distance` is."""
     loss_names = frozenset({*LOSSES, "MSELoss", "given"})
 
     def __eq__(self, other: object) -> bool:
@@ -122,90 +110,24 @@ class ModuleGAN(GAN):
 
         So memory stays at that of training, and a batch normalisation sees as many samples as it does there.
         """
-        latents = self.judged_latents(seeds, count).to(w.device)
-        network, own = self.networks[0], w[:, : self.sizes[0]]
-        drawn = []
-        for part, chunk in enumerate(torch.split(latents, self.batch_size, 2)):
+        network, parameters = self.networks[0], w[:, : self.sizes[0]]
+
+        def drawn(part: int, latents: Tensor) -> Tensor:
             numbers: Sequence[int] = whole_numbers(seeds, SAMPLES, part) if network.given.draws else ()
-            drawn.append(network(own, chunk, numbers).flatten(1, -2))
-        return torch.cat(drawn, 2).transpose(1, 2)
+            return network(parameters, latents, numbers)
+
+        return in_batches(drawn, self.judged_latents(seeds, count).to(w.device), self.batch_size)
 
     def held_out(self, count: int) -> Tensor:
         """Real samples that training never sees, flat: [count at most, features]."""
         return self.given.held_out[:count].flatten(1)
 
-    @property
-    def units(self) -> Tensor | None:
-        """The length of a coordinate, [features]; None where all are of one length."""
-        return None
-
-    def represented(self, samples: Tensor) -> Tensor:
-        """Samples [..., features] in the coordinates in which their distances mean something."""
-        return samples
-
-    def distance(self, samples: Tensor) -> Tensor:
-        """How far samples [R, N, features] are from real ones, [R]: the score."""
-        real, units = self.held_out(self.judged), self.units
-        return wasserstein(samples, real, units)
-
-    @property
-    def covered(self) -> bool:
-        """Whether there are real samples enough to say what coverage is."""
-        return len(self.given.held_out) > NEIGHBOURS
-
-    @cached_property
-    def collapse(self) -> Collapse | None:  # type: ignore[override]
-        """Fewer than a quarter of the real samples have a generated one nearer than their fifth neighbour."""
-        return Collapse("data_coverage", below=0.25) if self.covered else None
-
-    # --- known generators --------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _pool(self) -> tuple[Tensor, Tensor]:
-        """Real samples, flat [N, features], and the kind of each, int64 [N]."""
+    def training_samples(self) -> tuple[Tensor, Tensor | None]:
         samples, labels = self.given.samples, self.given.labels
         if samples is None:
             drawn, drawn_labels = self.given.draw(torch.tensor([0]), "pool", 0, POOL)
             samples, labels = drawn[0], None if drawn_labels is None else drawn_labels[0]
-        flat = samples.flatten(1)
-        if labels is not None:
-            classes, kinds = torch.unique(labels, return_inverse=True)
-            if len(classes) >= FEW:
-                return flat, kinds
-        along = _first_component(self.represented(flat[:POOL]), self.represented(flat))
-        order = along.argsort()
-        kinds = torch.empty(len(flat), dtype=torch.int64)
-        kinds[order] = torch.arange(len(flat)) * EIGHTHS // len(flat)
-        return flat, kinds
-
-    @property
-    def kinds(self) -> int:
-        return int(self._pool[1].max()) + 1
-
-    @cached_property
-    def blur(self) -> Tensor:
-        """A share of each coordinate's standard deviation, so that columns of any unit are damaged alike."""
-        return BLUR * self._pool[0].std(dim=0)
-
-    def perfect(self, seeds: Tensor, count: int) -> Tensor:
-        """Real samples that training sees, [R, count, features]."""
-        return self.partial(seeds, count, self.kinds)
-
-    def partial(self, seeds: Tensor, count: int, kinds: int) -> Tensor:
-        flat, kind = self._pool
-        allowed = (kind < kinds).nonzero()[:, 0]
-        return flat[allowed[integers(seeds, "perfect", 0, (count,), len(allowed), 1)]]
-
-    @cached_property
-    def learned(self) -> float | None:  # type: ignore[override]
-        """Between the scores of half of the data and of one kind or untrained networks; None if half is no better."""
-        if self.score != self.own_score:
-            return None
-        seeds = torch.arange(JUDGES)
-        half, one = (self.distance(self.partial(seeds, self.judged, k)).max() for k in (self.kinds // 2, 1))
-        start = self.distance(self.generate(self.init(seeds), seeds, self.judged)).min()
-        apart = float(half), min(float(one), float(start))
-        return float(f"{(apart[0] * apart[1]) ** 0.5:.4g}") if 0 < apart[0] < apart[1] else None
+        return samples.flatten(1), labels
 
     @cached_property
     def digest(self) -> str:
@@ -248,11 +170,10 @@ class TableGAN(ModuleGAN):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ImageGAN(ModuleGAN, Images):
+class ImageGAN(ModuleGAN, UserImages):
     """A user's GAN on images."""
 
     score: str = "fd_pixels"
-    own_score: ClassVar[str] = "fd_pixels"
     classifier = ""
     stack = 8  # convolutions store their patches
 
@@ -265,43 +186,6 @@ class ImageGAN(ModuleGAN, Images):
         _, _, height, width = self.given.held_out.shape
         return height, width
 
-    def represented(self, samples: Tensor) -> Tensor:
-        """Coordinates along the principal directions of real images, and the length of what lies outside of them.
-
-        Without the last, noise that no real image has would not be seen.
-        """
-        centred = samples.double() - self._centre.to(samples.device)
-        along = centred @ self.principal[0].to(samples.device)
-        outside = (centred.square().sum(-1, keepdim=True) - along.square().sum(-1, keepdim=True)).clamp(min=0).sqrt()
-        return torch.cat([along, outside], -1)
-
-    @cached_property
-    def _centre(self) -> Tensor:
-        return self.held_out(len(self.given.held_out)).double().mean(dim=0)
-
-    @cached_property
-    def _reference(self) -> Gaussian:
-        return gaussian(self.represented(self.held_out(len(self.given.held_out))))
-
-    def distance(self, samples: Tensor) -> Tensor:
-        return debiased_frechet(self.represented(samples), self._reference)
-
     @cached_property
     def digest(self) -> str:
         return super().digest + (self.extractor.digest if self.features != "shipped" else "")
-
-
-def wasserstein(samples: Tensor, real: Tensor, units: Tensor | None) -> Tensor:
-    """Sliced Wasserstein-2 distance [R] of samples [R, N, features] to real ones [M, features], in these units."""
-    projections = 16 if real.shape[1] == 2 else 64
-    if units is None:
-        return sliced_wasserstein(samples, real.to(samples), projections)
-    return sliced_wasserstein(samples / units.to(samples), (real / units).to(samples), projections)
-
-
-def _first_component(samples: Tensor, others: Tensor) -> Tensor:
-    """How far others [M, d] lie along the first principal component of samples [N, d], [M]."""
-    centred = samples.double() - samples.double().mean(dim=0)
-    direction = torch.linalg.svd(centred, full_matrices=False)[2][0]
-    along: Tensor = others.double() @ (direction * direction[direction.abs().argmax()].sign())
-    return along

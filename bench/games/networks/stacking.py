@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from bench.games.networks.chains import Unlike
 from bench.games.networks.given_modules import Given, fresh
 from bench.games.networks.layers import Shape
 from bench.games.networks.modules import holding
 from bench.games.networks.networks import Network, normalised
-from bench.games.networks.translation import Unlike, layers_of
+from bench.games.networks.translation import layers_of
 from bench.numerics.randomness import GRAIN, whole_numbers
 
 TOLERANCE = 1e-4  # relative to the largest entry: more is no rounding

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.games.networks.chains import EntryByEntry, Step, Unlike, steps
 from bench.games.networks.layers import BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape, Shape
 
 POINTWISE = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.LogSigmoid,
-    nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh,
+    nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softsign, nn.Tanh, EntryByEntry,
 )  # fmt: skip
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d)
-
-
-class Unlike(Exception):  # noqa: N818  (the module differs from the layers here; that is no error)
-    """Why a module is no stack of the usual layers."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def _translated(module: nn.Module, x: Tensor, used: list[int]) -> tuple[list[Lay
     if type(module) is nn.Sequential:
         return _in_turn(list(module), x, used)
     if not _known(module) and [*module.children()]:
-        return _in_turn(_steps(module, x), x, used)
+        return _in_turn(steps(module, x), x, used)
     parameters = [id(parameter) for parameter in module.parameters()]
     if set(parameters) & set(used):
         raise Unlike(f"{type(module).__name__} shares parameters")
@@ -99,10 +95,10 @@ def _translated(module: nn.Module, x: Tensor, used: list[int]) -> tuple[list[Lay
     return [Held(layer, ((1.0, 0.0) if norm else (0.0, 0.0))[-missing:]) if missing else layer], y
 
 
-def _in_turn(steps: Sequence[nn.Module | Shape], x: Tensor, used: list[int]) -> tuple[list[Layer], Tensor]:
+def _in_turn(chain: Sequence[Step], x: Tensor, used: list[int]) -> tuple[list[Layer], Tensor]:
     """The layers of modules one after another, a shape being what samples are reshaped to."""
     layers: list[Layer] = []
-    for step in steps:
+    for step in chain:
         if isinstance(step, nn.Module):
             more, x = _translated(step, x, used)
             layers += more
@@ -110,37 +106,6 @@ def _in_turn(steps: Sequence[nn.Module | Shape], x: Tensor, used: list[int]) -> 
             layers.append(Reshape(step))
             x = x.reshape(len(x), *step)
     return layers, x
-
-
-def _steps(module: nn.Module, x: Tensor) -> list[nn.Module | Shape]:
-    """The parts that a module's ``forward`` calls, each on what the one before gave, at most reshaped between."""
-    calls: list[tuple[nn.Module, tuple[Any, ...], Any]] = []
-    parts = [part for child in module.children() for part in (child if isinstance(child, nn.ModuleList) else [child])]
-    handles = [part.register_forward_hook(lambda part, given, out: calls.append((part, given, out))) for part in parts]
-    try:
-        with torch.no_grad():
-            y = module(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    steps: list[nn.Module | Shape] = []
-    stands = x
-    for part, given, out in [*calls, (None, (y,), None)]:
-        taken = given[0] if len(given) == 1 else None
-        if taken is not stands:
-            if not (isinstance(taken, Tensor) and isinstance(stands, Tensor) and _reshaped(taken, stands)):
-                raise Unlike(f"{type(module).__name__} does more than to call its parts in turn")
-            steps.append(tuple(taken.shape[1:]) or (1,))
-        if part is not None:
-            steps.append(part)
-            stands = out
-    return steps
-
-
-def _reshaped(taken: Tensor, given: Tensor) -> bool:
-    """Whether one tensor is another in a different shape, the first dimension kept."""
-    same = taken.data_ptr() == given.data_ptr() and taken.numel() == given.numel() and len(taken) == len(given)
-    return same and taken.is_contiguous() and given.is_contiguous()
 
 
 def _known(module: nn.Module) -> bool:
