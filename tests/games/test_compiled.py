@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.contracts import Oracle
+from bench.games.harness import compiled as harness
 from bench.games.harness.gan import GAN
 from bench.games.harness.losses import LOSSES
 from bench.games.networks.backward import SLOPES, piecewise_linear
@@ -106,6 +107,71 @@ def test_a_replica_that_is_not_a_number_shows_and_stays_alone(spelled: str, monk
     others = torch.tensor([row not in (1, 3, 5) for row in range(REPLICAS)])
     assert torch.equal(found[others], whole[others])
     assert (~found[~others].isfinite()).any(dim=1).all()
+
+
+def fresh(game: GAN, w: Tensor, batch: dict[str, Tensor], player: int) -> Tensor:
+    """The field without what earlier calls have left."""
+    assert game._kernel is not None
+    game._kernel.kept.clear()
+    return field(game, w, batch, player)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(
+    "spelled", ["ring8[width=128]", "digits[conditional=true]", "ring8[loss=wgan-gp,pac=2,noise=0.1]"]
+)
+def test_in_turn_the_generators_activations_are_used_again(
+    spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as its parameters and latents are the same in every bit, whatever the discriminator does."""
+    game, _, w, batch = played(spelled, dtype, monkeypatch)
+    border = game.sizes[0]
+    field(game, w, batch, 1)
+    moved = w.clone()
+    moved[:, border:] *= 1.01
+    assert game._kernel is not None
+    kept = {key: memory.copy() for key, memory in game._kernel.kept.items()}
+    after = field(game, moved, batch, 0)
+    assert torch.equal(after, fresh(game, moved, batch, 0))
+    for memory in kept.values():
+        memory[2, game._kernel.by_kept[0] :] = float("nan")
+    game._kernel.kept.update(kept)
+    poisoned = field(game, moved, batch, 0)
+    assert poisoned[2].isnan().any(), "they are computed again"
+    assert torch.equal(poisoned[3:], after[3:])
+
+
+def test_activations_of_other_parameters_or_latents_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played("ring8[width=128]", torch.float32, monkeypatch)
+    w[:, 0] = 0.0
+    (latent, *_), other = batch["latent"].shape, {name: value.clone() for name, value in batch.items()}
+    near, turned, last = w.clone(), w.clone(), w.clone()
+    near[1, 5] = torch.nextafter(w[1, 5], torch.tensor(9.0))  # a unit in the last place
+    turned[2, 0] = -0.0
+    last[3, game.tensors[0][-1].columns.stop - 1] += 1.0
+    other["latent"][latent - 1, -1, -1] += 1.0
+    fewer = {name: value[:5] for name, value in batch.items()}
+    for then, point in ((batch, near), (batch, turned), (batch, last), (other, w), (fewer, w[:5])):
+        for player in (1, 0):
+            field(game, w, batch, 1)
+            found = field(game, point, then, player)
+            assert torch.equal(found, fresh(game, point, then, player))
+    broken = w.clone()
+    broken[4] = float("nan")
+    for _ in range(2):
+        found = field(game, broken, batch, 1)
+    others = torch.arange(REPLICAS) != 4
+    assert torch.equal(found[others], fresh(game, w, batch, 1)[others])
+    assert found[4].isnan().any()
+
+
+def test_a_large_stack_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played("ring8", torch.float32, monkeypatch)
+    kept = field(game, w, batch, 0)
+    monkeypatch.setattr(harness, "KEPT", 1000)
+    assert torch.equal(fresh(game, w, batch, 0), kept)
+    assert game._kernel is not None
+    assert not game._kernel.kept
 
 
 @pytest.mark.parametrize("setting", ["loss=relativistic", "maxout=2", "batch_norm=true", "activation=silu"])

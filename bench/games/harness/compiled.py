@@ -12,10 +12,13 @@ from torch import Tensor
 from bench.contracts import Batch
 from bench.games.harness.packing import side_by_side
 from bench.games.networks.backward import piecewise_linear
-from bench.games.networks.compiled import Scratch, places, program
+from bench.games.networks.compiled import Scratch, aligned, places, program
 from bench.games.networks.networks import Network
 from bench.numerics import passes
 from bench.numerics.kernels.core import fits
+
+KEPT = 2**24
+"""Numbers that half fields keep of a stack at most."""
 
 
 class CompiledField:
@@ -50,6 +53,11 @@ class CompiledField:
         self.seen = pac * features * batch
         scratch, wide = Scratch(), 2 * batch
         self.by_generator = places(first, drawn, scratch)
+        kept = Scratch()  # of a replica between half fields: latents, the generator's parameters, its activations
+        kept.take(int(first[0, 0]) * drawn)
+        kept.take(generator.size)
+        self.by_kept, self.kept_size = places(first, drawn, kept), kept.size
+        self.kept = dict[tuple[int, torch.dtype], npt.NDArray[np.floating]]()
         self.by_discriminator = places(second, wide, scratch)
         self.units = places(second, batch, scratch)
         widest = max(int(first[:, :2].max()) * drawn, int(second[:, :2].max()) * wide)
@@ -87,8 +95,8 @@ class CompiledField:
         kind, scratch = self._kind(w)
         who = self.kernels.BOTH if player is None else player
         self.ready(self.kernels.field, kind)(
-            who, self.generator, self.discriminator, *drawn, self.how, out.numpy(), fakes.numpy(), scratch,
-            self.by_generator, self.by_discriminator, self.places,
+            who, self.generator, self.discriminator, *drawn, self.how, out.numpy(), fakes.numpy(),
+            self._kept(w, player), self.by_kept, scratch, self.by_generator, self.by_discriminator, self.places,
         )  # fmt: skip
         if penalised:
             at, beside, _, told, *_ = drawn
@@ -126,6 +134,16 @@ class CompiledField:
         told = nothing if classes is None else side_by_side(classes, self.pac).flatten(1)
         noises = (batch.get(f"{side} noise", nothing).flatten(1) for side in ("real", "fake"))
         return w, real, latent.flatten(1), told, *noises, batch.get("mix", nothing)
+
+    def _kept(self, w: Tensor, player: int | None) -> npt.NDArray[np.floating]:
+        """What half fields keep, [R, .]; no columns for both players, or where it would be large."""
+        key, size = (len(w), w.dtype), 0 if player is None or len(w) * self.kept_size > KEPT else self.kept_size
+        if not size:
+            return w.new_empty(len(w), 0).numpy()
+        if key not in self.kept:  # one stack at a time: rows are dropped where replicas are
+            self.kept = {key: aligned(len(w) * size, w.dtype).reshape(len(w), size)}
+            self.kept[key][:, 0] = np.nan  # which no latent is
+        return self.kept[key]
 
     def _kind(self, w: Tensor) -> tuple[str, npt.NDArray[np.floating]]:
         """The type of the numbers, and memory of that type."""

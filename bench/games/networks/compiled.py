@@ -33,6 +33,14 @@ def program(network: Network, start: int) -> Program | None:
     return np.array(lines, dtype=np.int64) if lines else None
 
 
+def aligned(size: int, dtype: torch.dtype) -> npt.NDArray[np.floating]:
+    """So many zeros that begin at a whole cache line."""
+    kind = np.dtype(np.float32 if dtype == torch.float32 else np.float64)
+    raw = np.zeros(size * kind.itemsize + ALIGNMENT, np.uint8)
+    first = -raw.ctypes.data % ALIGNMENT
+    return raw[first : first + size * kind.itemsize].view(kind)
+
+
 class Scratch:
     """Memory of a kernel: one flat array that begins and whose parts begin at whole cache lines."""
 
@@ -47,10 +55,7 @@ class Scratch:
 
     def array(self, dtype: torch.dtype) -> npt.NDArray[np.floating]:
         """The whole of it."""
-        kind = np.dtype(np.float32 if dtype == torch.float32 else np.float64)
-        raw = np.zeros(self.size * kind.itemsize + ALIGNMENT, np.uint8)
-        first = -raw.ctypes.data % ALIGNMENT
-        return raw[first : first + self.size * kind.itemsize].view(kind)
+        return aligned(self.size, dtype)
 
 
 def places(net: Program, count: int, scratch: Scratch) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bench.numerics.kernels.compilation import Number, Numbers, Program, Whole, kernel
 from bench.numerics.kernels.functions import exp, tanh
-from bench.numerics.kernels.intrinsics import gemm, part
+from bench.numerics.kernels.intrinsics import bits, gemm, part
 from bench.numerics.randomness import GRAIN
 
 FAN_IN, FAN_OUT, ACTIVATION, WEIGHT, BIAS = range(5)
@@ -147,6 +147,23 @@ def forward(net: Program, w: Numbers, x: Numbers, x_at: int, count: int, s: Numb
         product(w, net[layer, WEIGHT], False, fan_out, fan_in, source, start, count, count, s, at[layer], False)
         activate(net[layer, ACTIVATION], s, at[layer], fan_out, count, w, net[layer, BIAS])
         source, start = s, at[layer]
+
+
+@kernel
+def equal(a: Numbers, a_at: int, b: Numbers, b_at: int, count: int) -> bool:
+    """Whether numbers agree in every bit."""
+    ours, theirs, others = bits(a, a_at, count), bits(b, b_at, count), 0
+    for j in range(count):
+        others += 0 if ours[j] == theirs[j] else 1
+    return others == 0
+
+
+@kernel
+def copy(a: Numbers, a_at: int, b: Numbers, b_at: int, count: int) -> None:
+    """b = a."""
+    a, b = part(a, a_at, count), part(b, b_at, count)
+    for j in range(count):
+        b[j] = a[j]
 
 
 @kernel
