@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
@@ -182,30 +180,67 @@ def test_what_the_kernel_does_not_know_is_torchs(setting: str) -> None:
 PULLED = [name for name in GAMES if all(part not in name for part in ("gp", "regulariser"))]
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["J", "J without its diagonal"])
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("spelled", PULLED)
-def test_the_kernel_gives_autograds_product(spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernels_give_autograds_products(
+    spelled: str, dtype: torch.dtype, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compiled, plain, w, batch = played(spelled, dtype, monkeypatch)
     w, batch = w[:3], {name: value[:3] for name, value in batch.items()}
     u = torch.randn(w.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
     if not piecewise_linear(compiled.discriminator):
-        assert compiled.pull(w, batch, None) is None
+        assert compiled.products(w, batch, None, own) is None
         return
+    F = oracle(plain, {name: value.double() for name, value in batch.items()})
     for player in (None, 0, 1):
-        _, _, pull = oracle(plain, {name: value.double() for name, value in batch.items()}).linear(w.double(), player)
-        product = compiled.pull(w, batch, player)
-        assert product is not None
-        found, wanted = product(u), pull(u.double())
-        error = (found.double() - wanted).norm(dim=1) / wanted.norm(dim=1)
+        _, *wanted = F.linear(w.double(), player, own)
+        products, alone = compiled.products(w, batch, player, own), compiled.products(*second(w, batch), player, own)
+        assert products is not None
+        assert alone is not None
+        for kernel, by_itself, autograd in zip(products, alone, wanted, strict=True):
+            found, exact = kernel(u), autograd(u.double())
+            error = (found.double() - exact).norm(dim=1) / exact.norm(dim=1)
+            assert error.max() <= TOLERANCES[dtype]
+            assert torch.equal(by_itself(u[1:2]), found[1:2])
+            assert (found[exact == 0] == 0).all()  # padding, and rows that are not asked for
+
+
+def second(w: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """The second replica by itself."""
+    return w[1:2].clone(), {name: value[1:2].clone() for name, value in batch.items()}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("spelled", GAMES)
+def test_the_kernel_gives_the_gradients_of_the_others_loss(
+    spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, plain, w, batch = played(spelled, dtype, monkeypatch)
+    w, batch = w[:3], {name: value[:3] for name, value in batch.items()}
+    wanted = oracle(plain, {name: value.double() for name, value in batch.items()}).cross(w.double())
+    found = compiled.cross(w, batch)
+    assert found is not None
+    for block in (slice(compiled.sizes[0]), slice(compiled.sizes[0], None)):
+        error = (found.double() - wanted)[:, block].norm(dim=1) / wanted[:, block].norm(dim=1)
         assert error.max() <= TOLERANCES[dtype]
-        assert torch.equal(alone(compiled, w, batch, player)(u[1:2]), found[1:2])
+    alone = compiled.cross(*second(w, batch))
+    assert alone is not None
+    assert torch.equal(alone, found[1:2])
 
 
-def alone(game: GAN, w: Tensor, batch: dict[str, Tensor], player: int | None) -> Callable[[Tensor], Tensor]:
-    """The product of the second replica by itself."""
-    product = game.pull(w[1:2].clone(), {name: value[1:2].clone() for name, value in batch.items()}, player)
-    assert product is not None
-    return product
+def test_products_of_a_replica_that_is_not_a_number_stay_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played("ring8", torch.float32, monkeypatch)
+    broken, u = w.clone(), torch.ones_like(w)
+    broken[1] = float("nan")
+    others = torch.arange(REPLICAS) != 1
+    for own in (True, False):
+        sound, sick = game.products(w, batch, None, own), game.products(broken, batch, None, own)
+        assert sound is not None
+        assert sick is not None
+        for well, ill in zip(sound, sick, strict=True):
+            assert torch.equal(ill(u)[others], well(u)[others])
+            assert ill(u)[1].isnan().any()
 
 
 def oracle(game: GAN, batch: dict[str, Tensor]) -> Oracle:
@@ -217,7 +252,7 @@ def oracle(game: GAN, batch: dict[str, Tensor]) -> Oracle:
 
 
 def test_products_of_a_linearisation_keep_their_minibatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also after the oracle has moved on, and J v, for which autograd is asked, belongs to the same J."""
+    """Also after the oracle has moved on; both belong to the same J."""
     game, plain, w, _ = played("ring8", torch.float64, monkeypatch)
     games, u = (game, plain), torch.randn(w.shape, generator=torch.Generator().manual_seed(2)).double() * (w != 0)
     results = []

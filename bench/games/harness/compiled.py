@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +41,12 @@ class CompiledField:
         from bench.numerics.kernels import field as kernels
         from bench.numerics.kernels.compilation import ready
         from bench.numerics.kernels.pull import pull
+        from bench.numerics.kernels.push import push
 
         first, second = program(generator, 0), program(discriminator, generator.size)
         if first is None or second is None:
             raise LookupError("a network is no plain perceptron")
-        self.ready, self.kernels, self.pull_kernel = ready, kernels, pull
+        self.ready, self.kernels, self.products_of = ready, kernels, (push, pull)
         self.generator, self.discriminator, self.pac = first, second, pac
         self.gamma = gamma if penalty != "none" else 0.0
         batch, drawn, features, top = batch_size, pac * batch_size, int(first[-1, 1]), int(second[0, 0])
@@ -84,16 +86,20 @@ class CompiledField:
             self.ready(self.kernels.add_penalty, kind)
         passes.prepare(kind)
 
-    def __call__(self, w: Tensor, batch: Batch, player: int | None) -> Tensor | None:
-        """Both players' gradients, or one's, [R, n]; None where the tensors do not fit the kernel."""
+    def __call__(self, w: Tensor, batch: Batch, player: int | None, across: bool = False) -> Tensor | None:
+        """Both players' gradients, or one's, [R, n]; None where the tensors do not fit the kernel.
+
+        ``across``: of the other player's loss.
+        """
         taken = self._taken(w, batch)
         if not fits(*taken):
             return None
-        penalised = self.gamma and player != self.kernels.GENERATOR
+        penalised = self.gamma and player != self.kernels.GENERATOR and not across
         out, fakes = torch.empty_like(w), w.new_empty(len(w), self.seen if penalised else 0)
         *drawn, mix = (tensor.numpy() for tensor in taken)
         kind, scratch = self._kind(w)
         who = self.kernels.BOTH if player is None else player
+        who = self.kernels.ACROSS if across else who
         self.ready(self.kernels.field, kind)(
             who, self.generator, self.discriminator, *drawn, self.how, out.numpy(), fakes.numpy(),
             self._kept(w, player), self.by_kept, scratch, self.by_generator, self.by_discriminator, self.places,
@@ -106,24 +112,30 @@ class CompiledField:
             )  # fmt: skip
         return out
 
-    def pull(self, w: Tensor, batch: Batch, player: int | None) -> Callable[[Tensor], Tensor] | None:
-        """The product u -> J' u, [R, n], of one player's rows if given; None with a penalty, or where none fits."""
+    def products(
+        self, w: Tensor, batch: Batch, player: int | None, own: bool
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+        """The products v -> J v and u -> J' u, [R, n]; None with a penalty, or where none fits."""
         taken = self._taken(w, batch)
         if not self.pulls or not fits(*taken):
             return None
         at, *drawn, _ = (tensor.numpy() for tensor in taken)
         kind, scratch = self._kind(w)
-        kernel, who = self.ready(self.pull_kernel, kind), self.kernels.BOTH if player is None else player
+        who = self.kernels.BOTH if player is None else player
 
-        def product(u: Tensor) -> Tensor:
-            out, along = torch.empty_like(w), u.detach().contiguous().numpy()
-            kernel(
-                who, self.generator, self.discriminator, at, along, *drawn, self.how, out.numpy(), scratch, self.spots,
-                self.pull_places,
-            )  # fmt: skip
-            return out
+        def product_by(kernel: Any) -> Callable[[Tensor], Tensor]:
+            def product(along: Tensor) -> Tensor:
+                out, direction = torch.empty_like(w), along.detach().contiguous().numpy()
+                self.ready(kernel, kind)(
+                    who, own, self.generator, self.discriminator, at, direction, *drawn, self.how, out.numpy(), scratch,
+                    self.spots, self.pull_places,
+                )  # fmt: skip
+                return out
 
-        return product
+            return product
+
+        push, pull = map(product_by, self.products_of)
+        return push, pull
 
     def _taken(self, w: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         """Parameters and a minibatch as kernels take them: w, real, latent, classes, two noises, mix, each [R, .]."""

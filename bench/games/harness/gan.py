@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import Batch, Game
-from bench.contracts.game import Parameter
+from bench.contracts.game import Parameter, Products
 from bench.errors import UserError, nearest
 from bench.games.harness.compiled import CompiledField
 from bench.games.harness.losses import LOSSES, Loss, Slopes
@@ -229,9 +229,13 @@ class GAN(Game):
             discriminator_blocks = [torch.cat(discriminator_blocks, 1) + penalty]
         return torch.cat([*blocks, *discriminator_blocks], 1)
 
-    def pull(self, w: Tensor, batch: Batch | None, player: int | None) -> Callable[[Tensor], Tensor] | None:
-        """The product u -> J' u, [R, n], where there is a kernel for it."""
-        return None if self._kernel is None or batch is None else self._kernel.pull(w, batch, player)
+    def cross(self, w: Tensor, batch: Batch | None) -> Tensor | None:
+        """Each player's gradient of the other's loss, where there is a kernel for it."""
+        return None if self._kernel is None or batch is None else self._kernel(w, batch, None, across=True)
+
+    def products(self, w: Tensor, batch: Batch | None, player: int | None, own: bool) -> Products | None:
+        """The products v -> J v and u -> J' u, [R, n], where there are kernels for them."""
+        return None if self._kernel is None or batch is None else self._kernel.products(w, batch, player, own)
 
     def _seen_by(self, regulariser: Regulariser, samples: Tensor) -> Callable[[Tensor], Tensor]:
         """The derivative of a penalty by a slope [R, ..., batch], which is zero for the class features."""

@@ -36,8 +36,8 @@ LOSS, PENALTY, BATCH, PACK, FEATURES, CLASSES, START, SIZE = range(8)
 """What a game's settings hold: samples a pack, a sample's and its class's features, where D's columns begin and end."""
 INPUT, SLOPES, GAIN, FIRST, SECOND, SPARE = range(6)
 """Places of the scratch array besides those of activations."""
-BOTH, GENERATOR, DISCRIMINATOR = -1, 0, 1
-"""Whose gradients `field` gives."""
+BOTH, GENERATOR, DISCRIMINATOR, ACROSS = -1, 0, 1, 2
+"""Whose gradients `field` gives: across, each player's of the other's loss."""
 
 
 @kernel
@@ -153,6 +153,9 @@ def field(
         forward(D, row, s, x, wide, s, by_D)
         slopes(how[LOSS], part(s, logits, batch), part(s, logits + wide - batch, batch), batch,
                weight, part(weight, wide - batch, batch), gain)  # fmt: skip
+        if player == ACROSS:
+            for j in range(batch):
+                weight[j], weight[batch + j], gain[j] = 0, gain[j], weight[batch + j]
         d, e = places[FIRST], places[SECOND]
         ones = part(s, d, wide)
         for j in range(wide):
