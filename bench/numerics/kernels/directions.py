@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 
-from bench.numerics.kernels.compilation import Double, Flags, Numbers, Stack, kernel
+from bench.numerics.kernels.compilation import Double, Flags, Numbers, Stack, kernel, piece
 from bench.numerics.kernels.intrinsics import part, root
 
 
-@kernel
+@piece
 def keep(before: Numbers, start: int, stop: int, after: Numbers) -> None:
     """after = before outside of the columns from ``start`` to ``stop``."""
     for j in range(start):
@@ -24,7 +24,7 @@ def keep(before: Numbers, start: int, stop: int, after: Numbers) -> None:
         to[j] = rest[j]
 
 
-@kernel
+@piece
 def moved(w: Numbers, lr: Numbers, d: Numbers) -> None:
     """d <- w - lr d; d stays where there is no lr."""
     if len(lr) == 1:
@@ -36,7 +36,7 @@ def moved(w: Numbers, lr: Numbers, d: Numbers) -> None:
             d[j] = w[j] - lr[j] * d[j]
 
 
-@kernel
+@piece
 def rates_of(lr: Numbers, start: int, count: int) -> Numbers:
     """The step size of some columns: one for all, one each, or none."""
     return part(lr, start, count) if len(lr) > 1 else lr

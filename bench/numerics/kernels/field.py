@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from bench.numerics.kernels.compilation import Numbers, Program, Stack, Whole, kernel
+from bench.numerics.kernels.compilation import Numbers, Program, Stack, Whole, kernel, piece
 from bench.numerics.kernels.functions import exp
 from bench.numerics.kernels.intrinsics import part, root
 from bench.numerics.kernels.layers import (
@@ -40,7 +40,7 @@ BOTH, GENERATOR, DISCRIMINATOR, ACROSS = -1, 0, 1, 2
 """Whose gradients `field` gives: across, each player's of the other's loss."""
 
 
-@kernel
+@piece
 def slopes(
     loss: int, real: Numbers, fake: Numbers, count: int, by_real: Numbers, by_fake: Numbers, gain: Numbers
 ) -> None:
@@ -68,7 +68,7 @@ def slopes(
             gain[j] = (fake[j] - one) * share
 
 
-@kernel
+@piece
 def pack_samples(
     source: Numbers, at: int, noise: Numbers, how: Whole, x: Numbers, x_at: int, apart: int, first: int
 ) -> None:  # fmt: skip
@@ -88,7 +88,7 @@ def pack_samples(
                     to[j] = row[j]
 
 
-@kernel
+@piece
 def tell_classes(classes: Numbers, how: Whole, x: Numbers, x_at: int, apart: int, first: int) -> None:
     """The class of every pack, [classes, batch], below its features in x."""
     batch, above = how[BATCH], how[PACK] * how[FEATURES]
@@ -98,7 +98,7 @@ def tell_classes(classes: Numbers, how: Whole, x: Numbers, x_at: int, apart: int
             to[j] = row[j]
 
 
-@kernel
+@piece
 def generated(
     player: int, G: Program, w: Numbers, noise: Numbers, start: int, drawn: int, s: Numbers, at: Whole, memory: bool
 ) -> None:

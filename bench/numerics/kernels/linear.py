@@ -7,7 +7,7 @@ tangents of its input and of its weights add up.
 
 from __future__ import annotations
 
-from bench.numerics.kernels.compilation import Numbers, Program, Whole, kernel
+from bench.numerics.kernels.compilation import Numbers, Program, Whole, piece
 from bench.numerics.kernels.field import (
     BATCH,
     CLASSES,
@@ -51,7 +51,7 @@ CURVE, CURVE_FAKE, BY_FAKE, BY_TANGENT = range(6, 10)
 """Places beside those of the field."""
 
 
-@kernel
+@piece
 def curvatures(
     loss: int, logits: Numbers, tangents: Numbers, count: int, batch: int, sign: float, out: Numbers
 ) -> None:
@@ -68,7 +68,7 @@ def curvatures(
             out[j] = zero
 
 
-@kernel
+@piece
 def bend(code: int, g: Numbers, g_at: int, h: Numbers, h_at: int, t: Numbers, t_at: int, count: int) -> None:
     """g <- g a''(z) dz, told by h = a(z) and t = a'(z) dz; 0 where the activation is piecewise linear."""
     g, h, t = part(g, g_at, count), part(h, h_at, count), part(t, t_at, count)
@@ -88,7 +88,7 @@ def bend(code: int, g: Numbers, g_at: int, h: Numbers, h_at: int, t: Numbers, t_
             g[j] = zero
 
 
-@kernel
+@piece
 def add_bias(z: Numbers, z_at: int, height: int, count: int, b: Numbers, b_at: int) -> None:
     """z [height, count] += b, one a row."""
     for i in range(height):
@@ -97,7 +97,7 @@ def add_bias(z: Numbers, z_at: int, height: int, count: int, b: Numbers, b_at: i
             row[j] += bias
 
 
-@kernel
+@piece
 def tangents(
     net: Program, w: Numbers, u: Numbers, x: Numbers, x_at: int, count: int, s: Numbers, at: Whole, by: Whole
 ) -> None:
@@ -113,7 +113,7 @@ def tangents(
         slope(net[layer, ACTIVATION], s, by[layer], s, at[layer], fan_out * count)
 
 
-@kernel
+@piece
 def stand(
     G: Program, D: Program, w: Numbers, real: Numbers, latent: Numbers, classes: Numbers, real_noise: Numbers,
     fake_noise: Numbers, how: Whole, s: Numbers, at: Program, places: Whole,
@@ -135,7 +135,7 @@ def stand(
             places[BY_FAKE], False)  # fmt: skip
 
 
-@kernel
+@piece
 def tangents_of_fakes(
     G: Program, D: Program, w: Numbers, u: Numbers, latent: Numbers, how: Whole, s: Numbers, at: Program, places: Whole
 ) -> None:
@@ -157,7 +157,7 @@ def tangents_of_fakes(
         source = to_at
 
 
-@kernel
+@piece
 def to_fakes(
     how: Whole,
     turned: int,
@@ -190,7 +190,7 @@ def to_fakes(
                     moving[j] = by_sample[j] * gain[j]
 
 
-@kernel
+@piece
 def back_through_generator(
     G: Program, w: Numbers, u: Numbers, latent: Numbers, how: Whole, moves: bool, d: int, e: int, out: Numbers,
     s: Numbers, at: Program, places: Whole,
@@ -233,7 +233,7 @@ def back_through_generator(
             layer_gradient(G, layer, s, d, latent, 0, drawn, none, False, out, s, spare)
 
 
-@kernel
+@piece
 def slant(a: Numbers, a_at: int, height: int, batch: int, weight: Numbers, out: Numbers, out_at: int) -> None:
     """out [height, batch] = the fakes' half of a [height, 2 batch], weighed."""
     for i in range(height):
