@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from bench.games.networks.layers import Activation, Linear, Reshape
-from bench.games.networks.networks import MLP, Network
+from bench.games.networks.networks import Network
 from bench.numerics.randomness import GRAIN
 
 Program = npt.NDArray[np.int64]
@@ -18,7 +18,7 @@ def program(network: Network, start: int) -> Program | None:
     """The program of a network whose first column of w is ``start``; None where it is no plain perceptron."""
     from bench.numerics.kernels.layers import CODES
 
-    if type(network) not in (Network, MLP) or network.spectral:
+    if network.plain is not network:
         return None
     lines: list[list[int]] = []
     parameters = iter(network.parameters(start))
