@@ -54,12 +54,15 @@ class Adam(Direction):
     def descend(self, g: Tensor, s: State, w: Tensor, lr: Value) -> tuple[Tensor, State]:
         return self._pass(g, s, w, lr) or super().descend(g, s, w, lr)
 
+    def descend_block(self, g: Tensor, s: State, w: Tensor, lr: Value, block: slice) -> tuple[Tensor, State]:
+        return self._pass(g, s, w, lr, block) or super().descend_block(g, s, w, lr, block)
+
     def _pass(
-        self, g: Tensor, s: State, w: Tensor | None = None, lr: Value | None = None
+        self, g: Tensor, s: State, w: Tensor | None = None, lr: Value | None = None, block: slice | None = None
     ) -> tuple[Tensor, State] | None:
         """The equation by a kernel, with the descent from w if there is one; None where it does not fit."""
         given = (g, s["m"], s["v"], s["t"], self.beta1, self.beta2, self.eps)
-        passed = adam_step(*given, scaled=self.scaled_eps, nesterov=self.nesterov, w=w, lr=lr)
+        passed = adam_step(*given, scaled=self.scaled_eps, nesterov=self.nesterov, w=w, lr=lr, block=block)
         return None if passed is None else (passed[0], dict(zip(("m", "v", "t"), passed[1:], strict=True)))
 
 

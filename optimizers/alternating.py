@@ -40,6 +40,6 @@ class Alternating(UpdateRule):
         for player, name in first + moves if self.generator_first else moves + first:
             if self.fresh and player == before:
                 F.new_batch()
-            moved, memory = self.direction.descend(F(w, player), s[name], w, self.lr)
-            w, s, before = F.project(F.within(player, moved, w)), s | {name: memory}, player
+            w, memory = self.direction.descend_block(F(w, player), s[name], w, self.lr, F.blocks[player])
+            w, s, before = F.project(w), s | {name: memory}, player
         return w, s

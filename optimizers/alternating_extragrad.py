@@ -34,6 +34,6 @@ class AlternatingExtragradient(UpdateRule):
     def step(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         for player, name in ((X, "generator"), (Y, "discriminator")):
             ahead, memory = self.direction.descend(F(w), s["ahead"], w, self.gamma * self.lr)
-            moved, own = self.direction.descend(F(ahead, player), s[name], w, self.lr)
-            w, s = F.project(F.within(player, moved, w)), s | {"ahead": memory, name: own}
+            w, own = self.direction.descend_block(F(ahead, player), s[name], w, self.lr, F.blocks[player])
+            w, s = F.project(w), s | {"ahead": memory, name: own}
         return w, s

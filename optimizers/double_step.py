@@ -38,8 +38,8 @@ class DoubleStepExtragradient(UpdateRule):
     def _in_turn(self, F: Oracle, w: Tensor, s: State) -> tuple[Tensor, State]:
         memories = [s["theta"], s["phi"]]  # each player's own
         for mover, other in ((1, 0), (0, 1)):
-            moved, memories[other] = self.direction.descend(F(w, other), memories[other], w, self.gamma)
-            ahead = F.within(other, moved, w)
-            moved, memories[mover] = self.direction.descend(F(ahead, mover), memories[mover], w, self.lr)
-            w = F.project(F.within(mover, moved, w))
+            descend, own, others = self.direction.descend_block, F.blocks[mover], F.blocks[other]
+            ahead, memories[other] = descend(F(w, other), memories[other], w, self.gamma, others)
+            w, memories[mover] = descend(F(ahead, mover), memories[mover], w, self.lr, own)
+            w = F.project(w)
         return w, {"theta": memories[0], "phi": memories[1]}

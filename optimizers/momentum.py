@@ -31,6 +31,10 @@ class HeavyBall(Direction):
         passed = momentum_descent(g, s["v"], self.beta, w, lr)
         return super().descend(g, s, w, lr) if passed is None else (passed[0], {"v": passed[1]})
 
+    def descend_block(self, g: Tensor, s: State, w: Tensor, lr: Value, block: slice) -> tuple[Tensor, State]:
+        passed = momentum_descent(g, s["v"], self.beta, w, lr, block)
+        return super().descend_block(g, s, w, lr, block) if passed is None else (passed[0], {"v": passed[1]})
+
 
 preset(
     "momentum",

@@ -20,3 +20,7 @@ class Plain(Direction):
     def descend(self, g: Tensor, s: State, w: Tensor, lr: Value) -> tuple[Tensor, State]:
         passed = descent(g, w, lr)
         return super().descend(g, s, w, lr) if passed is None else (passed, s)
+
+    def descend_block(self, g: Tensor, s: State, w: Tensor, lr: Value, block: slice) -> tuple[Tensor, State]:
+        passed = descent(g, w, lr, block)
+        return super().descend_block(g, s, w, lr, block) if passed is None else (passed, s)

@@ -37,6 +37,10 @@ class RMSprop(Direction):
         passed = rmsprop_step(g, s["v"], self.alpha, self.eps, inside=self.inside, w=w, lr=lr)
         return super().descend(g, s, w, lr) if passed is None else (passed[0], {"v": passed[1]})
 
+    def descend_block(self, g: Tensor, s: State, w: Tensor, lr: Value, block: slice) -> tuple[Tensor, State]:
+        passed = rmsprop_step(g, s["v"], self.alpha, self.eps, inside=self.inside, w=w, lr=lr, block=block)
+        return super().descend_block(g, s, w, lr, block) if passed is None else (passed[0], {"v": passed[1]})
+
 
 preset(
     "rmsprop",

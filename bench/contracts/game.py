@@ -132,12 +132,23 @@ class Explicit(Protocol):
         ...
 
 
+Products = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+"""v -> J v and u -> J' u, both [R, n] -> [R, n]."""
+
+
 @runtime_checkable
 class Differentiable(Protocol):
-    """A game that knows products with its Jacobian's transpose in closed form."""
+    """A game that knows products with its Jacobian in closed form, and the gradients of the other player's loss."""
 
-    def pull(self, w: Tensor, batch: Batch | None, player: int | None) -> Callable[[Tensor], Tensor] | None:
-        """The product u -> J' u at w, [R, n] -> [R, n], of one player's rows alone if given; None: ask autograd."""
+    def products(self, w: Tensor, batch: Batch | None, player: int | None, own: bool) -> Products | None:
+        """The products with J at w [R, n], of one player's rows alone if given; None: ask autograd.
+
+        Without ``own``, J's diagonal blocks are 0.
+        """
+        ...
+
+    def cross(self, w: Tensor, batch: Batch | None) -> Tensor | None:
+        """(grad_0 L_1, grad_1 L_0) at w [R, n]; None: ask autograd."""
         ...
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from functools import cache
 from math import inf
 from typing import TypeVar, cast
 
@@ -63,7 +62,7 @@ class Oracle:
         self._batch: Batch | None = None
         self._drawn = False
         self._field = game.field if isinstance(game, Explicit) else None
-        self._pull = game.pull if isinstance(game, Differentiable) else None
+        self._differentiable = game if isinstance(game, Differentiable) else None
         self._project = game.project if isinstance(game, Constrained) else None
 
     @property
@@ -127,7 +126,14 @@ class Oracle:
 
     def cross(self, w: Tensor) -> Tensor:
         """Return (grad_0 L_1, grad_1 L_0), each player's block of the *opponent's* gradient: [R, n] -> [R, n]."""
-        return self._gradients(self.project(w), None, cross=True)
+        w = self.project(w)
+        if self._differentiable is not None:
+            with torch.no_grad():
+                across = self._differentiable.cross(w, self.batch(w))
+            if across is not None:
+                self.gradients += 1
+                return across
+        return self._gradients(w, None, cross=True)
 
     def loss_gradient(self, w: Tensor, player: int) -> Tensor:
         """Return the gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]. Costs 1/2."""
@@ -194,7 +200,7 @@ class Oracle:
         """Return F(w) and the products with its Jacobian J at w.
 
         The graph of F(w) is built once; then each product costs one backward (J^T u) or the backward of a backward
-        that is itself built once (J v). Where the game has F(w) and J^T u in closed form, J v alone needs the graph.
+        that is itself built once (J v). Where the game has them in closed form, no graph is needed.
 
         Args:
             w: parameters [R, n].
@@ -208,22 +214,23 @@ class Oracle:
         w, batch = self.project(w), self.batch(w)
         share = 1.0 if player is None else 1 / len(self.blocks)
         self.gradients += share
-        graph = cache(lambda: self._graph(w, batch, player, own))
         closed, field = None, None
-        if own and self._pull is not None and self._field is not None:
+        if self._differentiable is not None and self._field is not None:
             with torch.no_grad():
-                closed = self._pull(w, batch, player)
+                closed = self._differentiable.products(w, batch, player, own)
                 field = None if closed is None else self._field(w, batch, player)
-        if field is None:
-            field = graph()[0]
+        if field is None or closed is None:
+            field, by_push, by_pull = self._graph(w, batch, player, own)
+        else:
+            by_push, by_pull = closed
 
         def pull(u: Tensor) -> Tensor:
             self.products += share
-            return graph()[2](u) if closed is None else closed(u)
+            return by_pull(u)
 
         def push(v: Tensor) -> Tensor:
             self.products += share
-            return graph()[1](v)
+            return by_push(v)
 
         return field, push, pull
 

@@ -37,8 +37,10 @@ class Evaluator(Oracle):
         self._visits = 0
 
     def anew(self) -> Evaluator:
-        """Another that judges on the same minibatches, and remembers nothing."""
-        return Evaluator(self.game, self.seeds, self.draw)
+        """Another that judges on the same minibatches, and remembers nothing else."""
+        another = Evaluator(self.game, self.seeds, self.draw)
+        another._batch, another._drawn = self._batch, self._drawn  # drawn once: they are a block of draws for each seed
+        return another
 
     def at(self, w: Tensor, before: Tensor) -> None:
         """Tell which point [R, n] is judged next, and where the replicas were a step ago."""

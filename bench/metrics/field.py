@@ -23,6 +23,11 @@ def _length(vectors: Tensor) -> Tensor:
     return lengths
 
 
+def _another(F: Oracle) -> Evaluator:
+    """An oracle on the same minibatch, for another point."""
+    return F.anew() if isinstance(F, Evaluator) else Evaluator(F.game, F.seeds, F.draw)
+
+
 @metric("field_norm")
 def field_norm(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """||F(w)||: the length of all players' gradients; 0 at an equilibrium."""
@@ -58,13 +63,13 @@ def cosine_of_fields(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """Cosine between the field here and a step ago: 1 on a straight way, below 0 where steps turn back."""
     before = F.before if isinstance(F, Evaluator) and F.before is not None else w
     field = F(w)
-    return field_cosine(Evaluator(F.game, F.seeds, F.draw)(before), field)
+    return field_cosine(_another(F)(before), field)
 
 
 @metric("averaging_gain", better="", at_end=True)
 def averaging_gain(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """By how much the average of all judged iterates beats the last one on the game's own score; above 0 it does."""
-    judge = F.anew() if isinstance(F, Evaluator) else Evaluator(F.game, F.seeds, F.draw)
+    judge = _another(F)
     mean = F.mean if isinstance(F, Evaluator) and F.mean is not None else w
     score = get_metric(game.score)
     return gain(score(game, w, F), score(game, mean, judge), score.better)

@@ -16,9 +16,12 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from scipy.special import gammainc
 from torch import Tensor
+
+from bench.numerics.neighbours import Pairs, reach
 
 BLOCK = 1024  # rows of a kernel matrix that are in memory at once
 
@@ -112,21 +115,30 @@ def sliced_wasserstein(samples: Tensor, data: Tensor, projections: int = 64) -> 
     _expect(samples, data.shape[-1], 1)
     count, size = samples.shape[1], data.shape[-2]
     levels = [torch.arange(1, count + 1) * size, torch.arange(1, size + 1) * count]  # in units of 1 / (N M)
-    steps = torch.cat(levels).sort().values.to(samples.device)
+    steps = torch.cat(levels).sort().values
     shares = steps.diff(prepend=steps.new_zeros(1)).to(torch.float64)[:, None] / (count * size)
+    wide = shares[:, 0].nonzero()[:, 0]  # where both step at once, one of the two steps has no width
+    steps, shares, wide = (steps[wide] - 1).to(samples.device), shares[wide].to(samples.device), wide.to(samples.device)
     lines = directions(samples.shape[-1], projections).to(samples.device)
+    squares = torch.zeros(count + size, projections, dtype=torch.float64, device=samples.device)
 
     def quantiles(row: Tensor, units: int) -> Tensor:
-        projected: Tensor = row @ lines
-        return projected.sort(dim=0).values[(steps - 1) // units]
+        return _sorted(row @ lines).index_select(0, steps // units)
 
     targets = [quantiles(rows.to(torch.float64).contiguous(), count) for rows in (data if data.ndim == 3 else [data])]
 
     def distance(row: Tensor, index: int) -> Tensor:
         gaps = quantiles(row, size) - targets[index if data.ndim == 3 else 0]
-        return (shares * gaps.square()).sum(dim=0).mean().sqrt()
+        return squares.index_copy_(0, wide, shares * gaps.square()).sum(dim=0).mean().sqrt()
 
     return _rows(samples, distance)
+
+
+def _sorted(columns: Tensor) -> Tensor:
+    """Every column of [N, d] in order; numpy sorts by vector instructions where the processor has them."""
+    if columns.device.type != "cpu":
+        return columns.sort(dim=0).values
+    return torch.from_numpy(np.sort(columns.T.numpy(), axis=1)).T
 
 
 def directions(dimension: int, count: int) -> Tensor:
@@ -208,12 +220,12 @@ def prdc(real: Tensor, fake: Tensor, k: int = 5) -> PRDC:
     if real.ndim != 2 or len(real) <= k:
         raise ValueError(f"real: found shape {tuple(real.shape)}, allowed [M > k = {k}, d]")
     real = real.to(torch.float64)
-    reach = _reach(real, k)[:, None]
+    among_real = reach(real, k)[:, None]
 
     def measure(row: Tensor, _: int) -> Tensor:
-        apart = _apart(real, row)
-        inside = apart < reach
-        parts = (inside.any(dim=0), (apart < _reach(row, k)).any(dim=1), inside.sum(dim=0), inside.any(dim=1))
+        pairs = Pairs(real, row)
+        inside, near_fake = pairs.within(among_real), pairs.within(reach(row, k)[None])
+        parts = (inside.any(dim=0), near_fake.any(dim=1), inside.sum(dim=0), inside.any(dim=1))
         shares = torch.stack([part.to(torch.float64).mean() for part in parts])
         return shares / shares.new_tensor([1, 1, k, 1])
 
@@ -266,16 +278,6 @@ def _mean_kernel(x: Tensor, y: Tensor | None = None) -> Tensor:
         return total / (len(x) * len(y))
     alone = (x.square().sum(dim=1) / x.shape[1] + 1).pow(3).sum()
     return (total - alone) / (len(x) * (len(x) - 1))
-
-
-def _apart(x: Tensor, y: Tensor) -> Tensor:
-    """Distances [N, M]; not by inner products, whose rounding would part equal points."""
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _reach(points: Tensor, k: int) -> Tensor:
-    """Distance [N] of every point to its k-th neighbour; the nearest of all is the point itself."""
-    return _apart(points, points).topk(k + 1, dim=1, largest=False).values[:, -1]
 
 
 def _counts(labels: Tensor, size: int) -> Tensor:

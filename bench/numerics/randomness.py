@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 64  # draws taken at once
+KEPT = 2**22  # numbers of a large draw that stands alone, up to which it is kept: judged samples use it again
 Shape = tuple[int, ...]
 GRAIN = 16  # torch's vectorised normal kernel changes its path below 16 numbers: draw multiples of it
 
@@ -37,12 +38,18 @@ def _drawn(
     return stacked, torch.tensor([distinct[seed] for seed in seeds])
 
 
+_standing = lru_cache(maxsize=4)(_drawn.__wrapped__)  # apart from the minibatches, which would soon push it out
+
+
 def _rows(
     seeds: Tensor, stream: str, draw: int, shape: tuple[int, ...], law: str, dtype: torch.dtype, block: int
 ) -> Tensor:
     count = prod(shape)
     padded = -(-count // GRAIN) * GRAIN
-    stacked, indices = _drawn(tuple(seeds.tolist()), stream, draw // block, (block, padded), law, dtype)
+    alone = block == 1 and len(seeds) * padded <= KEPT
+    stacked, indices = (_standing if alone else _drawn)(
+        tuple(seeds.tolist()), stream, draw // block, (block, padded), law, dtype
+    )
     samples = stacked[draw % block].index_select(0, indices)  # a copy: what is drawn stays as it was
     return (samples if count == padded else samples[:, :count]).view(len(indices), *shape)
 

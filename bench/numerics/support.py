@@ -6,10 +6,11 @@ The support estimate after Arora and Zhang 2017, arXiv:1706.08224: it needs neit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+
+from bench.numerics.neighbours import Pairs
 
 BLOCK = 1024  # rows of a distance matrix that are in memory at once
 
@@ -34,7 +35,7 @@ def support(samples: Tensor, radius: float) -> Tensor:
     for index, row in enumerate(samples.detach()):
         if row.isfinite().all():
             points = row.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
-            close = sum(int((part <= radius).sum()) for part in _distances(points))
+            close = sum(int(Pairs(part, points).within(radius, closed=True).sum()) for part in points.split(BLOCK))
             estimates[index] = pairs / max((close - count) / 2, 1)
     return estimates
 
@@ -51,9 +52,3 @@ def pair_radius(data: Tensor, share: float = 1e-4) -> float:
     points = data.to(torch.float64)
     apart = torch.nn.functional.pdist(points).sort().values
     return float(apart[max(0, math.ceil(share * len(apart)) - 1)])
-
-
-def _distances(points: Tensor) -> Iterator[Tensor]:
-    """The distance matrix of [N, d] in blocks of rows; not by inner products, whose rounding parts equal points."""
-    for start in range(0, len(points), BLOCK):
-        yield torch.cdist(points[start : start + BLOCK], points, compute_mode="donot_use_mm_for_euclid_dist")

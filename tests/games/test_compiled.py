@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
 
 from bench.contracts import Oracle
+from bench.games.harness import compiled as harness
 from bench.games.harness.gan import GAN
 from bench.games.harness.losses import LOSSES
 from bench.games.networks.backward import SLOPES, piecewise_linear
@@ -108,6 +107,71 @@ def test_a_replica_that_is_not_a_number_shows_and_stays_alone(spelled: str, monk
     assert (~found[~others].isfinite()).any(dim=1).all()
 
 
+def fresh(game: GAN, w: Tensor, batch: dict[str, Tensor], player: int) -> Tensor:
+    """The field without what earlier calls have left."""
+    assert game._kernel is not None
+    game._kernel.kept.clear()
+    return field(game, w, batch, player)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(
+    "spelled", ["ring8[width=128]", "digits[conditional=true]", "ring8[loss=wgan-gp,pac=2,noise=0.1]"]
+)
+def test_in_turn_the_generators_activations_are_used_again(
+    spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as its parameters and latents are the same in every bit, whatever the discriminator does."""
+    game, _, w, batch = played(spelled, dtype, monkeypatch)
+    border = game.sizes[0]
+    field(game, w, batch, 1)
+    moved = w.clone()
+    moved[:, border:] *= 1.01
+    assert game._kernel is not None
+    kept = {key: memory.copy() for key, memory in game._kernel.kept.items()}
+    after = field(game, moved, batch, 0)
+    assert torch.equal(after, fresh(game, moved, batch, 0))
+    for memory in kept.values():
+        memory[2, game._kernel.by_kept[0] :] = float("nan")
+    game._kernel.kept.update(kept)
+    poisoned = field(game, moved, batch, 0)
+    assert poisoned[2].isnan().any(), "they are computed again"
+    assert torch.equal(poisoned[3:], after[3:])
+
+
+def test_activations_of_other_parameters_or_latents_are_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played("ring8[width=128]", torch.float32, monkeypatch)
+    w[:, 0] = 0.0
+    (latent, *_), other = batch["latent"].shape, {name: value.clone() for name, value in batch.items()}
+    near, turned, last = w.clone(), w.clone(), w.clone()
+    near[1, 5] = torch.nextafter(w[1, 5], torch.tensor(9.0))  # a unit in the last place
+    turned[2, 0] = -0.0
+    last[3, game.tensors[0][-1].columns.stop - 1] += 1.0
+    other["latent"][latent - 1, -1, -1] += 1.0
+    fewer = {name: value[:5] for name, value in batch.items()}
+    for then, point in ((batch, near), (batch, turned), (batch, last), (other, w), (fewer, w[:5])):
+        for player in (1, 0):
+            field(game, w, batch, 1)
+            found = field(game, point, then, player)
+            assert torch.equal(found, fresh(game, point, then, player))
+    broken = w.clone()
+    broken[4] = float("nan")
+    for _ in range(2):
+        found = field(game, broken, batch, 1)
+    others = torch.arange(REPLICAS) != 4
+    assert torch.equal(found[others], fresh(game, w, batch, 1)[others])
+    assert found[4].isnan().any()
+
+
+def test_a_large_stack_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played("ring8", torch.float32, monkeypatch)
+    kept = field(game, w, batch, 0)
+    monkeypatch.setattr(harness, "KEPT", 1000)
+    assert torch.equal(fresh(game, w, batch, 0), kept)
+    assert game._kernel is not None
+    assert not game._kernel.kept
+
+
 @pytest.mark.parametrize("setting", ["loss=relativistic", "maxout=2", "batch_norm=true", "activation=silu"])
 def test_what_the_kernel_does_not_know_is_torchs(setting: str) -> None:
     assert game_of(f"ring8[{setting}]")._kernel is None
@@ -116,30 +180,67 @@ def test_what_the_kernel_does_not_know_is_torchs(setting: str) -> None:
 PULLED = [name for name in GAMES if all(part not in name for part in ("gp", "regulariser"))]
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["J", "J without its diagonal"])
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("spelled", PULLED)
-def test_the_kernel_gives_autograds_product(spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernels_give_autograds_products(
+    spelled: str, dtype: torch.dtype, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compiled, plain, w, batch = played(spelled, dtype, monkeypatch)
     w, batch = w[:3], {name: value[:3] for name, value in batch.items()}
     u = torch.randn(w.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
     if not piecewise_linear(compiled.discriminator):
-        assert compiled.pull(w, batch, None) is None
+        assert compiled.products(w, batch, None, own) is None
         return
+    F = oracle(plain, {name: value.double() for name, value in batch.items()})
     for player in (None, 0, 1):
-        _, _, pull = oracle(plain, {name: value.double() for name, value in batch.items()}).linear(w.double(), player)
-        product = compiled.pull(w, batch, player)
-        assert product is not None
-        found, wanted = product(u), pull(u.double())
-        error = (found.double() - wanted).norm(dim=1) / wanted.norm(dim=1)
+        _, *wanted = F.linear(w.double(), player, own)
+        products, alone = compiled.products(w, batch, player, own), compiled.products(*second(w, batch), player, own)
+        assert products is not None
+        assert alone is not None
+        for kernel, by_itself, autograd in zip(products, alone, wanted, strict=True):
+            found, exact = kernel(u), autograd(u.double())
+            error = (found.double() - exact).norm(dim=1) / exact.norm(dim=1)
+            assert error.max() <= TOLERANCES[dtype]
+            assert torch.equal(by_itself(u[1:2]), found[1:2])
+            assert (found[exact == 0] == 0).all()  # padding, and rows that are not asked for
+
+
+def second(w: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """The second replica by itself."""
+    return w[1:2].clone(), {name: value[1:2].clone() for name, value in batch.items()}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("spelled", GAMES)
+def test_the_kernel_gives_the_gradients_of_the_others_loss(
+    spelled: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, plain, w, batch = played(spelled, dtype, monkeypatch)
+    w, batch = w[:3], {name: value[:3] for name, value in batch.items()}
+    wanted = oracle(plain, {name: value.double() for name, value in batch.items()}).cross(w.double())
+    found = compiled.cross(w, batch)
+    assert found is not None
+    for block in (slice(compiled.sizes[0]), slice(compiled.sizes[0], None)):
+        error = (found.double() - wanted)[:, block].norm(dim=1) / wanted[:, block].norm(dim=1)
         assert error.max() <= TOLERANCES[dtype]
-        assert torch.equal(alone(compiled, w, batch, player)(u[1:2]), found[1:2])
+    alone = compiled.cross(*second(w, batch))
+    assert alone is not None
+    assert torch.equal(alone, found[1:2])
 
 
-def alone(game: GAN, w: Tensor, batch: dict[str, Tensor], player: int | None) -> Callable[[Tensor], Tensor]:
-    """The product of the second replica by itself."""
-    product = game.pull(w[1:2].clone(), {name: value[1:2].clone() for name, value in batch.items()}, player)
-    assert product is not None
-    return product
+def test_products_of_a_replica_that_is_not_a_number_stay_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played("ring8", torch.float32, monkeypatch)
+    broken, u = w.clone(), torch.ones_like(w)
+    broken[1] = float("nan")
+    others = torch.arange(REPLICAS) != 1
+    for own in (True, False):
+        sound, sick = game.products(w, batch, None, own), game.products(broken, batch, None, own)
+        assert sound is not None
+        assert sick is not None
+        for well, ill in zip(sound, sick, strict=True):
+            assert torch.equal(ill(u)[others], well(u)[others])
+            assert ill(u)[1].isnan().any()
 
 
 def oracle(game: GAN, batch: dict[str, Tensor]) -> Oracle:
@@ -151,7 +252,7 @@ def oracle(game: GAN, batch: dict[str, Tensor]) -> Oracle:
 
 
 def test_products_of_a_linearisation_keep_their_minibatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also after the oracle has moved on, and J v, for which autograd is asked, belongs to the same J."""
+    """Also after the oracle has moved on; both belong to the same J."""
     game, plain, w, _ = played("ring8", torch.float64, monkeypatch)
     games, u = (game, plain), torch.randn(w.shape, generator=torch.Generator().manual_seed(2)).double() * (w != 0)
     results = []

@@ -100,3 +100,15 @@ def test_real_digits_score_well_and_noise_does_not() -> None:
     assert distance[0] < 1 < 50 < distance[1]
     assert get_metric("class_entropy")(game, w, stand_in)[0] == pytest.approx(math.log(10), abs=0.01)  # type: ignore[arg-type]
     assert get_metric("classes_missing")(game, w, stand_in)[0] == 0  # type: ignore[arg-type]
+
+
+def test_another_evaluator_judges_on_the_same_minibatch_and_draws_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, seeds = SMALL["ring8"], torch.tensor([0, 1])
+    w, evaluator = game.init(seeds), Evaluator(game, seeds)
+    evaluator.at(w, w + 0.01)
+    field, fresh = evaluator(w), Evaluator(game, seeds)(w + 0.01)
+    monkeypatch.setattr(type(game), "batch", lambda *_: pytest.fail("drawn again"))
+    assert torch.equal(evaluator.anew()(w + 0.01), fresh)
+    assert get_metric("field_cosine")(game, w, evaluator).tolist() == pytest.approx(
+        torch.cosine_similarity(field, fresh).tolist()
+    )

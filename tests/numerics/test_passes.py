@@ -64,6 +64,37 @@ def test_a_pass_is_the_equation(direction: Direction, lr: float | Tensor, monkey
     torch.testing.assert_close(rounded.double(), wanted, rtol=1e-4, atol=1e-5)
 
 
+BLOCKS = slice(0, passes.LEAST - 16), slice(passes.LEAST - 16, COLUMNS)
+
+
+@needs_kernels
+@pytest.mark.parametrize("core", ["numba", "torch"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["generator", "discriminator"])
+@pytest.mark.parametrize("lr", RATES, ids=["number", "one a replica", "one a column"])
+@pytest.mark.parametrize("direction", DIRECTIONS, ids=str)
+def test_a_players_pass_is_the_whole_one_in_its_columns(
+    direction: Direction, lr: float | Tensor, block: slice, core: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit; w and the memory stay what they are elsewhere."""
+    monkeypatch.setenv(VARIABLE, core)
+    dtype = torch.float64 if isinstance(lr, Tensor) else torch.float32
+    generator = torch.Generator().manual_seed(3)
+    whole, *gradients = torch.randn(4, REPLICAS, COLUMNS, generator=generator, dtype=dtype)
+    start = moved = whole
+    state = own = direction.init(whole)
+    for g in gradients:
+        alone = torch.zeros_like(g)
+        alone[:, block] = g[:, block]
+        whole, state = direction.descend(alone, state, whole, lr)
+        moved, own = direction.descend_block(alone, own, moved, lr, block)
+        assert torch.equal(moved[:, block], whole[:, block])
+        assert all(torch.equal(own[key][:, block], state[key][:, block]) for key in own if own[key].shape[1] > 1)
+        assert "t" not in own or torch.equal(own["t"], state["t"])
+    beside = torch.ones(COLUMNS, dtype=torch.bool)
+    beside[block] = False
+    assert torch.equal(moved[:, beside], start[:, beside])
+
+
 @needs_kernels
 @pytest.mark.parametrize("direction", [Adam(), RMSprop(), HeavyBall(), Plain()], ids=str)
 def test_rows_do_not_touch(direction: Direction) -> None:
@@ -93,4 +124,7 @@ def test_short_rows_are_torchs() -> None:
     w = torch.ones(2, passes.LEAST - 16)
     assert passes.descent(w, w, 0.1) is None
     assert passes.descent(torch.ones(2, passes.LEAST + 1), torch.ones(2, passes.LEAST + 1), 0.1) is None
-    assert passes.descent(torch.ones(2, passes.LEAST), torch.ones(2, passes.LEAST), 0.1) is not None
+    w = torch.ones(2, passes.LEAST)
+    assert passes.descent(w, w, 0.1) is not None
+    assert passes.descent(w, w, 0.1, slice(16, 64)) is not None
+    assert passes.descent(w, w, 0.1, slice(8, 64)) is None  # a block of no whole vectors

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from scipy import stats
 
+from bench.numerics import randomness
 from bench.numerics.randomness import BLOCK, integers, normal, uniform
 
 
@@ -31,6 +33,20 @@ def test_what_is_handed_out_may_be_changed() -> None:
     kept = first.clone()
     first.zero_()
     assert torch.equal(normal(seeds, "x", 0, (16,)), kept)
+
+
+def test_a_large_draw_is_kept_through_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, drawn = torch.tensor([1, 2]), []
+    kept = randomness._generator
+    monkeypatch.setattr(randomness, "_generator", lambda *of: drawn.append(of[1]) or kept(*of))
+    first = normal(seeds, "judged here", 0, (16, 100), block=1)
+    for draw in range(0, 40 * BLOCK, BLOCK):  # minibatches of a training between two evaluations
+        normal(seeds, "real here", draw, (16,))
+    assert torch.equal(normal(seeds, "judged here", 0, (16, 100), block=1), first)
+    assert drawn.count("judged here") == len(seeds)
+    huge = (16, randomness.KEPT // 32 + 1)  # is not held in memory for long
+    assert torch.equal(normal(seeds, "huge", 0, huge, block=1), normal(seeds, "huge", 0, huge, block=1))
+    assert randomness._standing.cache_info().currsize <= 4
 
 
 def test_laws_of_the_numbers() -> None:

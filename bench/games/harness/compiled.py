@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,13 @@ from torch import Tensor
 from bench.contracts import Batch
 from bench.games.harness.packing import side_by_side
 from bench.games.networks.backward import piecewise_linear
-from bench.games.networks.compiled import Scratch, places, program
+from bench.games.networks.compiled import Scratch, aligned, places, program
 from bench.games.networks.networks import Network
 from bench.numerics import passes
 from bench.numerics.kernels.core import fits
+
+KEPT = 2**24
+"""Numbers that half fields keep of a stack at most."""
 
 
 class CompiledField:
@@ -37,11 +41,12 @@ class CompiledField:
         from bench.numerics.kernels import field as kernels
         from bench.numerics.kernels.compilation import ready
         from bench.numerics.kernels.pull import pull
+        from bench.numerics.kernels.push import push
 
         first, second = program(generator, 0), program(discriminator, generator.size)
         if first is None or second is None:
             raise LookupError("a network is no plain perceptron")
-        self.ready, self.kernels, self.pull_kernel = ready, kernels, pull
+        self.ready, self.kernels, self.products_of = ready, kernels, (push, pull)
         self.generator, self.discriminator, self.pac = first, second, pac
         self.gamma = gamma if penalty != "none" else 0.0
         batch, drawn, features, top = batch_size, pac * batch_size, int(first[-1, 1]), int(second[0, 0])
@@ -50,6 +55,11 @@ class CompiledField:
         self.seen = pac * features * batch
         scratch, wide = Scratch(), 2 * batch
         self.by_generator = places(first, drawn, scratch)
+        kept = Scratch()  # of a replica between half fields: latents, the generator's parameters, its activations
+        kept.take(int(first[0, 0]) * drawn)
+        kept.take(generator.size)
+        self.by_kept, self.kept_size = places(first, drawn, kept), kept.size
+        self.kept = dict[tuple[int, torch.dtype], npt.NDArray[np.floating]]()
         self.by_discriminator = places(second, wide, scratch)
         self.units = places(second, batch, scratch)
         widest = max(int(first[:, :2].max()) * drawn, int(second[:, :2].max()) * wide)
@@ -76,19 +86,23 @@ class CompiledField:
             self.ready(self.kernels.add_penalty, kind)
         passes.prepare(kind)
 
-    def __call__(self, w: Tensor, batch: Batch, player: int | None) -> Tensor | None:
-        """Both players' gradients, or one's, [R, n]; None where the tensors do not fit the kernel."""
+    def __call__(self, w: Tensor, batch: Batch, player: int | None, across: bool = False) -> Tensor | None:
+        """Both players' gradients, or one's, [R, n]; None where the tensors do not fit the kernel.
+
+        ``across``: of the other player's loss.
+        """
         taken = self._taken(w, batch)
         if not fits(*taken):
             return None
-        penalised = self.gamma and player != self.kernels.GENERATOR
+        penalised = self.gamma and player != self.kernels.GENERATOR and not across
         out, fakes = torch.empty_like(w), w.new_empty(len(w), self.seen if penalised else 0)
         *drawn, mix = (tensor.numpy() for tensor in taken)
         kind, scratch = self._kind(w)
         who = self.kernels.BOTH if player is None else player
+        who = self.kernels.ACROSS if across else who
         self.ready(self.kernels.field, kind)(
-            who, self.generator, self.discriminator, *drawn, self.how, out.numpy(), fakes.numpy(), scratch,
-            self.by_generator, self.by_discriminator, self.places,
+            who, self.generator, self.discriminator, *drawn, self.how, out.numpy(), fakes.numpy(),
+            self._kept(w, player), self.by_kept, scratch, self.by_generator, self.by_discriminator, self.places,
         )  # fmt: skip
         if penalised:
             at, beside, _, told, *_ = drawn
@@ -98,24 +112,30 @@ class CompiledField:
             )  # fmt: skip
         return out
 
-    def pull(self, w: Tensor, batch: Batch, player: int | None) -> Callable[[Tensor], Tensor] | None:
-        """The product u -> J' u, [R, n], of one player's rows if given; None with a penalty, or where none fits."""
+    def products(
+        self, w: Tensor, batch: Batch, player: int | None, own: bool
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+        """The products v -> J v and u -> J' u, [R, n]; None with a penalty, or where none fits."""
         taken = self._taken(w, batch)
         if not self.pulls or not fits(*taken):
             return None
         at, *drawn, _ = (tensor.numpy() for tensor in taken)
         kind, scratch = self._kind(w)
-        kernel, who = self.ready(self.pull_kernel, kind), self.kernels.BOTH if player is None else player
+        who = self.kernels.BOTH if player is None else player
 
-        def product(u: Tensor) -> Tensor:
-            out, along = torch.empty_like(w), u.detach().contiguous().numpy()
-            kernel(
-                who, self.generator, self.discriminator, at, along, *drawn, self.how, out.numpy(), scratch, self.spots,
-                self.pull_places,
-            )  # fmt: skip
-            return out
+        def product_by(kernel: Any) -> Callable[[Tensor], Tensor]:
+            def product(along: Tensor) -> Tensor:
+                out, direction = torch.empty_like(w), along.detach().contiguous().numpy()
+                self.ready(kernel, kind)(
+                    who, own, self.generator, self.discriminator, at, direction, *drawn, self.how, out.numpy(), scratch,
+                    self.spots, self.pull_places,
+                )  # fmt: skip
+                return out
 
-        return product
+            return product
+
+        push, pull = map(product_by, self.products_of)
+        return push, pull
 
     def _taken(self, w: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         """Parameters and a minibatch as kernels take them: w, real, latent, classes, two noises, mix, each [R, .]."""
@@ -126,6 +146,16 @@ class CompiledField:
         told = nothing if classes is None else side_by_side(classes, self.pac).flatten(1)
         noises = (batch.get(f"{side} noise", nothing).flatten(1) for side in ("real", "fake"))
         return w, real, latent.flatten(1), told, *noises, batch.get("mix", nothing)
+
+    def _kept(self, w: Tensor, player: int | None) -> npt.NDArray[np.floating]:
+        """What half fields keep, [R, .]; no columns for both players, or where it would be large."""
+        key, size = (len(w), w.dtype), 0 if player is None or len(w) * self.kept_size > KEPT else self.kept_size
+        if not size:
+            return w.new_empty(len(w), 0).numpy()
+        if key not in self.kept:  # one stack at a time: rows are dropped where replicas are
+            self.kept = {key: aligned(len(w) * size, w.dtype).reshape(len(w), size)}
+            self.kept[key][:, 0] = np.nan  # which no latent is
+        return self.kept[key]
 
     def _kind(self, w: Tensor) -> tuple[str, npt.NDArray[np.floating]]:
         """The type of the numbers, and memory of that type."""

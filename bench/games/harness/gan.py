@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts import Batch, Game
-from bench.contracts.game import Parameter
+from bench.contracts.game import Parameter, Products
 from bench.errors import UserError, nearest
 from bench.games.harness.compiled import CompiledField
 from bench.games.harness.losses import LOSSES, Loss, Slopes
@@ -170,21 +170,32 @@ class GAN(Game):
     @cached_property
     def _closed(self) -> Slopes | None:
         """The loss's derivatives, if the field has a closed form: the networks and the loss are not overridden."""
-        unchanged = all(getattr(type(self), name) is getattr(GAN, name) for name in OWN)
-        if not (unchanged and closed(self.generator) and closed(self.discriminator)):
+        networks = self._plain
+        if networks is None or not self._played_here or not all(map(closed, networks)):
             return None
-        if self._regulariser[0] is not None and not piecewise_linear(self.discriminator):
+        if self._regulariser[0] is not None and not piecewise_linear(networks[DISCRIMINATOR]):
             return None
         return self._loss.slopes
+
+    @property
+    def _played_here(self) -> bool:
+        """Whether the losses are those of this class."""
+        return all(getattr(type(self), name) is getattr(GAN, name) for name in OWN)
+
+    @cached_property
+    def _plain(self) -> tuple[Network, Network] | None:
+        """Both networks as their layers alone; None where one does more."""
+        generator, discriminator = self.generator.plain, self.discriminator.plain
+        return None if generator is None or discriminator is None else (generator, discriminator)
 
     @cached_property
     def _kernel(self) -> CompiledField | None:
         """The field's compiled form; None where there is none, or where this process computes with torch."""
-        if self._closed is None or not compiled():
+        if self._closed is None or self._plain is None or not compiled():
             return None
         try:
             return CompiledField(
-                self.generator, self.discriminator, self.loss, self._penalty_name, self._regulariser[1],
+                *self._plain, self.loss, self._penalty_name, self._regulariser[1],
                 self.batch_size, self.pac, self.told,
             )  # fmt: skip
         except LookupError:
@@ -197,24 +208,25 @@ class GAN(Game):
     def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
         """Both players' gradients by one backward pass of the discriminator's logits."""
         by_logits_of = self._closed
-        if by_logits_of is None:
+        if by_logits_of is None or self._plain is None:
             return None
         assert batch is not None
         if self._kernel is not None and (gradients := self._kernel(w, batch, player)) is not None:
             return gradients
+        generator, discriminator = self._plain
         players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
-        generated = forward(self.generator, players[GENERATOR], self._told(batch["latent"], batch))
+        generated = forward(generator, players[GENERATOR], self._told(batch["latent"], batch))
         fake = side_by_side(self._noisy(generated.out, "fake", batch), self.pac)
         halves = [self._told(fake, batch)]
         if player != GENERATOR:
             halves.insert(0, self._told(side_by_side(self._noisy(batch["real"], "real", batch), self.pac), batch))
-        judged = forward(self.discriminator, players[DISCRIMINATOR], torch.cat(halves, -1))
+        judged = forward(discriminator, players[DISCRIMINATOR], torch.cat(halves, -1))
         logits = judged.out.chunk(len(halves), 2)
         *by_logits, gain = by_logits_of(logits[0], logits[-1])
         derivatives = judged.backward(torch.ones_like(judged.out))
         blocks = [torch.zeros_like(part) for part in players[:DISCRIMINATOR]]
         if player != DISCRIMINATOR:
-            along = judged.by_input(derivatives[0], self.batch_size)[:, : fake.shape[1]]
+            along = _shaped(judged.by_input(derivatives[0], self.batch_size), fake)[:, : fake.shape[1]]
             along = apart(along * (_beside(gain, along) / self.batch_size), self.pac)
             blocks = gradient(generated, generated.backward(along))
         if player == GENERATOR:
@@ -224,19 +236,24 @@ class GAN(Game):
         if regulariser is not None:
             real = side_by_side(batch["real"], self.pac)
             at = self._told(regulariser.points(real, fake, batch.get("mix", fake)), batch)
-            slopes = forward(self.discriminator, players[DISCRIMINATOR], at)
+            slopes = forward(discriminator, players[DISCRIMINATOR], at)
             penalty = gamma / self.batch_size * slope_gradient(slopes, self._seen_by(regulariser, fake))
             discriminator_blocks = [torch.cat(discriminator_blocks, 1) + penalty]
         return torch.cat([*blocks, *discriminator_blocks], 1)
 
-    def pull(self, w: Tensor, batch: Batch | None, player: int | None) -> Callable[[Tensor], Tensor] | None:
-        """The product u -> J' u, [R, n], where there is a kernel for it."""
-        return None if self._kernel is None or batch is None else self._kernel.pull(w, batch, player)
+    def cross(self, w: Tensor, batch: Batch | None) -> Tensor | None:
+        """Each player's gradient of the other's loss, where there is a kernel for it."""
+        return None if self._kernel is None or batch is None else self._kernel(w, batch, None, across=True)
+
+    def products(self, w: Tensor, batch: Batch | None, player: int | None, own: bool) -> Products | None:
+        """The products v -> J v and u -> J' u, [R, n], where there are kernels for them."""
+        return None if self._kernel is None or batch is None else self._kernel.products(w, batch, player, own)
 
     def _seen_by(self, regulariser: Regulariser, samples: Tensor) -> Callable[[Tensor], Tensor]:
         """The derivative of a penalty by a slope [R, ..., batch], which is zero for the class features."""
 
         def by_slope(slope: Tensor) -> Tensor:
+            slope = _shaped(slope, samples)
             sample_slope = slope[:, : samples.shape[1]]
             derivative = regulariser.by_slope(sample_slope.flatten(1, -2)).view(sample_slope.shape)
             return (
@@ -329,6 +346,11 @@ class GAN(Game):
             return latents
         told = torch.nn.functional.one_hot(torch.arange(count) % self.classes, self.classes).T.to(latents)
         return torch.cat([latents, told.expand(len(latents), -1, -1)], 1)
+
+
+def _shaped(slope: Tensor, samples: Tensor) -> Tensor:
+    """A slope by what a discriminator sees, which may be flat, as channels of samples [R, channels, ..., batch]."""
+    return slope if slope.ndim == samples.ndim else slope.view(len(slope), -1, *samples.shape[2:])
 
 
 def _beside(each: Tensor, samples: Tensor) -> Tensor:

@@ -247,7 +247,8 @@ def _differentiated(game: ModuleGAN) -> None:
     """Take one gradient of each player: an error in differentiation, twice for a regulariser, is raised here."""
     F = Oracle(game, [0, 1])
     try:
-        F(game.init(F.seeds))
+        for player in range(2):  # by autograd, whatever the game knows in closed form
+            F.loss_gradient(game.init(F.seeds), player)
     except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{NAME}: the gradient of the losses raised {type(error).__name__}: {reason}") from error

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bench.contracts import Batch
 from bench.games.data.given import GivenData
-from bench.games.harness.gan import SAMPLES, in_batches
+from bench.games.harness.gan import GAN, OWN, SAMPLES, in_batches
 from bench.games.harness.losses import LOSSES, Loss
 from bench.games.harness.user_data import POOL, UserData, UserImages
 from bench.games.networks.given_modules import NAME, fresh
@@ -102,6 +102,12 @@ class ModuleGAN(UserData):
         network = self.networks[player]
         numbers = batch[f"{call} numbers"].tolist() if network.given.draws else ()
         return network(players[player], x, numbers)
+
+    @property
+    def _played_here(self) -> bool:
+        """Also by this class's way to play, which only hands on what random layers need."""
+        own = type(self).played is ModuleGAN.played and not self._random
+        return own and all(getattr(type(self), name) is getattr(GAN, name) for name in OWN if name != "played")
 
     # --- judging -----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.games.networks.layers import ACTIVATIONS, Activation, Affine, Layer, Reshape, Shape
-from bench.games.networks.networks import MLP, Network
+from bench.games.networks.networks import Network
 from bench.numerics.randomness import GRAIN
 
 aten = torch.ops.aten
@@ -96,7 +96,7 @@ class Trace:
 
 def closed(network: Network) -> bool:
     """Whether this module knows a network's backward pass: affine layers, each with one activation or none."""
-    if type(network) not in (Network, MLP) or network.spectral or not network.layers:
+    if network.plain is not network:
         return False
     before: Layer | None = None
     for layer in network.layers:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from bench.games.networks.layers import Activation, Linear, Reshape
-from bench.games.networks.networks import MLP, Network
+from bench.games.networks.networks import Network
 from bench.numerics.randomness import GRAIN
 
 Program = npt.NDArray[np.int64]
@@ -18,7 +18,7 @@ def program(network: Network, start: int) -> Program | None:
     """The program of a network whose first column of w is ``start``; None where it is no plain perceptron."""
     from bench.numerics.kernels.layers import CODES
 
-    if type(network) not in (Network, MLP) or network.spectral:
+    if network.plain is not network:
         return None
     lines: list[list[int]] = []
     parameters = iter(network.parameters(start))
@@ -31,6 +31,14 @@ def program(network: Network, start: int) -> Program | None:
         elif not isinstance(layer, Reshape):
             return None
     return np.array(lines, dtype=np.int64) if lines else None
+
+
+def aligned(size: int, dtype: torch.dtype) -> npt.NDArray[np.floating]:
+    """So many zeros that begin at a whole cache line."""
+    kind = np.dtype(np.float32 if dtype == torch.float32 else np.float64)
+    raw = np.zeros(size * kind.itemsize + ALIGNMENT, np.uint8)
+    first = -raw.ctypes.data % ALIGNMENT
+    return raw[first : first + size * kind.itemsize].view(kind)
 
 
 class Scratch:
@@ -47,10 +55,7 @@ class Scratch:
 
     def array(self, dtype: torch.dtype) -> npt.NDArray[np.floating]:
         """The whole of it."""
-        kind = np.dtype(np.float32 if dtype == torch.float32 else np.float64)
-        raw = np.zeros(self.size * kind.itemsize + ALIGNMENT, np.uint8)
-        first = -raw.ctypes.data % ALIGNMENT
-        return raw[first : first + self.size * kind.itemsize].view(kind)
+        return aligned(self.size, dtype)
 
 
 def places(net: Program, count: int, scratch: Scratch) -> npt.NDArray[np.int64]:

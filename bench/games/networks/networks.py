@@ -86,6 +86,12 @@ class Network:
             h = layer([next(weights) for _ in layer.shapes], h)
         return h
 
+    @property
+    def plain(self) -> Network | None:
+        """This network as its layers alone, one after another; None where it does more than these."""
+        as_layers = type(self).__call__ is Network.__call__ and type(self).weights is Network.weights
+        return self if as_layers and self.layers and not self.spectral else None
+
     def module(self, row: Tensor, entry: Shape) -> nn.Module:
         """Return one replica as a torch module.
 

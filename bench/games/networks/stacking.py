@@ -21,7 +21,7 @@ from torch.func import functional_call, vmap
 
 from bench.games.networks.chains import Unlike
 from bench.games.networks.given_modules import Given, fresh
-from bench.games.networks.layers import Shape
+from bench.games.networks.layers import Reshape, Shape
 from bench.games.networks.modules import holding
 from bench.games.networks.networks import Network, normalised
 from bench.games.networks.translation import layers_of
@@ -49,6 +49,13 @@ class Stacked(Network):
     classes: int = 0
     why: str = ""
     together: bool = True
+
+    @cached_property
+    def plain(self) -> Network | None:
+        """Its layers between samples as they are passed, where it is made of layers and told no class."""
+        if not self.layers or self.classes or self.given.normalised:
+            return None
+        return Network((Reshape(self.entry), *self.layers, Reshape(self.leave)))
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.games.networks.chains import EntryByEntry, Step, Unlike, steps
-from bench.games.networks.layers import BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape, Shape
+from bench.games.networks.layers import Activation, BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape, Shape
 
 POINTWISE = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.LogSigmoid,
@@ -113,9 +113,21 @@ def _known(module: nn.Module) -> bool:
     return type(module).__module__.startswith("torch.nn.")
 
 
+def _named(module: nn.Module) -> str:
+    """The name of a module among ACTIVATIONS, of which closed forms know the derivatives; "" where it has none."""
+    names = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.SiLU: "silu", nn.Identity: "none"}
+    if type(module) is nn.LeakyReLU:
+        return "leaky-relu" if module.negative_slope == 0.2 else ""
+    if type(module) is nn.ELU:
+        return "elu" if module.alpha == 1.0 else ""
+    return names.get(type(module), "")
+
+
 def _layer(module: nn.Module, taken: Shape, given: Shape) -> Layer:
     """One layer between samples of these shapes, with weights and bias."""
     kind = type(module)
+    if name := _named(module):
+        return Activation(name)
     if kind in POINTWISE or (isinstance(module, nn.modules.dropout._DropoutNd) and module.p == 0):
         return Pointwise(module)
     if isinstance(module, nn.Linear) and kind is nn.Linear and len(taken) == 1:

@@ -52,8 +52,17 @@ def kernel(function: Callable[..., Any]) -> Any:
     Sums may be added in another order, so that they become vectors. A division by zero gives infinity, because a test
     of every divisor would keep a loop from becoming vectors.
     """
+    return _compiled_later(function)
+
+
+def piece(function: Callable[..., Any]) -> Any:
+    """A function that kernels alone call: what Python would call it by takes longest to compile where it is short."""
+    return _compiled_later(function, no_cpython_wrapper=True)
+
+
+def _compiled_later(function: Callable[..., Any], **more: bool) -> Any:
     with _kept_in(_folder()):
-        return numba.njit(fastmath=FAST, error_model="numpy", cache=True)(function)
+        return numba.njit(fastmath=FAST, error_model="numpy", cache=True, no_cfunc_wrapper=True, **more)(function)
 
 
 def ready(wanted: Any, dtype: str) -> Any:

@@ -2,17 +2,29 @@
 
 ``lr`` is [R, 1] or [R, n], or [R, 0] where the step itself is wanted. Results are arrays of their own: a pass in place
 would not become vectors. Other hyperparameters are float64, one a replica, as torch's own fused kernels take them.
+
+A pass goes over the columns from ``start`` to ``stop``, one player's or all; what lies beside them is copied.
 """
 
 from __future__ import annotations
 
 import math
 
-from bench.numerics.kernels.compilation import Double, Flags, Numbers, Stack, kernel
-from bench.numerics.kernels.intrinsics import root
+from bench.numerics.kernels.compilation import Double, Flags, Numbers, Stack, kernel, piece
+from bench.numerics.kernels.intrinsics import part, root
 
 
-@kernel
+@piece
+def keep(before: Numbers, start: int, stop: int, after: Numbers) -> None:
+    """after = before outside of the columns from ``start`` to ``stop``."""
+    for j in range(start):
+        after[j] = before[j]
+    rest, to = part(before, stop, len(before) - stop), part(after, stop, len(before) - stop)
+    for j in range(len(rest)):
+        to[j] = rest[j]
+
+
+@piece
 def moved(w: Numbers, lr: Numbers, d: Numbers) -> None:
     """d <- w - lr d; d stays where there is no lr."""
     if len(lr) == 1:
@@ -24,11 +36,20 @@ def moved(w: Numbers, lr: Numbers, d: Numbers) -> None:
             d[j] = w[j] - lr[j] * d[j]
 
 
+@piece
+def rates_of(lr: Numbers, start: int, count: int) -> Numbers:
+    """The step size of some columns: one for all, one each, or none."""
+    return part(lr, start, count) if len(lr) > 1 else lr
+
+
 @kernel
-def descend(g: Stack, w: Stack, lr: Stack, out: Stack) -> None:
+def descend(g: Stack, w: Stack, lr: Stack, start: int, stop: int, out: Stack) -> None:
     """out = w - lr g."""
+    count = stop - start
     for r in range(len(g)):
-        row, at, rates, to = g[r], w[r], lr[r], out[r]
+        keep(w[r], start, stop, out[r])
+        row, at, to = part(g[r], start, count), part(w[r], start, count), part(out[r], start, count)
+        rates = rates_of(lr[r], start, count)
         if len(rates) == 1:
             rate = rates[0]
             for j in range(len(to)):
@@ -39,10 +60,16 @@ def descend(g: Stack, w: Stack, lr: Stack, out: Stack) -> None:
 
 
 @kernel
-def momentum(g: Stack, v: Stack, beta: Double, w: Stack, lr: Stack, new_v: Stack, out: Stack) -> None:
+def momentum(
+    g: Stack, v: Stack, beta: Double, w: Stack, lr: Stack, start: int, stop: int, new_v: Stack, out: Stack
+) -> None:
     """v+ = beta v + g;   d = v+"""
+    count = stop - start
     for r in range(len(g)):
-        row, before, after, at, rates, to = g[r], v[r], new_v[r], w[r], lr[r], out[r]
+        keep(v[r], start, stop, new_v[r])
+        keep(w[r], start, stop, out[r])
+        row, before, after = part(g[r], start, count), part(v[r], start, count), part(new_v[r], start, count)
+        at, to, rates = part(w[r], start, count), part(out[r], start, count), rates_of(lr[r], start, count)
         kept = row.dtype.type(beta[r])
         if len(rates) == 1:
             rate = rates[0]
@@ -58,15 +85,20 @@ def momentum(g: Stack, v: Stack, beta: Double, w: Stack, lr: Stack, new_v: Stack
 @kernel
 def adam(
     g: Stack, m: Stack, v: Stack, t: Stack, beta1: Double, beta2: Double, eps: Double, scaled: bool, nesterov: bool,
-    w: Stack, lr: Stack, new_m: Stack, new_v: Stack, out: Stack,
+    w: Stack, lr: Stack, start: int, stop: int, new_m: Stack, new_v: Stack, out: Stack,
 ) -> None:  # fmt: skip
     """m+ = b1 m + (1-b1) g;   v+ = b2 v + (1-b2) g^2;   d = m+/(1-b1^t) / (sqrt(v+/(1-b2^t)) + eps)
 
     ``scaled``: eps is added before the correction. ``nesterov``: b1 m+/(1-b1^(t+1)) + (1-b1) g/(1-b1^t) on top.
     """
+    count = stop - start
     for r in range(len(g)):
-        row, first, second, new_first, new_second = g[r], m[r], v[r], new_m[r], new_v[r]
-        at, rates, to = w[r], lr[r], out[r]
+        keep(m[r], start, stop, new_m[r])
+        keep(v[r], start, stop, new_v[r])
+        keep(w[r], start, stop, out[r])
+        row, first, second = part(g[r], start, count), part(m[r], start, count), part(v[r], start, count)
+        new_first, new_second = part(new_m[r], start, count), part(new_v[r], start, count)
+        at, to, rates = part(w[r], start, count), part(out[r], start, count), rates_of(lr[r], start, count)
         f, step = row.dtype.type, t[r, 0]
         b1, b2 = beta1[r], beta2[r]
         on_mean, on_gradient = 1 / (1 - b1**step), 0.0
@@ -91,11 +123,16 @@ def adam(
 
 @kernel
 def rmsprop(
-    g: Stack, v: Stack, alpha: Double, eps: Double, inside: bool, w: Stack, lr: Stack, new_v: Stack, out: Stack
-) -> None:
+    g: Stack, v: Stack, alpha: Double, eps: Double, inside: bool, w: Stack, lr: Stack, start: int, stop: int,
+    new_v: Stack, out: Stack,
+) -> None:  # fmt: skip
     """v+ = alpha v + (1 - alpha) g^2;   d = g / (sqrt(v+) + eps), or g / sqrt(v+ + eps) with eps ``inside``"""
+    count = stop - start
     for r in range(len(g)):
-        row, before, after, at, rates, to = g[r], v[r], new_v[r], w[r], lr[r], out[r]
+        keep(v[r], start, stop, new_v[r])
+        keep(w[r], start, stop, out[r])
+        row, before, after = part(g[r], start, count), part(v[r], start, count), part(new_v[r], start, count)
+        at, to, rates = part(w[r], start, count), part(out[r], start, count), rates_of(lr[r], start, count)
         f = row.dtype.type
         old, new = f(alpha[r]), f(1 - alpha[r])
         within, beside = f(eps[r] if inside else 0), f(0 if inside else eps[r])

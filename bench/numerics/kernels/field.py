@@ -6,7 +6,9 @@ its logits serves both losses: the derivative of a loss is that of the logit tim
 
 from __future__ import annotations
 
-from bench.numerics.kernels.compilation import Numbers, Program, Stack, Whole, kernel
+import math
+
+from bench.numerics.kernels.compilation import Numbers, Program, Stack, Whole, kernel, piece
 from bench.numerics.kernels.functions import exp
 from bench.numerics.kernels.intrinsics import part, root
 from bench.numerics.kernels.layers import (
@@ -14,6 +16,8 @@ from bench.numerics.kernels.layers import (
     FAN_IN,
     FAN_OUT,
     WEIGHT,
+    copy,
+    equal,
     forward,
     layer_gradient,
     outer,
@@ -32,11 +36,11 @@ LOSS, PENALTY, BATCH, PACK, FEATURES, CLASSES, START, SIZE = range(8)
 """What a game's settings hold: samples a pack, a sample's and its class's features, where D's columns begin and end."""
 INPUT, SLOPES, GAIN, FIRST, SECOND, SPARE = range(6)
 """Places of the scratch array besides those of activations."""
-BOTH, GENERATOR, DISCRIMINATOR = -1, 0, 1
-"""Whose gradients `field` gives."""
+BOTH, GENERATOR, DISCRIMINATOR, ACROSS = -1, 0, 1, 2
+"""Whose gradients `field` gives: across, each player's of the other's loss."""
 
 
-@kernel
+@piece
 def slopes(
     loss: int, real: Numbers, fake: Numbers, count: int, by_real: Numbers, by_fake: Numbers, gain: Numbers
 ) -> None:
@@ -64,7 +68,7 @@ def slopes(
             gain[j] = (fake[j] - one) * share
 
 
-@kernel
+@piece
 def pack_samples(
     source: Numbers, at: int, noise: Numbers, how: Whole, x: Numbers, x_at: int, apart: int, first: int
 ) -> None:  # fmt: skip
@@ -84,7 +88,7 @@ def pack_samples(
                     to[j] = row[j]
 
 
-@kernel
+@piece
 def tell_classes(classes: Numbers, how: Whole, x: Numbers, x_at: int, apart: int, first: int) -> None:
     """The class of every pack, [classes, batch], below its features in x."""
     batch, above = how[BATCH], how[PACK] * how[FEATURES]
@@ -94,28 +98,52 @@ def tell_classes(classes: Numbers, how: Whole, x: Numbers, x_at: int, apart: int
             to[j] = row[j]
 
 
+@piece
+def generated(
+    player: int, G: Program, w: Numbers, noise: Numbers, start: int, drawn: int, s: Numbers, at: Whole, memory: bool
+) -> None:
+    """The generator's activations to s from at[l] on, unless they are there from the last call.
+
+    Where s is a ``memory``, it begins with the latents and the parameters that the activations are of. In turn, the
+    discriminator moves between two calls and these stay. The generator's own call is the last that can use them.
+    """
+    if memory:
+        if equal(noise, 0, s, 0, len(noise)) and equal(w, 0, s, len(noise), start):
+            return
+        if player == DISCRIMINATOR:
+            copy(noise, 0, s, 0, len(noise))
+            copy(w, 0, s, len(noise), start)
+        else:
+            s[0] = math.nan  # which no latent is
+    forward(G, w, noise, 0, drawn, s, at)
+
+
 @kernel
 def field(
     player: int, G: Program, D: Program, w: Stack, real: Stack, latent: Stack, classes: Stack, real_noise: Stack,
-    fake_noise: Stack, how: Whole, out: Stack, fakes: Stack, s: Numbers, by_G: Whole, by_D: Whole, places: Whole,
+    fake_noise: Stack, how: Whole, out: Stack, fakes: Stack, memories: Stack, by_memory: Whole, s: Numbers, by_G: Whole,
+    by_D: Whole, places: Whole,
 ) -> None:  # fmt: skip
     """Both players' gradients into ``out`` [R, n]; where one player is given, the other's block is zeros.
 
-    ``fakes`` [R, .] gets what the discriminator sees of the generator, where it has room for it.
+    ``fakes`` [R, .] gets what the discriminator sees of the generator, where it has room for it. ``memories`` [R, .]
+    keep the generator's activations for the next call, where they have room; see `generated`.
     """
     batch, packs, features = how[BATCH], how[PACK], how[FEATURES]
     drawn, start, alone = packs * batch, how[START], player == GENERATOR
     wide = batch if alone else 2 * batch
     x, spare, top_G, top_D = places[INPUT], places[SPARE], len(G) - 1, len(D) - 1
     weight, gain = part(s, places[SLOPES], wide), part(s, places[GAIN], batch)
-    logits, generated = by_D[top_D], by_G[top_G]
+    logits, memory = by_D[top_D], memories.shape[1] > 0
+    by_G = by_memory if memory else by_G
     for r in range(len(w)):
         row, to, noise = w[r], out[r], latent[r]
-        forward(G, row, noise, 0, drawn, s, by_G)
+        g = memories[r] if memory else s
+        generated(player, G, row, noise, start, drawn, g, by_G, memory)
         if not alone:
             pack_samples(real[r], 0, real_noise[r], how, s, x, wide, 0)
             tell_classes(classes[r], how, s, x, wide, 0)
-        pack_samples(s, generated, fake_noise[r], how, s, x, wide, wide - batch)
+        pack_samples(g, by_G[top_G], fake_noise[r], how, s, x, wide, wide - batch)
         tell_classes(classes[r], how, s, x, wide, wide - batch)
         if fakes.shape[1] > 0:
             for i in range(packs * features):
@@ -125,6 +153,9 @@ def field(
         forward(D, row, s, x, wide, s, by_D)
         slopes(how[LOSS], part(s, logits, batch), part(s, logits + wide - batch, batch), batch,
                weight, part(weight, wide - batch, batch), gain)  # fmt: skip
+        if player == ACROSS:
+            for j in range(batch):
+                weight[j], weight[batch + j], gain[j] = 0, gain[j], weight[batch + j]
         d, e = places[FIRST], places[SECOND]
         ones = part(s, d, wide)
         for j in range(wide):
@@ -155,9 +186,9 @@ def field(
         d, e = e, d
         for layer in range(top_G, -1, -1):
             fan_in, fan_out = G[layer, FAN_IN], G[layer, FAN_OUT]
-            slope(G[layer, ACTIVATION], s, d, s, by_G[layer], fan_out * drawn)
+            slope(G[layer, ACTIVATION], s, d, g, by_G[layer], fan_out * drawn)
             if layer:
-                layer_gradient(G, layer, s, d, s, by_G[layer - 1], drawn, weight, False, to, s, spare)
+                layer_gradient(G, layer, s, d, g, by_G[layer - 1], drawn, weight, False, to, s, spare)
                 product(row, G[layer, WEIGHT], True, fan_in, fan_out, s, d, drawn, drawn, s, e, False)
                 d, e = e, d
             else:

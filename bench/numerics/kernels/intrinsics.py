@@ -25,19 +25,31 @@ def intrinsic(function: Callable[..., Generated]) -> Any:
     return numbas_intrinsic(function)
 
 
-@intrinsic
-def part(typingctx: Any, array: Any, start: Any, count: Any) -> Generated:
-    """``array[start : start + count]`` of one dimension, untested; the array must live on."""
-    kind = types.Array(array.dtype, 1, "C")
+def _view(kind: Any) -> Callable[..., Any]:
+    """What generates a view of an array, from a place on, as an array of that kind."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole, view = make_array(signature.args[0])(context, builder, args[0]), make_array(kind)(context, builder)
         itemsize = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-        data = builder.gep(whole.data, [args[1]])
+        data = builder.bitcast(builder.gep(whole.data, [args[1]]), view.data.type)
         populate_array(view, data=data, shape=[args[2]], strides=[itemsize], itemsize=itemsize, meminfo=None)
         return view._getvalue()
 
-    return kind(array, types.intp, types.intp), generate
+    return generate
+
+
+@intrinsic
+def part(typingctx: Any, array: Any, start: Any, count: Any) -> Generated:
+    """``array[start : start + count]`` of one dimension, untested; the array must live on."""
+    kind = types.Array(array.dtype, 1, "C")
+    return kind(array, types.intp, types.intp), _view(kind)
+
+
+@intrinsic
+def bits(typingctx: Any, array: Any, start: Any, count: Any) -> Generated:
+    """The bits of a `part`, as whole numbers."""
+    kind = types.Array(types.int32 if array.dtype == types.float32 else types.int64, 1, "C")
+    return kind(array, types.intp, types.intp), _view(kind)
 
 
 @intrinsic

@@ -8,9 +8,9 @@ A network is a program: int64 [layers, 5], a row a layer, with these columns.
 
 from __future__ import annotations
 
-from bench.numerics.kernels.compilation import Number, Numbers, Program, Whole, kernel
+from bench.numerics.kernels.compilation import Number, Numbers, Program, Whole, piece
 from bench.numerics.kernels.functions import exp, tanh
-from bench.numerics.kernels.intrinsics import gemm, part
+from bench.numerics.kernels.intrinsics import bits, gemm, part
 from bench.numerics.randomness import GRAIN
 
 FAN_IN, FAN_OUT, ACTIVATION, WEIGHT, BIAS = range(5)
@@ -22,7 +22,7 @@ THIN = 4
 """A product over so few rows or terms is quicker as a loop."""
 
 
-@kernel
+@piece
 def product(
     m: Numbers, at: int, turned: bool, height: int, inner: int, h: Numbers, h_at: int, apart: int, count: int,
     out: Numbers, out_at: int, more: bool,
@@ -61,7 +61,7 @@ def product(
             k += 1
 
 
-@kernel
+@piece
 def dot(a: Numbers, b: Numbers, count: int) -> Number:
     """Of the first numbers of two arrays."""
     total = a.dtype.type(0)
@@ -70,7 +70,7 @@ def dot(a: Numbers, b: Numbers, count: int) -> Number:
     return total  # type: ignore[return-value]  # compiled
 
 
-@kernel
+@piece
 def outer(
     d: Numbers, d_at: int, height: int, h: Numbers, h_at: int, width: int, count: int, out: Numbers, at: int, more: bool
 ) -> None:
@@ -85,7 +85,7 @@ def outer(
             to[k] = to[k] + value if more else value
 
 
-@kernel
+@piece
 def activate(code: int, z: Numbers, z_at: int, height: int, count: int, b: Numbers, b_at: int) -> None:
     """z [height, count] <- a(z + b), one bias b a row."""
     f = z.dtype.type
@@ -115,7 +115,7 @@ def activate(code: int, z: Numbers, z_at: int, height: int, count: int, b: Numbe
                 row[j] += bias
 
 
-@kernel
+@piece
 def slope(code: int, g: Numbers, g_at: int, h: Numbers, h_at: int, count: int) -> None:
     """g <- g a'(z) on ``count`` numbers, a' told by h = a(z)."""
     g, h = part(g, g_at, count), part(h, h_at, count)
@@ -138,7 +138,7 @@ def slope(code: int, g: Numbers, g_at: int, h: Numbers, h_at: int, count: int) -
             g[j] = g[j] if h[j] > zero else g[j] * (h[j] + one)
 
 
-@kernel
+@piece
 def forward(net: Program, w: Numbers, x: Numbers, x_at: int, count: int, s: Numbers, at: Whole) -> None:
     """The layers of a program on x [features, count]; activations of layer l to s from at[l] on."""
     source, start = x, x_at
@@ -149,7 +149,24 @@ def forward(net: Program, w: Numbers, x: Numbers, x_at: int, count: int, s: Numb
         source, start = s, at[layer]
 
 
-@kernel
+@piece
+def equal(a: Numbers, a_at: int, b: Numbers, b_at: int, count: int) -> bool:
+    """Whether numbers agree in every bit."""
+    ours, theirs, others = bits(a, a_at, count), bits(b, b_at, count), 0
+    for j in range(count):
+        others += 0 if ours[j] == theirs[j] else 1
+    return others == 0
+
+
+@piece
+def copy(a: Numbers, a_at: int, b: Numbers, b_at: int, count: int) -> None:
+    """b = a."""
+    a, b = part(a, a_at, count), part(b, b_at, count)
+    for j in range(count):
+        b[j] = a[j]
+
+
+@piece
 def output_slopes(net: Program, w: Numbers, count: int, s: Numbers, at: Whole, by: Whole) -> None:
     """Derivatives of the one output by every layer's z, after `forward`: to s from by[l] on."""
     last = len(net) - 1
@@ -163,7 +180,7 @@ def output_slopes(net: Program, w: Numbers, count: int, s: Numbers, at: Whole, b
             product(w, net[layer, WEIGHT], True, fan_in, fan_out, s, by[layer], count, count, s, by[layer - 1], False)
 
 
-@kernel
+@piece
 def weigh(a: Numbers, a_at: int, height: int, count: int, weight: Numbers, out: Numbers, out_at: int) -> None:
     """out [height, count] = a times the weight of every column; ``weight`` is [count]."""
     for i in range(height):
@@ -172,7 +189,7 @@ def weigh(a: Numbers, a_at: int, height: int, count: int, weight: Numbers, out: 
             to[j] = row[j] * weight[j]
 
 
-@kernel
+@piece
 def clear_padding(net: Program, layer: int, out: Numbers) -> None:
     """Zeros behind the gradient of a layer's weights and behind that of its biases."""
     end = net[layer, WEIGHT] + net[layer, FAN_IN] * net[layer, FAN_OUT]
@@ -183,7 +200,7 @@ def clear_padding(net: Program, layer: int, out: Numbers) -> None:
         out[j] = 0
 
 
-@kernel
+@piece
 def layer_gradient(
     net: Program, layer: int, d: Numbers, d_at: int, h: Numbers, h_at: int, count: int, weight: Numbers,
     weighed: bool, out: Numbers, tmp: Numbers, tmp_at: int,
