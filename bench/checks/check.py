@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS, SCORE_LAWS
 from bench.checks.laws import RULE_LAWS, TRIED_ON, Broken, Untried, small
+from bench.checks.player_laws import PLAYER_LAWS
 from bench.contracts import Game, UpdateRule
 from bench.errors import UserError, nearest
 from bench.games.harness.gan_game import speed
@@ -104,8 +105,8 @@ def _broken(law: Law, arguments: tuple[Any, ...]) -> str:
 def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
     """What the spelling names: (kind and name, its laws, the cases they are tried on)."""
     makers: dict[str, Callable[[], tuple[Sequence[Law], Cases]]] = {
-        "optimizer": lambda: (RULE_LAWS, _tried(get_rule(spelling))),
-        "direction": lambda: (RULE_LAWS, _tried(get_rule(f"sgd[direction={spelling}]"))),
+        "optimizer": lambda: ((*RULE_LAWS, *PLAYER_LAWS), _tried(get_rule(spelling))),
+        "direction": lambda: ((*RULE_LAWS, *PLAYER_LAWS), _tried(get_rule(f"sgd[direction={spelling}]"))),
         "game": lambda: ((*GAME_LAWS, *SCORE_LAWS), [(spelling, (_playable(spelling),))]),
         "metric": lambda: (METRIC_LAWS, list(_measured(spelling))),
     }

@@ -43,7 +43,8 @@ class Game(ABC):
 
     name: ClassVar[str] = ""
     sizes: tuple[int, ...]
-    """Columns of each player in w (they may hold padding); n = sum(sizes)."""
+    """Columns of each player in w (they may hold padding); n = sum(sizes). One player or two, each any number of
+    networks: what several networks minimise together is one player."""
     dtype: torch.dtype = torch.float32
     budget: float = 1000.0
     """The default cost of one replica, in gradient evaluations. A class attribute or a field; the key ``budget`` of a
@@ -63,6 +64,11 @@ class Game(ABC):
     """What counts as collapse of a replica, where that means something."""
     stack: int = 64
     """Replicas that train together at most; fixed, so that a chunk's composition never depends on the machine."""
+
+    @property
+    def players(self) -> int:
+        """How many there are: 1 or 2."""
+        return len(self.sizes)
 
     reads_files: ClassVar[bool] = False
     """Whether its data stand in files, which who reads a report may not have."""

@@ -18,6 +18,9 @@ from torch import Tensor
 from bench.contracts.game import Batch, Constrained, Differentiable, Explicit, Game, Generative
 from bench.contracts.tracked import tracked
 
+PLAYERS = (1, 2)
+"""A game has one player or two: rules that move them in turn would never move a third."""
+PLAYERS_ALLOWED = "1 or 2 are allowed, each of any number of networks: their parameters side by side"
 PRODUCT_COST = 2.0
 """A Jacobian product costs this many gradient evaluations (forward and backward through a gradient)."""
 
@@ -52,6 +55,8 @@ class Oracle:
     """
 
     def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = 0, budget: float = inf) -> None:
+        if game.players not in PLAYERS:
+            raise ValueError(f"{game.name or type(game).__name__} has {game.players} players; {PLAYERS_ALLOWED}")
         self.game, self.budget = game, budget
         self.seeds = torch.as_tensor(seeds, dtype=torch.int64).cpu()
         ends = [sum(game.sizes[: i + 1]) for i in range(len(game.sizes))]

@@ -85,6 +85,8 @@ class Descriptions:
     games: dict[str, GameDescription] = field(default_factory=dict)
     metrics: dict[str, MetricDescription] = field(default_factory=dict)
     rules: dict[str, RuleDescription] = field(default_factory=dict)
+    refused: dict[str, dict[str, str]] | None = None
+    """game -> rule -> why it is not applicable there; None where nobody has asked."""
 
     @classmethod
     def of(cls, optimizers: Iterable[str], games: Iterable[str], plugins: Plugins) -> Descriptions:
@@ -93,7 +95,7 @@ class Descriptions:
         names = dict.fromkeys(name for game in by_game.values() for name in (game.score, *game.metrics))
         by_metric = {name: describe_metric(get_metric(name)) for name in names}
         by_rule = {spelled: describe_rule(spelled, plugins.rule(spelled)) for spelled in optimizers}
-        return cls(by_game, by_metric, by_rule)
+        return cls(by_game, by_metric, by_rule, refusals(by_rule, by_game, plugins))
 
     def plain(self) -> dict[str, Any]:
         """The same in a form that JSON can hold, with infinity as a word."""
@@ -120,6 +122,18 @@ class Descriptions:
             except UserError:
                 self.rules[spelled] = RuleDescription((("", "not known to this installation", ""),))
         return self.rules[spelled]
+
+
+def refusals(optimizers: Iterable[str], games: Iterable[str], plugins: Plugins) -> dict[str, dict[str, str]]:
+    """game -> rule -> why the rule cannot be applied there; games that every rule can be applied to are left out."""
+    optimizers, refused = list(optimizers), {}
+    for game in games:
+        played = plugins.game(game)
+        if played.missing:  # what its players are may stand in the files
+            continue
+        reasons = {rule: plugins.rule(rule).refuses(played) for rule in optimizers}
+        refused[game] = {rule: reason for rule, reason in reasons.items() if reason}
+    return {game: reasons for game, reasons in refused.items() if reasons}
 
 
 def describe_game(game: Game) -> GameDescription:

@@ -20,6 +20,7 @@ from bench.report.tables import escape_markdown, interval, number
 from bench.report.warnings import finished, warnings_of
 from bench.storage.manifest import mixed
 from bench.storage.run_folder import RunFolder
+from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import tried
 
 
@@ -30,13 +31,13 @@ def terminal(run: RunFolder) -> str:
     verdicts = findings(score_table, finished_records, run.study)
     answers = advice(verdicts, score_table, finished_records, run.study, tried(run.records, run.study))
     answered = "".join(f"{game}: {words}\n" for game, words in answers.items())
-    return answered + "\n" * bool(answered) + _blocks(score_table)
+    return answered + "\n" * bool(answered) + _blocks(score_table, run.study)
 
 
-def _blocks(score_table: pd.DataFrame) -> str:
+def _blocks(score_table: pd.DataFrame, study: Study) -> str:
     console = Console(width=None if Console().is_terminal else 140)
     with console.capture() as captured:
-        _draw(console, score_table)
+        _draw(console, score_table, study)
     return captured.get()
 
 
@@ -56,7 +57,7 @@ def summary(run: RunFolder) -> str:
         *_listed("damaged chunks, done anew when the study is run again", run_state.damaged),
         *_listed("failed chunks", [f"{path}: {last}" for path, last in run_state.failed.items()]),
         "",
-        _blocks(table(run_state.records, run.study)).rstrip("\n"),
+        _blocks(table(run_state.records, run.study), run.study).rstrip("\n"),
         *_listed("warnings", [caveat.words for caveat in run_warnings] + mixed(run.manifest)),
     ]
     return "\n".join(parts)
@@ -69,7 +70,7 @@ def _listed(title: str, lines: list[str], most: int = 12) -> list[str]:
     return [f"{title}: {len(lines)}", *printed] if lines else []
 
 
-def _draw(console: Console, score_table: pd.DataFrame) -> None:
+def _draw(console: Console, score_table: pd.DataFrame, study: Study) -> None:
     for game, game_rows in games_of(score_table):
         arrow = "↑" if game_rows["better"].iloc[0] == "higher" else "↓"
         title = f"{escape(game)}: {game_rows['metric'].iloc[0]} {arrow}"
@@ -85,6 +86,10 @@ def _draw(console: Console, score_table: pd.DataFrame) -> None:
                 *(f"{getattr(row, name)} of {row.n}" for name in told), f"{row.cost:,.0f}", f"{row.seconds:.2g}",
                 "cannot be trained here" if row.untrainable else rounded(row.hyperparameters), style=style,
             )  # fmt: skip
+        for rule in study.optimizers:
+            if reason := study.refused(rule, str(game)):
+                blank = [""] * (len(text_table.columns) - 3)
+                text_table.add_row(escape(rule), "not applicable", *blank, reason, style="dim")
         console.print(text_table)
 
 

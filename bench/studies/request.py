@@ -47,7 +47,9 @@ class RunRequest(Study):
     @cached_property
     def study(self) -> Study:
         """The study alone."""
-        return Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields})
+        study = Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields})
+        study.__dict__["plugins"] = self.plugins  # what the check of the request made is not made again
+        return study
 
 
 def check_device(device: str, engine: str = "local") -> None:
