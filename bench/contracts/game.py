@@ -165,6 +165,28 @@ class Generative(Protocol):
         ...
 
 
+MADE, FROM, TRUE = "made", "from", "true"
+"""Names of samples that are drawn beside each other: what was made, what it was made from, what it should be."""
+
+
+@runtime_checkable
+class Named(Generative, Protocol):
+    """A generative game whose samples have names: ``generate`` gives what was made alone."""
+
+    def named_samples(self, w: Tensor, seeds: Tensor, count: int) -> dict[str, Tensor]:
+        """``made``, and beside it ``from``, ``true`` or what its metrics ask for: [R, count, ...] each."""
+        ...
+
+
+@runtime_checkable
+class Known(Protocol):
+    """A game that says what known generators make, or known players answer: its score is held against these."""
+
+    def known(self, seeds: Tensor, count: int, which: str) -> dict[str, Tensor]:
+        """Named samples [R, count, ...] as one of ``perfect``, ``noisy``, ``half`` or ``one`` would make them."""
+        ...
+
+
 @runtime_checkable
 class Exportable(Generative, Protocol):
     """A generative game between networks that can be taken home as torch modules."""
@@ -247,6 +269,26 @@ class Pictured(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width."""
+        ...
+
+
+@runtime_checkable
+class Filmed(Pictured, Protocol):
+    """A game whose samples are short films: strips of images of that shape, one after another."""
+
+    @property
+    def frames(self) -> int:
+        """Images of a strip."""
+        ...
+
+
+@runtime_checkable
+class Written(Protocol):
+    """A game whose samples are lines of text: whole numbers [R, count, length], each a letter of the alphabet."""
+
+    @property
+    def alphabet(self) -> str:
+        """The letters."""
         ...
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.contracts.game import Batch, Constrained, Differentiable, Explicit, Game, Generative
+from bench.contracts.game import MADE, Batch, Constrained, Differentiable, Explicit, Game, Generative, Named
 from bench.contracts.tracked import tracked
 
 PLAYERS = (1, 2)
@@ -172,10 +172,16 @@ class Oracle:
         Raises:
             TypeError: the game generates nothing.
         """
+        return self.named_samples(w, count)[MADE]
+
+    def named_samples(self, w: Tensor, count: int) -> dict[str, Tensor]:
+        """Return generated data and what belongs to it, [R, count, ...] each, by name; as `samples`."""
         if not isinstance(self.game, Generative):
             raise TypeError(f"{self.game.name} generates nothing: samples are for games with generate()")
         with torch.no_grad():
-            return self.game.generate(w, self.seeds, count)
+            if isinstance(self.game, Named):
+                return self.game.named_samples(w, self.seeds, count)
+            return {MADE: self.game.generate(w, self.seeds, count)}
 
     def cached(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         """Return ``compute()``. The oracle that metrics get computes it only once for each w and key."""

@@ -70,7 +70,7 @@ class NamedNetwork(Network):
 class Bound:
     """A network with its parameters: ``net(h)`` is all of it, ``net(name, h)`` one layer.
 
-    ``net.parts(name)`` is that layer's parameters. What a layer is told beside h stands behind it: ``net("norm", h, told)``.
+    What a layer is told beside h stands behind it: ``net("norm", h, told)``. ``net.parts(name)`` are its parameters.
     """
 
     def __init__(self, network: NamedNetwork, weights: list[Tensor]) -> None:
