@@ -70,6 +70,10 @@ class Game(ABC):
         """How many there are: 1 or 2."""
         return len(self.sizes)
 
+    def baselines(self) -> dict[str, float]:
+        """What else its score is read by, name -> value: what a method without the game's second half attains."""
+        return {}
+
     reads_files: ClassVar[bool] = False
     """Whether its data stand in files, which who reads a report may not have."""
 
