@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.contracts import Collapse, Direction, Game, Pictured, UpdateRule
+from bench.contracts import Collapse, Direction, Filmed, Game, Pictured, UpdateRule, Written
 from bench.errors import UserError
 from bench.registry.build import Plugins, free, get_game, get_metric
 from bench.registry.discovery import origin
@@ -63,7 +63,11 @@ class GameDescription:
     references: dict[str, float] = field(default_factory=dict)
     """What known generators score, by name, to three digits; measured when a study begins."""
     image: tuple[int, ...] = ()
-    """Planes, height and width of a sample that is an image."""
+    """Planes, height and width of a sample that is an image, or of one of its frames."""
+    frames: int = 1
+    """Images of a sample that is a strip of them."""
+    alphabet: str = ""
+    """The letters of samples that are lines of text."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,8 @@ def describe_game(game: Game) -> GameDescription:
     image = (game.planes, *game.shape) if isinstance(game, Pictured) else ()
     return GameDescription(
         game.score, float(game.budget), minibatches, dtype, game.collapse, metric_names, about, game.tie_break,
-        game.learned, image=image,
+        game.learned, image=image, frames=game.frames if isinstance(game, Filmed) else 1,
+        alphabet=game.alphabet if isinstance(game, Written) else "",
     )  # fmt: skip
 
 
