@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,26 @@ class Game(ABC):
     def players(self) -> int:
         """How many there are: 1 or 2."""
         return len(self.sizes)
+
+    changes: ClassVar[bool] = False
+    """Whether it is another game as the budget is spent: its networks grow, its temperature falls."""
+    progress: float = 1.0
+    """The share of the budget that is spent where `at` made it; 1 for a game as it is judged at the end."""
+
+    def at(self, progress: float) -> Self:
+        """Return the game at a share of the budget, in [0, 1]: what is drawn, lost, generated and judged there.
+
+        The share is by cost, so that it is the same for all rules. A game that does not change is itself throughout.
+        """
+        if not self.changes:
+            return self
+        moved = copy(self)  # with all that it has made so far
+        object.__setattr__(moved, "progress", min(1.0, progress))
+        return moved
+
+    def restarts(self, progress: float) -> int:
+        """Return how often a rule's memory has begun anew by then, as where networks have grown; 0 for never."""
+        return 0
 
     def baselines(self) -> dict[str, float]:
         """What else its score is read by, name -> value: what a method without the game's second half attains."""

@@ -92,6 +92,7 @@ class Recorder:
             end: whether it is the last evaluation.
         """
         self.evaluator.at(answer, before)
+        self.evaluator.play(self._game_at(cost))
         values = {metric.name: self._value(metric, answer) for metric in self.metrics(end)}
         self.evaluated.append((cost, seconds, indices, values))
 
@@ -99,7 +100,7 @@ class Recorder:
         """[R]; NaN if the metric raises, unless it is the game's primary metric."""
         self.beat()
         try:
-            value: Tensor = metric(self.game, answer, self.evaluator).detach().double().cpu()
+            value: Tensor = metric(self.evaluator.game, answer, self.evaluator).detach().double().cpu()
             if value.shape != (len(answer),):
                 raise ValueError(f"metric {metric.name!r} gave shape {tuple(value.shape)}, not ({len(answer)},)")
             return value
@@ -111,7 +112,7 @@ class Recorder:
             self.errors.setdefault(metric.name, f"metric {metric.name!r} has no values\n{traceback.format_exc()}")
             return torch.full((len(answer),), float("nan"), dtype=torch.float64)
 
-    def gone(self, answer: Tensor) -> Tensor | None:
+    def gone(self, answer: Tensor, cost: float) -> Tensor | None:
         """[R]: which replicas' samples, at the points that are judged, have left the data; None where none can."""
         if not (isinstance(self.game, Generative) and isinstance(self.game, Located)):
             return None
@@ -119,6 +120,7 @@ class Recorder:
         if not isfinite(reach):
             return None
         self.beat()
+        self.evaluator.play(self._game_at(cost))
         return have_left(self.evaluator.samples(answer, _judged(self.game)), centre, reach)
 
     def scores(self) -> list[NDArray[np.float64]]:
@@ -141,8 +143,12 @@ class Recorder:
         """Record samples of the first replica at its answer, of [R, n]."""
         count = _judged(self.game)
         pair = slice(2)  # one replica is shown; two give the bits that the whole stack gives
-        samples = Oracle(self.game, self.seeds[pair]).samples(answer[pair], count)
+        samples = Oracle(self._game_at(cost), self.seeds[pair]).samples(answer[pair], count)
         self.pictures.append((cost, samples[0, : pictured(samples.shape[2])].half().cpu()))
+
+    def _game_at(self, cost: float) -> Game:
+        """The game as it is judged once so much is spent."""
+        return self.game.at(cost / self.chunk.budget)
 
     def trace(self, cost: float, answer: Tensor) -> None:
         """Record the positions of the answers [R, n] in the game's plane."""

@@ -47,6 +47,11 @@ class Evaluator(Oracle):
         self.mean = running_average(w if self.mean is None else self.mean, w, self._visits)
         self._visits += 1
 
+    def play(self, game: Game) -> None:
+        """Judge the same game at another share of its budget from now on."""
+        if game is not self.game:
+            self.game, self._at, self._drawn = game, None, False
+
     def state_dict(self) -> dict[str, Any]:
         """The state of the evaluation, so that another evaluator of the same replicas can continue."""
         averages = {"mean": self.mean, "before": self.before}

@@ -11,6 +11,7 @@ from bench.contracts import Oracle
 from bench.games.data.classifiers import load
 from bench.games.harness.compared import Compared, Part
 from bench.games.harness.images import DigitsImages, FashionImages, MnistImages
+from bench.games.tinted_digits import TintedDigits
 from bench.numerics.distances import debiased_frechet
 from bench.registry import metric
 
@@ -54,3 +55,10 @@ def told_class(game: Compared, w: Tensor, F: Oracle) -> Tensor:
         if part.told is not None
     ]
     return torch.stack(shares).mean(0)
+
+
+@metric("colour_law", on=TintedDigits, better="higher", worst=0.0, best=1.0)
+def colour_law(game: TintedDigits, w: Tensor, F: Oracle) -> Tensor:
+    """Share of the samples in the tint of the class that the classifier sees; by chance about a tenth."""
+    ((_, _, logits),) = _embedded(game, w, F)
+    return (logits.argmax(2) == game.tint_of(F.samples(w, game.judged))).double().mean(1)
