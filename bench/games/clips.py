@@ -99,7 +99,7 @@ class Clips(GAN):
         return {MADE: films}
 
     def counted(self, samples: Tensor) -> Tensor:
-        """The share of each film, float64 [R, 64], among samples [R, count, frames * 64]; what is near none is missing."""
+        """Each film's share, float64 [R, 64], of samples [R, count, frames * 64]; those near none are missing."""
         shares = []
         films = self.films.to(samples)
         for row in samples:
