@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from bench.contracts import Direction, Game, Oracle, State, StepSize, UpdateRule
     from bench.games.data.image_folder import image_folder
     from bench.games.harness.gan_game import gan_game
-    from bench.registry import game, get_game, get_metric, get_rule, metric, preset, rule
+    from bench.games.harness.torch_game import game
+    from bench.registry import get_game, get_metric, get_rule, metric, preset, rule
     from bench.studies.study import Study
 
 __version__ = "0.1.0"
@@ -33,7 +34,7 @@ _HOME = {
     "StepSize": "bench.contracts",
     "UpdateRule": "bench.contracts",
     "rule": "bench.registry",
-    "game": "bench.registry",
+    "game": "bench.games.harness.torch_game",
     "metric": "bench.registry",
     "preset": "bench.registry",
     "get_rule": "bench.registry",

@@ -206,7 +206,10 @@ class Run(RunFolder):
 
         It takes what the game's discriminator takes, samples [N, ...], and gives one logit for each.
         """
-        return self._trained(optimizer, game, seed, best).modules[1]
+        modules = self._trained(optimizer, game, seed, best).modules
+        if len(modules) < 2:
+            raise UserError(f"{game} has one player and no discriminator")
+        return modules[1]
 
     def state_dict(
         self, optimizer: str, game: str | Game, seed: int | None = None, best: bool = False, player: int = 0

@@ -29,6 +29,8 @@ class AdaptiveCompetitiveGradient(UpdateRule):
     eps: Epsilon = 1e-5
     iterations: Count = 5
 
+    players = 2
+
     @property
     def cost(self) -> float:
         return 1 + 4.0 * self.iterations

@@ -24,6 +24,8 @@ class AlexGDA(UpdateRule):
     delta: Coefficient = 2.0
     direction: Direction = Plain()
 
+    players = 2
+
     def init(self, w: Tensor) -> State:
         return {"ahead": w.clone(), "generator": self.direction.init(w), "discriminator": self.direction.init(w)}
 

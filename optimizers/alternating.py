@@ -26,6 +26,8 @@ class Alternating(UpdateRule):
     fresh: bool = True
     direction: Direction = Plain()
 
+    players = 2
+
     @property
     def cost(self) -> float:
         return (self.discriminator_steps + 1) / 2

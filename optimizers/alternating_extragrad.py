@@ -26,6 +26,7 @@ class AlternatingExtragradient(UpdateRule):
     gamma: Coefficient = 1.0
     direction: Direction = Plain()
 
+    players = 2
     cost = 3.0
 
     def init(self, w: Tensor) -> State:

@@ -33,6 +33,8 @@ class CompetitiveGradient(UpdateRule):
     lr: StepSize = 0.1
     iterations: Count = 5
 
+    players = 2
+
     @property
     def cost(self) -> float:
         return 1 + 4.0 * self.iterations

@@ -23,6 +23,8 @@ class ChambollePock(UpdateRule):
     theta: Coefficient = 1.0
     direction: Direction = Plain()
 
+    players = 2
+
     def init(self, w: Tensor) -> State:
         return {"generator": self.direction.init(w), "discriminator": self.direction.init(w)}
 

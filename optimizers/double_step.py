@@ -25,6 +25,10 @@ class DoubleStepExtragradient(UpdateRule):
 
     cost = 2.0
 
+    @property
+    def players(self) -> int:
+        return 1 + self.alternating
+
     def init(self, w: Tensor) -> State:
         return {player: self.direction.init(w) for player in ("theta", "phi")[: 1 + self.alternating]}
 

@@ -28,6 +28,8 @@ class FollowTheRidge(UpdateRule):
     iterations: Count = 5
     direction: Direction = Plain()
 
+    players = 2
+
     @property
     def cost(self) -> float:
         return 1 + 1 + 2.0 * self.iterations

@@ -23,6 +23,7 @@ class LEAD(UpdateRule):
     alpha: Coefficient = 0.1
     direction: Direction = Plain()
 
+    players = 2
     cost = 3.0
 
     def init(self, w: Tensor) -> State:

@@ -20,6 +20,7 @@ class LOLA(UpdateRule):
     lr: StepSize = 0.1
     direction: Direction = Plain()
 
+    players = 2
     cost = 6.0
 
     def init(self, w: Tensor) -> State:

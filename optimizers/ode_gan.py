@@ -36,6 +36,10 @@ class RungeKutta(UpdateRule):
             raise UserError(f"ode-gan: order is {self.order}; 1, 2 or 4 is allowed")
 
     @property
+    def players(self) -> int:
+        return 1 + self.penalty
+
+    @property
     def cost(self) -> float:
         return self.order + float(self.penalty)
 

@@ -22,6 +22,7 @@ class Smoothing(UpdateRule):
     gamma: Coefficient = 0.1
     direction: Direction = Plain()
 
+    players = 2
     cost = 2.0
 
     def init(self, w: Tensor) -> State:

@@ -24,6 +24,7 @@ class StableOpponentShaping(UpdateRule):
     b: Fraction = 0.1
     direction: Direction = Plain()
 
+    players = 2
     cost = 6.0
 
     def init(self, w: Tensor) -> State:

@@ -20,6 +20,8 @@ class TwoTimeScale(UpdateRule):
     lr_d: StepSize = 4e-3
     direction: Direction = Adam(beta1=0.0, beta2=0.9)
 
+    players = 2
+
     def init(self, w: Tensor) -> State:
         return self.direction.init(w)
 

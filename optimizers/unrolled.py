@@ -62,6 +62,8 @@ class Unrolled(UpdateRule):
     inner_lr: InnerStepSize = later(0.0)
     look_ahead: Direction = later(Plain())
 
+    players = 2
+
     def __post_init__(self) -> None:
         if not has_derivative(self.look_ahead):
             raise UserError(f"unrolled: look_ahead is {self.look_ahead.name}; a direction with a derivative is allowed")

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.checks.game_laws import GAME_LAWS, METRIC_LAWS, SCORE_LAWS
 from bench.checks.laws import RULE_LAWS, TRIED_ON, Broken, Untried, small
+from bench.checks.player_laws import PLAYER_LAWS
 from bench.contracts import Game, UpdateRule
 from bench.errors import UserError, nearest
 from bench.games.harness.gan_game import speed
@@ -18,6 +19,8 @@ from bench.registry.discovery import Registry
 from bench.registry.spelling import parse
 
 Law = Callable[..., None]
+STAGES = (0.0, 0.15, 0.35)
+"""Shares of the budget at which a game that changes is tried before it is at its end."""
 Cases = list[tuple[str, tuple[Any, ...]]]  # where, and what the laws are given
 
 
@@ -104,9 +107,9 @@ def _broken(law: Law, arguments: tuple[Any, ...]) -> str:
 def _subjects(spelling: str) -> list[tuple[str, Sequence[Law], Cases]]:
     """What the spelling names: (kind and name, its laws, the cases they are tried on)."""
     makers: dict[str, Callable[[], tuple[Sequence[Law], Cases]]] = {
-        "optimizer": lambda: (RULE_LAWS, _tried(get_rule(spelling))),
-        "direction": lambda: (RULE_LAWS, _tried(get_rule(f"sgd[direction={spelling}]"))),
-        "game": lambda: ((*GAME_LAWS, *SCORE_LAWS), [(spelling, (_playable(spelling),))]),
+        "optimizer": lambda: ((*RULE_LAWS, *PLAYER_LAWS), _tried(get_rule(spelling))),
+        "direction": lambda: ((*RULE_LAWS, *PLAYER_LAWS), _tried(get_rule(f"sgd[direction={spelling}]"))),
+        "game": lambda: ((*GAME_LAWS, *SCORE_LAWS), _stages(spelling)),
         "metric": lambda: (METRIC_LAWS, list(_measured(spelling))),
     }
     registries: tuple[Registry[Any], ...] = (rules, directions, games, metrics)
@@ -138,6 +141,13 @@ def _playable(spelling: str) -> Game:
     if game.missing:
         raise UserError(game.missing)
     return game
+
+
+def _stages(spelling: str) -> Cases:
+    """The game; one that changes as the budget is spent also on the way."""
+    game = _playable(spelling)
+    shares = STAGES if game.changes else ()
+    return [(spelling, (game,)), *((f"{spelling} at {share:.0%} of its budget", (game.at(share),)) for share in shares)]
 
 
 def _measured(spelling: str) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 
 from bench.checks.laws import SEEDS, Broken, Untried, check_close, check_same
-from bench.contracts import Game, Generative, Oracle, Partitioned, Solvable
+from bench.contracts import Game, Generative, Known, Named, Oracle, Partitioned, Solvable
 from bench.metrics.evaluation import KNOWN, Evaluator, reference_scores
 from bench.registry import NamedMetric, get_metric
 
@@ -49,6 +49,44 @@ def losses_are_each_replicas_own(game: Game) -> None:
     check_same(poisoned(sick)[others], F(w)[others], "a NaN row leaves the other gradients as they were")
 
 
+def batches_keep_their_shapes(game: Game) -> None:
+    """Minibatches have the same names, shapes and types at every draw: a recorded step is fed one after another."""
+    seeds, first = torch.tensor(SEEDS[:2]), None
+    for draw in (0, 1, 1000, 10**6):
+        batch = game.batch(seeds, draw)
+        kinds = {name: (tuple(value.shape), value.dtype) for name, value in (batch or {}).items()}
+        first = kinds if first is None else first
+        if kinds != first:
+            raise Broken(f"the minibatch at draw {draw} is {kinds}, that at draw 0 {first}")
+
+
+def own_loss_is_the_players_loss(game: Game) -> None:
+    """What ``own_loss`` gives of a player is that of ``losses``, in value and in its gradient by that player."""
+    F = Oracle(game, SEEDS)
+    w = game.init(F.seeds)
+    batch = F.batch(w)
+    for player, block in enumerate(F.blocks):
+        found = []
+        for alone in (False, True):
+            players = tuple(w[:, b].detach().requires_grad_(b == block) for b in F.blocks)
+            loss = game.own_loss(player, players, batch) if alone else game.losses(players, batch)[player]
+            gradient = torch.autograd.grad(loss.sum(), players[player], allow_unused=True, materialize_grads=True)[0]
+            found.append((loss.detach(), gradient))
+        tolerance = 1e-10 if game.dtype == torch.float64 else 1e-5
+        for what, whole, own in zip(("value", "gradient"), *found, strict=True):
+            check_close(own, whole, f"own_loss of player {player} is that of losses: {what}", tolerance)
+
+
+def rows_alone_are_rows_of_a_stack(game: Game) -> None:
+    """A stack of two gives the start, losses and field that the same replicas have in a larger one, bit for bit."""
+    pair, whole = Oracle(game, SEEDS[1:3]), Oracle(game, SEEDS)
+    w = game.init(whole.seeds)
+    check_same(game.init(pair.seeds), w[1:3], "two rows alone start as in a stack")
+    for player, (own, stacked) in enumerate(zip(pair.losses(w[1:3]), whole.losses(w), strict=True)):
+        check_same(own, stacked[1:3], f"two rows alone have the loss that they have in a stack: player {player}")
+    check_same(pair(w[1:3]), whole(w)[1:3], "two rows alone have the field that they have in a stack")
+
+
 def generates_by_seed(game: Game) -> None:
     """Samples are [R, count, ...], the same at every call, each replica's own."""
     if not isinstance(game, Generative):
@@ -60,6 +98,14 @@ def generates_by_seed(game: Game) -> None:
         raise Broken(f"generate gives {tuple(samples.shape)}; ({len(SEEDS)}, 32, ...) is promised")
     check_same(game.generate(w, seeds, 32), samples, "generate is deterministic")
     check_same(game.generate(w[:2], seeds[:2], 32), samples[:2], "generate leaves replicas apart")
+    if not isinstance(game, Named):
+        return
+    named, pair = game.named_samples(w, seeds, 32), game.named_samples(w[:2], seeds[:2], 32)
+    check_same(named["made"], samples, "generate gives what the named samples call made")
+    for name, value in named.items():
+        if value.shape[:2] != (len(SEEDS), 32):
+            raise Broken(f"named_samples gives {name!r} as {tuple(value.shape)}; ({len(SEEDS)}, 32, ...) is promised")
+        check_same(pair[name], value[:2], f"named_samples leaves replicas apart: {name}")
 
 
 def rests_at_its_solution(game: Game) -> None:
@@ -77,7 +123,7 @@ def score_orders_known_generators(game: Game) -> None:
     """
     if not isinstance(game, Generative):
         return
-    if not isinstance(game, Partitioned):
+    if not isinstance(game, (Partitioned, Known)):
         raise Untried("the game does not say of which kinds its data are (bench.contracts.Partitioned)")
     metric, start = get_metric(game.score), Evaluator(game, SEEDS)
     scores = reference_scores(game, metric, SEEDS) | {"start": metric(game, game.init(start.seeds), start)}
@@ -99,6 +145,9 @@ def score_orders_known_generators(game: Game) -> None:
 GAME_LAWS: tuple[Callable[[Game], None], ...] = (
     game_is_decided_by_its_seeds,
     losses_are_each_replicas_own,
+    batches_keep_their_shapes,
+    own_loss_is_the_players_loss,
+    rows_alone_are_rows_of_a_stack,
     generates_by_seed,
     rests_at_its_solution,
 )

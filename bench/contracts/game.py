@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,8 @@ class Game(ABC):
 
     name: ClassVar[str] = ""
     sizes: tuple[int, ...]
-    """Columns of each player in w (they may hold padding); n = sum(sizes)."""
+    """Columns of each player in w (they may hold padding); n = sum(sizes). One player or two, each any number of
+    networks: what several networks minimise together is one player."""
     dtype: torch.dtype = torch.float32
     budget: float = 1000.0
     """The default cost of one replica, in gradient evaluations. A class attribute or a field; the key ``budget`` of a
@@ -63,6 +65,35 @@ class Game(ABC):
     """What counts as collapse of a replica, where that means something."""
     stack: int = 64
     """Replicas that train together at most; fixed, so that a chunk's composition never depends on the machine."""
+
+    @property
+    def players(self) -> int:
+        """How many there are: 1 or 2."""
+        return len(self.sizes)
+
+    changes: ClassVar[bool] = False
+    """Whether it is another game as the budget is spent: its networks grow, its temperature falls."""
+    progress: float = 1.0
+    """The share of the budget that is spent where `at` made it; 1 for a game as it is judged at the end."""
+
+    def at(self, progress: float) -> Self:
+        """Return the game at a share of the budget, in [0, 1]: what is drawn, lost, generated and judged there.
+
+        The share is by cost, so that it is the same for all rules. A game that does not change is itself throughout.
+        """
+        if not self.changes:
+            return self
+        moved = copy(self)  # with all that it has made so far
+        object.__setattr__(moved, "progress", min(1.0, progress))
+        return moved
+
+    def restarts(self, progress: float) -> int:
+        """Return how often a rule's memory has begun anew by then, as where networks have grown; 0 for never."""
+        return 0
+
+    def baselines(self) -> dict[str, float]:
+        """What else its score is read by, name -> value: what a method without the game's second half attains."""
+        return {}
 
     reads_files: ClassVar[bool] = False
     """Whether its data stand in files, which who reads a report may not have."""
@@ -170,6 +201,28 @@ class Generative(Protocol):
         ...
 
 
+MADE, FROM, TRUE = "made", "from", "true"
+"""Names of samples that are drawn beside each other: what was made, what it was made from, what it should be."""
+
+
+@runtime_checkable
+class Named(Generative, Protocol):
+    """A generative game whose samples have names: ``generate`` gives what was made alone."""
+
+    def named_samples(self, w: Tensor, seeds: Tensor, count: int) -> dict[str, Tensor]:
+        """``made``, and beside it ``from``, ``true`` or what its metrics ask for: [R, count, ...] each."""
+        ...
+
+
+@runtime_checkable
+class Known(Protocol):
+    """A game that says what known generators make, or known players answer: its score is held against these."""
+
+    def known(self, seeds: Tensor, count: int, which: str) -> dict[str, Tensor]:
+        """Named samples [R, count, ...] as one of ``perfect``, ``noisy``, ``half`` or ``one`` would make them."""
+        ...
+
+
 @runtime_checkable
 class Exportable(Generative, Protocol):
     """A generative game between networks that can be taken home as torch modules."""
@@ -252,6 +305,26 @@ class Pictured(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width."""
+        ...
+
+
+@runtime_checkable
+class Filmed(Pictured, Protocol):
+    """A game whose samples are short films: strips of images of that shape, one after another."""
+
+    @property
+    def frames(self) -> int:
+        """Images of a strip."""
+        ...
+
+
+@runtime_checkable
+class Written(Protocol):
+    """A game whose samples are lines of text: whole numbers [R, count, length], each a letter of the alphabet."""
+
+    @property
+    def alphabet(self) -> str:
+        """The letters."""
         ...
 
 

@@ -14,9 +14,12 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor
 
-from bench.contracts.game import Batch, Constrained, Differentiable, Explicit, Game, Generative
+from bench.contracts.game import MADE, Batch, Constrained, Differentiable, Explicit, Game, Generative, Named
 from bench.contracts.tracked import tracked
 
+PLAYERS = (1, 2)
+"""A game has one player or two: rules that move them in turn would never move a third."""
+PLAYERS_ALLOWED = "1 or 2 are allowed, each of any number of networks: their parameters side by side"
 PRODUCT_COST = 2.0
 """A Jacobian product costs this many gradient evaluations (forward and backward through a gradient)."""
 
@@ -51,6 +54,8 @@ class Oracle:
     """
 
     def __init__(self, game: Game, seeds: Tensor | Sequence[int], draw: int = 0, budget: float = inf) -> None:
+        if game.players not in PLAYERS:
+            raise ValueError(f"{game.name or type(game).__name__} has {game.players} players; {PLAYERS_ALLOWED}")
         self.game, self.budget = game, budget
         self.seeds = torch.as_tensor(seeds, dtype=torch.int64).cpu()
         ends = [sum(game.sizes[: i + 1]) for i in range(len(game.sizes))]
@@ -61,8 +66,9 @@ class Oracle:
         self.draws = 0
         self._batch: Batch | None = None
         self._drawn = False
-        self._field = game.field if isinstance(game, Explicit) else None
-        self._differentiable = game if isinstance(game, Differentiable) else None
+        self._now = game
+        self._field = game.field if isinstance(game, Explicit) and not game.changes else None
+        self._differentiable = game if isinstance(game, Differentiable) and not game.changes else None
         self._project = game.project if isinstance(game, Constrained) else None
 
     @property
@@ -85,7 +91,7 @@ class Oracle:
     def select(self, rows: Tensor) -> Oracle:
         """Return an oracle for some of the replicas, int64 [R'], with the same counts."""
         part = copy(self)
-        part.seeds, part._batch, part._drawn = self.seeds[rows], None, False
+        part.seeds, part._batch, part._drawn = self.seeds[rows], None, False  # what is drawn anew is drawn as it was
         return part
 
     def new_batch(self) -> None:
@@ -96,7 +102,8 @@ class Oracle:
     def batch(self, like: Tensor) -> Batch | None:
         """Return the current minibatch on the device of ``like``; None for a game without minibatches."""
         if not self._drawn:
-            batch = self.game.batch(self.seeds, self.draw)
+            self._now = self._current()
+            batch = self._now.batch(self.seeds, self.draw)
             self._batch = None if batch is None else {key: value.to(like.device) for key, value in batch.items()}
             self._drawn = True
             self.draws += 1
@@ -137,10 +144,11 @@ class Oracle:
 
     def loss_gradient(self, w: Tensor, player: int) -> Tensor:
         """Return the gradient of one player's loss by *all* players' parameters: [R, n] -> [R, n]. Costs 1/2."""
+        batch = self.batch(w)
         self.gradients += 1 / len(self.blocks)
         with torch.enable_grad():
             players = self._players(self.project(w))
-            loss = self._losses(players, self.batch(w), player)[player].sum()
+            loss = self._losses(players, batch, player)[player].sum()
         return torch.cat(_grad([loss], players), dim=1)
 
     def per_player(self, w: Tensor, *values: object) -> Tensor:
@@ -165,7 +173,8 @@ class Oracle:
     def losses(self, w: Tensor) -> tuple[Tensor, ...]:
         """Return every player's loss on the current minibatch, one [R] for each player. For metrics: not counted."""
         with torch.no_grad():
-            return self.game.losses(tuple(w[:, b] for b in self.blocks), self.batch(w))
+            batch = self.batch(w)
+            return self._now.losses(tuple(w[:, b] for b in self.blocks), batch)
 
     def samples(self, w: Tensor, count: int) -> Tensor:
         """Return generated data [R, count, ...]. For metrics: not counted.
@@ -173,10 +182,21 @@ class Oracle:
         Raises:
             TypeError: the game generates nothing.
         """
-        if not isinstance(self.game, Generative):
-            raise TypeError(f"{self.game.name} generates nothing: samples are for games with generate()")
+        return self.named_samples(w, count)[MADE]
+
+    def named_samples(self, w: Tensor, count: int) -> dict[str, Tensor]:
+        """Return generated data and what belongs to it, [R, count, ...] each, by name; as `samples`."""
+        game = self._current()
+        if not isinstance(game, Generative):
+            raise TypeError(f"{game.name} generates nothing: samples are for games with generate()")
         with torch.no_grad():
-            return self.game.generate(w, self.seeds, count)
+            if isinstance(game, Named):
+                return game.named_samples(w, self.seeds, count)
+            return {MADE: game.generate(w, self.seeds, count)}
+
+    def _current(self) -> Game:
+        """The game at the share of the budget that is spent; as it was given where no budget is known."""
+        return self.game if self.budget == inf else self.game.at(self.share)
 
     def cached(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         """Return ``compute()``. The oracle that metrics get computes it only once for each w and key."""
@@ -184,10 +204,11 @@ class Oracle:
 
     def _gradients(self, w: Tensor, player: int | None, cross: bool) -> Tensor:
         movers = range(len(self.blocks)) if player is None else (player,)
+        batch = self.batch(w)  # before it is counted: what is drawn depends on what was spent until then
         self.gradients += len(movers) / len(self.blocks)
         with torch.enable_grad():
             players = tuple(w[:, b].detach().requires_grad_(i in movers) for i, b in enumerate(self.blocks))
-            losses = {i: loss.sum() for i, loss in self._losses(players, self.batch(w), player).items()}
+            losses = {i: loss.sum() for i, loss in self._losses(players, batch, player).items()}
         parts = [torch.zeros_like(p) for p in players] if player is not None else list(players)
         for i in movers:
             loss = losses[len(losses) - 1 - i if cross else i]
@@ -286,8 +307,8 @@ class Oracle:
     def _losses(self, players: tuple[Tensor, ...], batch: Batch | None, player: int | None) -> dict[int, Tensor]:
         """Every player's loss [R], or one's alone."""
         if player is not None:
-            return {player: self.game.own_loss(player, players, batch)}
-        return dict(enumerate(self.game.losses(players, batch)))
+            return {player: self._now.own_loss(player, players, batch)}
+        return dict(enumerate(self._now.losses(players, batch)))
 
     def _players(self, w: Tensor) -> tuple[Tensor, ...]:
         """Every player's parameters as a leaf of its own."""

@@ -86,7 +86,8 @@ class UpdateRule(ABC):
 
     Subclasses are frozen dataclasses; their annotated fields are their hyperparameters. ``cost`` declares the gradient
     evaluations of one step; ``bench check`` compares it with what the oracle counts. ``rests`` says whether the rule
-    stays where F(w) = 0. By default it does if its direction and its inner rule do.
+    stays where F(w) = 0. By default it does if its direction and its inner rule do. ``players`` is 2 for a rule that
+    means nothing where there is but one player: it moves them in turn, or uses what one does to the other.
 
     Example:
         >>> from dataclasses import dataclass
@@ -118,6 +119,18 @@ class UpdateRule(ABC):
         """Gradient evaluations of one step, as the oracle counts them."""
         return 1.0
 
+    @property
+    def players(self) -> int:
+        """How many players a game has at least for this rule: 1, or 2 if it or its inner rule needs both."""
+        return max([1, *(part.players for part in nested(self).values() if isinstance(part, UpdateRule))])
+
+    def refuses(self, game: Game) -> str:
+        """Return why the rule cannot be applied to a game, or "" where it can: such a pair is not trained."""
+        if game.players >= 2 or (self.players < 2 and not _differs(self)):
+            return ""
+        needs = "two players" if self.players == 2 else "two players: it has a value for each"
+        return f"it needs {needs}, and {game.name} has one"
+
     def init(self, w: Tensor) -> State:
         """Return the memory before the first step: a nested dict of tensors with leading axis R; w is [R, n]."""
         return {}
@@ -143,6 +156,12 @@ class UpdateRule(ABC):
 
 Metric = Callable[[Game, Tensor, "Oracle"], Tensor]
 """(game, w [R, n], oracle) -> [R]; judged on an oracle and samples of its own."""
+
+
+def _differs(owner: Any) -> bool:
+    """Whether a rule or direction has a value for each player, or one that is nested in it has."""
+    values = [getattr(owner, field.name) for field in fields(owner)]
+    return any(isinstance(value, tuple) for value in values) or any(map(_differs, nested(owner).values()))
 
 
 def nested(owner: Any) -> dict[str, UpdateRule | Direction]:

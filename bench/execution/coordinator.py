@@ -83,10 +83,9 @@ class Coordinator:
         self.engine: Engine | None = None
         self.status = Status(sum(planned_cost(study).values()))
         self.tasks = [
-            task_chunks(study.task(rule, game, device), study, only_tune, storage)
-            for game in study.games
-            for rule in study.optimizers
+            task_chunks(study.task(rule, game, device), study, only_tune, storage) for rule, game in study.pairs
         ]
+        self.game_of = [study.games.index(game) for _, game in study.pairs]
         self.queue: list[tuple[int, Chunk]] = []
         self.rounds: dict[int, list[Chunk]] = {}
         self.missing: dict[int, set[str]] = {}
@@ -123,7 +122,7 @@ class Coordinator:
             if missing:
                 self.queue += [(index, chunk) for chunk in missing]
                 # One game after another, so that early results can be compared; the rules of a game in parallel.
-                self.queue.sort(key=lambda planned: planned[0] // len(self.study.optimizers))
+                self.queue.sort(key=lambda planned: self.game_of[planned[0]])
                 return
             chunks = self._next(index)
 

@@ -23,13 +23,16 @@ REPLICAS, COST = (2, 24), (4.0, 60.0)
 def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
     """(cells, cost, seconds on one job) of a study, by a short trial of the first rule on each game."""
     planned = planned_cost(study)
-    cells = sum(planned_replicas(study, rule) for rule in study.optimizers) * len(study.games)
+    cells = sum(planned_replicas(study, rule) for rule, _ in study.pairs)
     seconds = 0.0
     for game in study.games:
         whole = sum(cost for (_, other), cost in planned.items() if other == game)
-        pace, judging = _pace(study.task(study.optimizers[0], game, device), SHARE * whole)
+        rules = [rule for rule, other in study.pairs if other == game]
+        if not rules:
+            continue
+        pace, judging = _pace(study.task(rules[0], game, device), SHARE * whole)
         seconds += pace * whole
-        seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(study.optimizers)
+        seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(rules)
     return cells, sum(planned.values()), seconds
 
 

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.contracts import Game, Generative, HeldOut, Located, Oracle, Planar
+from bench.contracts import Game, Generative, HeldOut, Known, Located, Named, Oracle, Planar
+from bench.contracts.game import FROM, MADE, TRUE
 from bench.execution.divergence import have_left
 from bench.metrics.evaluation import Evaluator
 from bench.metrics.stability import PATH, path_angle
@@ -91,6 +92,7 @@ class Recorder:
             end: whether it is the last evaluation.
         """
         self.evaluator.at(answer, before)
+        self.evaluator.play(self._game_at(cost))
         values = {metric.name: self._value(metric, answer) for metric in self.metrics(end)}
         self.evaluated.append((cost, seconds, indices, values))
 
@@ -98,7 +100,7 @@ class Recorder:
         """[R]; NaN if the metric raises, unless it is the game's primary metric."""
         self.beat()
         try:
-            value: Tensor = metric(self.game, answer, self.evaluator).detach().double().cpu()
+            value: Tensor = metric(self.evaluator.game, answer, self.evaluator).detach().double().cpu()
             if value.shape != (len(answer),):
                 raise ValueError(f"metric {metric.name!r} gave shape {tuple(value.shape)}, not ({len(answer)},)")
             return value
@@ -110,7 +112,7 @@ class Recorder:
             self.errors.setdefault(metric.name, f"metric {metric.name!r} has no values\n{traceback.format_exc()}")
             return torch.full((len(answer),), float("nan"), dtype=torch.float64)
 
-    def gone(self, answer: Tensor) -> Tensor | None:
+    def gone(self, answer: Tensor, cost: float) -> Tensor | None:
         """[R]: which replicas' samples, at the points that are judged, have left the data; None where none can."""
         if not (isinstance(self.game, Generative) and isinstance(self.game, Located)):
             return None
@@ -118,7 +120,8 @@ class Recorder:
         if not isfinite(reach):
             return None
         self.beat()
-        return have_left(self.evaluator.samples(answer, getattr(self.game, "judged", PICTURED)), centre, reach)
+        self.evaluator.play(self._game_at(cost))
+        return have_left(self.evaluator.samples(answer, _judged(self.game)), centre, reach)
 
     def scores(self) -> list[NDArray[np.float64]]:
         """The primary metric of every row of the chunk at each evaluation after the start, lower the better.
@@ -138,10 +141,14 @@ class Recorder:
 
     def picture(self, cost: float, answer: Tensor) -> None:
         """Record samples of the first replica at its answer, of [R, n]."""
-        count = getattr(self.game, "judged", PICTURED)
+        count = _judged(self.game)
         pair = slice(2)  # one replica is shown; two give the bits that the whole stack gives
-        samples = Oracle(self.game, self.seeds[pair]).samples(answer[pair], count)
+        samples = Oracle(self._game_at(cost), self.seeds[pair]).samples(answer[pair], count)
         self.pictures.append((cost, samples[0, : pictured(samples.shape[2])].half().cpu()))
+
+    def _game_at(self, cost: float) -> Game:
+        """The game as it is judged once so much is spent."""
+        return self.game.at(cost / self.chunk.budget)
 
     def trace(self, cost: float, answer: Tensor) -> None:
         """Record the positions of the answers [R, n] in the game's plane."""
@@ -170,9 +177,8 @@ class Recorder:
             if series:
                 tensors[f"{name}_cost"] = torch.tensor([cost for cost, _ in series], dtype=torch.float64)
                 tensors[name] = torch.stack([value for _, value in series])
-        if self.pictures and isinstance(self.game, HeldOut) and origin(self.game) != "here":
-            real = self.game.held_out(PICTURED)  # a report has no other way to real samples: it runs no plug-in
-            tensors["real"] = real[: pictured(real.shape[1])].half().cpu().contiguous()
+        if self.pictures:
+            tensors |= self._beside(answer)
         if self.filming:
             angles = path_angle(Evaluator(self.game, self.seeds), self.start, answer)
             tensors |= {
@@ -184,6 +190,20 @@ class Recorder:
         if "path" in tensors:
             tensors["path"] = tensors["path"][:, : min(DRAWN, len(self.chunk.rows))].float().cpu().contiguous()
         return tensors
+
+    def _beside(self, answer: Tensor) -> dict[str, Tensor]:
+        """What pictures are drawn beside: real samples, or what they were made from and should be. [N, ...] each."""
+        if isinstance(self.game, Named):
+            pair = slice(2)
+            named = Oracle(self.game, self.seeds[pair]).named_samples(answer[pair], _judged(self.game))
+            found = {name: named[name][0] for name in (FROM, TRUE) if name in named}
+            if found:
+                return {name: _sheet_of(value) for name, value in found.items()}
+        if isinstance(self.game, Known):
+            return {"real": _sheet_of(self.game.known(self.seeds[:1], PICTURED, "perfect")[MADE][0])}
+        if isinstance(self.game, HeldOut) and origin(self.game) != "here":
+            return {"real": _sheet_of(self.game.held_out(PICTURED))}  # a report runs no plug-in: it has no other way
+        return {}
 
     def _spectra(self) -> dict[str, Tensor]:
         """Eigenvalues of the game's Jacobian: at the end, as metrics found them, and at the start where it is light.
@@ -224,6 +244,16 @@ class Recorder:
         self.path = _unpacked(state["path"], device)
         self.pictures = _unpacked(state["pictures"], torch.device("cpu"))
         self.errors = dict(state["errors"])
+
+
+def _judged(game: Game) -> int:
+    """Samples that are drawn of a replica."""
+    return int(getattr(game, "judged", PICTURED))
+
+
+def _sheet_of(samples: Tensor) -> Tensor:
+    """Of samples [N, coordinates] as many as a picture keeps."""
+    return samples[: pictured(samples.shape[1])].half().cpu().contiguous()
 
 
 def _packed(series: Series) -> dict[str, Any]:

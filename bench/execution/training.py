@@ -104,7 +104,9 @@ class Training:
             self.F = RoundingOracle(self.game, seeds, [row.trial for row in self.rows], chunk.budget)
             self.w = rounded(self.w, self.F.keys, "rounded start")
         self.s: State = self.rule.init(self.w)
-        self.step = Stepper(cuda_graph if self.w.is_cuda and chunk.phase != "rounded" else None)
+        self.restarted = 0
+        recorded = self.w.is_cuda and chunk.phase != "rounded" and not self.game.changes
+        self.step = Stepper(cuda_graph if recorded else None)
         self.recorder = Recorder(chunk, self.game, seeds, self.w, beat)
         self.ends = [int(budget / base.cost + 1e-9) for budget in (*chunk.continues, chunk.budget)]
         self.steps = self.ends[-1]  # never above the budget
@@ -158,6 +160,8 @@ class Training:
             self.beat()
             self.due = start + BEAT
         self.before = self.w
+        if (restarts := self.game.restarts(self.F.share)) != self.restarted:
+            self.restarted, self.s = restarts, self.rule.init(self.w)
         w, self.s = self.step(self.rule, self.F, self.w, self.s)
         if self.project is not None:
             w = self.project(w)
@@ -196,7 +200,7 @@ class Training:
         if self.w.is_cuda:
             torch.cuda.synchronize()
         answer, end = self._answer(), step == self.steps or not self.alive.any()
-        gone = self.recorder.gone(answer) if step else None  # where a generator begins is not its doing
+        gone = self.recorder.gone(answer, self.F.cost) if step else None  # where a generator begins is not its doing
         if gone is not None:
             self._freeze(gone)
         indices = {int(row): index for index, row in enumerate(self.at) if self.alive[index]}
@@ -271,7 +275,7 @@ class Training:
         counted = {name: getattr(self.F, name) for name in COUNTERS}
         parts = {"oracle": counted, "recorder": self.recorder.state_dict()}
         parts |= {"departure": self.departure.state_dict()} if self.departure is not None else {}
-        return {**stack, **ends, "memory": self.s, **parts}
+        return {**stack, **ends, "memory": self.s, "restarted": self.restarted, **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave in a training that has not begun: it continues bit for bit."""
@@ -279,7 +283,7 @@ class Training:
         self.keep_rows(state["at"])
         self.w, self.before, self.alive = (state[name].to(device) for name in ("w", "before", "alive"))
         self.ended, self.pruned, self.seconds = state["ended"], state["given_up"], state["seconds"]
-        self.s = _on(device, state["memory"])
+        self.s, self.restarted = _on(device, state["memory"]), state.get("restarted", 0)
         for name, value in state["oracle"].items():
             setattr(self.F, name, value)
         self.recorder.load_state_dict(state["recorder"])

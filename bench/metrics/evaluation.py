@@ -13,7 +13,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from bench.contracts import Attainable, Game, Oracle, Partitioned
+from bench.contracts import Attainable, Game, Known, Oracle, Partitioned
+from bench.contracts.game import MADE
 from bench.contracts.oracle import Product, T
 from bench.contracts.rule import Metric
 from bench.metrics.stability import running_average
@@ -48,6 +49,11 @@ class Evaluator(Oracle):
         self.mean = running_average(w if self.mean is None else self.mean, w, self._visits)
         self._visits += 1
 
+    def play(self, game: Game) -> None:
+        """Judge the same game at another share of its budget from now on."""
+        if game is not self.game:
+            self.game, self._at, self._drawn = game, None, False
+
     def state_dict(self) -> dict[str, Any]:
         """The state of the evaluation, so that another evaluator of the same replicas can continue."""
         averages = {"mean": self.mean, "before": self.before}
@@ -77,8 +83,8 @@ class Evaluator(Oracle):
     def losses(self, w: Tensor) -> tuple[Tensor, ...]:
         return self.cached(w, "losses", lambda: super(Evaluator, self).losses(w))
 
-    def samples(self, w: Tensor, count: int) -> Tensor:
-        return self.cached(w, ("samples", count), lambda: super(Evaluator, self).samples(w, count))
+    def named_samples(self, w: Tensor, count: int) -> dict[str, Tensor]:
+        return self.cached(w, ("samples", count), lambda: super(Evaluator, self).named_samples(w, count))
 
 
 class NotDefined(TypeError):  # noqa: N818  (it is an answer, not a mistake)
@@ -93,7 +99,7 @@ class KnownGenerator(Evaluator):
     """A judge of a known generator: its samples are made of the data, and it has neither losses nor a field.
 
     Args:
-        game: whose data they are; all but ``perfect`` are for games that are `Partitioned`.
+        game: whose data they are; all but ``perfect`` are for games that are `Partitioned` or `Known`.
         seeds: int64 [R].
         which: one of KNOWN.
     """
@@ -114,8 +120,11 @@ class KnownGenerator(Evaluator):
     def linear(self, w: Tensor, player: int | None = None, own: bool = True) -> tuple[Tensor, Product, Product]:
         raise NotDefined(f"a {self.which} generator has no Jacobian")
 
-    def samples(self, w: Tensor, count: int) -> Tensor:
-        return self.cached(w, ("samples", count), lambda: self._known(count))
+    def named_samples(self, w: Tensor, count: int) -> dict[str, Tensor]:
+        game = self.game
+        if isinstance(game, Known):
+            return self.cached(w, ("samples", count), lambda: game.known(self.seeds, count, self.which))
+        return self.cached(w, ("samples", count), lambda: {MADE: self._known(count)})
 
     def _known(self, count: int) -> Tensor:
         game = self.game
@@ -134,7 +143,7 @@ def reference_scores(
     game: Game, metric: Metric, seeds: Tensor | Sequence[int], names: Sequence[str] = KNOWN
 ) -> dict[str, Tensor]:
     """What known generators have in a metric, [R] each; what cannot be known is left out."""
-    if not isinstance(game, Partitioned):
+    if not isinstance(game, (Partitioned, Known)):
         names = [name for name in names if name == "perfect" and isinstance(game, Attainable)]
     nothing = torch.full((len(seeds), sum(game.sizes)), math.nan, dtype=game.dtype)
     known: dict[str, Tensor] = {}

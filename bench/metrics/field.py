@@ -28,6 +28,10 @@ def _another(F: Oracle) -> Evaluator:
     return F.anew() if isinstance(F, Evaluator) else Evaluator(F.game, F.seeds, F.draw)
 
 
+def _of_two(game: Game) -> bool:
+    return game.players == 2
+
+
 @metric("field_norm")
 def field_norm(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """||F(w)||: the length of all players' gradients; 0 at an equilibrium."""
@@ -46,13 +50,13 @@ def generator_loss(game: Game, w: Tensor, F: Oracle) -> Tensor:
     return F.losses(w)[0]
 
 
-@metric("discriminator_loss", better="")
+@metric("discriminator_loss", better="", where=_of_two)
 def discriminator_loss(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """L_D on a minibatch that training never sees."""
     return F.losses(w)[1]
 
 
-@metric("relative_generator_gradient", better="")
+@metric("relative_generator_gradient", better="", where=_of_two)
 def relative_gradient(game: Game, w: Tensor, F: Oracle) -> Tensor:
     """||grad_theta L_G|| / ||grad_phi L_D||: towards 0 where the generator's gradient vanishes."""
     return relative_generator_gradient(F(w), F.blocks)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.contracts import Collapse, Direction, Game, Pictured, UpdateRule
+from bench.contracts import Collapse, Direction, Filmed, Game, Pictured, UpdateRule, Written
 from bench.errors import UserError
 from bench.registry.build import Plugins, free, get_game, get_metric
 from bench.registry.discovery import origin
@@ -63,7 +63,11 @@ class GameDescription:
     references: dict[str, float] = field(default_factory=dict)
     """What known generators score, by name, to three digits; measured when a study begins."""
     image: tuple[int, ...] = ()
-    """Planes, height and width of a sample that is an image."""
+    """Planes, height and width of a sample that is an image, or of one of its frames."""
+    frames: int = 1
+    """Images of a sample that is a strip of them."""
+    alphabet: str = ""
+    """The letters of samples that are lines of text."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class Descriptions:
     games: dict[str, GameDescription] = field(default_factory=dict)
     metrics: dict[str, MetricDescription] = field(default_factory=dict)
     rules: dict[str, RuleDescription] = field(default_factory=dict)
+    refused: dict[str, dict[str, str]] | None = None
+    """game -> rule -> why it is not applicable there; None where nobody has asked."""
 
     @classmethod
     def of(cls, optimizers: Iterable[str], games: Iterable[str], plugins: Plugins) -> Descriptions:
@@ -93,7 +99,7 @@ class Descriptions:
         names = dict.fromkeys(name for game in by_game.values() for name in (game.score, *game.metrics))
         by_metric = {name: describe_metric(get_metric(name)) for name in names}
         by_rule = {spelled: describe_rule(spelled, plugins.rule(spelled)) for spelled in optimizers}
-        return cls(by_game, by_metric, by_rule)
+        return cls(by_game, by_metric, by_rule, refusals(by_rule, by_game, plugins))
 
     def plain(self) -> dict[str, Any]:
         """The same in a form that JSON can hold, with infinity as a word."""
@@ -122,6 +128,18 @@ class Descriptions:
         return self.rules[spelled]
 
 
+def refusals(optimizers: Iterable[str], games: Iterable[str], plugins: Plugins) -> dict[str, dict[str, str]]:
+    """game -> rule -> why the rule cannot be applied there; games that every rule can be applied to are left out."""
+    optimizers, refused = list(optimizers), {}
+    for game in games:
+        played = plugins.game(game)
+        if played.missing:  # what its players are may stand in the files
+            continue
+        reasons = {rule: plugins.rule(rule).refuses(played) for rule in optimizers}
+        refused[game] = {rule: reason for rule, reason in reasons.items() if reason}
+    return {game: reasons for game, reasons in refused.items() if reasons}
+
+
 def describe_game(game: Game) -> GameDescription:
     """The description of a game."""
     metric_names = tuple(name for name in metrics.names() if metrics[name].judges(game))
@@ -131,7 +149,8 @@ def describe_game(game: Game) -> GameDescription:
     image = (game.planes, *game.shape) if isinstance(game, Pictured) else ()
     return GameDescription(
         game.score, float(game.budget), minibatches, dtype, game.collapse, metric_names, about, game.tie_break,
-        game.learned, image=image,
+        game.learned, image=image, frames=game.frames if isinstance(game, Filmed) else 1,
+        alphabet=game.alphabet if isinstance(game, Written) else "",
     )  # fmt: skip
 
 

@@ -40,6 +40,8 @@ class NamedMetric:
     """Whether it is judged at the end alone: it costs too much for a curve."""
     where: Callable[[Any], bool] = lambda game: True
     """Of the games that it is for, those that have what it needs."""
+    best: float | None = None
+    """The perfect value, where it is known whatever the game."""
 
     @property
     def sign(self) -> float:
@@ -133,6 +135,7 @@ def metric(
     unit: str = "",
     at_end: bool = False,
     where: Callable[[Any], bool] = lambda game: True,
+    best: float | None = None,
 ) -> Callable[[M], M]:
     """Register a metric: a function (game, w [R, n], oracle) -> [R].
 
@@ -144,13 +147,14 @@ def metric(
         unit: the unit, for tables and axes.
         at_end: True for a metric that is too slow to be evaluated during training.
         where: which of the games of class ``on`` it is for.
+        best: the perfect value, where it is known whatever the game.
 
     Returns:
         A decorator that returns the function as it is.
     """
 
     def register(function: M) -> M:
-        metrics.add(name, NamedMetric(name, function, on, better, worst, unit, at_end, where), place(function))
+        metrics.add(name, NamedMetric(name, function, on, better, worst, unit, at_end, where, best), place(function))
         return function
 
     return register

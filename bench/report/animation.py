@@ -104,6 +104,8 @@ def _scene(run: RunFolder, game: str, optimizers: list[str] | None) -> Scene:
 def _motion(scene: Scene) -> motion.Motion:
     """The moving figure of a game: its samples, if it generates any that can be drawn, else paths in the plane."""
     generated, failure_notes = samples(scene), notes(scene)
+    if generated is not None and generated.alphabet:
+        return motion.Texts(generated.reels, scene.look, failure_notes, generated.real, generated.alphabet)
     if generated is not None and generated.images:
         return motion.Sheets(generated.reels, scene.look, failure_notes, generated.real)
     if generated is not None:

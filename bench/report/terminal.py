@@ -99,7 +99,10 @@ def blocks_of(
             rows = ranked(game_rows)
             screen.print("\n" * bool(k) + _title(game, rows, study), style="bold", soft_wrap=True)
             drawn(_columns(rows), ["bold" if row.best else "" for row in rows.itertuples()], screen)
-            for note in _notes(game, rows, errors):
+            refused = [
+                f"{rule}: not applicable: {why}" for rule in study.optimizers if (why := study.refused(rule, str(game)))
+            ]
+            for note in [*_notes(game, rows, errors), *refused]:
                 screen.print(note, soft_wrap=True)
     return captured.get()
 

@@ -36,8 +36,7 @@ def unfinished(records: pd.DataFrame, study: Study) -> dict[tuple[str, str], int
     """(rule, game) -> the number of finished report seeds, for pairs that lack some."""
     reported = records[records["phase"] == "report"]
     seed_counts = reported.groupby(["optimizer", "game"], observed=True)["seed"].nunique()
-    pairs = [(rule, game) for game in study.games for rule in study.optimizers]
-    return {pair: done for pair in pairs if (done := int(seed_counts.get(pair, 0))) < len(study.seeds)}
+    return {pair: done for pair in study.pairs if (done := int(seed_counts.get(pair, 0))) < len(study.seeds)}
 
 
 def finished(records: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, list[RunWarning]]:
@@ -68,6 +67,8 @@ def warnings_of(records: pd.DataFrame, study: Study, verdicts: Sequence[Finding]
     for rule in study.optimizers:
         games_by_problem: dict[tuple[str, str], list[str]] = {}
         for game in study.games:
+            if reason := study.refused(rule, game):
+                games_by_problem.setdefault(("not applicable", f"not applicable: {reason}."), []).append(game)
             pair_records, trials = records_by_pair.get((rule, game)), trials_by.get((game, rule))
             for problem in _problems(rule, game, pair_records, trials, study, tuned=study.trials > 0 and not frozen):
                 games_by_problem.setdefault(problem, []).append(game)

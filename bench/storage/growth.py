@@ -107,10 +107,9 @@ def check_finished(study: Study, folder: RunFolder, remedy: str) -> None:
     replicas = trained.drop_duplicates(["optimizer", "game", "phase", "trial", "seed"])
     done = replicas.groupby(["optimizer", "game"], observed=True).size()
     planned = len(study.seeds) * (1 + study.untuned + study.roundings)
-    for game in study.games:
-        for rule in study.optimizers:
-            if (there := int(done.get((rule, game), 0))) < planned:
-                raise UserError(
-                    f"run folder {str(folder.path)!r} is not finished: {there} of {planned} trainings of {rule} on "
-                    f"{game}; {remedy}"
-                )
+    for rule, game in study.pairs:
+        if (there := int(done.get((rule, game), 0))) < planned:
+            raise UserError(
+                f"run folder {str(folder.path)!r} is not finished: {there} of {planned} trainings of {rule} on "
+                f"{game}; {remedy}"
+            )

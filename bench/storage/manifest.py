@@ -72,11 +72,18 @@ def _descriptions(study: Study) -> dict[str, Any]:
 
 
 def _references(game: Game) -> dict[str, float]:
-    """What a perfect generator and one of half of the data's kinds score, to three digits; none without the data."""
+    """What a perfect generator and one of half of the data's kinds score, to three digits; none without the data.
+
+    Then the baselines that the game declares, and the metric's perfect value where the game knows no perfect generator.
+    """
     if game.missing:
         return {}
-    known = reference_scores(game, get_metric(game.score), range(2), ("perfect", "half"))
-    return {name: float(f"{float(values.mean()):.3g}") for name, values in known.items()}
+    metric = get_metric(game.score)
+    known = reference_scores(game, metric, range(2), ("perfect", "half"))
+    values = {name: float(scores.mean()) for name, scores in known.items()}
+    if metric.best is not None:
+        values = {"perfect": metric.best} | values
+    return {name: float(f"{value:.3g}") for name, value in (values | game.baselines()).items()}
 
 
 def core_of(manifest: dict[str, Any]) -> str:

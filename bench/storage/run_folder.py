@@ -242,11 +242,10 @@ class RunFolder:
     def hyperparameters(self) -> Frozen:
         """The frozen values, game -> rule -> hyperparameter -> value, of all rules whose tuning is finished."""
         study, frozen = Study(**self.manifest["study"]), Frozen()
-        for game in study.games:
-            for rule in study.optimizers:
-                task = study.task(rule, game, self.manifest["device"])
-                with suppress(UserError):  # tuning is not finished
-                    frozen.setdefault(game, {})[rule] = self._frozen_values(tune(task, study))
+        for rule, game in study.pairs:
+            task = study.task(rule, game, self.manifest["device"])
+            with suppress(UserError):  # tuning is not finished
+                frozen.setdefault(game, {})[rule] = self._frozen_values(tune(task, study))
         return frozen
 
     def _frozen_values(self, tuning: Rounds) -> Values:

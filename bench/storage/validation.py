@@ -187,4 +187,7 @@ def validate_tensors(tensors: Mapping[str, Tensor]) -> str:
             return f"{name} has another length than its costs"
         if (name == "path" and held.shape[2] != 2) or (name.startswith("spectrum") and held.shape[2] != 3):
             return f"{name} has shape {list(held.shape)}"
+    for name in ("real", "from", "true"):
+        if name in tensors and (tensors[name].ndim < 2 or not tensors[name].is_floating_point()):
+            return f"{name} has shape {list(tensors[name].shape)}"
     return ""

@@ -9,7 +9,7 @@ from bench.studies.tuning.tuner import replicas
 def planned_cost(study: Study) -> dict[tuple[str, str], float]:
     """Gradient evaluations planned for each (rule, game), tuning included."""
     replicas = {rule: planned_replicas(study, rule) for rule in study.optimizers}
-    return {(rule, game): count * study.cost_of(game) for rule, count in replicas.items() for game in study.games}
+    return {(rule, game): replicas[rule] * study.cost_of(game) for rule, game in study.pairs}
 
 
 def planned_replicas(study: Study, rule: str) -> int:

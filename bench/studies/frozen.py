@@ -19,7 +19,8 @@ def mistaken(frozen: Frozen, rules: list[str], games: list[str]) -> list[str]:
     """A line for each frozen value that is unknown, out of bounds or missing for a study's rules and games."""
     from bench.registry import get_game, get_rule
 
-    mistakes = [f"{game}: no values for {rule}" for game in games for rule in rules if rule not in frozen.get(game, {})]
+    lacking = [(game, rule) for game in games for rule in rules if rule not in frozen.get(game, {})]
+    mistakes = [f"{game}: no values for {rule}" for game, rule in lacking if not get_rule(rule).refuses(get_game(game))]
     for game, values_by_rule in frozen.items():
         mistakes += _refused(get_game, game)
         for rule, values in values_by_rule.items():

@@ -57,6 +57,7 @@ class RunRequest(Study):
         """The study alone."""
         study = Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields})
         study._source = self.source_run
+        study.__dict__["plugins"] = self.plugins  # what the check of the request made is not made again
         return study
 
 

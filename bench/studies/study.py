@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -25,9 +26,16 @@ from pydantic import (
     model_validator,
 )
 
+from bench.contracts.oracle import PLAYERS, PLAYERS_ALLOWED
 from bench.errors import UserError
 from bench.registry.build import Plugins
-from bench.registry.description import Descriptions, GameDescription, MetricDescription, RuleDescription
+from bench.registry.description import (
+    Descriptions,
+    GameDescription,
+    MetricDescription,
+    RuleDescription,
+    refusals,
+)
 from bench.registry.objects import given_in
 from bench.registry.registries import games, rules
 from bench.registry.spelling import parse
@@ -227,19 +235,28 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_applicable(self) -> Study:
+        """Refuse games of more than two players, and a study of which nothing is applicable."""
+        for label in self.games:
+            played = self.plugins.game(label)
+            if not played.missing and played.players not in PLAYERS:
+                raise ValueError(f"games: {label} has {played.players} players; {PLAYERS_ALLOWED}")
+        if not self.pairs:
+            game, reasons = next(iter(self._refused.items()))
+            rule, reason = next(iter(reasons.items()))
+            raise ValueError(f"optimizers: none can be applied to {game}: {rule}: {reason}")
+        return self
+
+    @model_validator(mode="after")
     def _check_evaluations(self) -> Study:
         """Every evaluation has a step of its own; ``smoke``, which only tries things out, has one after every step."""
-        from bench.registry import get_game, get_rule
-
         wanted = 1 if self.budget == SMOKE else self.evaluations
-        costs = {rule: get_rule(rule).cost for rule in self.optimizers}
-        slowest = max(costs, key=lambda rule: costs[rule])
-        least = costs[slowest] * wanted
-        for game in self.games:
-            budget = self._cost(get_game(game).budget)  # a description would score its known generators
-            if least > budget * (1 + 1e-9):
+        costs = {rule: self.plugins.rule(rule).cost for rule in self.optimizers}
+        budgets = {game: self._cost(self.plugins.game(game).budget) for game in self.games}
+        for rule, game in self.pairs:
+            if (least := costs[rule] * wanted) > budgets[game] * (1 + 1e-9):
                 enough = f"are needed for {wanted} evaluations, or fewer evaluations" if wanted > 1 else "are needed"
-                found = f"budget: found {budget:g} on {game}; {slowest} takes {costs[slowest]:g} a step, so at least"
+                found = f"budget: found {budgets[game]:g} on {game}; {rule} takes {costs[rule]:g} a step, so at least"
                 raise ValueError(f"{found} {least:g} {enough}")
         return self
 
@@ -288,8 +305,29 @@ class Study(BaseModel):
     def recorded(cls, study: dict[str, Any], descriptions: dict[str, Any]) -> Study:
         """A study from a run's manifest: no plug-in that it names is loaded."""
         restored = cls.model_construct(**study)
-        restored._recorded = DESCRIPTIONS.validate_python(descriptions)
+        known = DESCRIPTIONS.validate_python(descriptions)
+        restored._recorded = replace(known, refused=known.refused or {})
         return restored
+
+    @property
+    def _refused(self) -> dict[str, dict[str, str]]:
+        """game -> rule -> why it is not applicable there."""
+        if self._recorded.refused is not None:
+            return self._recorded.refused
+        return self._found_refused
+
+    @cached_property
+    def _found_refused(self) -> dict[str, dict[str, str]]:
+        return refusals(self.optimizers, self.games, self.plugins)
+
+    def refused(self, rule: str, game: str) -> str:
+        """Return why a rule is not applicable to a game; "" where it is."""
+        return self._refused.get(game, {}).get(rule, "")
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(rule, game) of all that is trained: the rules that are applicable, one game after another."""
+        return [(rule, game) for game in self.games for rule in self.optimizers if not self.refused(rule, game)]
 
     @property
     def seed_groups(self) -> list[list[int]]:

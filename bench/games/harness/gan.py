@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from typing import ClassVar
@@ -18,17 +18,17 @@ from torch import Tensor, nn
 
 from bench.contracts import Batch, Game
 from bench.contracts.game import Parameter, Products
-from bench.errors import UserError, nearest
+from bench.errors import UserError
 from bench.games.harness.compiled import CompiledField
 from bench.games.harness.losses import LOSSES, Loss, Slopes
 from bench.games.harness.packing import apart, side_by_side
 from bench.games.harness.regularisers import REGULARISERS, Regulariser
+from bench.games.harness.settings import check_counts, check_names
 from bench.games.networks.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
 from bench.games.networks.layers import Shape
 from bench.games.networks.networks import Network
 from bench.numerics.kernels.core import compiled
-from bench.numerics.randomness import GRAIN, normal, uniform
-from bench.registry.spelling import write
+from bench.numerics.randomness import normal, uniform
 
 SAMPLES = "samples"  # the random stream of judged samples, which training does not use
 GENERATOR, DISCRIMINATOR = 0, 1
@@ -66,19 +66,8 @@ class GAN(Game):
     """Samples that the discriminator judges as one: ``batch_size`` counts these packs."""
 
     def __post_init__(self) -> None:
-        for key, value, names in (
-            ("loss", self.loss, self.loss_names),
-            ("regulariser", self.regulariser, {"default", *REGULARISERS}),
-        ):
-            if value not in names:
-                raise UserError(f"{self.name}: {key} is {value!r}; {nearest(value, names)}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            for part in value if isinstance(value, tuple) else (value,):
-                if isinstance(part, int) and not isinstance(part, bool) and part < 1:
-                    raise UserError(f"{self.name}: {field.name} is {write(value)}; a positive number is allowed")
-        if self.batch_size % GRAIN:  # vector kernels would have tails, and a replica's bits depend on its neighbours
-            raise UserError(f"{self.name}: batch_size is {self.batch_size}; a multiple of {GRAIN} is allowed")
+        check_names(self, loss=self.loss_names, regulariser={"default", *REGULARISERS})
+        check_counts(self)
         if self.noise < 0:
             raise UserError(f"{self.name}: noise is {self.noise:g}; a deviation of at least 0 is allowed")
         if self.conditional and not self.classes:

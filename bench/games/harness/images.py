@@ -18,10 +18,12 @@ from torch import Tensor, nn
 
 from bench.contracts import Collapse
 from bench.contracts.collapse import of_classes
+from bench.contracts.game import MADE
 from bench.games.data import classifiers as features
 from bench.games.data import loading as data
 from bench.games.data.features import Extractor, extractor
 from bench.games.data.parts import scaled, shuffled
+from bench.games.harness.compared import Part
 from bench.games.harness.gan import GAN, in_batches
 from bench.games.networks.layers import Shape
 from bench.numerics.distances import Gaussian, gaussian, mode_error
@@ -123,6 +125,20 @@ class Classified(Images):
     @property
     def kinds(self) -> int:
         return self.classes
+
+    @property
+    def tells(self) -> bool:
+        """Whether samples are told a class."""
+        return self.conditional
+
+    def told_classes(self, count: int) -> Tensor:
+        """The classes that judged samples are told, each in turn, [count]."""
+        return torch.arange(count) % self.classes
+
+    def compared_parts(self, samples: dict[str, Tensor]) -> list[Part]:
+        """All of them, and what they were told in a conditional game."""
+        made = samples[MADE]
+        return [Part(made, self.classifier, self.told_classes(made.shape[1]) if self.conditional else None)]
 
     @abstractmethod
     def labelled(self) -> tuple[Tensor, Tensor]:

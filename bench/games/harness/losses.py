@@ -116,3 +116,6 @@ LOSSES: dict[str, Loss] = {
     ),
 }  # fmt: skip
 """Losses by name."""
+
+PLAIN = tuple(name for name, loss in LOSSES.items() if not loss.clip and loss.regulariser == "none")
+"""Those that need neither clipped weights nor a regulariser."""

@@ -58,6 +58,11 @@ class Layer(ABC):
         """The interval on which each parameter starts, uniformly; torch's own for that layer."""
         return ()
 
+    @property
+    def matrices(self) -> tuple[int, ...]:
+        """Which of the parameters are weight matrices, that spectral normalisation divides."""
+        return (0,) if self.shapes and len(self.shapes[0]) > 1 else ()
+
     @abstractmethod
     def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
         """parameters [R, *shape] each, activations [R, ..., batch] -> [R, ..., batch]."""

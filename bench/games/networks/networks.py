@@ -123,8 +123,8 @@ class Network:
         if self.spectral:
             starts = accumulate((len(layer.shapes) for layer in self.layers), initial=0)
             for first, layer in zip(starts, self.layers, strict=False):
-                if layer.shapes and len(layer.shapes[0]) > 1:
-                    weights[first] = normalised(weights[first], 0)
+                for place in layer.matrices:
+                    weights[first + place] = normalised(weights[first + place], 0)
         return weights
 
 

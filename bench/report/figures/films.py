@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from bench.analysis.statistics import Array
 from bench.report.figures.panels import Look
@@ -24,6 +26,8 @@ Reels = Mapping[str, tuple[Array, Array]]
 ROOM = 4500  # bytes of a rule's strip
 POINTS = ((9, 176), (9, 144), (7, 144), (7, 120), (5, 120))  # moments and pixels along a side, from rich to poor
 IMAGES = ((6, 9), (6, 7), (5, 7), (5, 6), (4, 6), (4, 5), (3, 5), (3, 4), (2, 4), (2, 3))  # along a side, moments
+TEXTS = ((8, 6), (8, 5), (8, 4), (6, 4), (6, 3))  # lines of a page, moments
+TYPE, LEADING = 11, 1.35  # pixels of a letter, and lines apart
 ASKED = 4  # rules whose strips are tried
 DOT = 1.35  # the radius of a point, in pixels
 STRENGTHS = (0, 90, 175, 255)  # the opacities of a point's edge
@@ -120,8 +124,13 @@ def points(reels: Reels, modes: Array | None, look: Mapping[str, Look], notes: M
     return _fitting(build, reels, POINTS)
 
 
-def sheets(real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Mapping[str, str]) -> Film:
-    """A film of images in [-1, 1], [K, N, height, width] or [..., 3], beside real ones [N, height, width, ...]."""
+def sheets(
+    real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Mapping[str, str], group: int = 1
+) -> Film:
+    """A film of images in [-1, 1], [K, N, height, width] or [..., 3], beside real ones [N, height, width, ...].
+
+    ``group`` images in turn belong together, so that a row holds a multiple of them.
+    """
 
     def build(reels: Reels, across: int, most: int) -> Film:
         costs, indices = moments(reels, most)
@@ -136,7 +145,44 @@ def sheets(real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Ma
         return Film(tuple(map(float, costs)), side, panels, [], sharp=True)
 
     shown = max(samples.shape[1] for _, samples in reels.values())
-    return _fitting(build, reels, [(across, most) for across, most in IMAGES if across**2 <= shown] or IMAGES[-1:])
+    settings = [(across, most) for across, most in IMAGES if across**2 <= shown and across % group == 0]
+    return _fitting(build, reels, settings or IMAGES[-1:])
+
+
+def texts(real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Mapping[str, str], alphabet: str) -> Film:
+    """A film of lines of text: letters [K, N, length] as places in the alphabet, beside real ones [N, length]."""
+
+    def build(reels: Reels, lines: int, most: int) -> Film:
+        costs, indices = moments(reels, most)
+        panels = [] if real is None else [Panel("real", "#80808060", _uri(_quantized(page(real, lines, alphabet))), 1)]
+        side = 1
+        for rule, (_, samples) in reels.items():
+            frames = [page(samples[k], lines, alphabet) for k in indices[rule]]
+            side, strip = len(frames[0]), _uri(_quantized(np.concatenate(frames, axis=1)))
+            panels.append(
+                Panel(rule, look[rule].colour, strip, len(frames), note=notes.get(rule, ""), key=look[rule].key)
+            )
+        return Film(tuple(map(float, costs)), side, panels, [], sharp=False)
+
+    return _fitting(build, reels, TEXTS)
+
+
+def page(letters: Array, lines: int, alphabet: str) -> Array:
+    """A square page [side, side] of the first lines of text, [N, length] as places in the alphabet; 1 is ink."""
+    written = text_of(letters[:lines], alphabet)
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"), TYPE)
+    width = max(font.getlength(line) for line in written)
+    side = round(max(width + TYPE, (lines + 0.5) * LEADING * TYPE))
+    picture = Image.new("L", (side, side), 255)
+    draw = ImageDraw.Draw(picture)
+    for k, line in enumerate(written):
+        draw.text((round((side - width) / 2), round((k + 0.25) * LEADING * TYPE)), line, font=font, fill=0)
+    return 1 - np.asarray(picture, dtype=float) / 127.5
+
+
+def text_of(letters: Array, alphabet: str) -> list[str]:
+    """Lines of text: letters [N, length] as places in the alphabet."""
+    return ["".join(alphabet[int(letter)] for letter in line) for line in letters]
 
 
 def sheet(pictures: Array, across: int, line: float | None = None, margin: int = 1) -> Array:

@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.analysis.statistics import Array
-from bench.report.figures.films import Reels, Window, moments, sheet
+from bench.report.figures.films import Reels, Window, moments, page, sheet
 from bench.report.figures.panels import Look, lines
-from bench.report.figures.pictures import ACROSS, Field, draw_field, square
+from bench.report.figures.pictures import ACROSS, LINES, Field, draw_field, square
 from bench.report.figures.svg import styled
 
 DPI = 100
@@ -213,8 +213,7 @@ class Sheets(Motion):
         first = self._picture(self.reels[name][1][0])
         return [axes.imshow(first, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")]
 
-    @staticmethod
-    def _picture(pictures: Array) -> Array:
+    def _picture(self, pictures: Array) -> Array:
         page = sheet(pictures, ACROSS)
         return np.asarray((page + 1) / 2 if page.ndim == 3 else (1 - page) / 2)
 
@@ -225,3 +224,16 @@ class Sheets(Motion):
 
     def put(self, artists: list[Artist], state: Any) -> None:
         artists[0].set(data=self._picture(state))
+
+
+class Texts(Sheets):
+    """Lines of text [K, N, length], letters as places in the alphabet; each moment is shown as it was stored."""
+
+    def __init__(
+        self, reels: Reels, look: Mapping[str, Look], notes: Mapping[str, str], real: Array | None, alphabet: str
+    ) -> None:
+        self.alphabet = alphabet
+        super().__init__(reels, look, notes, real)
+
+    def _picture(self, pictures: Array) -> Array:
+        return np.asarray((1 - page(pictures, LINES, self.alphabet)) / 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.statistics import Array
-from bench.report.figures.films import Window, sheet
+from bench.report.figures.films import Window, sheet, text_of
 from bench.report.figures.formats import current
 from bench.report.figures.panels import Look, lines
 from bench.report.figures.svg import styled
 
 ACROSS = 6  # images along a side of a sheet
+LINES = 10  # of text in a panel
 SMALLEST = 0.97  # inches of a panel
 PIECES = 5  # of a path, each drawn stronger than the last
 TOLERANCE = 0.006  # as a share of half the side of a panel: less than half the width of a line
@@ -206,6 +207,24 @@ def images(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]
 
     A row for each rule: images [K, N, ...] at costs [K]; real ones above them.
     """
+    return _rows_of(_show, real, samples_by_rule)
+
+
+@styled()
+def texts(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]], alphabet: str) -> Figure:
+    """Lines of text, as `images` draws images: letters [K, N, length] at costs [K] as places in the alphabet."""
+
+    def write(axes: Axes, letters: Array) -> None:
+        written = "\n".join(text_of(letters[:LINES], alphabet))
+        axes.text(0.5, 0.5, written, ha="center", va="center", family="monospace", fontsize="small", linespacing=1.4)
+
+    return _rows_of(write, real, samples_by_rule)
+
+
+def _rows_of(
+    show: Callable[[Axes, Array], None], real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]]
+) -> Figure:
+    """A row for each rule with a panel for each moment; a panel of real samples above."""
     columns = max(len(cost) for cost, _ in samples_by_rule.values())
     rows = len(samples_by_rule) + (real is not None)
     side_of_one = _side(2.1, columns)
@@ -215,14 +234,14 @@ def images(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     if real is not None:
-        _show(grid[0, 0], real)
+        show(grid[0, 0], real)
         grid[0, 0].set_ylabel("real", fontsize="small")
         for spare in grid[0, 1:]:
             spare.remove()
     for row, (rule, (costs, moments)) in zip(grid[rows - len(samples_by_rule) :], samples_by_rule.items(), strict=True):
         row[0].set_ylabel(lines(rule, 20), fontsize="small")
         for axes, cost, pictures in zip(row, costs, moments, strict=False):
-            _show(axes, pictures)
+            show(axes, pictures)
             axes.set_title(f"cost {cost:g}", fontsize="small", pad=2)
     return figure
 
