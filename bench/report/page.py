@@ -34,6 +34,7 @@ from bench.report.sections import STRONG, Section, Sections
 from bench.report.sections.across import across
 from bench.report.sections.scene import Drawing, Tensors
 from bench.report.selection import Selection, select
+from bench.report.warning_groups import grouped
 from bench.report.warnings import RunWarning, concerning, finished, warnings_of
 from bench.storage.files import write_file
 from bench.storage.manifest import mixed
@@ -111,6 +112,8 @@ def render(
     ]
     verdicts, overall_standing = findings(score_table, finished_records, study), standing(score_table, study)
     run_warnings = warnings_of(records, study, verdicts, trials)
+    machines = [RunWarning(f"Mixed machines: {text}.") for text in mixed(manifest)]
+    all_warnings = [*machines, *run_warnings, *missing]
     by_kind = orders(score_table, finished_records, study) if len(score_table) else []
     order_drawings = answer.drawings(by_kind, look)
     overall = [
@@ -145,7 +148,8 @@ def render(
             overall=overall,
             primary={game: study.primary(game) for game in study.games},
             metrics=_metrics(sections),
-            warnings=[*(RunWarning(f"Mixed machines: {text}.") for text in mixed(manifest)), *run_warnings, *missing],
+            warnings=all_warnings,
+            grouped=grouped(all_warnings, score_table, {(file, ""): line for file, line in errors.items()}),
             errors=errors,
             sections=sections,
             budgets={game: study.cost_of(game) for game in study.games},

@@ -125,13 +125,13 @@ def test_every_trial_is_what_the_records_say(file, tuned):
         assert trial.number == trial.user_attrs["trial"] == number
         assert [trial.params] == [json.loads(text) for text in {rows[0]["hyperparameters"] for rows in seeds.values()}]
         outcomes = [rows[0]["outcome"] for rows in seeds.values()]
-        value = statistics.median(map(score, seeds.values()))
+        value = statistics.mean(map(score, seeds.values()))
         expected = TrialState.PRUNED if "interrupted" in outcomes else TrialState.COMPLETE
         expected = TrialState.FAIL if value == math.inf else expected
         assert trial.state is expected
         assert trial.value == (value if math.isfinite(value) else None)
         costs = sorted({row["cost"] for rows in seeds.values() for row in rows})
-        through = {round(cost): statistics.median(score(rows, cost) for rows in seeds.values()) for cost in costs}
+        through = {round(cost): statistics.mean(score(rows, cost) for rows in seeds.values()) for cost in costs}
         assert trial.intermediate_values == {step: x for step, x in through.items() if math.isfinite(x)}
         states.add(trial.state)
     assert states == {TrialState.PRUNED, TrialState.COMPLETE, TrialState.FAIL}, "a state is not tried by this run"
@@ -164,7 +164,7 @@ def test_the_best_trial_is_the_best_tuned(file, tuned):
     for rule in RULES:
         own = {n: seeds for (name, n), seeds in replicas(tuned, "tune").items() if name == rule}
         whole = {
-            n: statistics.median(map(score, seeds.values()))
+            n: statistics.mean(map(score, seeds.values()))
             for n, seeds in own.items()
             if all(rows[0]["outcome"] != "interrupted" for rows in seeds.values())
         }

@@ -219,6 +219,7 @@ def rows(**columns):
     count = len(next(iter(columns.values())))
     usual = {"game": "a_game", "metric": "m_e", "better": "lower", "n": 6, "diverged": 0, "errors": 0, "cost": 300.0}
     usual |= {"not_learned": None, "collapsed": None, "seconds": 1.0, "hyperparameters": "lr=1e-05", "best": False}
+    usual |= {"untrainable": False}
     usual |= {"optimizer": [f"rule{k}" for k in range(count)], "iqm": 1.0, "low": 0.5, "high": 2.0}
     return pd.DataFrame({name: columns.get(name, value) for name, value in usual.items()}, index=range(count))
 

@@ -62,7 +62,7 @@ def scene(own, game="dirac"):
     metric = study.primary(game)
     axis = Axis(metric.name, metric.better, metric.unit)
     look = looks(rules)
-    return Scene(game, study.game(game), get_game(game), metric, axis, own, own, rows, [], look, study)
+    return Scene(game, study.game(game), get_game(game), metric, axis, own, own, rows, [], look, look, study)
 
 
 def drawn(section, own, game="dirac"):

@@ -324,7 +324,7 @@ def test_a_dry_run_says_what_networks_take(call: Call) -> None:
         code, out, _ = call(*asked, "--games", f"dirac,{RING}", "--keep-weights", keep)
         assert code == 0
         kept = f"{4 * columns * 2 * replicas / 1000:.3g} kB of {4 * columns * 2 * 5 / 1000:.3g} kB"
-        assert f"networks kept: {kept}, which are there until a rule is done on a game\n" in out
+        assert f"networks kept: {kept}, which are there until a rule is done on a game" in out
     assert "networks kept" not in call(*asked, "--games", "dirac")[1]
 
 

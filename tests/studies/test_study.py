@@ -61,11 +61,27 @@ def test_wrong_seeds(asked, says):
 
 
 @pytest.mark.parametrize(
-    ("budget", "cost"), [("smoke", 100), ("standard", 2000), ("full", 10000), ("250", 250), (250, 250), (0.5, 0.5)]
+    ("budget", "cost"), [("smoke", 100), ("standard", 2000), ("full", 10000), ("250", 250), (250, 250), (1.5, 1.5)]
 )
 def test_budgets(budget, cost):
-    assert study(budget=budget).cost_of("dirac") == cost
-    assert study(budget=budget).cost_of("dirac[saturating=false]") == cost
+    asked = study(budget=budget, evaluations=1, games="dirac,dirac[saturating=false]")
+    assert {asked.cost_of(game) for game in asked.games} == {cost}
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"budget": 19}, "found 19 on dirac; sgd takes 1 a step, so at least 20 are needed for 20 evaluations"),
+        ({"budget": 0.5, "evaluations": 1}, "found 0.5 on dirac; sgd takes 1 a step, so at least 1 are needed"),
+        ({"games": "dirac[budget=30]", "optimizers": "sgd,extragrad"}, "found 30 on dirac[budget=30]; extragrad takes 2"),
+    ],
+)
+def test_a_budget_has_a_step_for_each_evaluation(asked, says):
+    """The least that is possible is named; with `smoke`, which only tries things out, evaluations are fewer."""
+    (line,) = mistakes(**asked)
+    assert says in line
+    assert study(budget=20).cost_of("dirac") == 20
+    assert study(budget="smoke", optimizers="lss", games="dirac").cost_of("dirac") == 100, "4 steps of 23"
 
 
 @pytest.mark.parametrize("budget", [-1, 0, "-5", "nan", float("inf"), "smoky", [1]])
