@@ -305,13 +305,13 @@ def lines(found: dict[str, Row]) -> Iterator[str]:
 
 SAID = {"plain": "against the plain loop", "jax": "against JAX", "roofline": "against the core's limit"}
 WHY = """\
-The shares are of the engine's time, each with all that it calls. The field, J'u and the directions are kernels
-(`bench/numerics/kernels`); products of matrices are most of the first two. Where the share of the roofline is high, the
-rest of a goal is out of reach on this processor: JAX itself may stand nearer to the core's limit here than where the
-goal was set, and no engine takes less than the products. In turn, the generator's samples are made twice, once for
-each player's gradient, where JAX makes them once, and a direction passes over all parameters for each player. Random
-numbers are torch's own, one at a time for each seed, so that a seed's minibatches never depend on its neighbours. On
-bilinear games the limit is the fixed cost of a dozen calls a step, which JAX's compiled scan does not have."""
+The shares are of the engine's time, each with all that it calls. The field, J v, J'u and the directions are kernels
+(`bench/numerics/kernels`); products of matrices are most of the first three. Where the share of the roofline is high,
+the rest of a goal is out of reach on this processor: JAX itself may stand nearer to the core's limit here than where
+the goal was set, and no engine takes less than the products. In turn, every move makes new parameters and a new memory,
+whose other half is copied. Random numbers are torch's own, one at a time for each seed, so that a seed's minibatches
+never depend on its neighbours. On bilinear games the limit is the fixed cost of a dozen calls a step, which JAX's
+compiled scan does not have."""
 HEAD = """\
 # How fast is the stacked engine?
 

@@ -151,7 +151,7 @@ class CompiledField:
         """What half fields keep, [R, .]; no columns for both players, or where it would be large."""
         key, size = (len(w), w.dtype), 0 if player is None or len(w) * self.kept_size > KEPT else self.kept_size
         if not size:
-            return w.new_empty(len(w), 0).numpy()
+            return np.empty((len(w), 0), str(w.dtype).removeprefix("torch."))
         if key not in self.kept:  # one stack at a time: rows are dropped where replicas are
             self.kept = {key: aligned(len(w) * size, w.dtype).reshape(len(w), size)}
             self.kept[key][:, 0] = np.nan  # which no latent is
