@@ -271,7 +271,9 @@ def run(
         folder = folder_of(study, out)
         study = with_added(study, folder)
     keep = keep_weights or _kept_so_far(folder)
-    content = manifest(study, device) | ({weights.KEY: keep} if keep != weights.USUAL else {})
+    content = manifest(study, device, _described(folder, study)) | (
+        {weights.KEY: keep} if keep != weights.USUAL else {}
+    )
     if add_seeds:
         content["command"] = commands(folder, content["command"])
     with optuna_storage(storage or study.storage, study) as watched:  # before anything is written
@@ -291,6 +293,15 @@ def _kept_so_far(folder: RunFolder) -> str:
     with suppress(UserError):
         return weights.asked(folder.manifest)
     return weights.USUAL
+
+
+def _described(folder: RunFolder, study: Study) -> dict[str, Any] | None:
+    """The descriptions in the folder's manifest if it is of this study: to judge known generators again takes long."""
+    with suppress(UserError):
+        if folder.manifest["study"] == study.model_dump(mode="json"):
+            descriptions: dict[str, Any] | None = folder.manifest.get("descriptions")
+            return descriptions
+    return None
 
 
 def merge(runs: Sequence[RunFolder], out: Path) -> Run:
