@@ -349,7 +349,9 @@ def run(
         folder = folder_of(study, out)
         study = with_added(study, folder)
     keep = keep_weights or _kept_so_far(folder)
-    content = manifest(study, device) | ({weights.KEY: keep} if keep != weights.USUAL else {})
+    content = manifest(study, device, _described(folder, study)) | (
+        {weights.KEY: keep} if keep != weights.USUAL else {}
+    )
     if labels := _labels_so_far(folder) | study.labels:
         check_labels(labels, study.optimizers)
         content[LABELS] = labels
@@ -398,6 +400,19 @@ def _labels_so_far(folder: RunFolder) -> dict[str, str]:
     with suppress(UserError):
         return folder.labels
     return {}
+
+
+def _described(folder: RunFolder, study: Study) -> dict[str, Any] | None:
+    """The descriptions in the folder's manifest if it is of this study: to judge known generators again takes long.
+
+    None where a game is a plug-in, whose file may have been edited since.
+    """
+    with suppress(UserError):
+        shipped = all(shipped_game(label) is not None for label in study.games)
+        if shipped and folder.manifest["study"] == study.model_dump(mode="json"):
+            descriptions: dict[str, Any] | None = folder.manifest.get("descriptions")
+            return descriptions
+    return None
 
 
 def merge(runs: Sequence[RunFolder], out: Path) -> Run:

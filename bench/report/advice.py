@@ -57,6 +57,12 @@ def unanswered(rows: pd.DataFrame) -> str:
 def _words(
     finding: Finding, rows: pd.DataFrame, game_records: pd.DataFrame, study: Study, trials: Trials | None
 ) -> str:
+    count, without = (rows.loc[finding.best, column] for column in ("n", "not_learned"))
+    if not pd.isna(without) and 2 * without > count:
+        return (
+            f"Too early to say: of {finding.best}, the best rule, {without} of {count} replicas had learned nothing "
+            f"after {number(finding.cost)} gradient evaluations; a larger --budget may tell."
+        )
     chosen = rounded(str(rows.loc[finding.best, "hyperparameters"]))
     near = "" if trials is None else good_range(trials, finding.metric)
     sentences = [f"Train it with {finding.best}" + (f", {chosen}" if chosen else "") + near]

@@ -38,15 +38,21 @@ def sealed(manifest: dict[str, Any]) -> bytes:
     return json.dumps(content | {SEAL: seal(content)}, indent=2).encode()
 
 
-def manifest(study: Study, device: str) -> dict[str, Any]:
-    """The content of a run's ``study.json``."""
+def manifest(study: Study, device: str, descriptions: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The content of a run's ``study.json``.
+
+    Args:
+        study: what was asked.
+        device: where it trains.
+        descriptions: of its rules, games and metrics, where a run of this study has them; None works them out.
+    """
     return {
         "schema": SCHEMA,
         "protocol": PROTOCOL,
         "device": device.split(":")[0],
         "study": study.model_dump(mode="json"),
         **({LABELS: study.labels} if study.labels else {}),
-        "descriptions": _descriptions(study),
+        "descriptions": _descriptions(study) if descriptions is None else descriptions,
         "environment": {
             "bench": version(),
             "python": platform.python_version(),

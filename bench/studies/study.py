@@ -6,12 +6,12 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -132,6 +132,12 @@ class Study(BaseModel):
     hyperparameters: Annotated[Frozen, BeforeValidator(frozen_values)] = {}
     storage: Annotated[str, Field(exclude=True)] = ""
     continues: list[dict[str, Annotated[float, Field(gt=0)]]] = []
+
+    if TYPE_CHECKING:  # what is given may be more than what is kept
+
+        def __init__(
+            self, *, optimizers: str | Sequence[object], games: str | Sequence[object] = ..., **settings: Any
+        ) -> None: ...
 
     @field_validator("seeds")
     @classmethod

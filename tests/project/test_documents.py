@@ -194,7 +194,7 @@ def test_the_readmes_terminal_table_has_the_form_of_a_runs(runs: Path) -> None:
 
     (shown,) = (text.splitlines() for language, text in blocks(PAGES[0]) if language == "text")
     run = bench.Run(runs / "RUN")
-    printed = blocks_of(run.table(), run.study, {}).splitlines()
+    printed = blocks_of(run.table(full=True), run.study, {}).splitlines()
     assert len(shown) == 8
     assert len(set(map(len, shown[1:]))) == 1
     assert shown[2].split() == printed[2].split()

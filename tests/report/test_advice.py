@@ -55,10 +55,12 @@ def records(**curves: list[float]) -> pd.DataFrame:
     )
 
 
-def said(**curves: list[float]) -> str:
+def said(not_learned: int | None = None, **curves: list[float]) -> str:
     long = records(**curves)
     study = Study.model_construct(optimizers=list(curves), games=["dirac"])
     score_table = table(long, study)
+    if not_learned is not None:
+        score_table["not_learned"] = not_learned
     answers = advice(findings(score_table, long, study), score_table, long, study, {})
     return answers.get("dirac", "")
 
@@ -68,6 +70,15 @@ def test_it_says_which_how_sure_and_how_many_evaluations_suffice() -> None:
     assert words == (
         "Train it with fast, lr=0.01: better than slow, the next, in 100 % of pairs; "
         "50 gradient evaluations suffice for 90 % of the gain."
+    )
+
+
+def test_nothing_is_advised_where_the_best_learned_nothing() -> None:
+    curves = {"slow": [1.0, 0.9, 0.8, 0.7, 0.6], "fast": [1.0, 0.3, 0.11, 0.1, 0.1]}
+    assert said(5, **curves) == said(0, **curves) == said(**curves)
+    assert said(6, **curves) == (
+        "Too early to say: of fast, the best rule, 6 of 10 replicas had learned nothing after 100 gradient "
+        "evaluations; a larger --budget may tell."
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 import bench
 from bench.errors import UserError
@@ -166,6 +167,22 @@ def test_it_can_be_continued_itself_and_so_can_what_was_tuned(tmp_path: Path, mo
     assert left.keys() == right.keys()
     assert all(torch.equal(left[key], right[key]) for key in left)
     assert set(third.records["phase"]) == {"report", "untuned", "rounded"}
+
+
+def test_networks_of_ones_own_with_random_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    generator = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2))
+    discriminator = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Dropout(0.2), nn.Linear(16, 1))
+    game = bench.gan_game(generator, discriminator, "hinge", points, batch_size=16)
+    asked = {"optimizers": "adam", "games": [game], "seeds": "0-1"}
+    first = bench.run(study(**asked), out=tmp_path / "first", keep_weights="all")
+    costs = steps_of(monkeypatch)
+    longer = bench.run(first.further(budget=40), out=tmp_path / "longer", keep_weights="all")
+    assert min(costs) == 24
+    straight = bench.run(study(**asked, budget=40), out=tmp_path / "straight", keep_weights="all")
+    for seed in (0, 1):
+        left, right = (run.state_dict("adam", game, seed) for run in (longer, straight))
+        assert all(torch.equal(left[name], right[name]) for name in right)
 
 
 def test_a_game_may_be_given_its_larger_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

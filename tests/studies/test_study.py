@@ -73,7 +73,10 @@ def test_budgets(budget, cost):
     [
         ({"budget": 19}, "found 19 on dirac; sgd takes 1 a step, so at least 20 are needed for 20 evaluations"),
         ({"budget": 0.5, "evaluations": 1}, "found 0.5 on dirac; sgd takes 1 a step, so at least 1 are needed"),
-        ({"games": "dirac[budget=30]", "optimizers": "sgd,extragrad"}, "found 30 on dirac[budget=30]; extragrad takes 2"),
+        (
+            {"games": "dirac[budget=30]", "optimizers": "sgd,extragrad"},
+            "found 30 on dirac[budget=30]; extragrad takes 2",
+        ),
     ],
 )
 def test_a_budget_has_a_step_for_each_evaluation(asked, says):
