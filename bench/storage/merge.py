@@ -136,10 +136,14 @@ def _descriptions(runs: Sequence[RunFolder]) -> dict[str, Any]:
     """The descriptions of the rules, games and metrics of all runs."""
     kinds = ("games", "metrics", "rules")
     every = [run.manifest.get("descriptions", {}) for run in reversed(runs)]
+    refused: dict[str, dict[str, str]] = {}
+    for part in every:
+        for game, reasons in (part.get("refused") or {}).items():
+            refused.setdefault(game, {}).update(reasons)
     return {
         kind: {name: description for part in every for name, description in part.get(kind, {}).items()}
         for kind in kinds
-    }
+    } | {"refused": refused}
 
 
 def _labels(runs: Sequence[RunFolder], optimizers: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import pytest
 from test_laws import SPELLED
 
 import bench
+from bench.api import merge
 from bench.checks.laws import Broken
 from bench.checks.player_laws import PLAYER_LAWS, Curved, moves_every_player
 from bench.contracts import Oracle, UpdateRule
@@ -76,3 +77,14 @@ def test_what_is_not_applicable_is_listed_and_not_trained(tmp_path):
 def test_a_study_of_which_nothing_is_applicable_says_so():
     with pytest.raises(ValueError, match="none can be applied to curved"):
         bench.Study(optimizers="alternating", games=[Curved(count=1)])
+
+
+def test_what_is_not_applicable_stays_so_in_a_merged_run(tmp_path):
+    alone = "autoregressive[width=16,batch_size=16,length=8]"
+    runs = []
+    for name, rules in (("a", ["sgd"]), ("b", ["adam", "alternating"])):
+        study = bench.Study(optimizers=rules, games=[alone, "dirac"], trials=0, seeds="0-1", budget=4)
+        runs.append(bench.run(study, out=tmp_path / name))
+    merged = merge(runs, tmp_path / "whole")
+    assert merged.study.refused("alternating", alone) == "it needs two players, and autoregressive has one"
+    assert "finished; protocol" in summary(merged)
