@@ -25,3 +25,9 @@ def test_best_are_those_whose_interval_overlaps_the_bests(metric, rows, expected
         optimizer=list("abc"), metric=metric, game="g", untrainable=False
     )
     assert set(found["optimizer"][best(found, STUDY)]) == expected
+
+
+def test_a_run_s_table_has_the_marks_of_the_best(reported):
+    found = reported.table(full=True)
+    assert found["best"].tolist() == best(found, reported.study).tolist()
+    assert found["best"].any()

@@ -71,11 +71,12 @@ def test_what_a_page_prints_runs(page: Path, runs: Path, tmp_path: Path, call: C
     for k in range(20):  # the reader's own pictures
         (tmp_path / "photos" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 7), (12 * k, 0, 99)).save(tmp_path / "photos" / "ab"[k % 2] / f"{k}.png")
+    names = {"__name__": "printed"}  # of all blocks of a page, as of a notebook's cells
     for language, text in blocks(page):
         if named := re.match(r"# (\w+\.(?:py|toml))\n", text):
             (tmp_path / named[1]).write_text(text)
         elif language == "python":
-            exec(compile(text, page.name, "exec"), {"__name__": "printed"})
+            exec(compile(text, page.name, "exec"), names)
     asked = [line for line in of_bench(page) if not any(word in line for word in ELSEWHERE)]
     if any("results/RUN" in line for line in asked):
         shutil.copytree(runs, tmp_path / "results", dirs_exist_ok=True)
