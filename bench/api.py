@@ -24,6 +24,7 @@ from bench.execution.engines import begin, check
 from bench.execution.process_pool import origins
 from bench.execution.progress import watching
 from bench.execution.references import references
+from bench.registry.description import shipped_game
 from bench.storage import continuation, weights
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
