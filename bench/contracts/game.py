@@ -95,6 +95,8 @@ class Game(ABC):
         """What else its score is read by, name -> value: what a method without the game's second half attains."""
         return {}
 
+    plane_names: ClassVar[tuple[str, str]] = ("generator", "discriminator")
+    """What the two directions of `Planar.plane` are called on axes, in the game's own letters."""
     reads_files: ClassVar[bool] = False
     """Whether its data stand in files, which who reads a report may not have."""
 

@@ -31,6 +31,7 @@ class Bilinear(LinearField):
 
     budget = 2000.0
     score = "distance"
+    plane_names = ("x, along the direction that turns fastest", "y, along its own")
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.condition < 1:

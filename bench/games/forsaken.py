@@ -31,6 +31,7 @@ class Forsaken(Game):
     budget = 2000.0
     score = "distance"
     sizes = (1, 1)
+    plane_names = ("x", "y")
 
     def init(self, seeds: Tensor) -> Tensor:
         return 3 * uniform(seeds, "start", 0, (2,), block=1).double() - 1.5

@@ -55,7 +55,11 @@ def _side(usual: float, columns: int) -> float:
 
 @styled()
 def trajectories(
-    paths: Mapping[str, Array], look: Mapping[str, Look], solution: Array | None, field: Field | None
+    paths: Mapping[str, Array],
+    look: Mapping[str, Look],
+    solution: Array | None,
+    field: Field | None,
+    names: tuple[str, str] = ("x", "y"),
 ) -> Figure:
     """A panel for each rule: paths [T, S, 2], faint at the start and strong at the end; the solution is a +.
 
@@ -82,8 +86,8 @@ def trajectories(
         axes.tick_params(color="#8a8a85")
         axes.locator_params(nbins=5 if current().width is None else 3)
         axes.set_gid(look[rule].key)
-    figure.supxlabel("generator, or x", fontsize="medium")
-    figure.supylabel("discriminator, or y", fontsize="medium")
+    figure.supxlabel(names[0], fontsize="medium")
+    figure.supylabel(names[1], fontsize="medium")
     return figure
 
 

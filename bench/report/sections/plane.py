@@ -39,7 +39,8 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     caption += "(dots; crosses at the border where they leave the picture for good), fainter at first, "
     caption += "the same for each rule" + (f", {projection}" if field is None else "; arrows: −F, the way of descent")
     caption += "; + is the solution." if solution is not None else "."
-    yield Drawing("trajectories", caption, pictures.trajectories(paths, scene.look, solution, field), wide=True)
+    names = scene.game.plane_names if scene.game is not None else ("x", "y")
+    yield Drawing("trajectories", caption, pictures.trajectories(paths, scene.look, solution, field, names), wide=True)
 
 
 def plane(scene: Scene) -> Plane | None:
