@@ -103,10 +103,7 @@ def compare(first: Recorded, second: Recorded, allow_missing: bool = False) -> p
         >>> bench.compare(before, after)[["optimizer", "verdict"]].values.tolist()
         [['sgd', 'identical'], ['adam', 'identical']]
     """
-    protocols = [str(run.manifest.get("protocol")) for run in (first, second)]
-    if protocols[0] != protocols[1]:
-        raise UserError(f"{first.path} has protocol {protocols[0]}, {second.path} {protocols[1]}: not comparable")
-    _check_budgets(first, second)
+    check_comparable(first, second)
     same_bits, games = same_platform(first, second), dict.fromkeys([*second.study.games, *first.study.games])
     rows = [row for game in games for row in _rows(game, first, second, same_bits)]
     comparison = pd.DataFrame(rows, columns=COLUMNS)
@@ -125,8 +122,14 @@ def compare(first: Recorded, second: Recorded, allow_missing: bool = False) -> p
     return comparison
 
 
-def _check_budgets(first: Recorded, second: Recorded) -> None:
-    """Refuse runs that gave a game different budgets: a score at twice the cost is another quantity."""
+def check_comparable(first: Recorded, second: Recorded) -> None:
+    """Refuse runs of other protocols, or that gave a game other budgets: at twice the cost a score is another quantity.
+
+    Raises UserError.
+    """
+    protocols = [str(run.manifest.get("protocol")) for run in (first, second)]
+    if protocols[0] != protocols[1]:
+        raise UserError(f"{first.path} has protocol {protocols[0]}, {second.path} {protocols[1]}: not comparable")
     for game in (game for game in second.study.games if game in first.study.games):
         costs = [run.study.cost_of(game) for run in (first, second)]
         if costs[0] != costs[1]:
