@@ -32,3 +32,7 @@ class ComparedStudy(Protocol):
     def primary(self, game: str) -> MetricDescription:
         """A game's primary metric."""
         ...
+
+    def cost_of(self, game: str) -> float:
+        """The cost of one replica on a game, in gradient evaluations."""
+        ...

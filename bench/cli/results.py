@@ -1,4 +1,4 @@
-"""Commands that look at runs: show, report, table, compare."""
+"""Commands that look at runs: show, runs, report, table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ import typer
 from bench.cli.application import (
     DONE,
     LABEL_OPTION,
-    NOTHING,
-    WORSE,
     RunArgument,
     answer,
     app,
-    recorded_at,
     run_at,
     say,
     selected,
@@ -110,31 +107,3 @@ def _named(option: str, given: list[str] | None, allowed: Sequence[str]) -> list
         if name not in allowed:
             raise UserError(f"{option} is {name!r}; {nearest(name, allowed)}")
     return names
-
-
-@app.command()
-def compare(
-    first: Annotated[Path, typer.Argument(help="The run to compare with, or a baseline that was exported from one.")],
-    second: Annotated[Path, typer.Argument(help="The run that is judged.")],
-    format: Annotated[str, typer.Option(help="text, or md for a summary of a CI.")] = "text",
-    fail_on: Annotated[
-        str, typer.Option(help="Exit code 4 if a rule became worse or changed; changed: or better; never.")
-    ] = "never",
-) -> int:
-    """Compare the same rules in two runs, seed by seed; exit code 5 if the runs share nothing."""
-    from bench.analysis.comparison import FAILS_ON, apart, compare
-    from bench.errors import UserError, nearest
-    from bench.report.compared import COMPARED
-
-    if fail_on not in FAILS_ON:
-        raise UserError(f"--fail-on is {fail_on!r}; {nearest(fail_on, FAILS_ON)}")
-    if format not in COMPARED:
-        raise UserError(f"--format is {format!r}; {nearest(format, COMPARED)}")
-    sides = recorded_at(first), recorded_at(second)
-    comparison = compare(*sides)
-    for line in apart(*sides):
-        say(f"note: {line}")
-    if (comparison["verdict"] == "new").all():
-        return say(f"{first} and {second} have no rule on a game with a seed in common", NOTHING)
-    answer(COMPARED[format](comparison).rstrip("\n"))
-    return WORSE if comparison["verdict"].isin(FAILS_ON[fail_on]).any() else DONE

@@ -9,6 +9,7 @@ The same run gives the same bytes: wall seconds are left out.
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,15 @@ MOST = 10_000_000  # records; an untrusted file may hold any number
 def holds(path: Path) -> bool:
     """Whether a folder is a baseline."""
     return (path / RECORDS).is_file()
+
+
+def history_of(folder: Path) -> list[Path]:
+    """The baselines and runs right below a folder by name, numbers in a name as numbers: the oldest first."""
+
+    def counted(path: Path) -> list[int | str]:
+        return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+
+    return sorted((path.parent for path in folder.glob("*/study.json")), key=counted)
 
 
 class Baseline:

@@ -5,7 +5,8 @@
     python results/reference/ci.py --renew      # take what is trained now for right: after a change that was meant
 
 It trains in a fresh folder, for a folder's finished chunks are not trained again: about two minutes on two cores. A
-rule that is not in results/reference/ci yet is told as new; ``--renew`` takes it in.
+rule that is not in results/reference/ci yet is told as new; ``--renew`` takes it in. Exit code 2: the baseline is of
+another protocol or budget, or there is none.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from bench.api import Run, run
+from bench.errors import UserError
 from bench.numerics.runtime import cores
 from bench.storage.baseline import write_baseline
 from bench.studies.request import make_request
@@ -37,7 +39,13 @@ def judged(out: Path, style: str) -> int:
     from bench.cli import app
 
     arguments = ["compare", str(BASELINE), str(out), "--fail-on", "changed", "--format", style]
-    return int(app(args=arguments, prog_name="bench", standalone_mode=False) or 0)
+    try:
+        return int(app(args=arguments, prog_name="bench", standalone_mode=False) or 0)
+    except (
+        UserError
+    ) as error:  # no baseline, or one of another protocol or budget: after a change that was meant, --renew
+        print(f"{error}; --renew makes the baseline anew", file=sys.stderr)
+        return 2
 
 
 def main(arguments: list[str]) -> int:

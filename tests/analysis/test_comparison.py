@@ -269,7 +269,7 @@ def test_a_rule_that_the_first_does_not_know_is_new(first: bench.Run, tmp_path: 
     assert {rule for (_, rule), verdict in found.items() if verdict == "new"} == {"adam"}
     assert len(found) == 6
     assert "new" not in bench.compare(more, first)["verdict"].tolist()
-    assert comparison.apart(more, first) == ["optimizers of the first that are not in the second: 1 (adam)"]
+    assert comparison.apart(more, first) == []
 
 
 def test_failures_that_change_places(first: bench.Run) -> None:
@@ -333,9 +333,86 @@ def test_by_command(first: bench.Run, call: Call, tmp_path: Path) -> None:
     assert (code, out) == (2, "")
     assert err == "bench: --fail-on is 'wurst'; did you mean worse?\n"
     shorter = bench.run(STUDY.model_copy(update={"budget": 20.0}), out=tmp_path / "shorter")
-    code, out, err = call("compare", first.path, shorter.path, "--fail-on", "worse")
-    assert code == 4, out + err
-    assert call("compare", first.path, shorter.path)[0] == 0
+    for fail_on in ("worse", "never"):
+        code, out, err = call("compare", first.path, shorter.path, "--fail-on", fail_on)
+        assert (code, out) == (2, "")
+        assert err.endswith(f"gives 60 gradient evaluations to dirac, {shorter.path} 20: not comparable\n")
+
+
+# What is missing
+
+
+def without(run: bench.Run, query: str) -> bench.Run:
+    """The same run without the records of which this is true."""
+    return altered(run, lambda records: records.drop(records.query(query).index))
+
+
+def test_a_rule_that_is_left_out_is_missing(first: bench.Run) -> None:
+    """A rule that became worse would pass by not being run."""
+    rule = "extragrad[lr=0.3]"
+    found = bench.compare(first, without(first, "optimizer == @rule".replace("@rule", repr(rule))))
+    assert verdicts(found) == {
+        (game, name): "missing" if name == rule else "identical" for game in STUDY.games for name in STUDY.optimizers
+    }
+    (row,) = found[(found["verdict"] == "missing") & (found["game"] == "dirac")].itertuples()
+    assert (row.seeds, row.change) == (0, "not in the second run, of 10 seeds in the first")
+    assert np.isfinite(row.first)
+    assert np.isnan(row.second)
+    lines = compared_markdown(found).splitlines()
+    assert lines[0] == "2 missing, 2 identical"
+    assert sum("| **missing** |" in line for line in lines) == 2
+    assert f"{rule} on dirac: not in the second run" in compared(found)
+
+
+def test_a_game_that_is_left_out_is_missing(first: bench.Run, tmp_path: Path) -> None:
+    only = bench.run(STUDY.model_copy(update={"games": ["dirac"]}), out=tmp_path / "only")
+    found = verdicts(bench.compare(first, only))
+    assert {game for (game, _), verdict in found.items() if verdict == "missing"} == {"bilinear"}
+    assert len(found) == 4
+    assert {verdict for (game, _), verdict in verdicts(bench.compare(only, first)).items() if game == "bilinear"} == {
+        "new"
+    }
+
+
+def test_seeds_that_are_left_out_are_missing_and_no_pass(first: bench.Run) -> None:
+    """Better without the seeds on which it fails is no better; worse on the others is worse."""
+    rule = "extragrad[lr=0.3]"
+    for factor, verdict, allowed in (
+        (1.0, "missing", "identical"),
+        (0.1, "missing", "better"),
+        (10.0, "worse", "worse"),
+    ):
+        fewer = without(altered(first, scaled(factor)), f"seed >= 8 and optimizer == {rule!r}")
+        found = bench.compare(first, fewer)
+        assert verdicts(found)["dirac", rule] == verdict
+        (words,) = found.loc[(found["game"] == "dirac") & (found["optimizer"] == rule), "change"]
+        assert words.startswith("2 seeds of the first missing (8, 9)")
+        assert verdicts(bench.compare(first, fewer, allow_missing=True))["dirac", rule] == allowed
+
+
+def test_what_is_missing_fails_unless_it_is_allowed(first: bench.Run, call: Call, tmp_path: Path) -> None:
+    kept = write_baseline(without(first, "optimizer == 'sgd[lr=0.15]' and game == 'dirac'"), tmp_path / "kept")
+    for fail_on, code in (("never", 0), ("worse", 4), ("changed", 4)):
+        assert call("compare", first.path, kept, "--fail-on", fail_on)[0] == code
+        assert call("compare", first.path, kept, "--fail-on", fail_on, "--allow-missing")[0] == 0
+    assert call("compare", kept, first.path, "--fail-on", "worse")[0] == 0  # there it is new
+
+
+@pytest.mark.parametrize("budget", ["smoke", 30.0])
+def test_other_budgets_are_refused(first: bench.Run, budget: object) -> None:
+    other = altered(first, lambda records: records)
+    other.study = first.study.model_copy(update={"budget": budget})
+    with pytest.raises(UserError, match=r"gives 60 gradient evaluations to dirac, .+ \d+: not comparable"):
+        bench.compare(first, other)
+
+
+def test_the_same_budget_in_other_words_is_the_same(first: bench.Run) -> None:
+    """A game's own budget, by name or as a number."""
+    cost = first.study.model_copy(update={"budget": "standard", "games": ["dirac"]}).cost_of("dirac")
+    sides = [altered(first, lambda records: records) for _ in range(2)]
+    for side, budget in zip(sides, ("standard", cost), strict=True):
+        side.study = first.study.model_copy(update={"budget": budget, "games": ["dirac"]})
+    assert set(bench.compare(*sides)["verdict"]) == {"identical"}
 
 
 def test_where_the_score_is_flat_the_tie_break_is_compared(tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ GitHub itself is not asked: what its runners make of them these tests do not kno
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from workflow_steps import Runner
 
 ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "bench" / "checks" / "templates" / "plugin" / "dot-github" / "workflows" / "ci.yml.template"
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yml"))}
 CALLED = WORKFLOWS["optimizer.yml"]
@@ -88,78 +88,70 @@ evaluations = 3
 """
 
 
-class Runner:
-    """Runs the steps of a job in a folder, as GitHub's shell would, but for those that install or use actions."""
+JOB = CALLED["jobs"]["optimizer"]
+MAKES = "Commit the folder baseline of this run's artifact 'report' there."
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.summary = folder, folder / "summary.md"
-        (folder / "bin").mkdir()
-        shim = folder / "bin" / "bench"
-        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bench "$@"\n')
-        shim.chmod(0o755)
-        (folder / "rule.py").write_text(RULE)
-        (folder / "study.toml").write_text(STUDY)
 
-    def run(self, job: str, **inputs: str) -> list[subprocess.CompletedProcess[str]]:
-        """The steps until the first that fails; and those that run always."""
-        given = {name: str(what.get("default", "")) for name, what in INPUTS.items()} | inputs
-        env = {
-            name: re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: given[found[1]], value)
-            for name, value in CALLED["jobs"][job]["env"].items()
-        }
-        path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
-        env |= {"PATH": path, "GITHUB_STEP_SUMMARY": str(self.summary), "OMP_NUM_THREADS": "1"}
-        done: list[subprocess.CompletedProcess[str]] = []
-        for step in CALLED["jobs"][job]["steps"]:
-            failed = bool(done) and any(one.returncode for one in done)
-            if "run" not in step or "pip install" in step["run"] or (failed and step.get("if") != "always()"):
-                continue
-            bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-            done.append(
-                subprocess.run(bash, cwd=self.folder, env=os.environ | env, capture_output=True, text=True, check=False)
-            )
-        return done
+def run(runner: Runner, **inputs: str) -> dict[str, int]:
+    """The exit codes of the steps of the called workflow."""
+    given = {name: str(what.get("default", "")) for name, what in INPUTS.items()} | inputs
+    return {name: one.returncode for name, one in runner.run(JOB, given).items()}
 
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Runner:
-    return Runner(tmp_path)
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository" / "rule.py").write_text(RULE)
+    (tmp_path / "repository" / "study.toml").write_text(STUDY)
+    return Runner(tmp_path / "repository", tmp_path / "scratch")
 
 
-def test_laws_as_they_are_called(runner: Runner) -> None:
-    (done,) = runner.run("laws", rules="./rule.py:Rule sgd")
-    assert done.returncode == 0, done.stderr
+def test_it_installs_once_for_the_cpu_and_keeps_what_pip_got() -> None:
+    """The template of `bench init` has the same steps, and its own tests beside them."""
+    template = yaml.safe_load(TEMPLATE.read_text())["jobs"]["optimizer"]
+    for job in (JOB, template):
+        assert job["env"]["PIP_EXTRA_INDEX_URL"] == "https://download.pytorch.org/whl/cpu"
+        assert sum("pip install" in step.get("run", "") for step in job["steps"]) == 1
+        (python,) = (step["with"] for step in job["steps"] if "setup-python" in step.get("uses", ""))
+        assert (python["cache"], python["cache-dependency-path"]) == ("pip", "pyproject.toml")
+    ours, theirs = ({step["name"]: step for step in job["steps"] if "name" in step} for job in (JOB, template))
+    assert ours == {name: step for name, step in theirs.items() if name != "tests"}
+    assert set(JOB["env"]) == set(template["env"])
+
+
+@pytest.mark.slow
+def test_as_it_is_called(runner: Runner) -> None:
+    done = run(runner, rules="./rule.py:Rule sgd")
+    assert done == {"the study": 0, "against the baseline": 2, "laws and speed": 0, "a baseline to keep": 0}
     told = runner.summary.read_text()
-    assert told.startswith("### Laws and speed\n```\noptimizer ./rule.py:Rule\n")
+    assert "| bilinear[dim=8] | ./rule.py:Rule | distance |" in told
+    assert f"No baseline at baseline: nothing to compare with. {MAKES}" in told
+    assert "### Laws and speed\n```\noptimizer ./rule.py:Rule\n" in told
     assert "times as long as sgd for a gradient evaluation" in told
+    assert run(runner, rules="sgd", baseline="")["against the baseline"] == 0
+    (runner.folder / "results" / "baseline").rename(runner.folder / "baseline")
+    assert set(run(runner, rules="sgd").values()) == {0}
+    assert "2 identical" in runner.summary.read_text()
+    source = RULE.replace("w - self.lr * F(w -", "w - 0.8 * self.lr * F(w -").replace("cost = 2.0", "cost = 1.0")
+    (runner.folder / "rule.py").write_text(source.replace("cost = 1.0", "cost = 2.0"))
+    assert run(runner, rules="sgd")["against the baseline"] == 4
+    assert "1 worse, 1 identical" in runner.summary.read_text()
+    assert (runner.folder / "results" / "quality" / "report.html").is_file()
+    assert run(runner, rules="sgd", **{"fail-on": "never"})["against the baseline"] == 0
+    (runner.folder / "study.toml").write_text(STUDY.replace('"./rule.py:Rule", ', ""))
+    shutil.rmtree(runner.folder / "results" / "quality")
+    assert run(runner, rules="sgd")["against the baseline"] == 4  # a rule that is not run is no rule that passes
+    assert "1 missing, 1 identical" in runner.summary.read_text()
+
+
+def test_a_broken_law_fails(runner: Runner) -> None:
     (runner.folder / "rule.py").write_text(RULE.replace("cost = 2.0", "cost = 1.0"))
-    (broken,) = runner.run("laws", rules="./rule.py:Rule")
-    assert broken.returncode == 1
+    (runner.folder / "study.toml").write_text(STUDY.replace('"./rule.py:Rule", ', ""))
+    assert run(runner, rules="./rule.py:Rule", baseline="")["laws and speed"] == 1
     assert "BROKEN  cost is declared" in runner.summary.read_text()
 
 
 @pytest.mark.slow
-def test_quality_as_it_is_called(runner: Runner) -> None:
-    done = runner.run("quality", rules="./rule.py:Rule")
-    assert [one.returncode for one in done] == [0, 0, 0], done[-1].stderr
-    told = runner.summary.read_text()
-    assert "| bilinear[dim=8] | ./rule.py:Rule | distance |" in told
-    assert "No baseline at baseline: nothing was compared." in told
-    (runner.folder / "results" / "baseline").rename(runner.folder / "baseline")
-    again = runner.run("quality", rules="./rule.py:Rule")
-    assert [one.returncode for one in again] == [0, 0, 0], again[-1].stderr
-    assert "2 identical" in runner.summary.read_text()
-    (runner.folder / "rule.py").write_text(RULE.replace("w - self.lr * F(w -", "w - 0.8 * self.lr * F(w -"))
-    worse = runner.run("quality", rules="./rule.py:Rule")
-    assert [one.returncode for one in worse] == [0, 4, 0], worse[-1].stderr
-    assert "1 worse, 1 identical" in runner.summary.read_text()
-    assert (runner.folder / "results" / "quality" / "report.html").is_file()
-    never = runner.run("quality", rules="./rule.py:Rule", **{"fail-on": "never"})
-    assert [one.returncode for one in never] == [0, 0, 0]
-
-
-@pytest.mark.slow
 def test_an_input_is_a_word_and_no_command(runner: Runner) -> None:
-    runner.run("quality", rules="sgd", study="study.toml; touch broken", baseline="$(touch broken)")
-    runner.run("laws", rules="sgd; touch broken")
+    run(runner, rules="sgd; touch broken", study="study.toml; touch broken", baseline="$(touch broken)")
     assert not (runner.folder / "broken").exists()

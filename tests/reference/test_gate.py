@@ -51,8 +51,12 @@ def test_renewed_it_passes_and_a_change_is_stopped(
     (tmp_path / "ci.toml").write_text(SMALL)
     assert gate.main(["--renew"]) == 0
     assert (tmp_path / "ci" / RECORDS).read_bytes() == before
-    (tmp_path / "ci.toml").write_text(SMALL.replace("40", "20"))
-    assert gate.main([]) == 4
+    capsys.readouterr()
+    for change, code in (('"sgd"', 4), ('seeds = "0-3"', 4), ("budget = 40", 2)):
+        other = {'"sgd"': '"sgd[lr=0.05]"', 'seeds = "0-3"': 'seeds = "0-2"', "budget = 40": "budget = 20"}[change]
+        (tmp_path / "ci.toml").write_text(SMALL.replace(change, other))
+        assert gate.main([]) == code, other
+    assert "gives 40 gradient evaluations to bilinear[dim=8]" in capsys.readouterr().err
 
 
 def test_an_error_is_no_baseline(gate: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
