@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bench
-from bench.analysis import comparison
+from bench.analysis import changes, comparison
 from bench.analysis.formatting import about
 from bench.analysis.statistics import seeds_needed
 from bench.errors import UserError
@@ -451,8 +451,8 @@ def test_a_gap_is_relative_to_the_largest_value_of_its_own_seed() -> None:
     index = pd.MultiIndex.from_product([[0, 1, 2], [0.0, 10.0]], names=["seed", "cost"])
     first = pd.Series([-20.0, 10.0, 0.0, 0.0, 4.0, 4.0], index)
     second = pd.Series([-20.0, 14.0, 3.0, 0.0, 4.0, np.nan], index)
-    assert comparison.gap(first, second).tolist()[:5] == [0.0, 4 / 20, 3.0, 0.0, 0.0]
-    assert np.isnan(comparison.gap(first, second).iloc[5])
+    assert changes.gap(first, second).tolist()[:5] == [0.0, 4 / 20, 3.0, 0.0, 0.0]
+    assert np.isnan(changes.gap(first, second).iloc[5])
 
 
 def test_a_notebook_shows_a_comparison_short_and_changes_first(first: bench.Run) -> None:
