@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pages import STUDY
 
 import bench
@@ -14,6 +15,8 @@ from bench.cli import main
 from bench.report.page import write_report
 
 CHROMIUM = Path("/usr/bin/chromium")
+settings.register_profile("no deadline", deadline=None)  # machines are shared: how long a test takes says nothing
+settings.load_profile("no deadline")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: commands that tests start inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

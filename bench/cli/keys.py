@@ -11,8 +11,8 @@ from pathlib import Path
 STUDIES = Path(__file__).parents[1] / "studies"
 SOURCES = {"study.py": "Study", "request.py": "RunRequest"}
 """A file with a class whose fields are keys."""
-WRITTEN = ("add_seeds", "added_seeds")
-"""What --seeds +20 sets."""
+WRITTEN = ("add_seeds", "added_seeds", "continues", "source_run")
+"""What --seeds +20 and --from set."""
 ENTRY = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
