@@ -370,7 +370,7 @@ def run(
         finally:
             writer.close()
     finished = Run(writer.path)
-    if errors == "raise" and finished.errors:
+    if errors == "raise" and (finished.records["outcome"] == "error").any():  # a metric may lack values: a note
         raise TrainingError(finished)
     return finished
 
@@ -383,9 +383,11 @@ class TrainingError(RuntimeError):
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        path, cause = next(iter(run.failures.items()))
+        replicas = run.records[run.records["outcome"] == "error"]
+        failed = len(replicas[["optimizer", "game", "phase", "trial", "seed"]].drop_duplicates())
+        path, cause = next(iter(run.failures.items()), (run.path / "errors", "a traceback that was not kept"))
         super().__init__(
-            f"{len(run.errors)} chunks failed, the first with {cause} ({path}); errors='keep' keeps them as results"
+            f"{failed} trainings failed, the first with {cause} ({path}); errors='keep' keeps them as results"
         )
 
 
@@ -409,8 +411,8 @@ def _described(folder: RunFolder, study: Study) -> dict[str, Any] | None:
     None where a game is a plug-in, whose file may have been edited since.
     """
     with suppress(UserError):
-        shipped = all(shipped_game(label) is not None for label in study.games)
-        if shipped and folder.manifest["study"] == study.model_dump(mode="json"):
+        same = folder.manifest["study"] == study.model_dump(mode="json")
+        if same and all(shipped_game(label) is not None for label in study.games):
             descriptions: dict[str, Any] | None = folder.manifest.get("descriptions")
             return descriptions
     return None

@@ -196,7 +196,7 @@ class Oracle:
 
     def _current(self) -> Game:
         """The game at the share of the budget that is spent; as it was given where no budget is known."""
-        return self.game if self.budget == inf else self.game.at(self.share)
+        return self.game.at(self.share) if self.game.changes and self.budget != inf else self.game
 
     def cached(self, w: Tensor, key: object, compute: Callable[[], T]) -> T:
         """Return ``compute()``. The oracle that metrics get computes it only once for each w and key."""

@@ -84,6 +84,7 @@ class Strings(StringGame, GAN):
     tau: float = 0.75
 
     budget = 1000.0
+    torch_modules = None  # type: ignore[assignment]  # its networks have no form in plain torch
     tried = "width=16,batch_size=16,length=8"
 
     def __post_init__(self) -> None:

@@ -53,6 +53,7 @@ def further(
         games=there.games if games is None else games,
         budget=there.budget if budget is None else budget,
         trials=0,
+        evaluations=there.evaluations,
     )
     for rule in wanted.optimizers:
         _check_known("optimizers", rule, there.optimizers)

@@ -31,7 +31,7 @@ ROUNDINGS = 3  # trainings of everything once more, so that the baseline says wh
 def trained(out: Path, roundings: int = 0) -> Run:
     """The study's run by this tree."""
     study = make_request(read_toml(STUDY)).study.model_copy(update={"roundings": roundings})
-    return run(study, out=out, jobs=cores())
+    return run(study, out=out, jobs=cores(), errors="keep")  # a cell that ended in an error is named below
 
 
 def judged(out: Path, style: str) -> int:

@@ -83,7 +83,7 @@ def test_what_is_not_applicable_stays_so_in_a_merged_run(tmp_path):
     alone = "autoregressive[width=16,batch_size=16,length=8]"
     runs = []
     for name, rules in (("a", ["sgd"]), ("b", ["adam", "alternating"])):
-        study = bench.Study(optimizers=rules, games=[alone, "dirac"], trials=0, seeds="0-1", budget=4)
+        study = bench.Study(optimizers=rules, games=[alone, "dirac"], trials=0, seeds="0-1", budget=4, evaluations=2)
         runs.append(bench.run(study, out=tmp_path / name))
     merged = merge(runs, tmp_path / "whole")
     assert merged.study.refused("alternating", alone) == "it needs two players, and autoregressive has one"

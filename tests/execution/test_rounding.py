@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import bench
-from bench.analysis.comparison import gap
+from bench.analysis.changes import gap
 from bench.contracts import Oracle, hyperparameters
 from bench.execution.rounding import RoundingOracle, rounded
 from bench.registry import get_game, get_rule
@@ -81,6 +81,7 @@ def test_frozen_values_are_trained_with_roundings_too(tmp_path: Path) -> None:
         optimizers="sgd",
         games="dirac",
         budget=10,
+        evaluations=2,
         seeds="0-1",
         roundings=1,
         hyperparameters={"dirac": {"sgd": {name: 0.3}}},

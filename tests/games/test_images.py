@@ -74,6 +74,8 @@ def nothing(monkeypatch: Any, tmp_path: Any) -> None:
 
 
 ALL = [name for name in games.names() if isinstance(get_game(name), Images)]
+UNBOUNDED = ("growing",)  # its generator ends without tanh, as published
+IN_COLOUR = ("stacked-mnist", "tinted-digits")  # whose classes are not those of the grey pictures
 
 
 @pytest.mark.usefixtures("nothing")
@@ -87,8 +89,8 @@ def test_without_data_a_game_has_its_sizes_and_generates(name: str) -> None:
     assert w.shape == (1, sum(game.sizes))
     samples = game.generate(w, seeds, 16)
     assert samples.shape == (1, 16, game.planes * math.prod(game.shape))
-    assert samples.abs().max() <= 1
-    assert isinstance(game, Classified) == bool(game.classifier and name != "stacked-mnist")
+    assert samples.abs().max() <= 1 or name in UNBOUNDED
+    assert isinstance(game, Classified) == bool(game.classifier and name not in IN_COLOUR)
 
 
 @pytest.mark.usefixtures("nothing")
@@ -315,7 +317,15 @@ def test_what_each_class_of_games_is_judged_by() -> None:
     for name in set(ALL) & set(by_themselves(games)):
         game: Game = image_game(name)
         assert isinstance(game, Images)
-        assert game.score in ("fd_digits", "fd_mnist", "fd_fashion", "stacked_error", "pixel_wasserstein")
+        assert game.score in (
+            "fd_digits",
+            "fd_mnist",
+            "fd_fashion",
+            "stacked_error",
+            "pixel_wasserstein",
+            "frechet",
+            "told_class",
+        )
         assert not game.classifier or game.classifier in RECIPES
         assert isinstance(game, CifarImages) == (not game.classifier)
 

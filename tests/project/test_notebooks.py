@@ -84,4 +84,4 @@ class TestNotebook:
         printed = "".join(output.get("text", "") for output in cells[FAILS])
         assert "ValueError: no step today" in printed
         assert "errors='keep'" in printed
-        assert "chunks failed, the first with ValueError: no step today" in shown(cells[FAILS], "text/html")
+        assert "failed, the first with ValueError: no step today" in shown(cells[FAILS], "text/html")

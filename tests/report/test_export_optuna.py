@@ -129,10 +129,11 @@ def test_every_trial_is_what_the_records_say(file, tuned):
         expected = TrialState.PRUNED if "interrupted" in outcomes else TrialState.COMPLETE
         expected = TrialState.FAIL if value == math.inf else expected
         assert trial.state is expected
-        assert trial.value == (value if math.isfinite(value) else None)
+        assert trial.value == (pytest.approx(value, rel=1e-12) if math.isfinite(value) else None)
         costs = sorted({row["cost"] for rows in seeds.values() for row in rows})
         through = {round(cost): statistics.mean(score(rows, cost) for rows in seeds.values()) for cost in costs}
-        assert trial.intermediate_values == {step: x for step, x in through.items() if math.isfinite(x)}
+        finite = {step: x for step, x in through.items() if math.isfinite(x)}
+        assert trial.intermediate_values == pytest.approx(finite, rel=1e-12)
         states.add(trial.state)
     assert states == {TrialState.PRUNED, TrialState.COMPLETE, TrialState.FAIL}, "a state is not tried by this run"
 

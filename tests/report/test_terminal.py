@@ -110,7 +110,11 @@ def test_errors_say_where_their_tracebacks_are(call, tmp_path):
         "from bench import UpdateRule\n\n\nclass Raises(UpdateRule):\n    '''w+'''\n\n"
         "    def step(self, F, w, s):\n        raise ValueError('no [red]step[/red] today')\n"
     )
-    bench.run(bench.Study(optimizers="sgd,./my.py:Raises", games="dirac", trials=0, budget=20), out=tmp_path / "run")
+    bench.run(
+        bench.Study(optimizers="sgd,./my.py:Raises", games="dirac", trials=0, budget=20),
+        out=tmp_path / "run",
+        errors="keep",
+    )
     code, out, _ = call("show", "run")
     assert code == 0
     assert "failed chunks: 1\n  run/errors/" in out.replace(os.sep, "/")

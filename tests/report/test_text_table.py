@@ -65,7 +65,7 @@ def column(text: str, game: str, head: str) -> list[str]:
 def test_no_name_and_no_step_size_is_cut(run: bench.Run, width: int) -> None:
     text = terminal(run, width)
     for game in run.study.games:
-        rows = run.table().set_index("game").loc[game].set_index("optimizer")
+        rows = run.table(full=True).set_index("game").loc[game].set_index("optimizer")
         shown = column(text, game, "optimizer")
         assert sorted(shown) == sorted(RULES)
         steps = column(text, game, "tuned")
@@ -82,7 +82,7 @@ def test_no_name_and_no_step_size_is_cut(run: bench.Run, width: int) -> None:
 def test_rules_stand_by_rank(run: bench.Run) -> None:
     text = terminal(run, 140)
     for game in run.study.games:
-        rows = run.table().set_index("game").loc[game].set_index("optimizer")
+        rows = run.table(full=True).set_index("game").loc[game].set_index("optimizer")
         order = column(text, game, "optimizer")
         able = [rule for rule in order if not rows.loc[rule, "untrainable"]]
         assert order[: len(able)] == able
@@ -118,7 +118,7 @@ def test_an_error_is_no_infinity_and_divergence_is(errors: int, diverged: int, s
 
 def test_what_could_not_be_tuned_is_marked(run: bench.Run) -> None:
     ring = run.study.games[0]
-    assert run.table().set_index("game").loc[ring, "untrainable"].all()
+    assert run.table(full=True).set_index("game").loc[ring, "untrainable"].all()
     text = terminal(run, 140)
     assert all(step.endswith("(default)") for step in column(text, ring, "tuned"))
     assert text.count("default: no step size that was tried learned, so the rule ran with its own.") == 1
@@ -132,7 +132,7 @@ def test_the_answer_says_what_it_costs(run: bench.Run) -> None:
 
 def test_names_are_text(run: bench.Run) -> None:
     """Neither a picture, as of :ring:, nor a style, as of [bold]."""
-    table = run.table()
+    table = run.table(full=True)
     game, rule = "./ring.py:Ring: [red]x", "[bold]a:ring:"
     table = table[table["game"] == "bilinear"].assign(game=game, optimizer=[rule, *RULES[1:]])
     text = blocks_of(table, run.study, {}, 140)

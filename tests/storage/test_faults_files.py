@@ -213,7 +213,20 @@ def test_a_disk_of_one_megabyte(call, tmp_path) -> None:  # type: ignore[no-unty
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "bench-test", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no disk may be mounted here")
-    words = ["--games", "dirac", "--trials", 0, "--budget", 12, "--jobs", 1, "--optimizers", "sgd,adam,extragrad"]
+    words = [
+        "--games",
+        "dirac",
+        "--trials",
+        0,
+        "--budget",
+        12,
+        "-o",
+        "evaluations=2",
+        "--jobs",
+        1,
+        "--optimizers",
+        "sgd,adam,extragrad",
+    ]
     try:
         (disk / "ballast").write_bytes(bytes((1 << 20) - 8 * 4096))
         code, said, err = call("run", *words, "--out", disk / "run")
@@ -222,7 +235,7 @@ def test_a_disk_of_one_megabyte(call, tmp_path) -> None:  # type: ignore[no-unty
         assert os.strerror(errno.ENOSPC) in err
         (disk / "ballast").unlink()
         kept = {path: path.stat().st_mtime_ns for path in (disk / "run" / "records").glob("*.json")}
-        study = bench.Study(optimizers="sgd,adam,extragrad", games="dirac", trials=0, budget=12)
+        study = bench.Study(optimizers="sgd,adam,extragrad", games="dirac", trials=0, budget=12, evaluations=2)
         tables = [bench.run(study, out=path / "run").table(full=True) for path in (disk, tmp_path)]
         assert to_csv(tables[0]) == to_csv(tables[1])
         assert kept.items() <= {path: path.stat().st_mtime_ns for path in kept}.items()

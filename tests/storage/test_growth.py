@@ -201,7 +201,7 @@ def test_by_command(call: Call, tmp_path: Path) -> None:
         code, out, _ = call(*plus)
         assert code == 0
         assert bench.Run(folder).study.seeds == list(range(seeds))
-        assert f"of {seeds}" in out
+        assert f", {seeds} seeds" in out
     assert len(list((tmp_path / "results").iterdir())) == 1
     assert bench.Run(folder).manifest["command"].count("--seeds +2") == 2  # all that led to it
     assert " && " in bench.Run(folder).manifest["command"]
