@@ -202,6 +202,7 @@ def test_a_run_keeps_states_with_all_weights_alone(short: bench.Run, tmp_path: P
     assert not (tmp_path / "median" / FOLDER).exists()
 
 
+@pytest.mark.slow
 def test_a_killed_continuation_goes_on(short: bench.Run, longer: bench.Run, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "run", "--from", str(short.path), "--budget", "48"]
     command += ["--out", str(tmp_path / "run"), "--keep-weights", "all", "--jobs", "2"]
