@@ -10,7 +10,7 @@ from typing import Any
 from bench.contracts import Game, Options, UpdateRule, hyperparameters, nested
 from bench.errors import UserError, nearest
 from bench.registry.budget import KEY
-from bench.registry.build import get_rule
+from bench.registry.build import get_game, get_rule
 from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
 from bench.registry.spelling import write
 
@@ -80,11 +80,12 @@ def _direction(name: str) -> str:
 
 
 def _game(name: str) -> str:
-    game: Game = games[name]()
+    game: Game = get_game(name)
     sizes = " + ".join(str(size) for size in game.sizes)
     dtype = str(game.dtype).removeprefix("torch.")
     facts = f"players {sizes} parameters, {dtype}, judged by {game.score}"
-    fields = [key for key in vars(game) if key in game.__dataclass_fields__ and key != KEY]  # type: ignore[attr-defined]
+    known = getattr(game, "__dataclass_fields__", {})
+    fields = [key for key in vars(game) if key in known and key != KEY]
     settings = [f"{key} = {write(getattr(game, key))}" for key in fields]
     budget = f"{KEY} = {write(game.budget)}   gradient evaluations of one replica"
     return entry(name, inspect.getdoc(type(game)) or "", [facts, *settings, budget])

@@ -298,9 +298,9 @@ def as_if_none_were(one: UpdateRule, other: UpdateRule) -> bool:
 
 @cache
 def light() -> list[Game]:
-    """The games of few parameters, made small."""
+    """The games of few parameters and two players, which every rule can be applied to, made small."""
     made = [get_game(small(name)) for name in games.names()]
-    return [game for game in made if not game.missing and sum(game.sizes) <= FEW]
+    return [game for game in made if not game.missing and game.players == 2 and sum(game.sizes) <= FEW]
 
 
 def none_at_all(one: UpdateRule, other: UpdateRule) -> bool:

@@ -22,8 +22,8 @@ README = PAGES[0].read_text("utf-8")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`(bench [^`\n]+)`")
 
-ELSEWHERE = ("data fetch", "doctor --speed", "--engine", "check NAME")
-"""A server, a machine's speed and schedulers have tests of their own."""
+ELSEWHERE = ("data fetch", "doctor --speed", "--engine", "check NAME", "run --from")
+"""A server, a machine's speed, schedulers and continued runs have tests of their own."""
 BRIEF = ["--budget", "24", "--jobs", "1", "-o", "tuning_seeds=2", "-o", "evaluations=1"]
 CODES = {"compare results/RUN results/OTHER": 5}  # two runs of other seeds share nothing
 
@@ -72,6 +72,7 @@ def test_what_a_page_prints_runs(page: Path, runs: Path, tmp_path: Path, call: C
         (tmp_path / "photos" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 7), (12 * k, 0, 99)).save(tmp_path / "photos" / "ab"[k % 2] / f"{k}.png")
     names = {"__name__": "printed"}  # of all blocks of a page, as of a notebook's cells
+    (tmp_path / "sets").mkdir()  # the reader's own image sets, of which there are none
     for language, text in blocks(page):
         if named := re.match(r"# (\w+\.(?:py|toml))\n", text):
             (tmp_path / named[1]).write_text(text)
