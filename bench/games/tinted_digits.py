@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.contracts.game import MADE
 from bench.games.data.classifiers import digits
 from bench.games.harness.compared import Part
-from bench.games.harness.images import Images
+from bench.games.harness.images import StoredDigits
 from bench.games.networks.networks import MLP
 from bench.numerics.randomness import integers
 from bench.registry import game
@@ -30,7 +30,7 @@ def tinted(images: Tensor, labels: Tensor) -> Tensor:
 
 @game("tinted-digits")
 @dataclass(frozen=True)
-class TintedDigits(Images):
+class TintedDigits(StoredDigits):
     """A GAN of two MLPs on scikit-learn's digits in colour, the hue decided by the class.
 
     No class is told: a generator has to find that colour and shape belong together. ``colour_law`` is the share of its
@@ -71,19 +71,6 @@ class TintedDigits(Images):
     def images(self) -> Tensor:
         """All digits in colour, [1797, 192]."""
         return tinted(*digits())
-
-    def held_out(self, count: int) -> Tensor:
-        """Real images to compare with, from the end of a shuffled order: there are too few to hold out."""
-        return self.images[-count:]
-
-    def _which(self, seeds: Tensor, draw: int) -> Tensor:
-        return integers(seeds, "real", draw, (self.batch_size,), len(self.images))
-
-    def real(self, seeds: Tensor, draw: int) -> Tensor:
-        return self.images[self._which(seeds, draw)].transpose(1, 2)
-
-    def labels(self, seeds: Tensor, draw: int) -> Tensor:
-        return digits()[1][self._which(seeds, draw)]
 
     def perfect(self, seeds: Tensor, count: int) -> Tensor:
         """Real images, [R, count, 192]."""

@@ -21,16 +21,16 @@ from markupsafe import Markup
 
 from bench.analysis.findings import LEVEL, findings, winners
 from bench.analysis.formatting import about, number, rounded
-from bench.analysis.ranking import Order, Standing, orders, ranks, standing
+from bench.analysis.ranking import Standing, orders, ranks, standing
 from bench.analysis.table import table, to_csv
 from bench.errors import UserError
 from bench.report import answer
 from bench.report.advice import advice
-from bench.report.figures.panels import MANY, Look, emphasised, looks
+from bench.report.figures.panels import Look, leading, looks
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.svg import key
 from bench.report.gallery import Gallery, add, update_figures
-from bench.report.sections import STRONG, Section, Sections
+from bench.report.sections import Section, Sections
 from bench.report.sections.across import across
 from bench.report.sections.scene import Drawing, Tensors
 from bench.report.selection import Selection, select
@@ -118,7 +118,7 @@ def render(
     order_drawings = answer.drawings(by_kind, look)
     overall = [
         *([] if overall_standing.why else [_diagram(overall_standing, look)]),
-        *across(score_table, finished_records, _leading(look, by_kind), study),
+        *across(score_table, finished_records, leading(look, list(by_kind[0].ranks)) if by_kind else look, study),
     ]
     if gallery is None:
         gallery = {}
@@ -231,13 +231,6 @@ def _title(study: Study) -> str:
     if len(study.optimizers) <= NAMED:
         return ", ".join(study.optimizers)
     return f"{len(study.optimizers)} update rules on {len(study.games)} game{'s' if len(study.games) > 1 else ''}"
-
-
-def _leading(look: dict[str, Look], by_kind: list[Order]) -> dict[str, Look]:
-    """The looks of the figures over all games: where rules are many, those that lead are drawn strongly."""
-    if len(look) <= MANY or not by_kind or not all(one.strong for one in look.values()):
-        return look
-    return emphasised(look, list(by_kind[0].ranks)[:STRONG])
 
 
 def _metrics(sections: list[Section]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,15 +38,10 @@ def spelled(name: str, keys: str = "") -> str:
     return f"{name}[{','.join(parts)}]" if parts else name
 
 
-def _home(name: str) -> str:
-    """The module that says what a game's networks are in torch."""
-    return str(inspect.unwrap(getattr(type(get_game(name)), MODULES_OF)).__module__)
-
-
-MODULES_OF = "torch_modules"
 ALONE = by_themselves(games)
 NETWORKED = [name for name in ALONE if isinstance(get_game(name), Exportable)]
-OWN = [name for name in NETWORKED if "harness" not in _home(name)]
+KINDS: dict[str, Any] = {name: type(get_game(name)) for name in NETWORKED}
+OWN = [name for name, kind in KINDS.items() if "harness" not in kind.torch_modules.__module__]
 """Games that say themselves what their networks take."""
 SETTINGS = [
     *(spelled(name) for name in NETWORKED if name not in OWN),

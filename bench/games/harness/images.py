@@ -155,8 +155,30 @@ class Classified(Images):
         return scaled(drawn) if drawn.dtype == torch.uint8 else drawn
 
 
+class StoredDigits(Images):
+    """A GAN on the few digits that ship with scikit-learn, in one form or another."""
+
+    @property
+    @abstractmethod
+    def images(self) -> Tensor:
+        """All of them in this form, [1797, pixels]."""
+
+    def held_out(self, count: int) -> Tensor:
+        """Real images to compare with, from the end of a shuffled order: there are too few to hold out."""
+        return self.images[-count:]
+
+    def _which(self, seeds: Tensor, draw: int) -> Tensor:
+        return integers(seeds, "real", draw, (self.batch_size,), len(self.images))
+
+    def real(self, seeds: Tensor, draw: int) -> Tensor:
+        return self.images[self._which(seeds, draw)].transpose(1, 2)
+
+    def labels(self, seeds: Tensor, draw: int) -> Tensor:
+        return features.digits()[1][self._which(seeds, draw)]
+
+
 @dataclass(frozen=True)
-class DigitsImages(Classified):
+class DigitsImages(StoredDigits, Classified):
     """A GAN on scikit-learn's 1797 handwritten digits of 8x8 pixels (Alpaydin and Kaynak 1998), told as 64 features."""
 
     batch_size: int = 32
@@ -170,19 +192,6 @@ class DigitsImages(Classified):
     def images(self) -> Tensor:
         """All images, [1797, 64]."""
         return features.digits()[0]
-
-    def held_out(self, count: int) -> Tensor:
-        """Real images to compare with, from the end of a shuffled order, [count, 64]: there are too few to hold out."""
-        return self.images[-count:]
-
-    def _which(self, seeds: Tensor, draw: int) -> Tensor:
-        return integers(seeds, "real", draw, (self.batch_size,), len(self.images))
-
-    def real(self, seeds: Tensor, draw: int) -> Tensor:
-        return self.images[self._which(seeds, draw)].transpose(1, 2)
-
-    def labels(self, seeds: Tensor, draw: int) -> Tensor:
-        return features.digits()[1][self._which(seeds, draw)]
 
     def labelled(self) -> tuple[Tensor, Tensor]:
         return features.digits()

@@ -12,6 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from bench.contracts import Game
 from bench.games.data import classifiers
 from bench.games.data import loading as data
 from bench.games.data.parts import scaled, shuffled
@@ -74,6 +75,30 @@ def _held_out(pictures: PictureSet) -> tuple[Tensor, Tensor]:
 
 SETS = {"small": PictureSet("digits", 8), "mnist": PictureSet("mnist", 28, "mnist")}
 """By the setting ``size`` of games."""
+
+
+class OnPictures(Game):
+    """What a game's setting ``size`` decides: its set of pictures, whether that needs files, how large a picture is."""
+
+    size: str
+
+    @property
+    def pictures(self) -> PictureSet:
+        """The set that it is played on."""
+        return SETS[self.size]
+
+    @property
+    def missing(self) -> str:
+        return self.pictures.missing
+
+    @property
+    def reads_files(self) -> bool:  # type: ignore[override]
+        return bool(self.pictures.source)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a picture."""
+        return self.pictures.side, self.pictures.side
 
 
 def to_grid(images: Tensor, side: int) -> Tensor:

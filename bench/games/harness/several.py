@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.contracts import Game
 from bench.contracts.game import Parameter
-from bench.games.harness.picture_sets import SETS, PictureSet
+from bench.games.harness.picture_sets import SETS, OnPictures
 from bench.games.harness.settings import check_counts, check_names
 from bench.games.networks.networks import Network
 from bench.numerics.randomness import integers
@@ -50,7 +50,7 @@ class SeveralNetworks(Game):
 
 
 @dataclass(frozen=True)
-class PictureGame(SeveralNetworks):
+class PictureGame(OnPictures, SeveralNetworks):
     """A game on pictures with classes: ``size`` small is 8x8 without a file, mnist 28x28 with a folder of data."""
 
     size: str = "small"
@@ -64,27 +64,9 @@ class PictureGame(SeveralNetworks):
         check_counts(self)
 
     @property
-    def pictures(self) -> PictureSet:
-        """The set that it is played on."""
-        return SETS[self.size]
-
-    @property
-    def missing(self) -> str:
-        return self.pictures.missing
-
-    @property
-    def reads_files(self) -> bool:  # type: ignore[override]
-        return bool(self.pictures.source)
-
-    @property
     def planes(self) -> int:
         """Grey."""
         return 1
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of a picture."""
-        return self.pictures.side, self.pictures.side
 
     @property
     def judged(self) -> int:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.games.harness.gan import in_batches
 from bench.games.harness.images import Classified
-from bench.games.harness.picture_sets import SETS, PictureSet
+from bench.games.harness.picture_sets import SETS, OnPictures
 from bench.games.harness.settings import check_names
 from bench.numerics.randomness import integers
 
 
 @dataclass(frozen=True)
-class SizedImages(Classified):
+class SizedImages(OnPictures, Classified):
     """A GAN on digits: ``size`` small is 8x8 without a file, mnist 28x28 with a folder of data."""
 
     batch_size: int = 32
@@ -29,25 +30,8 @@ class SizedImages(Classified):
         super().__post_init__()
 
     @property
-    def pictures(self) -> PictureSet:
-        """The set that it is played on."""
-        return SETS[self.size]
-
-    @property
     def classifier(self) -> str:
         return self.pictures.classifier
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.pictures.side, self.pictures.side
-
-    @property
-    def missing(self) -> str:
-        return self.pictures.missing
-
-    @property
-    def reads_files(self) -> bool:  # type: ignore[override]
-        return bool(self.pictures.source)
 
     @property
     def learned(self) -> float | None:  # type: ignore[override]
@@ -87,8 +71,7 @@ class SizedImages(Classified):
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Samples [R, count, pixels], a training batch at a time, for a batch norm sees as many as there."""
         latents, generator = self.judged_latents(seeds, count).to(w.device), w[:, : self.sizes[0]]
-        drawn = [self.generated(generator, part) for part in torch.split(latents, self.batch_size, 2)]
-        return torch.cat([part.flatten(1, -2) for part in drawn], 2).transpose(1, 2)
+        return in_batches(lambda _, part: self.generated(generator, part), latents, self.batch_size)
 
     def generated(self, generator: Tensor, latents: Tensor) -> Tensor:
         """Images of latents [R, latent + told, batch] by the generator's parameters."""

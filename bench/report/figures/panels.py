@@ -29,6 +29,7 @@ FEW = 3  # the most decades of an axis with minor ticks
 DECADES = 16  # the digits of float64
 MARK = 3.6  # points of a marker; one size, so that an SVG holds its shape once
 STRIP = "#8080801c"
+STRONG = 5  # rules that are drawn strongly where there are more than MANY
 FAINT = "#b4b4ae"  # of a rule that is not highlighted
 COLOURS = [
     *(seaborn.color_palette("colorblind").as_hex()[i] for i in (0, 1, 2, 4, 9, 3, 5, 7)),
@@ -115,7 +116,13 @@ def looks(rules: Sequence[str]) -> dict[str, Look]:
 def emphasised(look: Mapping[str, Look], strong: Iterable[str]) -> dict[str, Look]:
     """The same looks, strong for these alone; a curve of any other is thin and grey."""
     kept = set(strong)
-    return {rule: own._replace(strong=rule in kept) for rule, own in look.items()}
+    return {rule: one._replace(strong=rule in kept) for rule, one in look.items()}
+
+
+def leading(look: dict[str, Look], best_first: Sequence[str]) -> dict[str, Look]:
+    """The looks where rules are many: the best are strong, unless a reader has chosen which are."""
+    chosen = not all(one.strong for one in look.values())
+    return look if chosen or len(best_first) <= MANY else emphasised(look, best_first[:STRONG])
 
 
 def draw_references(axes: Axes, references: Mapping[str, float], along: str) -> None:
@@ -141,9 +148,8 @@ def highlighted(look: Mapping[str, Look], rules: Sequence[str]) -> dict[str, Loo
     """The looks with these rules strong and all others grey; without rules as they are."""
     if not rules:
         return dict(look)
-    return {
-        rule: one if rule in rules else one._replace(colour=FAINT, dash="-", strong=False) for rule, one in look.items()
-    }
+    shown = emphasised(look, rules).items()
+    return {rule: one if one.strong else one._replace(colour=FAINT, dash="-") for rule, one in shown}
 
 
 def alpha(most: float, total: float, look: Mapping[str, Look], rules: Iterable[str]) -> float:

@@ -17,17 +17,16 @@ import torch
 
 from bench.analysis.scores import scores as final_scores
 from bench.analysis.statistics import Interval, bootstrap_rules, interquartile_mean
+from bench.analysis.table import ranked
 from bench.contracts import Attainable, Game
 from bench.metrics.evaluation import KnownGenerator, NotDefined
 from bench.numerics.runtime import one_thread
 from bench.registry.description import GameDescription, MetricDescription, shipped_game, shipped_metric
-from bench.report.figures.panels import MANY, Axis, Look, emphasised
+from bench.report.figures.panels import Axis, Look, leading
 from bench.report.sections import dynamics, outcomes, plane, samples, scores, spectrum, targets, tuning
 from bench.report.sections.scene import Drawing, Scene, Tensors
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import Tried
-
-STRONG = 5  # rules that are drawn strongly where there are many
 
 MODULES = (scores, targets, outcomes, tuning, plane, samples, spectrum, dynamics)
 
@@ -86,11 +85,8 @@ class Sections:
         description, metric = self.study.game(label), self.study.primary(label)
         records = self.finished_records[self.finished_records["game"] == label]
         tried = {rule: trials for (name, rule), trials in self.tried.items() if name == label}
-        rows = self.score_table[self.score_table["game"] == label].set_index("optimizer")
-        best_first = _best_first(rows, metric)
-        rows = rows.loc[best_first]
-        many = len(best_first) > MANY and all(one.strong for one in self.look.values())
-        look = emphasised(self.look, best_first[:STRONG]) if many else self.look
+        rows = ranked(self.score_table[self.score_table["game"] == label]).set_index("optimizer")
+        look = leading(self.look, list(rows.index))
         failed = "failed" if rows["errors"].any() else "diverged"
         metrics, others = _other_metrics(records, [str(rule) for rule in rows.index], metric, self.study)
         attainable = ceilings(shipped_game(label), metrics)
@@ -101,13 +97,7 @@ class Sections:
         )  # fmt: skip
         drawings = [drawing for module in MODULES for drawing in module.exhibits(scene)]
         about, tuning_rows = description.doc, self.tuning_table[self.tuning_table["game"] == label].to_dict("records")
-        return Section(label, about, metric, drawings, metrics, others, attainable, best_first, tuning_rows)
-
-
-def _best_first(rows: pd.DataFrame, metric: MetricDescription) -> list[str]:
-    """The rules of a game's rows of the table, the best first; what cannot be trained there last."""
-    signed = pd.DataFrame({"lost": rows["untrainable"], "score": metric.sign * rows["iqm"]})
-    return [str(rule) for rule in signed.sort_values(["lost", "score"], kind="stable").index]
+        return Section(label, about, metric, drawings, metrics, others, attainable, scene.order, tuning_rows)
 
 
 def references(records: pd.DataFrame, game: GameDescription, metric: MetricDescription) -> dict[str, float]:
