@@ -39,17 +39,26 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a character that the terminal cannot encode must not end a run
     try:
-        code = app(args=sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort):
+        code = _code()
+    except (KeyboardInterrupt, typer.Abort):  # also while an error is being told, as that of a worker which ended first
         code = INTERRUPTED
-    except Exception as error:
-        code = _expected(error)
-        if code is None:
-            raise
     if code == INTERRUPTED:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not disturb the way out
         say("interrupted; what was finished is kept, the same command goes on from there", code)
     sys.exit(code or DONE)
+
+
+def _code() -> int | None:
+    """Run the command; its exit code, also where it ends in an error that is the user's."""
+    try:
+        code: int | None = app(args=sys.argv[1:] or ["--help"], prog_name="bench", standalone_mode=False)
+        return code
+    except typer.Abort:
+        raise
+    except Exception as error:
+        if (told := _expected(error)) is None:
+            raise
+        return told
 
 
 def _terminated(*_: Any) -> None:

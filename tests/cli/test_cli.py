@@ -185,7 +185,7 @@ def test_ctrl_c(done, call, tmp_path, early):
     time.sleep(1 if early else 0)  # while the workers' server imports torch
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)  # no chunk is waited for; a disk may be
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (130, ""), err
     assert err == "bench: interrupted; what was finished is kept, the same command goes on from there\n"
     _ends(process.pid)
     if early:
