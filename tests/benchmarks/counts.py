@@ -97,7 +97,8 @@ def every_game(core: str) -> dict[str, Counts]:
 
 def shipped(registry: Registry[Any]) -> list[str]:
     """The names that are this package's own: a test or a plug-in may have registered others in the same process."""
-    return [name for name in by_themselves(registry) if origin(registry[name]) == "here"]
+    names = [name for name in by_themselves(registry) if name not in registry.given]
+    return [name for name in names if origin(registry[name]) == "here"]
 
 
 def committed() -> dict[str, Any]:
