@@ -40,13 +40,13 @@ class Clips(GAN):
 
     frames: int = 6
     regulariser: str = "r1"
-    gamma: float = 0.1
+    gamma: float = 1.0
     width: int = 128
 
     planes = 1
     shape = (SIDE, SIDE)
     judged = 2048
-    budget = 3000.0
+    budget = 4000.0
     score = "clip_tv"
     learned = 0.8  # half of the films are 0.5 off, one is 0.98
     tried = "width=16,batch_size=16"
