@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from findings import Measured, grid, measured, percent, plain
+from measured import Measured, grid, measured, percent, plain
 
 from bench.analysis.statistics import Interval, wilson
 
@@ -47,7 +47,7 @@ def better(a: str, b: str, *games: str) -> Test:
         said = f"better than `{b}` on {', '.join(map(plain, games or study.gans))} in {percent(found)} of pairs"
         return CONFIRMED if found.low > 0.5 else f"{NOT}, rather the reverse" if found.high < 0.5 else NOT, said
 
-    return _with(games, test)
+    return _with(games, (a, b), test)
 
 
 def converges(rule: str, game: str) -> Test:
@@ -67,7 +67,7 @@ def _course(rule: str, game: str, holds: Callable[[float, Interval], bool]) -> T
         said = f"from {start:.2g} to {mean.value:.2g} [{mean.low:.2g}, {mean.high:.2g}], {failed} seeds failed"
         return CONFIRMED if not failed and holds(start, mean) else NOT, said
 
-    return _with((game,), test)
+    return _with((game,), (rule,), test)
 
 
 def diverges(rule: str, game: str) -> Test:
@@ -76,17 +76,19 @@ def diverges(rule: str, game: str) -> Test:
         share = wilson(int(row["diverged"]), int(row["n"]))
         return CONFIRMED if share.low > 0.5 else NOT, f"{int(row['diverged'])} of {int(row['n'])} diverged"
 
-    return _with((game,), test)
+    return _with((game,), (rule,), test)
 
 
 def untested(why: str) -> Test:
     return lambda study: (UNTESTED, why)
 
 
-def _with(games: Sequence[str], test: Test) -> Test:
-    """The test, where the study has its games."""
+def _with(games: Sequence[str], rules: Sequence[str], test: Test) -> Test:
+    """The test, where the study has its games and rules."""
 
     def tested(study: Measured) -> Found:
+        if absent := [rule for rule in rules if rule not in study.rules]:
+            return UNTESTED, f"`{absent[0]}` is not in this study"
         needed = set(games or study.run.study.games)
         return test(study) if needed <= set(study.scores) else (UNTESTED, "not finished")
 
@@ -193,6 +195,61 @@ CLAIMS = (
         "Alternating updates need no optimism: alternating Adam does better than optimistic Adam",
         "Zhang et al. 2021, arXiv:2102.09468",
         better(ALTERNATING_ADAM, "optimistic[direction=adam]"),
+    ),
+    Claim(
+        "Simultaneous descent converges where the game is strongly monotone",
+        "Nemirovski and Yudin 1983; Azizian et al. 2020, arXiv:1906.05945",
+        converges("sgd", "quadratic"),
+    ),
+    Claim(
+        "Unregularised alternating descent does not converge on the Dirac-GAN, it goes round",
+        "Mescheder et al. 2018, arXiv:1801.04406",
+        cycles("alternating", "dirac"),
+    ),
+    Claim(
+        "Consensus optimisation converges on the Dirac-GAN (with RMSProp, as published)",
+        "Mescheder et al. 2017, arXiv:1705.10461; 2018, arXiv:1801.04406",
+        converges("consensus[direction=rmsprop]", "dirac"),
+    ),
+    Claim(
+        "Optimism learns a covariance where simultaneous descent goes round",
+        "Daskalakis et al. 2018, arXiv:1711.00141",
+        better("optimistic", "sgd", "gaussian-covariance"),
+    ),
+    Claim(
+        "Adaptive step sizes train GANs better than plain descent",
+        "Jelassi et al. 2022, arXiv:2210.04319; here with alternating updates",
+        better(ALTERNATING_ADAM, "alternating"),
+    ),
+    Claim(
+        "Where momentum hurts, RMSProp is to be preferred to it",
+        "Arjovsky et al. 2017, arXiv:1701.07875; here without weight clipping",
+        better("alternating[direction=rmsprop]", "alternating[direction=momentum]"),
+    ),
+    Claim(
+        "Negative momentum trains GANs better than positive",
+        "Gidel et al. 2019, arXiv:1807.04740",
+        better("negative-momentum", "alternating[direction=momentum]"),
+    ),
+    Claim(
+        "Complex momentum trains GANs better than real momentum",
+        "Lorraine et al. 2022, arXiv:2102.08431",
+        better("complex-momentum", "sgd[direction=momentum]"),
+    ),
+    Claim(
+        "Step sizes that fall to zero over the second half improve GANs",
+        "Zhu et al. 2017, arXiv:1703.10593",
+        better("schedule[inner=alternating[direction=adam]]", ALTERNATING_ADAM),
+    ),
+    Claim(
+        "An exponential moving average of the generator improves GANs of two time scales, too",
+        "Brock et al. 2019, arXiv:1809.11096",
+        better("ema[inner=ttur]", "ttur"),
+    ),
+    Claim(
+        "Lookahead improves GANs of two time scales, too",
+        "Chavdarova et al. 2021, arXiv:2006.14567",
+        better("lookahead[inner=ttur]", "ttur"),
     ),
     Claim(
         "Extrapolation, two time scales and Lookahead improve inception scores and FID on CIFAR-10 and ImageNet",

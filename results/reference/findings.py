@@ -10,137 +10,36 @@ is infinitely bad. Shares in percent are probabilities of improvement (Agarwal e
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import practice
+from measured import (
+    RESAMPLES,
+    Lines,
+    Measured,
+    correlation,
+    grid,
+    measured,
+    number,
+    percent,
+    plain,
+    resampled_ranks,
+    spearman,
+)
 from scipy.stats import rankdata
 
-from bench.analysis.scores import scores
-from bench.analysis.statistics import (
-    Band,
-    Interval,
-    bootstrap_rules,
-    factor_shares,
-    interquartile_mean,
-    mean_ranks,
-    probability_of_improvement,
-    stratified_bootstrap,
-)
-from bench.analysis.table import table
-from bench.api import Run
-from bench.games.harness.gan import GAN
-from bench.registry import get_game
-from bench.report.warnings import gets_nowhere
-from bench.studies.tuning.sensitivity import tuning
+from bench.analysis.statistics import bootstrap_rules, factor_shares, interquartile_mean
 
 SCHEMES = ("sgd", "alternating", "extragrad", "optimistic")
 DIRECTIONS = ("plain", "momentum", "rmsprop", "adam")
-RESAMPLES = 2000
-
-Array = np.ndarray
-Lines = Iterator[str]
 
 
 def combined(scheme: str, direction: str) -> str:
     """The spelling of a scheme with a direction."""
     return scheme if direction == "plain" else f"{scheme}[direction={direction}]"
-
-
-def plain(game: str) -> str:
-    """A game's name without its settings, which the first lines tell."""
-    return game.partition("[")[0]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A run's final scores and what is asked of them."""
-
-    run: Run
-
-    @cached_property
-    def records(self) -> pd.DataFrame:
-        return self.run.records
-
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        return table(self.records, self.run.study)
-
-    @cached_property
-    def tuning(self) -> pd.DataFrame:
-        return tuning(self.records, self.run.study)
-
-    @cached_property
-    def scores(self) -> dict[str, pd.DataFrame]:
-        """game -> final scores [rules, seeds], lower is better; games that are not whole are left out."""
-        found, size = {}, (len(self.run.study.optimizers), len(self.run.study.seeds))
-        for game in self.run.study.games:
-            metric = self.run.study.primary(game)
-            wide = metric.sign * scores(self.records[self.records["game"] == game], metric)
-            if wide.shape == size and not wide.isna().any(axis=None):
-                found[game] = wide.loc[self.run.study.optimizers]
-        return found
-
-    @property
-    def rules(self) -> list[str]:
-        return list(self.run.study.optimizers)
-
-    @property
-    def gans(self) -> list[str]:
-        """Games of two networks; gaussian-covariance has a matrix for each, and an expected loss in closed form."""
-        return [game for game in self.scores if isinstance(get_game(game), GAN)]
-
-    @property
-    def kinds(self) -> tuple[list[str], list[str]]:
-        """Games that are solved in closed form, and GANs."""
-        return [game for game in self.scores if game not in self.gans], self.gans
-
-    @cached_property
-    def ranks(self) -> Band:
-        """Mean ranks of the rules over the GANs."""
-        return mean_ranks([self.scores[game].to_numpy(float) for game in self.gans], resamples=RESAMPLES)
-
-    @cached_property
-    def nowhere(self) -> set[tuple[str, str]]:
-        """(rule, game) where half of the seeds or more ended no better than they began."""
-        parts = dict(iter(self.records.groupby(["optimizer", "game"], observed=True)))
-        return {
-            (rule, game)
-            for game in self.scores
-            for rule in self.rules
-            if gets_nowhere(self.run.study.primary(game), parts[rule, game])
-        }
-
-    def better(self, a: str, b: str, games: Sequence[str]) -> Interval:
-        """How often a training by rule a ends better than one by b, mean over games."""
-        sides = [np.stack([self.scores[game].loc[rule].to_numpy(float) for game in games]) for rule in (a, b)]
-        return probability_of_improvement(*sides, resamples=RESAMPLES)
-
-    def share(self, a: str, b: str, games: Sequence[str]) -> str:
-        """`better` as it is printed; "-" where no such game is finished."""
-        return percent(self.better(a, b, games)) if games else "-"
-
-    def mean(self, rule: str, game: str) -> Interval:
-        """The interquartile mean of its final scores."""
-        return stratified_bootstrap(self.scores[game].loc[rule].to_numpy(float))
-
-
-def percent(found: Interval) -> str:
-    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
-
-
-def number(found: Interval) -> str:
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
-
-
-def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Lines:
-    """A Markdown table."""
-    for row in (head, ["---"] * len(head), *rows):
-        yield f"| {' | '.join(row)} |"
 
 
 # --- the questions ---------------------------------------------------------------------------------------------------
@@ -255,37 +154,16 @@ def predicts(study: Measured) -> Lines:
     yield "Spearman's correlation of the order of all rules on two games, over seeds drawn anew:"
     yield ""
     games = list(study.scores)
-    ranks = {game: _resampled_ranks(study.scores[game].to_numpy(float), seed) for seed, game in enumerate(games)}
+    ranks = {game: resampled_ranks(study.scores[game].to_numpy(float), seed) for seed, game in enumerate(games)}
     rows = []
     for game in games:
-        row = [number(_correlation(ranks[game], ranks[other])) if other != game else "1" for other in games]
+        row = [number(correlation(ranks[game], ranks[other])) if other != game else "1" for other in games]
         rows.append([plain(game), *row])
     if closed := study.kinds[0]:
         whole = np.asarray(rankdata(np.mean([ranks[game] for game in closed], axis=0), axis=1))
-        own = [number(_correlation(whole, ranks[game])) if game not in closed else "" for game in games]
+        own = [number(correlation(whole, ranks[game])) if game not in closed else "" for game in games]
         rows.append(["all closed-form games, by mean rank", *own])
     yield from grid(["", *map(plain, games)], rows)
-
-
-def _resampled_ranks(x: Array, seed: int) -> Array:
-    """Ranks of rules [1 + RESAMPLES, rules] by interquartile means of scores [rules, n], then of seeds drawn anew."""
-    drawn = np.random.default_rng(seed).integers(x.shape[1], size=(RESAMPLES, x.shape[1]))
-    means = np.concatenate([interquartile_mean(x)[:, None], interquartile_mean(x[:, drawn])], axis=1)
-    return np.asarray(rankdata(means, axis=0)).T
-
-
-def _correlation(a: Array, b: Array) -> Interval:
-    """Spearman's of ranks [1 + resamples, rules], with the percentile interval of the resamples."""
-    value, *drawn = _spearman(a, b)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(float(value), float(low), float(high))
-
-
-def _spearman(a: Array, b: Array) -> Array:
-    """Pearson's correlation of ranks [..., rules]; 0 where all rules tie."""
-    a, b = (side - side.mean(axis=-1, keepdims=True) for side in (a, b))
-    spread = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
-    return np.asarray(np.divide((a * b).sum(axis=-1), spread, out=np.zeros_like(spread), where=spread > 0))
 
 
 def fails(study: Measured) -> Lines:
@@ -338,7 +216,7 @@ def stands(study: Measured) -> Lines:
     for game, wide in study.scores.items():
         x = wide.to_numpy(float)
         half = x.shape[1] // 2
-        agreement = float(_spearman(*(rankdata(interquartile_mean(part)) for part in (x[:, :half], x[:, half:]))))
+        agreement = float(spearman(*(rankdata(interquartile_mean(part)) for part in (x[:, :half], x[:, half:]))))
         band = bootstrap_rules(x, resamples=RESAMPLES)
         apart = [band.high[i] < band.low[j] or band.high[j] < band.low[i] for i, j in combinations(range(len(x)), 2)]
         rows.append(
@@ -367,12 +245,8 @@ def winners(study: Measured) -> Lines:
 
 QUESTIONS: tuple[Callable[[Measured], Lines], ...] = (
     recommended, winners, pays, factors, second_knob, robust, predicts, fails, nowhere, averages, stands,
+    *practice.QUESTIONS,
 )  # fmt: skip
-
-
-def measured(arguments: Sequence[str]) -> Measured:
-    """The run that a command names."""
-    return Measured(Run(Path(arguments[0]) if arguments else Path(__file__).parent))
 
 
 def main(arguments: Sequence[str]) -> None:

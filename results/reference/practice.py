@@ -1,0 +1,191 @@
+"""What the reference study tells someone who trains: budgets, seconds, trials, and a default that needs no tuning.
+
+These are questions of `findings.py`, which prints them; every one is answered on the GANs of the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from measured import RESAMPLES, Array, Lines, Measured, correlation, grid, number, plain, resampled_ranks
+from scipy.stats import rankdata
+
+from bench.analysis.scores import curves
+from bench.analysis.statistics import interquartile_mean
+from bench.studies.tuning.sensitivity import Trials, effort, tried
+
+SHARES = (0.25, 0.5, 1.0)
+"""Of the budget."""
+WITHIN = 1.1
+"""Times its own best score: what counts as tuned."""
+DEFAULTS = 8
+"""Defaults that are shown, the best first."""
+ADAM = "sgd[direction=adam]"
+UNTUNED = "No step size was tried on all of them."
+
+
+def grows(study: Measured) -> Lines:
+    """How does the answer change with the budget?"""
+    yield "The order of the rules at a quarter and at half of the budget against that at the whole (Spearman's"
+    yield "correlation over seeds drawn anew), and the rule that is first there. Step sizes are those tuned for the"
+    yield "whole; a failed training has the worst score from then on."
+    yield ""
+    rows = []
+    ranks: dict[float, list[Array]] = {share: [] for share in SHARES}
+    for place, game in enumerate(study.gans):
+        scores = {share: _at(study, game, share) for share in SHARES}
+        drawn = {share: resampled_ranks(x, place) for share, x in scores.items()}
+        row = [plain(game)]
+        for share in SHARES:
+            ranks[share].append(rankdata(interquartile_mean(scores[share])))
+            first = f"`{study.rules[int(np.argmin(interquartile_mean(scores[share])))]}`"
+            row += [first] if share == 1 else [number(correlation(drawn[share], drawn[1.0])), first]
+        rows.append(row)
+    yield from grid(["game", "a quarter", "first", "half", "first", "first at the whole"], rows)
+    yield ""
+    yield "Mean ranks over the GANs; the first lose most from a quarter of the budget to the whole, the last gain most:"
+    yield ""
+    means = {share: np.mean(parts, axis=0) for share, parts in ranks.items()}
+    order = np.argsort(means[SHARES[0]] - means[1.0], kind="stable")
+    rows = [[f"`{study.rules[i]}`", *(f"{means[share][i]:.1f}" for share in SHARES)] for i in order]
+    yield from grid(["rule", "a quarter", "half", "whole"], rows)
+
+
+def _at(study: Measured, game: str, share: float) -> Array:
+    """Scores [rules, seeds] when a share of the budget is spent, lower is better; infinite after a failure."""
+    metric = study.run.study.primary(game)
+    by_rule = curves(study.records[study.records["game"] == game], metric.name)
+    budget = max(float(costs[-1]) for costs, _ in by_rule.values())
+    found = []
+    for rule in study.rules:
+        costs, values = by_rule[rule]
+        at = values[:, np.searchsorted(costs, share * budget, side="right") - 1]
+        found.append(np.where(np.isnan(at), np.inf, metric.sign * at))
+    return np.array(found)
+
+
+def seconds(study: Measured) -> Lines:
+    """What does a rule cost in seconds?"""
+    yield "Seconds of a training at equal gradient evaluations, over those of simultaneous Adam: medians over seeds."
+    yield "They were taken while the study ran, side by side with others, and say about how much, no more:"
+    yield ""
+    medians = pd.DataFrame({plain(game): _seconds(study, game) for game in study.gans}, index=study.rules)
+    ratios = medians / medians.loc[ADAM]
+    order = ratios.median(axis=1).sort_values(kind="stable").index
+    rows = [[f"`{rule}`", *(f"{value:.2f}" for value in ratios.loc[rule])] for rule in order]
+    yield from grid(["rule", *ratios.columns], rows)
+
+
+def _seconds(study: Measured, game: str) -> dict[str, float]:
+    """rule -> the median over seeds of the seconds that a training took."""
+    by_rule = curves(study.records[study.records["game"] == game], study.run.study.primary(game).name, "seconds")
+    return {rule: float(np.median(np.nanmax(values, axis=1))) for rule, (_, values) in by_rule.items()}
+
+
+def trials(study: Measured) -> Lines:
+    """How many trials does a rule need?"""
+    yield "Trials, spread over the range of step sizes, until the best of them is expected within 10 % of the best that"
+    yield 'all trials found; ">" where all that were spread do not do, "-" where the rule learns nowhere:'
+    yield ""
+    asked, by_pair = study.run.study, tried(study.records, study.run.study)
+    rows = []
+    for rule in study.rules:
+        needed = []
+        for game in study.gans:
+            metric, found = asked.primary(game), by_pair.get((game, rule))
+            if found is None or (rule, game) in study.nowhere:
+                needed.append("-")
+                continue
+            gain = effort(found, metric, asked, rule)
+            best, curve = metric.sign * gain.found.value, metric.sign * np.asarray(gain.curve.value)
+            reached = np.flatnonzero(curve <= best + (WITHIN - 1) * abs(best))
+            needed.append(str(reached[0] + 1) if len(reached) else f"> {len(curve)}")
+        rows.append([f"`{rule}`", *needed])
+    yield from grid(["rule", *map(plain, study.gans)], rows)
+
+
+def default(study: Measured) -> Lines:
+    """Which default does best without any tuning?"""
+    yield "Rules at one step size on all GANs: the first trials are the same on every game. Regret is the share of the"
+    yield "way from the untrained start to the best trial of any rule there that a default leaves: 0 is the best, 1 the"
+    yield "start or worse. It is the mean over the GANs on the tuning seeds; brackets are 95 % over these drawn anew."
+    yield ""
+    candidates = _defaults(study)
+    if not candidates:
+        yield UNTUNED
+        return
+    rows = [
+        [f"`{rule}`", values, f"{mean:.2f} [{low:.2f}, {high:.2f}]", *(f"{one:.2f}" for one in by_game)]
+        for mean, low, high, rule, values, by_game in sorted(candidates)[:DEFAULTS]
+    ]
+    yield from grid(["rule", "at", "regret", *map(plain, study.gans)], rows)
+
+
+Default = tuple[float, float, float, str, str, tuple[float, ...]]
+"""Mean regret and its interval, the rule, its values as text, the regret on each game."""
+
+
+def _defaults(study: Measured) -> list[Default]:
+    asked, by_pair = study.run.study, tried(study.records, study.run.study)
+    if not by_pair:
+        return []
+    starts = {game: _start(study, game) for game in study.gans}
+    bests = {
+        game: min(
+            float(asked.primary(game).sign * _best(by_pair[game, rule], asked.primary(game).better))
+            for rule in study.rules
+            if (game, rule) in by_pair
+        )
+        for game in study.gans
+    }
+    found: list[Default] = []
+    for rule in study.rules:
+        own = [by_pair.get((game, rule)) for game in study.gans]
+        if not own or any(one is None for one in own):
+            continue
+        by_values = [_by_values(one) for one in own if one is not None]
+        for values in set.intersection(*(set(places) for places in by_values)):
+            regrets = []
+            for game, one, places in zip(study.gans, own, by_values, strict=True):
+                assert one is not None
+                metric = asked.primary(game)
+                row = metric.sign * one.scores(metric)[places[values]]
+                regret = partial(_regret, best=bests[game], start=starts[game])
+                regrets.append([regret(float(interquartile_mean(row))), *map(regret, _redrawn(row))])
+            mean = np.mean(regrets, axis=0)
+            low, high = np.quantile(mean[1:], (0.025, 0.975))
+            told = ", ".join(f"{name} = {value:.3g}" for name, value in zip(own[0].names, values, strict=True))  # type: ignore[union-attr]
+            found.append((float(mean[0]), float(low), float(high), rule, told, tuple(row[0] for row in regrets)))
+    return found
+
+
+def _best(trials: Trials, better: str) -> float:
+    return float(trials.means.max() if better == "higher" else trials.means.min())
+
+
+def _by_values(trials: Trials) -> dict[tuple[float, ...], int]:
+    """The values of a trial, to five digits -> its place."""
+    return {tuple(float(f"{value:.5g}") for value in step): place for place, step in enumerate(trials.steps)}
+
+
+def _start(study: Measured, game: str) -> float:
+    """The mean score before the first step, lower is better."""
+    metric, records = study.run.study.primary(game), study.records
+    first = records[(records["game"] == game) & (records["phase"] == "report") & (records["cost"] == 0)]
+    return float(metric.sign * first[first["metric"] == metric.name]["value"].mean())
+
+
+def _redrawn(scores: Array) -> Array:
+    """Interquartile means of scores [seeds] drawn anew, [RESAMPLES]."""
+    drawn = np.random.default_rng(0).integers(len(scores), size=(RESAMPLES, len(scores)))
+    return np.asarray(interquartile_mean(scores[drawn]))
+
+
+def _regret(score: float, best: float, start: float) -> float:
+    return float(np.clip((score - best) / (start - best), 0, 1)) if np.isfinite(score) else 1.0
+
+
+QUESTIONS: Sequence[Callable[[Measured], Lines]] = (grows, seconds, trials, default)
