@@ -8,6 +8,7 @@ FOLDER/<game>/<rule>/load.py                    makes the modules and loads them
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import getsource
 from pathlib import Path
 from textwrap import indent
 
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.games.networks.modules import Plus
 from bench.report.trained import PLAYERS, NoNetworks, Trained, finished, trained
 from bench.storage.files import whole_folder
 from bench.storage.names import filename
@@ -22,6 +24,8 @@ from bench.storage.run_folder import RunFolder
 from bench.storage.weights import kept
 
 LOAD = "load.py"
+WHOLES: dict[type[nn.Module], str] = {nn.Sequential: "nn.Sequential", Plus: Plus.__name__}
+"""Modules that are made of their parts, in order."""
 
 
 def write_weights(
@@ -95,15 +99,18 @@ def _state(module: nn.Module) -> dict[str, Tensor]:
 
 def loading(one: Trained) -> str:
     """The text of ``load.py``."""
+    residual = any(isinstance(part, Plus) for module in one.modules for part in module.modules())
     lines = [
         f"# {one.optimizer} on {one.label}, seed {one.seed}.",
         "from pathlib import Path",
         "",
         "from safetensors.torch import load_file",
-        "from torch import nn",
+        "from torch import Tensor, nn" if residual else "from torch import nn",
         "",
         "FOLDER = Path(__file__).parent",
     ]
+    if residual:
+        lines += ["", "", *getsource(Plus).splitlines()]
     for player, module in zip(PLAYERS, one.modules, strict=True):
         lines += ["", "", *_function(player, module)]
     return "\n".join(lines) + "\n"
@@ -128,12 +135,15 @@ def _function(player: str, module: nn.Module) -> list[str]:
 
 
 def expression(module: nn.Module) -> str | None:
-    """The Python that makes a module of torch's own layers anew; None where it has others, or torch's text is none."""
-    if type(module) is nn.Sequential:
-        parts = [expression(part) for part in module]
+    """The Python that makes a module of torch's own layers anew; None where it has others, or torch's text is none.
+
+    Where it has residual connections, these are of the class `Plus`, whose source stands beside it.
+    """
+    if type(module) in WHOLES:
+        parts = [expression(part) for part in module.children()]
         if any(part is None for part in parts):
             return None
-        return "nn.Sequential(\n" + "".join(f"{indent(str(part), '    ')},\n" for part in parts) + ")"
+        return f"{WHOLES[type(module)]}(\n" + "".join(f"{indent(str(part), '    ')},\n" for part in parts) + ")"
     if not type(module).__module__.startswith("torch.nn.modules.") or any(True for _ in module.children()):
         return None
     text = f"nn.{module!r}".replace(", bias=True", "")  # the default, which some layers of some versions do not take

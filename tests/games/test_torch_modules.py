@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import bench
 from bench.contracts import Exportable, Generative
 from bench.games.harness.gan import GAN
+from bench.games.networks.blocks import InstanceNorm, around
 from bench.games.networks.layers import (
     ACTIVATIONS,
     MODULES,
@@ -24,7 +25,7 @@ from bench.games.networks.layers import (
     Maxout,
     Reshape,
 )
-from bench.games.networks.modules import OneReplica
+from bench.games.networks.modules import OneReplica, Plus
 from bench.games.networks.networks import Network
 from bench.registry import games, get_game
 from bench.registry.build import by_themselves
@@ -45,6 +46,7 @@ OWN = [name for name, kind in KINDS.items() if "harness" not in kind.torch_modul
 """Games that say themselves what their networks take."""
 SETTINGS = [
     *(spelled(name) for name in NETWORKED if name not in OWN),
+    *(spelled(name, "skip=true") for name in NETWORKED if hasattr(get_game(name), "skip")),
     spelled("digits", "conditional=true"),
     spelled("dcgan-mnist", "conditional=true,spectral=true"),
     spelled("ring8", "batch_norm=true,maxout=5,pac=2,spectral=true"),
@@ -78,7 +80,8 @@ def test_a_games_networks_are_torch_modules_that_agree(name: str) -> None:
         taken = taken.reshape(8, *game.sample_shape())  # a dense discriminator takes images too
     torch.testing.assert_close(discriminator(taken), expected, atol=TOLERANCE, rtol=0)
     modules = [part for whole in (generator, discriminator) for part in whole.modules()]
-    assert all(type(part).__module__.startswith("torch.nn.modules") for part in modules), "not plain torch"
+    own = [part for part in modules if not type(part).__module__.startswith("torch.nn.modules")]
+    assert all(type(part) is Plus for part in own), "not plain torch"
 
 
 @pytest.mark.parametrize("name", [spelled(name) for name in OWN])
@@ -141,8 +144,16 @@ class Residual(Network):
             (2, 5, 5),
             (Conv2d(2, 4, 3, 2, 1), BatchNorm(4), ConvTranspose2d(4, 3, 3, 2), Reshape((3, 49)), Reshape((147,))),
         ),
+        (
+            (2, 8, 8),
+            (
+                *around(Conv2d(2, 3, 3, 1, 1), BatchNorm(3), Conv2d(3, 4, 4, 2, 1), skip=True),
+                *around(Activation("relu"), ConvTranspose2d(4, 4, 4, 2, 1), skip=True),
+                *around(InstanceNorm(), Conv2d(4, 4, 3, 1, 1), skip=True),
+            ),
+        ),
     ],
-    ids=["a layer that torch lacks", "maxout", "images"],
+    ids=["a layer that torch lacks", "maxout", "images", "residual connections"],
 )
 def test_layers(entry: tuple[int, ...], layers: tuple[Layer, ...], spectral: bool) -> None:
     network = Network(layers, spectral=spectral)

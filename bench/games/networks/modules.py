@@ -24,6 +24,19 @@ def filled(kind: type[nn.Module], parameters: Iterable[Tensor], *sizes: int, **o
     return holding(module, parameters)
 
 
+class Plus(nn.Module):
+    """Samples -> skip(samples) + inner(samples), a residual connection; of torch alone, as its text goes home."""
+
+    def __init__(self, inner: nn.Module, skip: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.skip = inner, skip
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """[N, ...] -> [N, ...]."""
+        out: Tensor = self.skip(samples) + self.inner(samples)
+        return out
+
+
 class OneReplica(nn.Module):
     """What torch has no module for, for one replica: it takes samples [N, ...] and gives samples.
 

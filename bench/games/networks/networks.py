@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contracts.game import Parameter
-from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear, Maxout, Shape
+from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear, Maxout, Shape, chain_module
 from bench.games.networks.modules import OneReplica
 from bench.games.networks.starts import TORCH, Start, orthogonal
 from bench.numerics.randomness import GRAIN, normal, uniform
@@ -106,15 +106,8 @@ class Network:
         row = row.detach().cpu()
         if type(self).__call__ is not Network.__call__:
             return OneReplica(partial(_on_row, self), [row])
-        modules, samples = nn.Sequential(), row.new_zeros(2, *entry)
         with torch.no_grad():
-            weights = iter(self.weights(row.unsqueeze(0)))
-            for layer in self.layers:
-                module = layer.module([next(weights)[0] for _ in layer.shapes], tuple(samples.shape[1:]))
-                samples = module(samples)
-                if not isinstance(module, nn.Identity):
-                    modules.append(module)
-        return modules
+            return chain_module(self.layers, (weight[0] for weight in self.weights(row.unsqueeze(0))), entry)
 
     def weights(self, parameters: Tensor) -> list[Tensor]:
         """Every parameter tensor in turn as the layers use it, [R, *shape], from parameters [R, size]."""
