@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts import Batch
 from bench.errors import UserError, nearest
 from bench.games.harness.gan import GAN
 from bench.games.harness.strings import StringGame
 from bench.games.networks.layers import Layer, Shape
+from bench.games.networks.modules import OneReplica
 from bench.games.networks.networks import MLP, Network
 from bench.numerics.randomness import normal, uniform
 from bench.registry import game
 
+Map = Callable[[Tensor], Tensor]
 GENERATORS = ("mlp", "gru")
 
 
@@ -84,7 +86,6 @@ class Strings(StringGame, GAN):
     tau: float = 0.75
 
     budget = 1000.0
-    torch_modules = None  # type: ignore[assignment]  # its networks have no form in plain torch
     tried = "width=16,batch_size=16,length=8"
 
     def __post_init__(self) -> None:
@@ -117,26 +118,53 @@ class Strings(StringGame, GAN):
         noise = uniform(seeds, "gumbel", draw, (self.numbers, self.batch_size), block=8)
         return {**super().batch(seeds, draw), "gumbel": _gumbel(noise)}
 
-    def _write(self, generator: Tensor, latent: Tensor, noise: Tensor) -> Tensor:
+    def _write(self, generator: Map, latent: Tensor, noise: Tensor) -> Tensor:
         """Relaxed letters, [R, length * letters, batch]."""
         if self.network == "gru":
-            return self.generator(generator, torch.cat([latent, noise], 1))
-        logits = self.generator(generator, latent) + noise
+            return generator(torch.cat([latent, noise], 1))
+        logits = generator(latent) + noise
         lines = logits.reshape(len(logits), self.length, -1, logits.shape[-1])
         return (lines / self.tau).softmax(2).flatten(1, 2)
 
+    def _letters(self, generator: Map, latent: Tensor, noise: Tensor) -> Tensor:
+        """Whole letters, [R, length, batch]."""
+        lines = self._write(generator, latent, noise)
+        return lines.reshape(len(lines), self.length, -1, lines.shape[-1]).argmax(2)
+
     def _fake(self, players: tuple[Tensor, ...], batch: Batch) -> Tensor:
-        return self._noisy(self._write(players[0], batch["latent"], batch["gumbel"]), "fake", batch)
+        written = self._write(partial(self.generator, players[0]), batch["latent"], batch["gumbel"])
+        return self._noisy(written, "fake", batch)
+
+    def _judged(self, seeds: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Latents and Gumbel noise of judged strings."""
+        latent = normal(seeds, "samples", 0, (self.latent, count), block=1)
+        return latent, _gumbel(uniform(seeds, "samples gumbel", 0, (self.numbers, count), block=1))
+
+    def judged_latents(self, seeds: Tensor, count: int) -> Tensor:
+        """What judged strings are written from, [R, latent + length * letters, count]: latents, then Gumbel noise."""
+        return torch.cat(self._judged(seeds, count), 1)
 
     def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
         """Whole letters, [R, count, length]."""
-        latent = normal(seeds, "samples", 0, (self.latent, count), block=1).to(w)
-        noise = _gumbel(uniform(seeds, "samples gumbel", 0, (self.numbers, count), block=1)).to(w)
-        letters = self._write(w[:, : self.sizes[0]], latent, noise)
-        return letters.reshape(len(w), self.length, -1, count).argmax(2).transpose(1, 2)
+        latent, noise = (drawn.to(w) for drawn in self._judged(seeds, count))
+        generator = partial(self.generator, w[:, : self.sizes[0]])
+        return self._letters(generator, latent, noise).transpose(1, 2)
 
-    def sample_shape(self) -> Shape:
-        return (self.length,)
+    def torch_modules(self, w: Tensor) -> tuple[nn.Module, ...]:
+        """The generator writes letters [N, length] from what `judged_latents` draws, the discriminator reads them."""
+        border = self.sizes[0]
+        writes, reads = self.generator, self.discriminator
+
+        def written(parts: Sequence[Tensor], drawn: Tensor) -> Tensor:
+            return self._letters(partial(writes.applied, parts), drawn[:, : self.latent], drawn[:, self.latent :])
+
+        def read(parts: Sequence[Tensor], letters: Tensor) -> Tensor:
+            return reads.applied(parts, self.told_apart(letters.transpose(1, 2)))
+
+        return (
+            OneReplica(written, writes.of_one(w[:border]), (self.latent + self.numbers,)),
+            OneReplica(read, reads.of_one(w[border:]), (self.length,), torch.int64),
+        )
 
 
 def _gumbel(uniform_numbers: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from bench.games.networks.layers import Conv2d, ConvTranspose2d, Layer, Shape, chain_module
+from bench.games.networks.layers import Conv2d, ConvTranspose2d, Layer, Shape
 from bench.games.networks.modules import Plus
+from bench.games.networks.networks import chain_module
 
 Interval = tuple[float, float]
 

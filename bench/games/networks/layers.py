@@ -10,7 +10,7 @@ nothing is kept outside w, and generated samples are normalised by the batch the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -69,20 +69,7 @@ class Layer(ABC):
 
     def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
         """The layer of one replica on samples [N, *entry]: torch's own module where torch has one."""
-        return OneReplica(self, parameters)
-
-
-def chain_module(layers: Iterable[Layer], parameters: Iterable[Tensor], entry: Shape) -> nn.Sequential:
-    """Layers of one replica in turn on samples [N, *entry]; ``parameters`` are all of theirs, without R."""
-    modules, left = nn.Sequential(), iter(parameters)
-    with torch.no_grad():
-        samples = torch.zeros(2, *entry)
-        for layer in layers:
-            module = layer.module([next(left) for _ in layer.shapes], tuple(samples.shape[1:]))
-            samples = module(samples)
-            if not isinstance(module, nn.Identity):
-                modules.append(module)
-    return modules
+        return OneReplica(self, parameters, entry)
 
 
 class Affine(Layer):
