@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import inf
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from bench.contracts import Batch
+from bench.contracts import Batch, later
 from bench.errors import UserError, nearest
 from bench.games.harness.gan import GAN
 from bench.games.harness.strings import StringGame
@@ -71,7 +73,9 @@ class Strings(StringGame, GAN):
 
     Player 0 writes letters relaxed by Gumbel-softmax of temperature ``tau`` (Jang, Gu and Poole 2017,
     arXiv:1611.01144), in one go (``generator=mlp``) or one after another (``gru``); player 1 reads them beside one-hot
-    strings. Judging takes the largest letter. ``language`` is reber, 67 strings of at most 10 letters, or dna, a TATA
+    strings. Judging takes the largest letter. Where ``tau_end`` is above 0, the temperature goes from ``tau`` at the
+    start to ``tau_end`` at the end, geometrically in the share of the budget that is spent: as that paper anneals, by
+    an exponential of the steps. ``language`` is reber, 67 strings of at most 10 letters, or dna, a TATA
     box in a line of C. The share of valid strings alone would reward a generator of one string: without a regulariser
     one or two strings remain, all of them valid. So the score counts every string.
 
@@ -84,6 +88,7 @@ class Strings(StringGame, GAN):
     network: str = "mlp"
     width: int = 64
     tau: float = 0.75
+    tau_end: float = later(0.0)
 
     budget = 1000.0
     tried = "width=16,batch_size=16,length=8"
@@ -95,6 +100,20 @@ class Strings(StringGame, GAN):
             raise UserError(f"{self.name}: network is {self.network!r}; {nearest(self.network, GENERATORS)}")
         if not self.tau > 0:
             raise UserError(f"{self.name}: tau is {self.tau:g}; a temperature above 0 is allowed")
+        if not 0 <= self.tau_end < inf:
+            raise UserError(
+                f"{self.name}: tau_end is {self.tau_end:g}; a temperature above 0 is allowed, or 0 for that of tau"
+            )
+
+    @property
+    def changes(self) -> bool:  # type: ignore[override]
+        """Where the temperature does."""
+        return self.tau_end not in (0, self.tau)
+
+    @property
+    def temperature(self) -> float:
+        """Of the letters at this share of the budget."""
+        return self.tau ** (1 - self.progress) * self.tau_end**self.progress if self.changes else self.tau
 
     @property
     def numbers(self) -> int:
@@ -104,8 +123,14 @@ class Strings(StringGame, GAN):
     @cached_property
     def generator(self) -> Network:
         if self.network == "gru":
-            return Network((Unroll(self.latent, self.width, len(self.alphabet), self.tau),))
+            return Network((Unroll(self.latent, self.width, len(self.alphabet), self.temperature),))
         return MLP((self.latent, self.width, self.width, self.numbers), "relu")
+
+    def at(self, progress: float) -> Self:
+        moved = super().at(progress)
+        if moved.network == "gru" and moved.changes:
+            moved.__dict__.pop("generator", None)  # what it feeds back has the temperature
+        return moved
 
     @cached_property
     def discriminator(self) -> Network:
@@ -124,7 +149,7 @@ class Strings(StringGame, GAN):
             return generator(torch.cat([latent, noise], 1))
         logits = generator(latent) + noise
         lines = logits.reshape(len(logits), self.length, -1, logits.shape[-1])
-        return (lines / self.tau).softmax(2).flatten(1, 2)
+        return (lines / self.temperature).softmax(2).flatten(1, 2)
 
     def _letters(self, generator: Map, latent: Tensor, noise: Tensor) -> Tensor:
         """Whole letters, [R, length, batch]."""
