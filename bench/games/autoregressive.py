@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.contracts import Batch
 from bench.contracts.game import Parameter
 from bench.errors import UserError
 from bench.games.harness.strings import StringGame
+from bench.games.networks.modules import OneReplica
 from bench.games.networks.networks import MLP
 from bench.numerics.randomness import GRAIN, uniform
 from bench.registry import game
@@ -70,7 +72,7 @@ class Autoregressive(StringGame):
     def _seen(self, letters: Tensor, place: int) -> Tensor:
         """What the network sees before the letter of a place is known."""
         here = torch.zeros_like(letters[:, : self.length])
-        here[:, place] = 1
+        here[:, place].fill_(1)
         return torch.cat([letters, here], 1)
 
     def losses(self, players: tuple[Tensor, ...], batch: Batch | None) -> tuple[Tensor, ...]:
@@ -78,15 +80,31 @@ class Autoregressive(StringGame):
         logits = self.network(players[0], batch["seen"])
         return (-(logits.log_softmax(1) * batch["next"]).sum(1).mean(1),)
 
-    def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
-        """Strings, letter by letter: [R, count, length]."""
+    def judged_latents(self, seeds: Tensor, count: int) -> Tensor:
+        """What judged strings are drawn from: a number in [0, 1) for each letter, [R, length, count]."""
+        return uniform(seeds, "samples", 0, (self.length, count), block=1)
+
+    def _spoken(self, tells: Callable[[Tensor], Tensor], numbers: Tensor) -> Tensor:
+        """Strings, letter by letter: [R, length, count]."""
         letters = len(self.alphabet)
-        numbers = uniform(seeds, "samples", 0, (self.length, count), block=1).to(w)
-        line = w.new_zeros(len(w), self.length * letters, count)
+        line = numbers.new_zeros(len(numbers), self.length * letters, numbers.shape[-1])
         chosen = []
         for place in range(self.length):
-            chances = self.network(w, self._seen(line, place)).softmax(1).cumsum(1)
+            chances = tells(self._seen(line, place)).softmax(1).cumsum(1)
             letter = (chances < numbers[:, place].unsqueeze(1)).sum(1).clamp(max=letters - 1)
             line = line.scatter(1, (place * letters + letter).unsqueeze(1), 1.0)
             chosen.append(letter)
-        return torch.stack(chosen, 2)
+        return torch.stack(chosen, 1)
+
+    def generate(self, w: Tensor, seeds: Tensor, count: int) -> Tensor:
+        """Strings, [R, count, length]."""
+        numbers = self.judged_latents(seeds, count).to(w)
+        return self._spoken(partial(self.network, w), numbers).transpose(1, 2)
+
+    def torch_modules(self, w: Tensor) -> tuple[nn.Module, ...]:
+        """The one player, which writes letters [N, length] from numbers in [0, 1) of the same shape."""
+
+        def spoken(parts: Sequence[Tensor], numbers: Tensor) -> Tensor:
+            return self._spoken(partial(self.network.applied, parts), numbers)
+
+        return (OneReplica(spoken, self.network.of_one(w), (self.length,)),)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from bench.contracts import later
 from bench.games.harness.images import CifarImages, FashionImages, FileImages, MnistImages
+from bench.games.networks.blocks import around
 from bench.games.networks.layers import Activation, BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape
 from bench.games.networks.networks import Network
 from bench.registry import game
@@ -16,11 +18,17 @@ SD = 0.02  # of the weights at the start
 
 @dataclass(frozen=True)
 class DCGAN(FileImages):
-    """``channels`` next to the image, twice as many after every halving of its side, down to 7x7 or 4x4."""
+    """``channels`` next to the image, twice as many after every halving of its side, down to 7x7 or 4x4.
+
+    ``skip`` puts a residual connection around every stage but those that make the image and read it, which have no
+    activation before their convolution to go around (He et al. 2016, arXiv:1512.03385; in GANs Gulrajani et al. 2017,
+    arXiv:1704.00028).
+    """
 
     batch_size: int = 128
     latent: int = 100
     channels: int = 64
+    skip: bool = later(False)
 
     budget = 10000.0  # twenty epochs in minibatches of 128
     judged = 2048  # as long as five steps; 5,000 would be as long as thirteen
@@ -43,19 +51,19 @@ class DCGAN(FileImages):
             Linear(self.latent + self.told, widths[0] * side**2),
             Reshape((widths[0], side, side)),
         ]
-        for a, b in pairwise(widths):
-            layers += [BatchNorm(a), Activation("relu"), ConvTranspose2d(a, b, 4, stride=2, padding=1)]
+        for stage, (a, b) in enumerate(pairwise(widths), 2):
+            block = BatchNorm(a), Activation("relu"), ConvTranspose2d(a, b, 4, stride=2, padding=1)
+            layers += around(*block, skip=self.skip and stage < len(widths))
         return Network((*layers, Activation("tanh")), sd=SD)
 
     @cached_property
     def discriminator(self) -> Network:
         side, widths = self._path
-        layers: list[Layer] = []
-        for a, b in pairwise(widths[::-1]):
-            first = not layers
-            layers.append(Conv2d(a + self.told * first, b, 4, stride=2, padding=1))
-            layers += [Activation("leaky-relu")] if first else [BatchNorm(b), Activation("leaky-relu")]
-        layers += [Reshape((widths[0] * side**2,)), Linear(widths[0] * side**2, 1)]
+        leaky, (planes, *rest) = Activation("leaky-relu"), widths[::-1]
+        layers: list[Layer] = [Conv2d(planes + self.told, rest[0], 4, stride=2, padding=1)]
+        for a, b in pairwise(rest):
+            layers += around(leaky, Conv2d(a, b, 4, stride=2, padding=1), BatchNorm(b), skip=self.skip)
+        layers += [leaky, Reshape((widths[0] * side**2,)), Linear(widths[0] * side**2, 1)]
         return Network(tuple(layers), sd=SD, spectral=self.spectral)
 
 

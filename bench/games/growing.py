@@ -96,7 +96,6 @@ class Growing(SizedImages):
 
     changes = True
     budget = 1000.0
-    torch_modules = None  # type: ignore[assignment]  # its networks have no form in plain torch
     tried = "channels=4,batch_size=16"
     stack = 8
 

@@ -81,7 +81,6 @@ class LargeScale(SizedImages):
 
     budget = 1000.0
     tie_break = "told_class"
-    torch_modules = None  # type: ignore[assignment]  # its networks have no form in plain torch
     tried = "channels=4"
     stack = 4
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from bench.contracts import Batch
+from bench.contracts import Batch, later
 from bench.contracts.game import FROM, MADE, TRUE
 from bench.games.data.classifiers import load
 from bench.games.harness.compared import Part
@@ -16,7 +16,7 @@ from bench.games.harness.losses import LOSSES, PLAIN
 from bench.games.harness.picture_sets import to_grid, to_rows
 from bench.games.harness.settings import check_names, check_ranges
 from bench.games.harness.several import PictureGame, confined
-from bench.games.networks.blocks import AvgPool, Upsample
+from bench.games.networks.blocks import AvgPool, Upsample, around
 from bench.games.networks.layers import Activation, Conv2d
 from bench.games.networks.networks import Network
 from bench.numerics.distances import debiased_frechet
@@ -32,7 +32,9 @@ class PairedTranslation(PictureGame):
     Player 0 descends the adversarial loss and ``l1`` times the mean absolute difference to the truth; dropout of share
     ``drop`` is its only noise, in judging too. Player 1 sees the coarse picture beside the fine one and judges it by
     patches; its loss is halved, as published. The published ``l1`` of 100 hides the game: what it gives cannot be told
-    from the difference alone. The default is 10; ``l1=100`` is the published game.
+    from the difference alone. The default is 10; ``l1=100`` is the published game. ``skip`` puts residual connections
+    around the convolutions within both networks (He et al. 2016, arXiv:1512.03385); pix2pix's own go from the encoder
+    to the decoder, which there is none of at this size.
 
     The score is the Frechet distance of held-out translations, with ``translation_l1`` beside it.
 
@@ -43,6 +45,7 @@ class PairedTranslation(PictureGame):
     channels: int = 8
     l1: float = 10.0
     drop: float = 0.5
+    skip: bool = later(False)
 
     budget = 500.0
     score = "frechet"
@@ -70,9 +73,11 @@ class PairedTranslation(PictureGame):
     def networks(self) -> tuple[tuple[Network, ...], ...]:
         """The generator before and after its dropout; the discriminator."""
         c, leaky = self.channels, Activation("leaky-relu")
-        first = Network((Conv2d(1, c, 3, 1, 1), leaky, Conv2d(c, c, 3, 1, 1), leaky))
-        last = Network((Conv2d(c, c, 3, 1, 1), leaky, Conv2d(c, 1, 3, 1, 1), Activation("tanh")))
-        judge = Network((Conv2d(2, c, 4, 2, 1), leaky, Conv2d(c, 2 * c, 3, 1, 1), leaky, Conv2d(2 * c, 1, 3, 1, 1)))
+        skip = self.skip
+        first = Network((Conv2d(1, c, 3, 1, 1), *around(leaky, Conv2d(c, c, 3, 1, 1), skip=skip), leaky))
+        last = Network((*around(Conv2d(c, c, 3, 1, 1), leaky, skip=skip), Conv2d(c, 1, 3, 1, 1), Activation("tanh")))
+        within = around(leaky, Conv2d(c, 2 * c, 3, 1, 1), skip=skip)
+        judge = Network((Conv2d(2, c, 4, 2, 1), *within, leaky, Conv2d(2 * c, 1, 3, 1, 1)))
         return (first, last), (judge,)
 
     def coarse(self, h: Tensor) -> Tensor:

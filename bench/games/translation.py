@@ -10,14 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bench.contracts import Batch
+from bench.contracts import Batch, later
 from bench.contracts.game import FROM, MADE, TRUE
 from bench.games.harness.compared import Part
 from bench.games.harness.losses import LOSSES, PLAIN
 from bench.games.harness.picture_sets import to_grid, to_rows
 from bench.games.harness.settings import check_names, check_ranges
 from bench.games.harness.several import PictureGame, confined
-from bench.games.networks.blocks import InstanceNorm
+from bench.games.networks.blocks import InstanceNorm, around
 from bench.games.networks.layers import Activation, Conv2d, Layer, Linear, Reshape
 from bench.games.networks.networks import Network
 from bench.numerics.randomness import normal
@@ -54,7 +54,8 @@ class Translation(PictureGame):
     losses, least squares as published, and ``cycle`` (10) times |F(G(a)) - a| + |G(F(b)) - b|; ``identity`` (relative
     to ``cycle``, 0.5 there, for domains that look alike) weighs |G(b) - b| + |F(a) - a|. The two halves of the training
     pictures are A and B, so that no picture is in both. ``style`` is negative or moved; ``norm`` puts the published
-    instance norm into the generators.
+    instance norm into the generators, ``skip`` residual connections around the convolutions within all networks, as the
+    published generators have (He et al. 2016, arXiv:1512.03385).
 
     The score is the error to the partner that training never sees, on held-out pictures. A Frechet distance and the
     cycle cannot see that every digit became another one. The published pool of past translations is left out: a state
@@ -69,6 +70,7 @@ class Translation(PictureGame):
     cycle: float = 10.0
     identity: float = 0.0
     norm: bool = False
+    skip: bool = later(False)
 
     budget = 250.0
     score = "translation_error"
@@ -89,14 +91,15 @@ class Translation(PictureGame):
         c, leaky = self.channels, Activation("leaky-relu")
         norm: list[Layer] = [InstanceNorm()] * self.norm
         generator = Network(
-            (Conv2d(1, c, 3, 1, 1), *norm, leaky, Conv2d(c, c, 3, 1, 1), *norm, leaky, Conv2d(c, 1, 3, 1, 1),
-             Activation("tanh"))
+            (Conv2d(1, c, 3, 1, 1), *norm, *around(leaky, Conv2d(c, c, 3, 1, 1), *norm, skip=self.skip), leaky,
+             Conv2d(c, 1, 3, 1, 1), Activation("tanh"))
         )  # fmt: skip
-        layers, side, width = list[Layer](), self.pictures.side, 1
+        layers: list[Layer] = [Conv2d(1, c, 4, 2, 1)]
+        side = self.pictures.side // 2
         while side > 2 and side % 2 == 0:
-            layers += [Conv2d(width, c, 4, 2, 1), leaky]
-            side, width, c = side // 2, c, 2 * c
-        discriminator = Network((*layers, Reshape((width * side**2,)), Linear(width * side**2, 1)))
+            layers += around(leaky, Conv2d(c, 2 * c, 4, 2, 1), skip=self.skip)
+            side, c = side // 2, 2 * c
+        discriminator = Network((*layers, leaky, Reshape((c * side**2,)), Linear(c * side**2, 1)))
         return (generator, generator), (discriminator, discriminator)
 
     def batch(self, seeds: Tensor, draw: int) -> Batch:

@@ -107,7 +107,7 @@ def _motion(scene: Scene) -> motion.Motion:
     if generated is not None and generated.alphabet:
         return motion.Texts(generated.reels, scene.look, failure_notes, generated.real, generated.alphabet)
     if generated is not None and generated.images:
-        return motion.Sheets(generated.reels, scene.look, failure_notes, generated.real)
+        return motion.Sheets(generated.reels, scene.look, failure_notes, generated.real, generated.group)
     if generated is not None:
         return motion.Clouds(generated.reels, scene.look, failure_notes, generated.real)
     game_plane = plane(scene)

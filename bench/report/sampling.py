@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.errors import UserError, nearest
 from bench.games.harness.images import Images
-from bench.report.figures.films import sheet
+from bench.report.figures.sheets import sheet
 from bench.report.figures.svg import styled
 from bench.report.trained import Trained
 from bench.storage.files import write_file

@@ -8,6 +8,7 @@ FOLDER/<game>/<rule>/load.py                    makes the modules and loads them
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import getsource
 from pathlib import Path
 from textwrap import indent
 
@@ -15,6 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.games.networks.modules import Plus, Recorded
+from bench.report.recorded import source
 from bench.report.trained import PLAYERS, NoNetworks, Trained, finished, trained
 from bench.storage.files import whole_folder
 from bench.storage.names import filename
@@ -22,6 +25,10 @@ from bench.storage.run_folder import RunFolder
 from bench.storage.weights import kept
 
 LOAD = "load.py"
+WHOLES: dict[type[nn.Module], str] = {nn.Sequential: "nn.Sequential", Plus: Plus.__name__}
+"""Modules that are made of their parts, in order."""
+Classes = dict[str, tuple[str, set[str]]]
+"""Classes that stand in ``load.py``: name -> the text, and lines of imports."""
 
 
 def write_weights(
@@ -80,7 +87,7 @@ def _place(one: Trained) -> Path:
 
 def _write(one: Trained, folder: Path) -> None:
     folder.mkdir(parents=True)
-    for player, module in zip(PLAYERS, one.modules, strict=True):
+    for player, module in zip(PLAYERS, one.modules, strict=False):
         save_file(_state(module), folder / f"{player}.safetensors")
     (folder / LOAD).write_text(loading(one), "utf-8")
 
@@ -95,22 +102,28 @@ def _state(module: nn.Module) -> dict[str, Tensor]:
 
 def loading(one: Trained) -> str:
     """The text of ``load.py``."""
+    classes: Classes = {}
+    functions = []
+    for player, module in zip(PLAYERS, one.modules, strict=False):  # of a game of one player the first alone
+        functions += ["", "", *_function(player, module, classes)]
+    imports = {line for _, lines in classes.values() for line in lines}
     lines = [
         f"# {one.optimizer} on {one.label}, seed {one.seed}.",
         "from pathlib import Path",
         "",
+        *sorted(line for line in imports if line.startswith("import")),
         "from safetensors.torch import load_file",
-        "from torch import nn",
+        *sorted({"from torch import nn", *(line for line in imports if line.startswith("from"))}),
         "",
         "FOLDER = Path(__file__).parent",
     ]
-    for player, module in zip(PLAYERS, one.modules, strict=True):
-        lines += ["", "", *_function(player, module)]
-    return "\n".join(lines) + "\n"
+    for text, _ in classes.values():
+        lines += ["", "", *text.splitlines()]
+    return "\n".join([*lines, *functions]) + "\n"
 
 
-def _function(player: str, module: nn.Module) -> list[str]:
-    made = expression(module)
+def _function(player: str, module: nn.Module, classes: Classes) -> list[str]:
+    made = expression(module, classes)
     load = f'load_state_dict(load_file(FOLDER / "{player}.safetensors")'
     if made is not None:
         return [
@@ -127,13 +140,39 @@ def _function(player: str, module: nn.Module) -> list[str]:
     ]
 
 
-def expression(module: nn.Module) -> str | None:
-    """The Python that makes a module of torch's own layers anew; None where it has others, or torch's text is none."""
-    if type(module) is nn.Sequential:
-        parts = [expression(part) for part in module]
+def expression(module: nn.Module, classes: Classes | None = None) -> str | None:
+    """The Python that makes a module anew of torch's own layers and of classes that are written beside it.
+
+    Args:
+        module: of a trained player.
+        classes: takes what the Python needs of these.
+
+    Returns:
+        None where it has other modules, or where torch's text of one does not make it.
+    """
+    classes = {} if classes is None else classes
+    if type(module) in WHOLES:
+        if type(module) is Plus:
+            classes[Plus.__name__] = getsource(Plus), {"from torch import Tensor"}
+        parts = [expression(part, classes) for part in module.children()]
         if any(part is None for part in parts):
             return None
-        return "nn.Sequential(\n" + "".join(f"{indent(str(part), '    ')},\n" for part in parts) + ")"
+        return f"{WHOLES[type(module)]}(\n" + "".join(f"{indent(str(part), '    ')},\n" for part in parts) + ")"
+    if isinstance(module, Recorded):
+        return _recorded(module, classes)
+    return _of_torch(module)
+
+
+def _recorded(module: Recorded, classes: Classes) -> str | None:
+    name = f"Recorded{sum(one.startswith('Recorded') for one in classes) + 1}"
+    try:
+        classes[name] = source(module, name)
+    except Exception:  # what a network of somebody's own does may depend on the numbers
+        return None
+    return f"{name}()"
+
+
+def _of_torch(module: nn.Module) -> str | None:
     if not type(module).__module__.startswith("torch.nn.modules.") or any(True for _ in module.children()):
         return None
     text = f"nn.{module!r}".replace(", bias=True", "")  # the default, which some layers of some versions do not take

@@ -22,9 +22,10 @@ from bench.games.networks.blocks import (
     Projection,
     Residual,
     Upsample,
+    around,
     residual,
 )
-from bench.games.networks.layers import Activation, Conv2d, Layer, Linear, Reshape
+from bench.games.networks.layers import Activation, BatchNorm, Conv2d, ConvTranspose2d, Layer, Linear, Reshape
 from bench.games.networks.named import Bound, NamedNetwork
 
 REPLICAS, BATCH, IMAGE = 3, 5, (4, 4, 6)
@@ -89,6 +90,37 @@ def test_a_block_is_torchs_values_and_gradients(layer: Layer, module: nn.Module)
 def _named(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """The module's parameters in the order of the layer's: attention's gain stands last."""
     return sorted(module.named_parameters(), key=lambda item: item[0] == "gain")
+
+
+@pytest.mark.parametrize(
+    ("block", "side"),
+    [
+        ((Activation("relu"), Conv2d(4, 4, 3, padding=1)), nn.Identity()),
+        ((Activation("relu"), Conv2d(4, 7, 3, padding=1)), nn.Conv2d(4, 7, 1)),
+        ((Conv2d(4, 7, 3, padding=1), Conv2d(7, 4, 4, stride=2, padding=1)), nn.AvgPool2d(2)),
+        ((Conv2d(4, 7, 4, stride=2, padding=1), BatchNorm(7)), nn.Sequential(nn.Conv2d(4, 7, 1), nn.AvgPool2d(2))),
+        (
+            (BatchNorm(4), Activation("relu"), ConvTranspose2d(4, 2, 4, stride=2, padding=1)),
+            nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(4, 2, 1)),
+        ),
+    ],
+    ids=["the same shape", "channels", "half the side", "half the side and channels", "double the side and channels"],
+)
+def test_what_goes_around_a_block_is_added_to_it(block: tuple[Layer, ...], side: nn.Module) -> None:
+    """The convolution of one place and the change of the side may change places: here they stand as in the papers."""
+    assert around(*block, skip=False) == block
+    (whole,) = around(*block, skip=True)
+    parameters, h = inputs(whole, IMAGE)
+    plain = networks.Network(block)
+    border = len(plain.tensor_shapes)
+    out, left = whole(parameters, h), iter(parameters)
+    inner = h
+    for layer in block:
+        inner = layer([next(left) for _ in layer.shapes], inner)
+    for r in range(REPLICAS):
+        own = dict(zip((name for name, _ in side.named_parameters()), [p[r] for p in parameters[border:]], strict=True))
+        around_it: Any = functional_call(side.double(), own, (h[r].movedim(-1, 0),))
+        torch.testing.assert_close((out - inner)[r].movedim(-1, 0), around_it, rtol=1e-9, atol=1e-9)
 
 
 def test_pixel_norm_has_a_mean_square_of_one() -> None:

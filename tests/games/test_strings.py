@@ -4,10 +4,12 @@ import pytest
 import torch
 
 import bench
+from bench.checks.game_laws import GAME_LAWS
 from bench.errors import UserError
 from bench.games.harness.languages import language
 from bench.metrics.evaluation import KnownGenerator
 from bench.registry import get_game, get_metric
+from bench.registry.build import spell
 
 SEEDS = range(4)
 
@@ -69,9 +71,62 @@ def test_a_few_steps_bring_strings_nearer(name, rule):
     ("strings[language=latin]", "language is 'latin'; known: dna, reber"),
     ("strings[length=3]", "length is 3; from 5 to 16 letters are allowed"),
     ("strings[tau=0]", "tau is 0; a temperature above 0 is allowed"),
+    ("strings[tau_end=-1]", "tau_end is -1; a temperature above 0 is allowed, or 0 for that of tau"),
+    ("strings[tau_end=cold]", "tau_end is cold; a number is allowed"),
     ("strings[network=lstm]", "network is 'lstm'"),
     ("autoregressive[batch_size=10]", "batch_size is 10; a multiple of 16 is allowed"),
 ])  # fmt: skip
 def test_what_is_refused(name, says):
     with pytest.raises(UserError, match=says.replace("[", r"\[")):
         get_game(name)
+
+
+ANNEALED = "strings[width=16,batch_size=16,length=8,tau=2,tau_end=0.5,network={}]"
+
+
+def same(first, second):
+    """Whether two games lose, move and write the same."""
+    seeds = torch.tensor([0, 1])
+    w = first.init(seeds)
+    fields = [bench.Oracle(game, [0, 1])(w) for game in (first, second)]
+    samples = [game.generate(w, seeds, 16) for game in (first, second)]
+    return torch.equal(*fields), torch.equal(*samples)
+
+
+@pytest.mark.parametrize("network", ["mlp", "gru"])
+def test_the_temperature_falls_geometrically_from_tau_to_tau_end(network):
+    game = get_game(ANNEALED.format(network))
+    assert [game.at(share).temperature for share in (0, 0.25, 0.5, 1)] == pytest.approx([2, 2**0.5, 1, 0.5])
+    for share, tau in ((0, 2), (0.5, 1), (1, 0.5)):
+        held = get_game(ANNEALED.format(network).replace("tau=2,tau_end=0.5", f"tau={tau}"))
+        assert same(game.at(share), held) == (True, True)
+    assert game.temperature == 0.5  # by itself it is as at the end
+    assert not same(game.at(0), game)[0]
+    module = game.torch_modules(game.init(torch.tensor([3]))[0])[0]
+    drawn = game.judged_latents(torch.tensor([3]), 16)
+    assert torch.equal(module(drawn[0].T), game.generate(game.init(torch.tensor([3])), torch.tensor([3]), 16)[0])
+
+
+def test_a_temperature_that_stays_is_the_game_that_was_there():
+    plain = get_game("strings")
+    assert not plain.changes
+    assert plain.at(0.3) is plain
+    assert "tau_end" not in spell(plain)
+    assert not get_game("strings[tau_end=0.75]").changes
+
+
+@pytest.mark.parametrize("network", ["mlp", "gru"])
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_it_obeys_the_laws_while_the_temperature_falls(network, share):
+    for law in GAME_LAWS:
+        law(get_game(ANNEALED.format(network)).at(share))
+
+
+def test_a_training_sees_the_temperature_of_its_share_of_the_budget():
+    game = get_game(ANNEALED.format("mlp"))
+    w = game.init(torch.tensor([0, 1]))
+    F = bench.Oracle(game, [0, 1], budget=10)
+    assert torch.equal(F(w), bench.Oracle(game.at(0), [0, 1])(w))
+    F.gradients = 5
+    F.new_batch()
+    assert torch.equal(F(w), bench.Oracle(game.at(0.5), [0, 1], draw=1)(w))

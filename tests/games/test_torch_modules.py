@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import bench
 from bench.contracts import Exportable, Generative
 from bench.games.harness.gan import GAN
+from bench.games.networks.blocks import InstanceNorm, around
 from bench.games.networks.layers import (
     ACTIVATIONS,
     MODULES,
@@ -24,7 +25,8 @@ from bench.games.networks.layers import (
     Maxout,
     Reshape,
 )
-from bench.games.networks.modules import OneReplica
+from bench.games.networks.modules import NamedReplica, OneReplica, Plus
+from bench.games.networks.named import NamedNetwork
 from bench.games.networks.networks import Network
 from bench.registry import games, get_game
 from bench.registry.build import by_themselves
@@ -45,6 +47,7 @@ OWN = [name for name, kind in KINDS.items() if "harness" not in kind.torch_modul
 """Games that say themselves what their networks take."""
 SETTINGS = [
     *(spelled(name) for name in NETWORKED if name not in OWN),
+    *(spelled(name, "skip=true") for name in NETWORKED if hasattr(get_game(name), "skip")),
     spelled("digits", "conditional=true"),
     spelled("dcgan-mnist", "conditional=true,spectral=true"),
     spelled("ring8", "batch_norm=true,maxout=5,pac=2,spectral=true"),
@@ -55,8 +58,8 @@ SETTINGS = [
 def test_every_game_that_generates_by_networks_is_here() -> None:
     closed = {name for name in ALONE if isinstance(get_game(name), Generative)} - set(NETWORKED)
     assert len(NETWORKED) > 8
-    of_one_pair = {name for name in closed if isinstance(get_game(name), GAN)}
-    assert all(type(get_game(name)).torch_modules is None for name in of_one_pair), "networks that cannot be taken home"
+    assert "autoregressive" in NETWORKED
+    assert not {name for name in closed if isinstance(get_game(name), GAN)}, "networks that cannot be taken home"
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -69,8 +72,8 @@ def test_a_games_networks_are_torch_modules_that_agree(name: str) -> None:
     assert torch.equal(torch.get_rng_state(), state), "random numbers of the caller were drawn"
     samples = generator(game.judged_latents(torch.tensor([5]), count)[0].T)
     assert samples.shape == (count, *game.sample_shape())
-    expected = game.generate(w[1:], torch.tensor([5]), count)
-    torch.testing.assert_close(samples.flatten(1), expected[0], atol=TOLERANCE, rtol=0)
+    expected_samples = game.generate(w[1:], torch.tensor([5]), count)[0]
+    torch.testing.assert_close(samples.flatten(1), expected_samples, atol=TOLERANCE, rtol=0)
     entry = torch.rand(1, *judged(game), 8)
     expected = game.discriminator(w[1:, game.sizes[0] :], entry)[0].T
     taken = entry[0].movedim(-1, 0)
@@ -78,18 +81,44 @@ def test_a_games_networks_are_torch_modules_that_agree(name: str) -> None:
         taken = taken.reshape(8, *game.sample_shape())  # a dense discriminator takes images too
     torch.testing.assert_close(discriminator(taken), expected, atol=TOLERANCE, rtol=0)
     modules = [part for whole in (generator, discriminator) for part in whole.modules()]
-    assert all(type(part).__module__.startswith("torch.nn.modules") for part in modules), "not plain torch"
+    own = [part for part in modules if not type(part).__module__.startswith("torch.nn.modules")]
+    named = isinstance(game.generator, NamedNetwork)
+    assert all(type(part) is (NamedReplica if named else Plus) for part in own), "not plain torch"
+    assert torch.equal(samples.flatten(1), expected_samples) or not named
 
 
-@pytest.mark.parametrize("name", [spelled(name) for name in OWN])
+@pytest.mark.parametrize("name", [*map(spelled, OWN), spelled("strings", "network=gru,spectral=true")])
 def test_the_networks_of_a_game_that_says_what_they_take_agree(name: str) -> None:
     game: Any = get_game(name)
     w = game.init(torch.tensor([3]))
-    generator, discriminator = game.torch_modules(w[0])
+    generator, *discriminators = game.torch_modules(w[0])
     samples = generator(game.judged_latents(torch.tensor([5]), 8)[0].T)
     expected = game.generate(w, torch.tensor([5]), 8)
     torch.testing.assert_close(samples.flatten(1), expected[0], atol=TOLERANCE, rtol=0)
-    assert discriminator(samples).shape[0] == 8
+    assert isinstance(generator, OneReplica) <= torch.equal(samples, expected[0])
+    assert len(discriminators) == game.players - 1
+    assert all(discriminator(samples).shape[0] == 8 for discriminator in discriminators)
+
+
+def test_what_the_discriminator_of_strings_says_of_letters_is_what_it_says_of_them_in_training() -> None:
+    game: Any = get_game(spelled("strings"))
+    w = game.init(torch.tensor([3]))
+    letters = game.perfect(torch.tensor([3]), 8)
+    expected = game.discriminator(w[:, game.sizes[0] :], game.told_apart(letters))[0].T
+    assert torch.equal(game.torch_modules(w[0])[1](letters[0]), expected)
+
+
+def test_named_layers_keep_their_names_and_bits_wherever_samples_lie() -> None:
+    game: Any = get_game(spelled("growing"))
+    w = game.init(torch.tensor([3]))
+    module = game.torch_modules(w[0])[0]
+    assert {"layers.first.0", "layers.conv2.1", "layers.image0.0"} <= module.state_dict().keys()
+    latents = torch.randn(6, game.latent)
+    assert torch.equal(module(latents), module(latents.T.contiguous().T))
+    module(latents).square().mean().backward()
+    reached = {name for name, part in module.named_parameters() if part.grad is not None and part.grad.any()}
+    assert "layers.conv2.0" in reached
+    assert "layers.image0.0" not in reached  # faded out
 
 
 def judged(game: Any) -> tuple[int, ...]:
@@ -141,8 +170,16 @@ class Residual(Network):
             (2, 5, 5),
             (Conv2d(2, 4, 3, 2, 1), BatchNorm(4), ConvTranspose2d(4, 3, 3, 2), Reshape((3, 49)), Reshape((147,))),
         ),
+        (
+            (2, 8, 8),
+            (
+                *around(Conv2d(2, 3, 3, 1, 1), BatchNorm(3), Conv2d(3, 4, 4, 2, 1), skip=True),
+                *around(Activation("relu"), ConvTranspose2d(4, 4, 4, 2, 1), skip=True),
+                *around(InstanceNorm(), Conv2d(4, 4, 3, 1, 1), skip=True),
+            ),
+        ),
     ],
-    ids=["a layer that torch lacks", "maxout", "images"],
+    ids=["a layer that torch lacks", "maxout", "images", "residual connections"],
 )
 def test_layers(entry: tuple[int, ...], layers: tuple[Layer, ...], spectral: bool) -> None:
     network = Network(layers, spectral=spectral)

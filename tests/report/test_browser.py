@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -288,3 +289,14 @@ def test_figures_are_dark_in_the_dark(opened):
     page = opened(color_scheme="dark")
     assert max(background(page, "figure .card")) < 60
     assert "invert" in page.evaluate("getComputedStyle(document.querySelector('.card svg')).filter")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_words_of_a_film_can_be_read(opened, scheme):
+    page = opened(color_scheme=scheme)
+    paper = background(page, "figure .card")[0]
+    for place in (".film .clock label", ".film .clock output", ".film .reel > p"):
+        found = page.evaluate("s => getComputedStyle(document.querySelector(s)).color", place)
+        ink = [int(part) for part in re.findall(r"\d+", found)[:3]]
+        assert abs(ink[0] - paper) > 120, place

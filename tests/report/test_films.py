@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.report.figures import films, motion, pictures, spectra
+from bench.report.figures import films, formats, motion, pictures, sheets, spectra
 from bench.report.figures.panels import looks
 from bench.report.figures.svg import svg
 from bench.report.sections.spectrum import eigenvalues
@@ -218,3 +218,57 @@ def test_labels_of_a_spectrum_do_not_overlap() -> None:
         assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
         labelled += len(boxes) >= 3
     assert labelled
+
+
+# --- images that belong together, and lines of text ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", [2, 3, 5, 6, 7, 8])
+def test_images_that_belong_together_stand_in_a_box(group: int) -> None:
+    """Every image is whole, in its order; between those of a strip is a grey line, between strips is white."""
+    drawn = np.random.default_rng(group).choice([-1.0, 1.0], (64, 4, 4))
+    across = sheets.across_groups(group)
+    assert across % group == 0
+    page = sheets.sheet(drawn, across, group)
+    assert page.shape[0] == page.shape[1]
+    places = [
+        next((top, left) for top, left in np.ndindex(len(page) - 3, len(page) - 3)
+             if (page[top : top + 4, left : left + 4] == picture).all())
+        for picture in drawn[: 2 * group]
+    ]  # fmt: skip
+    (top, left), *others = places[:group]
+    assert others == [(top, left + 5 * k) for k in range(1, group)], "one row for a sample"
+    grey = 1 - 2 * sheets.GREY
+    for start in (left + 5 * k - 1 for k in range(group + 1)):
+        assert page[top - 1 : top + 5, start] == pytest.approx(grey)
+    assert (page[top - 2] == -1).all() or top < 2
+    film = films.sheets(drawn, {"a": (np.arange(2.0), np.stack([drawn] * 2))}, looks(["a"]), {}, group)
+    assert len({pixels(panel.strip).shape[0] for panel in film.panels} | {film.side}) == 1
+
+
+def test_lines_of_text_are_text() -> None:
+    letters = np.array([[0, 1, 2], [2, 2, 0]])
+    film = films.texts(letters, {"a": (np.arange(2.0), np.stack([letters, letters[::-1]]))}, looks(["a"]), {}, "<&A")
+    assert [panel.moments for panel in film.panels] == [1, 2]
+    drawn = [base64.b64decode(panel.strip.partition("base64,")[2]).decode() for panel in film.panels]
+    found = [re.findall(r">([^<>]+)</text>", strip) for strip in drawn]
+    assert found == [["&lt;&amp;A", "AA&lt;"], ["&lt;&amp;A", "AA&lt;", "AA&lt;", "&lt;&amp;A"]]
+    for strip, moments in zip(drawn, (1, 2), strict=True):
+        assert f'width="{moments * film.side}" height="{film.side}"' in strip
+        starts = [float(x) // film.side for x in re.findall(r'<text x="([\d.]+)"', strip)]
+        assert starts == sorted([*range(moments)] * 2)
+
+
+@pytest.mark.parametrize("length", [5, 10, 16])
+@pytest.mark.parametrize("width", ["3.25in", "1.5in", ""])
+def test_printed_lines_of_text_do_not_meet(width: str, length: int) -> None:
+    letters = np.zeros((4, 12, length), dtype=int)
+    with formats.formatted(formats.format_of(width)):
+        figure = pictures.texts(letters[0], {"a": (np.arange(4.0), letters), "b": (np.arange(4.0), letters)}, "W")
+        figure.draw_without_rendering()
+        drawn = [text for axes in figure.axes for text in (*axes.texts, axes.title) if text.get_text()]
+        boxes = [text.get_window_extent() for text in drawn]
+    assert len(boxes) >= 5
+    assert all(not one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert min(text.get_fontsize() for axes in figure.axes for text in axes.texts) >= pictures.LEAST_LETTER
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)

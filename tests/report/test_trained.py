@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import bench
 from bench.analysis.representatives import median, ordered
 from bench.errors import UserError
+from bench.games.networks.modules import OneReplica, Recorded
 from bench.report.sampling import write_samples
 from bench.report.trained import Trained, trained
-from bench.report.weights import expression, write_weights
+from bench.report.weights import expression, loading, write_weights
 
 Call = Callable[..., tuple[int, str, str]]
 RING, DIGITS = "ring8[width=16,batch_size=16]", "digits[width=16,depth=1]"
@@ -194,6 +195,60 @@ def test_files_load_in_plain_pytorch(run: bench.Run, tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", script], cwd=folder, check=True)
         loaded = torch.load(folder / "samples.pt", weights_only=True)
         torch.testing.assert_close(loaded, one.modules[0](latents), atol=1e-6, rtol=0)
+
+
+PLAIN = """
+import importlib.util, sys, torch
+spec = importlib.util.spec_from_file_location("load", "load.py")
+load = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(load)
+generator = load.generator()
+samples = generator(torch.load("latents.pt", weights_only=True))
+assert not hasattr(load, "discriminator") or len(load.discriminator()(samples)) == len(samples)
+assert "bench" not in sys.modules
+torch.save([samples.detach(), generator(torch.load("latents.pt", weights_only=True)[:3]).detach()], "samples.pt")
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "growing",
+        "strings",
+        "autoregressive",
+        "dcgan-mnist[skip=true]",
+        pytest.param("large-scale[conditional=false]", marks=pytest.mark.slow),
+        pytest.param("strings[network=gru]", marks=pytest.mark.slow),
+    ],
+)
+def test_networks_that_torch_has_no_layers_for_load_in_plain_pytorch(name: str, tmp_path: Path) -> None:
+    """Those whose operations are recorded give the very bits of the game, however many are drawn."""
+    keys = ",".join(filter(None, [name.partition("[")[2].rstrip("]"), bench.get_game(name).tried]))
+    game: Any = bench.get_game(f"{name.partition('[')[0]}[{keys}]")
+    one = Trained(name, "adam", 0, game, game.init(torch.tensor([3]))[0])
+    for player, module in zip(("generator", "discriminator"), one.modules, strict=False):
+        save_file(
+            {key: part.contiguous() for key, part in module.state_dict().items()}, tmp_path / f"{player}.safetensors"
+        )
+    (tmp_path / "load.py").write_text(loading(one))
+    latents = game.judged_latents(torch.tensor([0]), 16)[0].T
+    torch.save(latents, tmp_path / "latents.pt")
+    subprocess.run([sys.executable, "-c", PLAIN], cwd=tmp_path, check=True)
+    many, few = torch.load(tmp_path / "samples.pt", weights_only=True)
+    if any(isinstance(part, Recorded) for part in one.modules[0].modules()):
+        assert torch.equal(many, one.samples(16))
+        assert torch.equal(few, one.modules[0](latents[:3]))
+    else:
+        torch.testing.assert_close(many, one.samples(16), atol=1e-5, rtol=0)
+
+
+def test_what_cannot_be_recorded_takes_the_module() -> None:
+    def by_value(parts: Any, h: torch.Tensor) -> torch.Tensor:
+        return h if h.sum() > 0 else parts[0] * h
+
+    classes: Any = {}
+    assert expression(OneReplica(by_value, [torch.ones(1)], (4,)), classes) is None
+    assert not classes
 
 
 def test_a_module_of_ones_own_is_loaded_into_one(own: bench.Run, tmp_path: Path) -> None:

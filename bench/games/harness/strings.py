@@ -54,6 +54,10 @@ class StringGame(Game):
         """Strings [R, count, length] as numbers for a network, [R, length * letters, count]."""
         return one_hot(strings, len(self.alphabet)).float().flatten(2).transpose(1, 2).contiguous()
 
+    def sample_shape(self) -> tuple[int, ...]:
+        """A letter for each place."""
+        return (self.length,)
+
     def perfect(self, seeds: Tensor, count: int) -> Tensor:
         """Strings of a perfect generator, [R, count, length]."""
         return self.strings(seeds, "perfect", 0, count, 1)

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.games.networks.layers import Conv2d, Layer, Shape
+from bench.games.networks.layers import Conv2d, ConvTranspose2d, Layer, Shape
+from bench.games.networks.modules import Plus
+from bench.games.networks.networks import chain_module
 
 Interval = tuple[float, float]
 
@@ -47,6 +50,11 @@ class Residual(Layer):
         left = iter(parameters)
         return _chain(self.inner, left, h) + _chain(self.skip, left, h)
 
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        border = sum(len(layer.shapes) for layer in self.inner)
+        own = (self.inner, parameters[:border]), (self.skip, parameters[border:])
+        return Plus(*(chain_module(layers, parts, entry) for layers, parts in own))
+
 
 def _chain(layers: Sequence[Layer], parameters: Iterator[Tensor], h: Tensor) -> Tensor:
     for layer in layers:
@@ -57,6 +65,29 @@ def _chain(layers: Sequence[Layer], parameters: Iterator[Tensor], h: Tensor) -> 
 def residual(inner: Sequence[Layer], fan_in: int, fan_out: int) -> Residual:
     """A residual block; where widths differ a convolution of one place is its skip."""
     return Residual(tuple(inner), () if fan_in == fan_out else (Conv2d(fan_in, fan_out, 1),))
+
+
+def around(*block: Layer, skip: bool) -> tuple[Layer, ...]:
+    """The layers of a block, with a residual connection around them if ``skip``.
+
+    What goes around has the block's shape: nearest neighbours or means of places where the block's convolutions change
+    the side, and a convolution of one place where they change the channels, on the smaller side of the two, with which
+    it can be exchanged (Gulrajani et al. 2017, arXiv:1704.00028; Miyato et al. 2018, arXiv:1802.05957, appendix B).
+
+    Args:
+        block: layers of which at least one is a convolution.
+        skip: a game's setting.
+    """
+    if not skip:
+        return block
+    convolutions = [layer for layer in block if isinstance(layer, (Conv2d, ConvTranspose2d))]
+    fan_in, fan_out = convolutions[0].fan_in, convolutions[-1].fan_out
+    grown = prod(layer.stride for layer in convolutions if isinstance(layer, ConvTranspose2d))
+    shrunk = prod(layer.stride for layer in convolutions if isinstance(layer, Conv2d))
+    side: list[Layer] = [AvgPool(shrunk)] if shrunk > 1 else []
+    side += [Conv2d(fan_in, fan_out, 1)] if fan_in != fan_out else []
+    side += [Upsample(grown)] if grown > 1 else []
+    return (Residual(block, tuple(side)),)
 
 
 @dataclass(frozen=True)
@@ -78,6 +109,9 @@ class InstanceNorm(Layer):
     def __call__(self, parameters: Sequence[Tensor], h: Tensor) -> Tensor:
         return _standard(h, (2, 3), self.eps)
 
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        return nn.InstanceNorm2d(entry[0], eps=self.eps)  # by the sample at hand in eval() too
+
 
 def _standard(h: Tensor, over: tuple[int, ...], eps: float) -> Tensor:
     """h with a mean of 0 and a variance of 1 over these dimensions."""
@@ -97,6 +131,9 @@ class Upsample(Layer):
         spread = h.view(rows, channels, height, 1, width, 1, batch).expand(-1, -1, -1, f, -1, f, -1)
         return spread.reshape(rows, channels, f * height, f * width, batch)
 
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        return nn.Upsample(scale_factor=self.factor)
+
 
 @dataclass(frozen=True)
 class AvgPool(Layer):
@@ -108,6 +145,9 @@ class AvgPool(Layer):
         f = self.factor
         rows, channels, height, width, batch = h.shape
         return h.reshape(rows, channels, height // f, f, width // f, f, batch).mean((3, 5))
+
+    def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
+        return nn.AvgPool2d(self.factor)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Layer(ABC):
 
     def module(self, parameters: Sequence[Tensor], entry: Shape) -> nn.Module:
         """The layer of one replica on samples [N, *entry]: torch's own module where torch has one."""
-        return OneReplica(self, parameters)
+        return OneReplica(self, parameters, entry)
 
 
 class Affine(Layer):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,20 +24,85 @@ def filled(kind: type[nn.Module], parameters: Iterable[Tensor], *sizes: int, **o
     return holding(module, parameters)
 
 
-class OneReplica(nn.Module):
-    """What torch has no module for, for one replica: it takes samples [N, ...] and gives samples.
+class Plus(nn.Module):
+    """Samples -> skip(samples) + inner(samples), a residual connection; of torch alone, as its text goes home."""
 
-    Args:
-        stacked: parameters [R, ...] each, activations [R, ..., batch] -> [R, ..., batch].
-        parameters: those of the replica, without R.
-    """
-
-    def __init__(self, stacked: Callable[[Sequence[Tensor], Tensor], Tensor], parameters: Iterable[Tensor]) -> None:
+    def __init__(self, inner: nn.Module, skip: nn.Module) -> None:
         super().__init__()
-        self.stacked = stacked
-        self.parts = nn.ParameterList(part.detach().clone() for part in parameters)
+        self.inner, self.skip = inner, skip
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Samples [N, ...] -> samples."""
-        parts = [part.unsqueeze(0) for part in self.parts]
-        return self.stacked(parts, samples.movedim(0, -1).unsqueeze(0))[0].movedim(-1, 0)
+        """[N, ...] -> [N, ...]."""
+        out: Tensor = self.skip(samples) + self.inner(samples)
+        return out
+
+
+class Recorded(nn.Module):
+    """What torch has no module for: it takes samples [N, *entry] of a type, and its operations can be recorded on some.
+
+    Args:
+        entry: of a sample.
+        dtype: of samples.
+    """
+
+    def __init__(self, entry: tuple[int, ...], dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.entry, self.dtype = entry, dtype
+
+    def stacked(self, h: Tensor) -> Tensor:
+        """Activations of one replica [1, ..., batch] -> [1, ..., batch]."""
+        raise NotImplementedError
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Samples [N, ...] -> samples, of the same bits wherever in memory the given ones lie."""
+        return self.stacked(samples.movedim(0, -1).unsqueeze(0).contiguous())[0].movedim(-1, 0)
+
+
+class OneReplica(Recorded):
+    """Operations on stacked replicas, of one.
+
+    Args:
+        operations: parameters [R, ...] each, activations [R, ..., batch] -> [R, ..., batch].
+        parameters: those of the replica, without R.
+        entry, dtype: of what it takes.
+    """
+
+    def __init__(
+        self,
+        operations: Callable[[Sequence[Tensor], Tensor], Tensor],
+        parameters: Iterable[Tensor],
+        entry: tuple[int, ...],
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__(entry, dtype)
+        self.operations = operations
+        self.parts = nn.ParameterList(part.detach().clone() for part in parameters)
+
+    def stacked(self, h: Tensor) -> Tensor:
+        return self.operations([part.unsqueeze(0) for part in self.parts], h)
+
+
+class NamedReplica(Recorded):
+    """Layers with names, of one replica: their parameters stand under these.
+
+    Args:
+        operations: parameters [R, ...] each by layer, activations [R, ..., batch] -> [R, ..., batch].
+        parameters: those of the replica by layer, without R.
+        entry: of a sample that it takes.
+    """
+
+    def __init__(
+        self,
+        operations: Callable[[Mapping[str, Sequence[Tensor]], Tensor], Tensor],
+        parameters: Mapping[str, Iterable[Tensor]],
+        entry: tuple[int, ...],
+    ) -> None:
+        super().__init__(entry)
+        self.operations = operations
+        self.layers = nn.ModuleDict(
+            {name: nn.ParameterList(part.detach().clone() for part in own) for name, own in parameters.items()}
+        )
+
+    def stacked(self, h: Tensor) -> Tensor:
+        owners = cast("Iterable[tuple[str, nn.ParameterList]]", self.layers.items())
+        return self.operations({name: [part.unsqueeze(0) for part in own] for name, own in owners}, h)

@@ -14,14 +14,15 @@ spectral normalisation is computed once however often the network is called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.games.networks.layers import Layer
+from bench.games.networks.layers import Layer, Shape
+from bench.games.networks.modules import NamedReplica
 from bench.games.networks.networks import Network
 
 
@@ -55,7 +56,23 @@ class NamedNetwork(Network):
 
     def bind(self, parameters: Tensor) -> Bound:
         """The network with parameters [R, size], taken apart and normalised once."""
-        return Bound(self, self.weights(parameters))
+        return Bound(self, self.by_layer(self.weights(parameters)))
+
+    def by_layer(self, weights: Sequence[Tensor]) -> dict[str, Sequence[Tensor]]:
+        """`weights` by the names of their layers."""
+        ends = accumulate((len(layer.shapes) for layer in self.layers), initial=0)
+        owners = zip(self.names, self.layers, ends, strict=False)
+        return {name: weights[at : at + len(layer.shapes)] for name, layer, at in owners}
+
+    def module(self, row: Tensor, entry: Shape) -> nn.Module:
+        """One replica as a torch module whose parameters have its layers' names, as `Network.module`; of equal bits.
+
+        With ``equalised`` the weights are those after their scaling, too.
+        """
+        if type(self).__call__ is not NamedNetwork.__call__:
+            return super().module(row, entry)
+        weights = self.by_layer(self.of_one(row))
+        return NamedReplica(lambda parts, h: self.forward(Bound(self, parts), h), weights, entry)
 
     def __call__(self, parameters: Tensor, h: Tensor) -> Tensor:
         return self.bind(parameters)(h)
@@ -73,18 +90,15 @@ class Bound:
     What a layer is told beside h stands behind it: ``net("norm", h, told)``. ``net.parts(name)`` are its parameters.
     """
 
-    def __init__(self, network: NamedNetwork, weights: list[Tensor]) -> None:
-        self.network = network
-        ends = accumulate((len(layer.shapes) for layer in network.layers), initial=0)
-        owners = zip(network.names, network.layers, ends, strict=False)
-        self._layers = {name: (layer, weights[at : at + len(layer.shapes)]) for name, layer, at in owners}
+    def __init__(self, network: NamedNetwork, weights: Mapping[str, Sequence[Tensor]]) -> None:
+        self.network, self._weights = network, weights
+        self._layers = dict(zip(network.names, network.layers, strict=True))
 
     def __call__(self, first: str | Tensor, *given: Tensor) -> Tensor:
         if isinstance(first, Tensor):
             return self.network.forward(self, first)
-        layer, weights = self._layers[first]
-        return layer(weights, *given)
+        return self._layers[first](self._weights[first], *given)
 
-    def parts(self, name: str) -> list[Tensor]:
+    def parts(self, name: str) -> Sequence[Tensor]:
         """The parameters of a layer as it uses them, [R, ...] each."""
-        return self._layers[name][1]
+        return self._weights[name]

@@ -8,7 +8,7 @@ et al. 2015, arXiv:1511.06434), or orthogonal (`starts`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import accumulate, pairwise
@@ -81,9 +81,13 @@ class Network:
 
     def __call__(self, parameters: Tensor, h: Tensor) -> Tensor:
         """parameters [R, size], h [R, ..., batch] -> [R, ..., batch]."""
-        weights = iter(self.weights(parameters))
+        return self.applied(self.weights(parameters), h)
+
+    def applied(self, weights: Sequence[Tensor], h: Tensor) -> Tensor:
+        """The layers one after another, with `weights` as these use them."""
+        left = iter(weights)
         for layer in self.layers:
-            h = layer([next(weights) for _ in layer.shapes], h)
+            h = layer([next(left) for _ in layer.shapes], h)
         return h
 
     @property
@@ -103,18 +107,15 @@ class Network:
             A sequence of torch's own layers, on samples [N, *entry]; a layer that torch lacks is wrapped. A class with
             a ``__call__`` of its own is wrapped as a whole. With ``spectral`` the weights are those after the division.
         """
-        row = row.detach().cpu()
         if type(self).__call__ is not Network.__call__:
-            return OneReplica(partial(_on_row, self), [row])
-        modules, samples = nn.Sequential(), row.new_zeros(2, *entry)
+            row = row.detach().cpu()
+            return OneReplica(partial(_on_row, self), [row], entry)
+        return chain_module(self.layers, self.of_one(row), entry)
+
+    def of_one(self, row: Tensor) -> list[Tensor]:
+        """`weights` of one replica, without R and on the CPU, from its parameters [size]."""
         with torch.no_grad():
-            weights = iter(self.weights(row.unsqueeze(0)))
-            for layer in self.layers:
-                module = layer.module([next(weights)[0] for _ in layer.shapes], tuple(samples.shape[1:]))
-                samples = module(samples)
-                if not isinstance(module, nn.Identity):
-                    modules.append(module)
-        return modules
+            return [weight[0] for weight in self.weights(row.detach().cpu().unsqueeze(0))]
 
     def weights(self, parameters: Tensor) -> list[Tensor]:
         """Every parameter tensor in turn as the layers use it, [R, *shape], from parameters [R, size]."""
@@ -126,6 +127,19 @@ class Network:
                 for place in layer.matrices:
                     weights[first + place] = normalised(weights[first + place], 0)
         return weights
+
+
+def chain_module(layers: Iterable[Layer], parameters: Iterable[Tensor], entry: Shape) -> nn.Sequential:
+    """Layers of one replica in turn on samples [N, *entry]; ``parameters`` are all of theirs, without R."""
+    modules, left = nn.Sequential(), iter(parameters)
+    with torch.no_grad():
+        samples = torch.zeros(2, *entry)
+        for layer in layers:
+            module = layer.module([next(left) for _ in layer.shapes], tuple(samples.shape[1:]))
+            samples = module(samples)
+            if not isinstance(module, nn.Identity):
+                modules.append(module)
+    return modules
 
 
 def _on_row(network: Network, parts: Sequence[Tensor], h: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Samples during training as strips of moments for the report's slider; arrays in, pictures out.
 
-A rule has one strip: a PNG of few colours with a frame for each moment. A page without scripts, or on paper, shows the
-whole strip. The numbers of moments, pixels and images are the largest that fit into `ROOM` bytes for each rule.
+A rule has one strip, a PNG of few colours or lines of text, with a frame for each moment. A page without scripts, or
+on paper, shows the whole strip. The numbers of moments, pixels and images are the largest that fit into `ROOM` bytes
+for each rule.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from html import escape
+from math import ceil
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from bench.analysis.statistics import Array
 from bench.report.figures.panels import Look
+from bench.report.figures.sheets import across_groups, sheet, text_of
 
 Reels = Mapping[str, tuple[Array, Array]]
 """rule -> the costs [K] of its moments, its samples at them [K, N, ...]."""
@@ -26,8 +28,9 @@ Reels = Mapping[str, tuple[Array, Array]]
 ROOM = 4500  # bytes of a rule's strip
 POINTS = ((9, 176), (9, 144), (7, 144), (7, 120), (5, 120))  # moments and pixels along a side, from rich to poor
 IMAGES = ((6, 9), (6, 7), (5, 7), (5, 6), (4, 6), (4, 5), (3, 5), (3, 4), (2, 4), (2, 3))  # along a side, moments
+SIZE, LETTER, LINE = 10.0, 6.02, 14.0  # pixels of a letter, its width, and lines apart
+GROUPED = (9, 7, 5, 4, 3, 2)  # moments of images that belong together
 TEXTS = ((8, 6), (8, 5), (8, 4), (6, 4), (6, 3))  # lines of a page, moments
-TYPE, LEADING = 11, 1.35  # pixels of a letter, and lines apart
 ASKED = 4  # rules whose strips are tried
 DOT = 1.35  # the radius of a point, in pixels
 STRENGTHS = (0, 90, 175, 255)  # the opacities of a point's edge
@@ -129,15 +132,15 @@ def sheets(
 ) -> Film:
     """A film of images in [-1, 1], [K, N, height, width] or [..., 3], beside real ones [N, height, width, ...].
 
-    ``group`` images in turn belong together, so that a row holds a multiple of them.
+    ``group`` images in turn belong together: they stand in a box, a row of one or more.
     """
 
     def build(reels: Reels, across: int, most: int) -> Film:
         costs, indices = moments(reels, most)
-        panels = [] if real is None else [Panel("real", "#80808060", _uri(_quantized(sheet(real, across))), 1)]
+        panels = [] if real is None else [Panel("real", "#80808060", _uri(_quantized(sheet(real, across, group))), 1)]
         side = 1
         for rule, (_, samples) in reels.items():
-            frames = [sheet(samples[k], across) for k in indices[rule]]
+            frames = [sheet(samples[k], across, group) for k in indices[rule]]
             side, strip = len(frames[0]), _uri(_quantized(np.concatenate(frames, axis=1)))
             panels.append(
                 Panel(rule, look[rule].colour, strip, len(frames), note=notes.get(rule, ""), key=look[rule].key)
@@ -145,8 +148,10 @@ def sheets(
         return Film(tuple(map(float, costs)), side, panels, [], sharp=True)
 
     shown = max(samples.shape[1] for _, samples in reels.values())
-    settings = [(across, most) for across, most in IMAGES if across**2 <= shown and across % group == 0]
-    return _fitting(build, reels, settings or IMAGES[-1:])
+    settings = [(across, most) for across, most in IMAGES if across**2 <= shown] or list(IMAGES[-1:])
+    if group > 1:
+        settings = [(across_groups(group), most) for most in GROUPED]
+    return _fitting(build, reels, settings)
 
 
 def texts(real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Mapping[str, str], alphabet: str) -> Film:
@@ -154,51 +159,33 @@ def texts(real: Array | None, reels: Reels, look: Mapping[str, Look], notes: Map
 
     def build(reels: Reels, lines: int, most: int) -> Film:
         costs, indices = moments(reels, most)
-        panels = [] if real is None else [Panel("real", "#80808060", _uri(_quantized(page(real, lines, alphabet))), 1)]
-        side = 1
+        side, strip = written(real[None], lines, alphabet) if real is not None else (1, "")
+        panels = [] if real is None else [Panel("real", "#80808060", strip, 1)]
         for rule, (_, samples) in reels.items():
-            frames = [page(samples[k], lines, alphabet) for k in indices[rule]]
-            side, strip = len(frames[0]), _uri(_quantized(np.concatenate(frames, axis=1)))
+            side, strip = written(samples[indices[rule]], lines, alphabet)
             panels.append(
-                Panel(rule, look[rule].colour, strip, len(frames), note=notes.get(rule, ""), key=look[rule].key)
+                Panel(rule, look[rule].colour, strip, len(costs), note=notes.get(rule, ""), key=look[rule].key)
             )
         return Film(tuple(map(float, costs)), side, panels, [], sharp=False)
 
     return _fitting(build, reels, TEXTS)
 
 
-def page(letters: Array, lines: int, alphabet: str) -> Array:
-    """A square page [side, side] of the first lines of text, [N, length] as places in the alphabet; 1 is ink."""
-    written = text_of(letters[:lines], alphabet)
-    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"), TYPE)
-    width = max(font.getlength(line) for line in written)
-    side = round(max(width + TYPE, (lines + 0.5) * LEADING * TYPE))
-    picture = Image.new("L", (side, side), 255)
-    draw = ImageDraw.Draw(picture)
-    for k, line in enumerate(written):
-        draw.text((round((side - width) / 2), round((k + 0.25) * LEADING * TYPE)), line, font=font, fill=0)
-    return 1 - np.asarray(picture, dtype=float) / 127.5
-
-
-def text_of(letters: Array, alphabet: str) -> list[str]:
-    """Lines of text: letters [N, length] as places in the alphabet."""
-    return ["".join(alphabet[int(letter)] for letter in line) for line in letters]
-
-
-def sheet(pictures: Array, across: int, line: float | None = None, margin: int = 1) -> Array:
-    """A sheet [side, side, ...] of images [N, height, width, ...], ``across`` in each row, a pixel apart; 1 is ink.
-
-    Grey images are shown as ink on paper, colour images unchanged. ``line`` is the value between the images and in the
-    margin around them, by default white.
-    """
-    _, height, width, *planes = pictures.shape
-    white = 1.0 if planes else -1.0
-    size = [across * (length + 1) - 1 + 2 * margin for length in (height, width)]
-    page = np.full((*size, *planes), white if line is None else line)
-    for k, picture in enumerate(np.nan_to_num(pictures[: across * across]).clip(-1, 1)):
-        top, left = k // across * (height + 1) + margin, k % across * (width + 1) + margin
-        page[top : top + height, left : left + width] = picture
-    return page
+def written(frames: Array, lines: int, alphabet: str) -> tuple[int, str]:
+    """Lines of text of each moment, [K, N, length], as a strip that is text: the side of a frame, and a data URI."""
+    letters = frames.shape[2]
+    wide, tall = LETTER * letters, LINE * min(lines, frames.shape[1])
+    side = ceil(max(wide + SIZE, tall + LINE / 2))
+    texts = [
+        f'<text x="{k * side + (side - wide) / 2:.4g}" y="{(side - tall) / 2 + LINE * (row + 0.75):.4g}" '
+        f'textLength="{wide:.4g}">{escape(line)}</text>'
+        for k, page in enumerate(frames)
+        for row, line in enumerate(text_of(page[:lines], alphabet))
+    ]
+    size = f'width="{len(frames) * side}" height="{side}"'
+    style = f'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="{SIZE:g}"'
+    drawn = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}><rect {size} fill="#fff"/>{"".join(texts)}</svg>'
+    return side, f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
 
 
 def _fitting(build: Callable[[Reels, int, int], Film], reels: Reels, settings: Iterable[tuple[int, int]]) -> Film:

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.analysis.statistics import Array
-from bench.report.figures.films import Reels, Window, moments, page, sheet
+from bench.report.figures.films import Reels, Window, moments
 from bench.report.figures.panels import Look, lines
-from bench.report.figures.pictures import ACROSS, LINES, Field, draw_field, square
+from bench.report.figures.pictures import LINES, Field, draw_field, square
+from bench.report.figures.sheets import ACROSS, across_groups, page, sheet
 from bench.report.figures.svg import styled
 
 DPI = 100
@@ -196,13 +197,22 @@ class Paths(Motion):
 
 
 class Sheets(Motion):
-    """Sheets of images [K, N, height, width] in [-1, 1], or [..., 3]; the real ones beside them do not change."""
+    """Sheets of images [K, N, height, width] in [-1, 1], or [..., 3]; the real ones beside them do not change.
+
+    ``group`` images in turn belong together.
+    """
 
     pace = 220
 
     def __init__(
-        self, reels: Reels, look: Mapping[str, Look], notes: Mapping[str, str], real: Array | None = None
+        self,
+        reels: Reels,
+        look: Mapping[str, Look],
+        notes: Mapping[str, str],
+        real: Array | None = None,
+        group: int = 1,
     ) -> None:
+        self.group = group
         self.reels = {} if real is None else {"real": (np.zeros(1), real[None])}
         self.reels |= reels
         super().__init__(list(self.reels), look, notes)
@@ -214,7 +224,7 @@ class Sheets(Motion):
         return [axes.imshow(first, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")]
 
     def _picture(self, pictures: Array) -> Array:
-        page = sheet(pictures, ACROSS)
+        page = sheet(pictures, ACROSS if self.group == 1 else across_groups(self.group), self.group)
         return np.asarray((page + 1) / 2 if page.ndim == 3 else (1 - page) / 2)
 
     def moved(self) -> Iterator[tuple[float, dict[str, Any]]]:

@@ -9,15 +9,18 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from bench.analysis.statistics import Array
-from bench.report.figures.films import Window, sheet, text_of
+from bench.report.figures.films import Window
 from bench.report.figures.formats import current
 from bench.report.figures.panels import Look, lines
+from bench.report.figures.sheets import ACROSS, across_groups, sheet, text_of
 from bench.report.figures.svg import styled
 
-ACROSS = 6  # images along a side of a sheet
 LINES = 10  # of text in a panel
+SPACING, LETTER = 1.4, 0.602  # of lines, and the width of a letter of equal ones, in sizes of a letter
+LEAST_LETTER = 5.5  # points of a letter of text
 SMALLEST = 0.97  # inches of a panel
 PIECES = 5  # of a path, each drawn stronger than the last
 TOLERANCE = 0.006  # as a share of half the side of a panel: less than half the width of a line
@@ -206,33 +209,54 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
 
 
 @styled()
-def images(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]]) -> Figure:
+def images(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]], group: int = 1) -> Figure:
     """Sheets of images [N, height, width] in [-1, 1], ink black on white; [..., 3] in colour.
 
-    A row for each rule: images [K, N, ...] at costs [K]; real ones above them.
+    A row for each rule: images [K, N, ...] at costs [K]; real ones above them. ``group`` images belong together.
     """
-    return _rows_of(_show, real, samples_by_rule)
+    return _rows_of(lambda axes, pictures: _show(axes, pictures, group), real, samples_by_rule)
 
 
 @styled()
 def texts(real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]], alphabet: str) -> Figure:
-    """Lines of text, as `images` draws images: letters [K, N, length] at costs [K] as places in the alphabet."""
+    """Lines of text, as `images` draws images: letters [K, N, length] at costs [K] as places in the alphabet.
+
+    In a narrow figure there are fewer moments, so that letters stay legible.
+    """
+    length = max(letters.shape[-1] for _, letters in samples_by_rule.values())
+    columns = max(len(costs) for costs, _ in samples_by_rule.values())
+    size, tall = FontProperties(size="small").get_size_in_points(), None
+    if current().width is not None:
+        columns = min(columns, max(1, int(72 * (current().full - 0.5) / (LETTER * LEAST_LETTER * (length + 1)))))
+        samples_by_rule = {rule: _last(*reel, columns) for rule, reel in samples_by_rule.items()}
+        size = min(size, 72 * _side(0, columns) / (LETTER * (length + 1)))
+        tall = SPACING * size * LINES / 72
 
     def write(axes: Axes, letters: Array) -> None:
         written = "\n".join(text_of(letters[:LINES], alphabet))
-        axes.text(0.5, 0.5, written, ha="center", va="center", family="monospace", fontsize="small", linespacing=1.4)
+        axes.text(0.5, 0.5, written, ha="center", va="center", family="monospace", fontsize=size, linespacing=SPACING)
 
-    return _rows_of(write, real, samples_by_rule)
+    return _rows_of(write, real, samples_by_rule, tall)
+
+
+def _last(costs: Array, samples: Array, most: int) -> tuple[Array, Array]:
+    """At most so many moments, the last one among them."""
+    kept = np.unique(np.linspace(len(costs) - 1, 0, most).round().astype(int))
+    return costs[kept], samples[kept]
 
 
 def _rows_of(
-    show: Callable[[Axes, Array], None], real: Array | None, samples_by_rule: Mapping[str, tuple[Array, Array]]
+    show: Callable[[Axes, Array], None],
+    real: Array | None,
+    samples_by_rule: Mapping[str, tuple[Array, Array]],
+    tall: float | None = None,
 ) -> Figure:
-    """A row for each rule with a panel for each moment; a panel of real samples above."""
+    """A row for each rule with a panel for each moment, square or ``tall`` inches; a panel of real samples above."""
     columns = max(len(cost) for cost, _ in samples_by_rule.values())
     rows = len(samples_by_rule) + (real is not None)
     side_of_one = _side(2.1, columns)
-    figure = Figure(figsize=(side_of_one * columns + 0.5, (side_of_one + 0.1) * rows), layout="compressed")
+    height = side_of_one + 0.1 if tall is None else tall + 0.25
+    figure = Figure(figsize=(side_of_one * columns + 0.5, height * rows), layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])
@@ -250,7 +274,8 @@ def _rows_of(
     return figure
 
 
-def _show(axes: Axes, pictures: Array) -> None:
+def _show(axes: Axes, pictures: Array, group: int) -> None:
     light = 0.8 if pictures.ndim == 4 else -0.8
-    page = sheet(pictures, min(ACROSS, math.isqrt(len(pictures))), line=light, margin=0)
+    across = across_groups(group) if group > 1 else min(ACROSS, math.isqrt(len(pictures)))
+    page = sheet(pictures, across, group, line=light, margin=0)
     axes.imshow((page + 1) / 2 if page.ndim == 3 else -page, cmap="gray", vmin=-1, vmax=1, interpolation="none")

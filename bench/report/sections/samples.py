@@ -14,6 +14,7 @@ from bench.games.harness.images import Images
 from bench.games.harness.points import Mixture
 from bench.report.figures import films, pictures
 from bench.report.figures.films import Reels
+from bench.report.figures.sheets import ACROSS
 from bench.report.sections.scene import Drawing, Scene
 
 STRIP = 4  # moments of the figure for a paper
@@ -60,7 +61,8 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
             return
         film = films.sheets(real, generated.reels, look, failure_notes, generated.group)
         caption += f"; {generated.groups}." if generated.groups else "."
-        yield Drawing("samples", caption, lambda: pictures.images(real, printed), wide=True, film=film)
+        group = generated.group
+        yield Drawing("samples", caption, lambda: pictures.images(real, printed, group), wide=True, film=film)
         return
     printed = {
         rule: _moments_at(reel, np.linspace(0, len(reel[0]) - 1, STRIP)) for rule, reel in generated.reels.items()
@@ -84,8 +86,9 @@ def samples(scene: Scene) -> Samples | None:
         planes = image[0]
 
         def shaped(pixels: Array) -> Array:
-            pixels = pixels[..., : pictures.ACROSS**2, :].reshape(*pixels.shape[:-2], -1, *image)
-            pixels = pixels[..., : pictures.ACROSS**2, :, :, :]  # a sample may be several images
+            pixels = pixels[..., : ACROSS**2, :].reshape(*pixels.shape[:-2], -1, *image)
+            most = max(ACROSS, scene.description.frames) ** 2  # a sample may be several images
+            pixels = pixels[..., :most, :, :, :]
             return np.moveaxis(pixels, -3, -1) if planes > 1 else pixels[..., 0, :, :]
 
         reels = {
@@ -101,7 +104,7 @@ def samples(scene: Scene) -> Samples | None:
         if frames > 1:
             return Samples(reels, None if stored is None else shaped(stored), True, frames, "a strip is one sample")
         if stored is None and isinstance(game, Images) and not game.missing:
-            stored = game.held_out(pictures.ACROSS**2).numpy()
+            stored = game.held_out(ACROSS**2).numpy()
         return Samples(reels, None if stored is None else shaped(stored), images=True)
     clouds = _reels(sample_tensors)
     if any(points.ndim != 3 or points.shape[2] != 2 for _, points in clouds.values()):
