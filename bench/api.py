@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.contracts import Game
 from bench.errors import UserError, nearest
 from bench.execution.checkpoints import FOLDER
-from bench.execution.coordinator import Coordinator, Watch
+from bench.execution.coordinator import Coordinator, Watch, study_rounds
 from bench.execution.derivatives import check_products
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
@@ -32,6 +32,7 @@ from bench.storage.manifest import LABELS, manifest
 from bench.storage.optuna_storage import optuna_storage
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
+from bench.studies.cost import planned_cost
 from bench.studies.labels import check_labels
 from bench.studies.request import PATIENCE, check_device
 from bench.studies.study import Study
@@ -366,7 +367,8 @@ def run(
             options = replace(options, checkpoints=checkpoints, keep_weights=keep)
             with watching(watch, progress) as told:
                 starting = partial(begin, engine, options)
-                Coordinator(study, writer, device, told, starting, only_tune, watched, keep).run()
+                rounds = study_rounds(study, device, only_tune, watched)
+                Coordinator(study, writer, rounds, sum(planned_cost(study).values()), told, starting, keep).run()
         finally:
             writer.close()
     finished = Run(writer.path)
