@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def verify(
         UserError: the run has no records, is of another protocol, needs a plug-in, data or a device that is not here.
     """
     asked = _Asked(run, cells, sample, seed)
-    found = audit(run, asked.study, asked.recorded)
+    found = audit(run, asked.study, asked.recorded, asked.codes)
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as scratch:
         out = RunFolder(Path(scratch) / "run")
         replayed = train(asked.chunks, asked.of_sample, asked.manifest, out, jobs, watch)
@@ -103,6 +104,7 @@ class _Asked:
             )
         self.run, self.seed, self.device = run, seed, str(run.manifest["device"])
         check_device(self.device)
+        self.codes = cache(present_code)  # for this verification alone: files may be edited after it
         self.study = make_request(run.manifest["study"]).study
         lacking = [missing for game in self.study.games if (missing := self.study.plugins.game(game).missing)]
         if lacking:
@@ -116,15 +118,17 @@ class _Asked:
         self.of_sample = self.study.of_games(games)
         self.manifest = manifest(self.study, self.device, Descriptions().plain())
         self.exact = same_platform(run, _Present(run.path, self.manifest, self.study, pd.DataFrame()))
-        self.chunks = chunks_of(self.drawn, self.exact, self.device)
+        self.chunks = chunks_of(self.drawn, self.exact, self.codes)
 
     def _can_be_trained(self, cell: Cell) -> bool:
-        """Whether there is something to train to again: not for an error, nor for what cannot be made any more."""
-        records = self.recorded.records.get(cell.key)
-        if records is None or records["outcome"].iloc[0] == "error":
+        """Whether there is a result to train to again.
+
+        There is none of an error, nor of a training with rounded gradients, which stands in no table.
+        """
+        if cell.chunk.phase == "rounded" or self.recorded.outcome(cell) in ("", "error"):
             return False
         with suppress(UserError):  # which is found already
-            present_code(cell.chunk.rule, cell.chunk.game)
+            self.codes(cell.chunk.rule, cell.chunk.game)
             return True
         return False
 
@@ -145,7 +149,7 @@ def _compared(asked: _Asked, replayed: RunFolder, found: Sequence[str]) -> Verif
     comparer = Comparer(replayed, asked.study, asked.exact, metrics)
     rows = []
     for cell in asked.drawn:
-        verdict, difference = comparer.compare(cell, asked.recorded.records[cell.key])
+        verdict, difference = comparer.compare(cell, asked.recorded.of([cell]))
         rule, game, phase, trial, seed, values = cell.key
         named = {"game": game, "optimizer": rule, "phase": phase, "trial": trial, "seed": seed}
         rows.append(named | {"hyperparameters": values, "verdict": verdict} | difference)

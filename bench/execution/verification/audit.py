@@ -9,7 +9,7 @@ those that are recorded, and the report must have been trained at that value.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -39,16 +39,21 @@ Place = tuple[str, int, int]
 """(phase, trial, seed): which replica of a rule on a game."""
 
 
-def audit(run: RunFolder | Baseline, study: Study, recorded: Recorded) -> list[str]:
+Codes = Callable[[str, str], str]
+"""`present_code`, which may remember what it was asked."""
+
+
+def audit(run: RunFolder | Baseline, study: Study, recorded: Recorded, codes: Codes) -> list[str]:
     """What is wrong with the records of a run or a baseline, a line each; none where all is as its study makes it.
 
     Args:
         run: what is checked.
         study: its study, with the plug-ins that are installed here.
         recorded: what it holds.
+        codes: the hash of the sources that are installed here, by rule and game.
     """
     wrong = [f"chunk {name} is damaged: its hashes are not those of its content" for name in recorded.damaged]
-    wrong += _digests(recorded.cells)
+    wrong += _digests(recorded.cells, codes)
     wrong += _descriptions(run.manifest.get("descriptions", {}), study.described())
     by_pair: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in recorded.cells:
@@ -61,14 +66,14 @@ def audit(run: RunFolder | Baseline, study: Study, recorded: Recorded) -> list[s
     return wrong + [f"{rule} on {game}: recorded, and no part of the study" for rule, game in by_pair]
 
 
-def _digests(cells: Iterable[Cell]) -> list[str]:
+def _digests(cells: Iterable[Cell], codes: Codes) -> list[str]:
     """A line for each rule on a game whose sources are not those that were trained."""
     wrong = []
     for pair, (rule, game, code) in dict.fromkeys(
         (cell.pair, (cell.chunk.rule, cell.chunk.game, cell.chunk.code)) for cell in cells
     ):
         try:
-            here = present_code(rule, game)
+            here = codes(rule, game)
         except UserError as error:
             wrong.append(f"{' on '.join(pair)}: what was trained cannot be made here: {error}")
             continue
@@ -195,8 +200,7 @@ class _Pair:
 
     def _records(self, chunk: Chunk) -> pd.DataFrame:
         """The recorded rows of a planned chunk's replicas."""
-        cells = [cell for row in chunk.rows for cell in self._at(chunk, row)]
-        return pd.concat([self.recorded.records[cell.key] for cell in cells])
+        return self.recorded.of(cell for row in chunk.rows for cell in self._at(chunk, row))
 
     def _missing(self, chunks: Sequence[Chunk]) -> list[str]:
         """The planned replicas that are not recorded, a line for each phase."""
@@ -205,7 +209,7 @@ class _Pair:
             for row in chunk.rows:
                 place = (chunk.phase, row.trial, row.seed)
                 self.seen.add(place)
-                if not any(cell.key in self.recorded.records for cell in self._at(chunk, row)):
+                if not any(self.recorded.outcome(cell) for cell in self._at(chunk, row)):
                     missing.append(place)
         return [f"missing: {_places(missing)}"] if missing else []
 

@@ -14,10 +14,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.storage.baseline import Baseline
@@ -46,7 +49,7 @@ class Cell:
         """(rule, game) as the study spells them."""
         return self.chunk.optimizer, self.chunk.label
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """What its records say in the columns KEY."""
         values = json.dumps(dict(self.row.values), sort_keys=True)
@@ -66,16 +69,30 @@ def shown(values: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(f"{path}={value!r}" for path, value in values) or "its declared values"
 
 
-@dataclass(frozen=True)
 class Recorded:
     """What a run or a baseline holds: every replica with its records.
 
-    ``damaged`` are the names of chunks whose content is not what their hashes say; none of their replicas is here.
+    Args:
+        cells: its replicas.
+        records: its long records.
+        damaged: the names of chunks whose content is not what their hashes say; none of their replicas is here.
     """
 
-    cells: list[Cell]
-    records: dict[Key, pd.DataFrame]
-    damaged: list[str]
+    def __init__(self, cells: list[Cell], records: pd.DataFrame, damaged: list[str]) -> None:
+        self.cells, self.damaged = cells, damaged
+        words = [name for name in records if isinstance(records[name].dtype, pd.CategoricalDtype)]
+        self.records = records.astype(dict.fromkeys(words, object))
+        self.rows: dict[Key, NDArray[np.intp]] = self.records.groupby(KEY).indices if len(records) else {}
+        self.outcomes = self.records["outcome"].to_numpy()
+
+    def outcome(self, cell: Cell) -> str:
+        """How a replica ended; "" where it has no records."""
+        rows = self.rows.get(cell.key)
+        return "" if rows is None else str(self.outcomes[rows[0]])
+
+    def of(self, cells: Iterable[Cell]) -> pd.DataFrame:
+        """The records of replicas."""
+        return self.records.iloc[np.concatenate([self.rows[cell.key] for cell in cells])]
 
 
 def recorded(run: RunFolder | Baseline, study: Study) -> Recorded:
@@ -88,9 +105,7 @@ def recorded(run: RunFolder | Baseline, study: Study) -> Recorded:
         cells = list(_of_folder(run, damaged))
     if not cells and not damaged:
         raise UserError(f"{str(run.path)!r} has no records: there is nothing to verify")
-    words = [name for name in KEY if isinstance(records[name].dtype, pd.CategoricalDtype)]
-    plain = records.astype(dict.fromkeys(words, object))
-    return Recorded(cells, dict(iter(plain.groupby(KEY))), damaged)
+    return Recorded(cells, records, damaged)
 
 
 def _of_folder(run: RunFolder, damaged: list[str]) -> Iterator[Cell]:

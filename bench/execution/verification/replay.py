@@ -24,7 +24,7 @@ from bench.execution.engine import RunOptions
 from bench.execution.engines import begin
 from bench.execution.process_pool import origins
 from bench.execution.references import references
-from bench.execution.verification.audit import present_code
+from bench.execution.verification.audit import Codes
 from bench.execution.verification.cells import KEY, Cell, alone
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
@@ -40,11 +40,11 @@ Difference = dict[str, Any]
 AGREES: Difference = {"metric": "", "cost": math.nan, "recorded": "", "replayed": "", "allowed": 0.0, "others": 0}
 
 
-def chunks_of(cells: Sequence[Cell], exact: bool, device: str) -> list[Chunk]:
+def chunks_of(cells: Sequence[Cell], exact: bool, codes: Codes) -> list[Chunk]:
     """What is trained to verify these replicas."""
     planned = []
-    for chunk in alone(cells, pruner="none", reference_curves=(), device=device):
-        present = replace(chunk, code=present_code(chunk.rule, chunk.game))
+    for chunk in alone(cells, pruner="none", reference_curves=()):
+        present = replace(chunk, code=codes(chunk.rule, chunk.game))
         planned.append(present)
         if not exact:
             rows = [replace(row, trial=draw) for row in _once(present.rows) for draw in DRAWN]
