@@ -90,7 +90,7 @@ def price(run: RunFolder | Baseline, cells: int | None = None, sample: str | Non
                 rows = len(chunk.rows) + len(chunk.rows) % 2  # an odd stack has a copy of its first row
                 seconds += rows * (training * chunk.budget + judging * (chunk.evaluations + 1))
     cost = sum(chunk.cost for chunk in asked.chunks)
-    return Price(len(asked.drawn), len(asked.recorded.cells), cost, seconds)
+    return Price(len(asked.drawn), asked.replicas, cost, seconds)
 
 
 class _Asked:
@@ -111,7 +111,8 @@ class _Asked:
             raise UserError("\n".join(dict.fromkeys(lacking)))
         self.recorded: Recorded = recorded(run, self.study)
         trained = [cell for cell in self.recorded.cells if self._can_be_trained(cell)]
-        count = sample_size(len(trained), cells, share)
+        self.replicas = len(trained)
+        count = sample_size(self.replicas, cells, share)
         self.drawn: list[Cell] = draw(trained, count, seed)
         pairs = {cell.pair for cell in self.drawn}
         games = [game for game in self.study.games if any(game == other for _, other in pairs)]
@@ -160,7 +161,7 @@ def _compared(asked: _Asked, replayed: RunFolder, found: Sequence[str]) -> Verif
         machine(asked.manifest["environment"]),
         asked.run.manifest["protocol"],
         asked.seed,
-        len(asked.recorded.cells),
+        asked.replicas,
         asked.run.digest() if isinstance(asked.run, RunFolder) else "",
         [cell.name for cell in asked.drawn],
     )

@@ -18,6 +18,7 @@ import pandas as pd
 from bench.errors import UserError
 from bench.execution.coordinator import report_chunks
 from bench.execution.verification.cells import Cell, Recorded, shown
+from bench.execution.verification.pruned import given_up
 from bench.registry.identity import plugin_code
 from bench.storage.baseline import Baseline
 from bench.storage.run_folder import RunFolder
@@ -161,6 +162,11 @@ class _Pair:
                             f"goes to {shown(row.values)}{self._searcher()}"
                         )
                     wrong += self._fields(chunk, cell.chunk)
+        if not wrong:
+            metric = self.study.primary(self.task.game)
+            stacks = {cell.chunk for chunk in chunks for row in chunk.rows for cell in self._at(chunk, row)}
+            pruned = (chunk for chunk in stacks if chunk.pruner != "none")
+            wrong += [text for chunk in pruned for text in given_up(chunk, self.task.rule, metric, self.recorded)]
         return list(dict.fromkeys(wrong))
 
     def _searcher(self) -> str:

@@ -29,7 +29,7 @@ class Verification:
         machine: what trained again.
         protocol: of the run.
         seed: of the sample.
-        replicas: how many the run holds.
+        replicas: how many the sample was drawn from.
         digest: of the run's records.
     """
 
