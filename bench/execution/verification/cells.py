@@ -31,6 +31,8 @@ from bench.studies.study import Study
 CELLS = 20
 """How many replicas are trained again where nothing else is asked for."""
 SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+FILE = re.compile(r"[^\[\],={}|]+\.py(?=:)")
+"""A file in a spelling."""
 KEY = ["optimizer", "game", "phase", "trial", "seed", "hyperparameters"]
 """The columns of records that name a replica."""
 
@@ -103,9 +105,19 @@ def recorded(run: RunFolder | Baseline, study: Study) -> Recorded:
     else:
         records = run.read_records(damaged)
         cells = list(_of_folder(run, damaged))
+        _refuse_other_code(run, study, cells)
     if not cells and not damaged:
         raise UserError(f"{str(run.path)!r} has no records: there is nothing to verify")
     return Recorded(cells, records, damaged)
+
+
+def _refuse_other_code(run: RunFolder, study: Study, cells: Iterable[Cell]) -> None:
+    """Refuse chunks that name files of code which the study does not: to train them would execute these."""
+    known = {file for spelled in (*study.optimizers, *study.games) for file in FILE.findall(spelled)}
+    spelled = dict.fromkeys(name for cell in cells for name in (cell.chunk.rule, cell.chunk.game))
+    for file in (file for name in spelled for file in FILE.findall(name)):
+        if file not in known:
+            raise UserError(f"{str(run.path)!r} has records that name code which its study does not: {file}")
 
 
 def _of_folder(run: RunFolder, damaged: list[str]) -> Iterator[Cell]:

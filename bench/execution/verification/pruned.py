@@ -30,6 +30,9 @@ def given_up(chunk: Chunk, rule: UpdateRule, metric: MetricDescription, recorded
     from bench.studies.tuning.pruners import beaten_trials
 
     cells = [Cell(chunk, row) for row in chunk.rows]
+    if not all(map(recorded.outcome, cells)):
+        yield "replicas of a stack of trials are missing"
+        return
     scores = {row: _scores(cell, metric, recorded) for row, cell in enumerate(cells)}
     steps = int(chunk.budget / rule.cost + 1e-9)
     ends = [_end(cell, recorded) for cell in cells]
