@@ -361,6 +361,15 @@ def test_bounds_tell_an_edit_from_rounding(factor: float, found: bool, report: P
     assert all("off by more than" in line and "sgd on dirac, report" in line for line in result.differ)
 
 
+def test_rows_that_were_taken_out_are_found_there_too(report: Path) -> None:
+    elsewhere(report)
+    (chunk,) = forging.chunks(report, "report", "adam", GAME)
+    forging.edit(report, chunk, lambda table: table[table["cost"] != table["cost"].max()])
+    differ = all_of(report).differ
+    assert len(differ) == 3
+    assert all("mode_error at cost 30 is recorded as nothing, trained again" in line for line in differ)
+
+
 # --- the sample ------------------------------------------------------------------------------------------------------
 
 

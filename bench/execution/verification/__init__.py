@@ -150,7 +150,7 @@ def _compared(asked: _Asked, replayed: RunFolder, found: Sequence[str]) -> Verif
     comparer = Comparer(replayed, asked.study, asked.exact, metrics)
     rows = []
     for cell in asked.drawn:
-        verdict, difference = comparer.compare(cell, asked.recorded.of([cell]))
+        verdict, difference = comparer.compare(cell, asked.recorded.of([cell.key]))
         rule, game, phase, trial, seed, values = cell.key
         named = {"game": game, "optimizer": rule, "phase": phase, "trial": trial, "seed": seed}
         rows.append(named | {"hyperparameters": values, "verdict": verdict} | difference)

@@ -206,7 +206,7 @@ class _Pair:
 
     def _records(self, chunk: Chunk) -> pd.DataFrame:
         """The recorded rows of a planned chunk's replicas."""
-        return self.recorded.of(cell for row in chunk.rows for cell in self._at(chunk, row))
+        return self.recorded.of(cell.key for row in chunk.rows for cell in self._at(chunk, row))
 
     def _missing(self, chunks: Sequence[Chunk]) -> list[str]:
         """The planned replicas that are not recorded, a line for each phase."""

@@ -92,9 +92,10 @@ class Recorded:
         rows = self.rows.get(cell.key)
         return "" if rows is None else str(self.outcomes[rows[0]])
 
-    def of(self, cells: Iterable[Cell]) -> pd.DataFrame:
-        """The records of replicas."""
-        return self.records.iloc[np.concatenate([self.rows[cell.key] for cell in cells])]
+    def of(self, keys: Iterable[Key]) -> pd.DataFrame:
+        """The records of replicas by their keys; none of those that are not here."""
+        places = [self.rows[key] for key in keys if key in self.rows]
+        return self.records.iloc[np.concatenate(places) if places else []]
 
 
 def recorded(run: RunFolder | Baseline, study: Study) -> Recorded:

@@ -56,14 +56,14 @@ def given_up(chunk: Chunk, rule: UpdateRule, metric: MetricDescription, recorded
 
 def _scores(cell: Cell, metric: MetricDescription, recorded: Recorded) -> Mapping[float, float]:
     """The score of a replica, lower the better, at every cost at which it is recorded."""
-    records = recorded.of([cell])
+    records = recorded.of([cell.key])
     own = records[records["metric"] == metric.name]
     values: pd.Series = (metric.sign * own["value"]).fillna(np.inf)
     return dict(zip(own["cost"], values, strict=True))
 
 
 def _end(cell: Cell, recorded: Recorded) -> tuple[str, float]:
-    records = recorded.of([cell])
+    records = recorded.of([cell.key])
     return str(records["outcome"].iloc[0]), float(records["ended"].iloc[0])
 
 

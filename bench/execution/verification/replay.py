@@ -18,14 +18,14 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.changes import Rounding, gap
+from bench.analysis.changes import SLACK, Rounding, gap
 from bench.execution.coordinator import ChunkRounds, Coordinator, Watch
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin
 from bench.execution.process_pool import origins
 from bench.execution.references import references
 from bench.execution.verification.audit import Codes
-from bench.execution.verification.cells import KEY, Cell, alone
+from bench.execution.verification.cells import Cell, Recorded, alone
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
 from bench.studies.plan import Chunk, Row
@@ -109,25 +109,16 @@ class Comparer:
 
     def __init__(self, replayed: RunFolder, study: Study, exact: bool, metrics: set[str] | None) -> None:
         self.study, self.exact, self.metrics = study, exact, metrics
-        records = replayed.records
-        words = [name for name in records if isinstance(records[name].dtype, pd.CategoricalDtype)]
-        self.records = records.astype(dict.fromkeys(words, object))
+        self.replayed = Recorded([], replayed.records, [])
 
     def compare(self, cell: Cell, recorded: pd.DataFrame) -> tuple[str, Difference]:
         """The verdict on a replica, and its first difference; its recorded rows are given."""
-        replayed = self._of(**dict(zip(KEY, cell.key, strict=True)))
+        replayed = self.replayed.of([cell.key])
         outcome, ended = recorded["outcome"].iloc[0], float(recorded["ended"].iloc[0])
         if outcome == "interrupted":  # by other trials: what went on beyond it is not compared
             replayed = replayed[replayed["cost"] <= ended]
         compare = self._exactly if self.exact else self._within_bounds
         return compare(cell, recorded, replayed)
-
-    def _of(self, **names: Any) -> pd.DataFrame:
-        """The records of what was trained now that have these values in these columns."""
-        records = self.records
-        for name, value in names.items():
-            records = records[records[name].isin(value) if isinstance(value, range) else records[name] == value]
-        return records
 
     def _exactly(self, cell: Cell, recorded: pd.DataFrame, replayed: pd.DataFrame) -> tuple[str, Difference]:
         if ends := _ends(recorded, replayed, 0.0):
@@ -144,23 +135,29 @@ class Comparer:
         return replayed[replayed["metric"].isin(known)]
 
     def _within_bounds(self, cell: Cell, recorded: pd.DataFrame, replayed: pd.DataFrame) -> tuple[str, Difference]:
-        described, undecided, beyond = self.study.game(cell.chunk.label), False, []
-        drawn = self._of(**dict(zip(KEY, cell.key, strict=True)) | {"phase": "rounded", "trial": DRAWN})
+        described = self.study.game(cell.chunk.label)
+        rule, game, _, _, seed, values = cell.key
+        drawn = self.replayed.of((rule, game, "rounded", draw, seed, values) for draw in DRAWN)
+        undecided, beyond = False, []
         for metric in filter(None, (described.score, described.tie_break)):
             rounding = Rounding(replayed, drawn, metric, described.dtype)
-            if metric == described.score and not rounding.decides_failures:
+            if metric == described.score:
                 step = self.study.plugins.rule(cell.chunk.optimizer).cost
-                if ends := _ends(recorded, replayed, step):
+                ends = _ends(recorded, replayed, max(step, SLACK * _moved_end(replayed, drawn)))
+                if ends and not rounding.decides_failures:
                     return "differs", ends
+                undecided = ends is not None
             sides = [
                 side[side["metric"] == metric].set_index(["seed", "cost"])["value"] for side in (recorded, replayed)
             ]
-            gaps = gap(sides[1], sides[0]).dropna()
+            gaps = gap(sides[1], sides[0])
             allowed = pd.Series([rounding.at(cost) for cost in gaps.index.get_level_values("cost")], gaps.index)
             undecided |= bool((allowed >= 1).any()) or not rounding.measured
-            out = gaps.index[gaps > allowed]
-            both = pd.concat(sides, axis=1, keys=["recorded", "replayed"]).loc[out].droplevel("seed")
-            beyond.append(both.assign(metric=metric, allowed=allowed[out].to_numpy()).set_index("metric", append=True))
+            both = pd.concat(sides, axis=1, keys=["recorded", "replayed"]).reindex(gaps.index)
+            one_alone = gaps.isna() & both.notna().any(axis=1) & (_completed(recorded) and _completed(replayed))
+            out = both[(gaps > allowed) | one_alone].droplevel("seed")
+            allowed = allowed.droplevel("seed")[out.index]
+            beyond.append(out.assign(metric=metric, allowed=allowed).set_index("metric", append=True))
         table = pd.concat(beyond)
         verdict, first = self._first(cell, table, table["allowed"])
         return ("undecided" if verdict == "agrees" and undecided else verdict), first
@@ -174,6 +171,17 @@ class Comparer:
         values = [_value(beyond.at[(cost, metric), side]) for side in ("recorded", "replayed")]
         first = {"metric": metric, "cost": cost, "recorded": values[0], "replayed": values[1]}
         return "differs", first | {"allowed": float(allowed.at[(cost, metric)]), "others": len(beyond) - 1}
+
+
+def _completed(records: pd.DataFrame) -> bool:
+    """Whether a replica has all its evaluations: a failed one may have ended before some of them elsewhere."""
+    return bool((records["outcome"] == "ok").all())
+
+
+def _moved_end(replayed: pd.DataFrame, drawn: pd.DataFrame) -> float:
+    """How far rounding moves the cost at which a replica ends."""
+    moved: float = (drawn["ended"] - replayed["ended"].iloc[0]).abs().max()
+    return moved
 
 
 def _value(value: float) -> float | str:
