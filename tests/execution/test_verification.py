@@ -15,6 +15,7 @@ import forging
 import numpy as np
 import pandas as pd
 import pytest
+from torch import Tensor
 
 import bench
 from bench.api import merge
@@ -131,6 +132,26 @@ def test_a_continued_run_agrees(tmp_path: Path) -> None:
     result = longer.verify(sample="100%")
     assert result.verified, result.differ
     assert result.cells == 4
+
+
+class Nudge(bench.UpdateRule):
+    """w+ = w - lr F(w - lr F(w))"""
+
+    lr: bench.StepSize = 0.1
+    cost = 2.0
+
+    def step(self, F: bench.Oracle, w: Tensor, s: bench.State) -> tuple[Tensor, bench.State]:
+        return w - self.lr * F(w - self.lr * F(w)), s
+
+
+def test_optunas_own_samplers_and_rules_of_the_program_agree(tmp_path: Path) -> None:
+    study = bench.Study(
+        optimizers=["ttur", Nudge], games="dirac", sampler="TPESampler", pruner="MedianPruner", trials=10,
+        tuning_seeds=2, seeds="0-1", budget=40,
+    )  # fmt: skip
+    result = bench.run(study, out=tmp_path / "run").verify(sample="100%", progress=False)
+    assert result.verified, result.differ
+    assert result.cells == 2 * (10 * 2 + 3 * 2 + 2)
 
 
 def test_a_baseline_agrees(run: bench.Run, tmp_path: Path) -> None:
