@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.contracts import Game
 from bench.errors import UserError, nearest
 from bench.execution.checkpoints import FOLDER
-from bench.execution.coordinator import Coordinator, Watch
+from bench.execution.coordinator import Coordinator, Watch, study_rounds
 from bench.execution.derivatives import check_products
 from bench.execution.engine import RunOptions
 from bench.execution.engines import begin, check
@@ -32,6 +32,7 @@ from bench.storage.manifest import LABELS, manifest
 from bench.storage.optuna_storage import optuna_storage
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
+from bench.studies.cost import planned_cost
 from bench.studies.labels import check_labels
 from bench.studies.request import PATIENCE, check_device
 from bench.studies.study import Study
@@ -40,6 +41,7 @@ from bench.studies.toml import to_toml
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from bench.execution.verification import Verification
     from bench.report.notebook import Animation
     from bench.report.trained import Trained
 
@@ -257,6 +259,41 @@ class Run(RunFolder):
         """
         return continuation.further(self, budget, optimizers, games)
 
+    def verify(
+        self, cells: int | None = None, sample: str | None = None, seed: int = 0, jobs: int = 1, progress: bool = True
+    ) -> Verification:
+        """Check the records, train a random sample of the recorded replicas again, and compare.
+
+        Found are damaged and edited records, plug-ins whose code has changed, trials that are missing or that the
+        search would not have made, a tuned value that tuning would not have chosen from them, and replicas of the
+        report at another value. The folder is not changed.
+
+        Args:
+            cells: how many replicas are trained again; 20 where neither this nor ``sample`` is given.
+            sample: which share of all replicas, for example ``5%``.
+            seed: of the sample; every rule on every game is drawn once before any is drawn twice.
+            jobs: how many chunks train at the same time.
+            progress: whether a terminal or a notebook shows a bar.
+
+        Returns:
+            The result: ``verified``, ``differ`` (what is wrong, a line each), ``table`` (a row for each replica that
+            was trained again), ``to_json()``.
+
+        Raises:
+            UserError: the run has no records, is of another protocol, or needs what is not here.
+
+        Example:
+            >>> import bench
+            >>> study = bench.Study(optimizers=["sgd", "adam"], games=["dirac"], trials=4, seeds="0-1", budget=40)
+            >>> result = bench.run(study, out="results/verified").verify(cells=4)
+            >>> result.verified, result.agreed, result.exact
+            (True, 4, True)
+        """
+        from bench.execution.verification import verify
+
+        with watching(None, progress) as watch:
+            return verify(self, cells, sample, seed, jobs, watch)
+
     def freeze(self) -> Path:
         """Write the frozen values to ``hyperparameters.toml``, which ``--hyperparameters`` reads.
 
@@ -366,7 +403,8 @@ def run(
             options = replace(options, checkpoints=checkpoints, keep_weights=keep)
             with watching(watch, progress) as told:
                 starting = partial(begin, engine, options)
-                Coordinator(study, writer, device, told, starting, only_tune, watched, keep).run()
+                rounds = study_rounds(study, device, only_tune, watched)
+                Coordinator(study, writer, rounds, sum(planned_cost(study).values()), told, starting, keep).run()
         finally:
             writer.close()
     finished = Run(writer.path)

@@ -1,8 +1,8 @@
 """The command ``bench``: a file for each group of commands.
 
 Exit codes: 0 done; 1 some cells failed with an error (divergence is a result, not an error); 2 wrong use; 3 the run's
-folder is in use; 4 a rule became worse, changed or is missing, and ``--fail-on`` forbids it; 5 nothing to compare; 130
-interrupted.
+folder is in use; 4 a rule became worse, changed or is missing, and ``--fail-on`` forbids it, or a run does not verify;
+5 nothing to compare; 130 interrupted.
 
 Heavy imports stand inside the commands, so that ``--help`` is quick. This package may import everything, and nothing
 imports it.
@@ -27,7 +27,7 @@ REFUSED = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EROFS", 
 """What a disk says that will not: no mistake of ours."""
 
 # In the order in which --help lists them.
-for group in ("training", "catalogue", "plugin", "results", "compare", "files", "trained", "data", "doctor"):
+for group in ("training", "catalogue", "plugin", "results", "compare", "verify", "files", "trained", "data", "doctor"):
     import_module(f"bench.cli.{group}")
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.analysis.comparison import Recorded
     from bench.analysis.study import ComparedStudy
     from bench.api import Run
     from bench.report.selection import Selection
+    from bench.storage.baseline import Baseline
 
 DONE, FAILED, WRONG_USE, IN_USE, WORSE, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
@@ -89,7 +89,7 @@ def selected(
     return select(run, optimizers, games, labels_of(labels, run.study.optimizers), highlight)
 
 
-def recorded_at(path: Path) -> Recorded:
+def recorded_at(path: Path) -> Run | Baseline:
     """The run in a folder, or what was kept of one there; UserError where there is neither."""
     from bench.storage.baseline import Baseline, holds
 

@@ -232,7 +232,7 @@ def _dry_run(study: Any, jobs: int, device: str, keep_weights: str | None) -> in
 
     cells, cost, seconds = estimate(study, device)
     done = _done(study, device)
-    eta = _time(seconds * (1 - done / cost) / min(jobs, cores()))  # more jobs than cores are no faster
+    eta = time_in_words(seconds * (1 - done / cost) / min(jobs, cores()))  # more jobs than cores are no faster
     answer(
         f"{len(study.optimizers)} optimizers x {len(study.games)} games, run {study.name}\n"
         f"cells: {cells}   cost: {cost - done:,.0f} gradient evaluations   ETA: {eta} on {jobs} jobs"
@@ -254,6 +254,7 @@ def _size(count: float) -> str:
     return f"{count / 1000:.3g} GB"
 
 
-def _time(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
+    """Seconds as minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

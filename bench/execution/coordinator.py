@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,6 @@ from bench.storage.run_folder import RunFolder
 from bench.storage.states import States
 from bench.storage.weights import USUAL
 from bench.storage.writer import RunWriter
-from bench.studies.cost import planned_cost
 from bench.studies.plan import Chunk, Task, Values, report_rows, rounded_rows
 from bench.studies.study import Study
 from bench.studies.tuning.tuner import tune
@@ -42,38 +41,61 @@ class Status:
 
 Watch = Callable[[Status], None]
 Begin = Callable[[Callable[[], None]], Engine]
+ChunkRounds = Generator[list[Chunk], pd.DataFrame, None]
+"""Yields the chunks of a round, and is sent their records once all are stored."""
 
 
-def task_chunks(
-    task: Task, study: Study, only_tune: bool = False, storage: BaseStorage | None = None
-) -> Generator[list[Chunk], pd.DataFrame, None]:
+def task_chunks(task: Task, study: Study, only_tune: bool = False, storage: BaseStorage | None = None) -> ChunkRounds:
     """All rounds of one rule on one game: tuning, then the report seeds at the frozen values, unless tuning is all."""
     values = yield from tune(task, study, storage)
     if only_tune:
         return
-    yield [chunk for seeds in study.seed_groups for chunk in _report_chunks(task, study, seeds, values)]
+    yield report_chunks(task, study, values)
 
 
-def _report_chunks(task: Task, study: Study, seeds: list[int], values: Values) -> list[Chunk]:
-    """The chunks of one group of report seeds: seeds that are added later never join a stack that is there."""
+def report_chunks(task: Task, study: Study, values: Values) -> list[Chunk]:
+    """The chunks of the report at the frozen values, one group of seeds after another.
+
+    Seeds that are added later never join a stack that is there.
+    """
+    return [chunk for seeds in study.seed_groups for chunk in _chunks_of_group(task, study, seeds, values)]
+
+
+def _chunks_of_group(task: Task, study: Study, seeds: list[int], values: Values) -> list[Chunk]:
     chunks = task.chunks(report_rows(seeds, values), "report")
     if study.untuned:
         chunks += task.chunks(report_rows(seeds, {}), "untuned")
     return chunks + task.chunks(rounded_rows(seeds, values, study.roundings), "rounded")
 
 
+def study_rounds(
+    study: Study, device: str, only_tune: bool = False, storage: BaseStorage | None = None
+) -> list[ChunkRounds]:
+    """The rounds of every rule on every game of a study."""
+    return [task_chunks(study.task(rule, game, device), study, only_tune, storage) for rule, game in study.pairs]
+
+
 class Coordinator:
-    """Submits the chunks of all tasks to the slots; the only writer of the run."""
+    """Submits the chunks of all tasks to the slots; the only writer of the run.
+
+    Args:
+        study: what the chunks are of.
+        writer: of the folder that they are stored in, opened.
+        tasks: each yields rounds of chunks and is sent their records.
+        planned: gradient evaluations of all tasks.
+        watch: is told the status.
+        begin: starts the engine, once there is something to train.
+        keep_weights: whose trained networks stay.
+    """
 
     def __init__(
         self,
         study: Study,
         writer: RunWriter,
-        device: str,
+        tasks: Sequence[ChunkRounds],
+        planned: float,
         watch: Watch | None,
         begin: Begin,
-        only_tune: bool,
-        storage: BaseStorage | None = None,
         keep_weights: str = USUAL,
     ) -> None:
         self.keep_weights = keep_weights
@@ -81,11 +103,8 @@ class Coordinator:
         self.folder = writer.folder
         self.earlier = States(RunFolder(study.source)) if study.source is not None else None
         self.engine: Engine | None = None
-        self.status = Status(sum(planned_cost(study).values()))
-        self.tasks = [
-            task_chunks(study.task(rule, game, device), study, only_tune, storage) for rule, game in study.pairs
-        ]
-        self.game_of = [study.games.index(game) for _, game in study.pairs]
+        self.status = Status(planned)
+        self.tasks = tasks
         self.queue: list[tuple[int, Chunk]] = []
         self.rounds: dict[int, list[Chunk]] = {}
         self.missing: dict[int, set[str]] = {}
@@ -122,7 +141,7 @@ class Coordinator:
             if missing:
                 self.queue += [(index, chunk) for chunk in missing]
                 # One game after another, so that early results can be compared; the rules of a game in parallel.
-                self.queue.sort(key=lambda planned: self.game_of[planned[0]])
+                self.queue.sort(key=lambda planned: self.study.games.index(planned[1].label))
                 return
             chunks = self._next(index)
 

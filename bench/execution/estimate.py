@@ -30,8 +30,8 @@ def estimate(study: Study, device: str = "cpu") -> tuple[int, float, float]:
         rules = [rule for rule, other in study.pairs if other == game]
         if not rules:
             continue
-        pace, judging = _pace(study.task(rules[0], game, device), SHARE * whole)
-        seconds += pace * whole
+        training, judging = pace(study.task(rules[0], game, device), SHARE * whole)
+        seconds += training * whole
         seconds += judging * (study.evaluations + 1) * len(study.seeds) * len(rules)
     return cells, sum(planned.values()), seconds
 
@@ -60,12 +60,12 @@ def _bytes(state: State) -> int:
     return sum(_bytes(part) if isinstance(part, dict) else part.nbytes for part in state.values())
 
 
-def _pace(task: Task, allowed: float) -> tuple[float, float]:
+def pace(task: Task, allowed: float = 0.0) -> tuple[float, float]:
     """Seconds of a gradient evaluation and of judging once, each for one replica of a stack.
 
     Args:
         task: what is timed.
-        allowed: gradient evaluations that the timing may take, over all replicas.
+        allowed: gradient evaluations that the timing may take, over all replicas; the fewest replicas for few.
     """
     replicas = int(min(max(allowed / COST[0], REPLICAS[0]), REPLICAS[1]))
     budget = min(max(allowed / replicas, COST[0]), COST[1], task.budget)

@@ -15,7 +15,6 @@ from math import isfinite
 from time import perf_counter
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +31,7 @@ from bench.registry import get_game, get_rule
 from bench.registry.identity import plugin_code
 from bench.storage.records import Result
 from bench.studies.plan import Chunk, Row
-from bench.studies.tuning.pruning import PATIENCE
+from bench.studies.tuning.pruning import waits
 
 LIMIT = 1e6
 """A parameter beyond it has left the range in which a game means anything."""
@@ -210,18 +209,12 @@ class Training:
 
     def _give_up(self, step: int) -> None:
         """Freeze the trials that are clearly beaten by others of the chunk."""
-        trials = list(dict.fromkeys(row.trial for row in self.chunk.rows))
-        waits = step < PATIENCE * self.steps or len(self.chunk.rows) % len(trials)
-        if waits or self.chunk.pruner == "none":
+        if self.chunk.pruner == "none" or waits(step, self.steps):
             return
-        from bench.studies.tuning.pruners import pruned  # imports Optuna
+        from bench.studies.tuning.pruners import beaten_trials  # imports Optuna
 
-        curves = np.stack(self.recorder.scores())
-        trial_curves = curves.reshape(len(curves), len(trials), -1)
-        reference = np.array(self.chunk.reference_curves)[: len(trial_curves)].reshape(
-            len(trial_curves), -1, trial_curves.shape[2]
-        )
-        beaten = pruned(self.chunk.pruner, np.concatenate([trial_curves, reference], axis=1))[: len(trials)]
+        trials = list(dict.fromkeys(row.trial for row in self.chunk.rows))
+        beaten = beaten_trials(self.chunk, self.recorder.scores())
         trial_index = torch.tensor([trials.index(row.trial) for row in self.chunk.rows])
         frozen = torch.from_numpy(beaten)[trial_index] & self.ended[: len(trial_index)].isnan()
         self.pruned[: len(trial_index)] |= frozen

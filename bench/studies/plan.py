@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -71,6 +71,17 @@ class Chunk:
         content = {STORED.get(name, name): value for name, value in asdict(self).items()}
         return content if self.continues else {key: content[key] for key in content if key != CONTINUES}
 
+    @classmethod
+    def of_content(cls, content: Mapping[str, Any]) -> Chunk:
+        """The chunk of a content as it is stored: what `content` gives, from a file."""
+        names = {stored: name for name, stored in STORED.items()}
+        fields = {names.get(key, key): _tuples(value) for key, value in content.items()}
+        rows = tuple(
+            Row(row["seed"], tuple((path, _tuples(value)) for path, value in row["values"]), row["trial"])
+            for row in content["rows"]
+        )
+        return cls(**fields | {"rows": rows})
+
     @property
     def cost(self) -> float:
         """Gradient evaluations planned, over all replicas."""
@@ -80,6 +91,11 @@ class Chunk:
 def chunk_id(content: dict[str, Any], protocol: str = PROTOCOL) -> str:
     """The id of a chunk by its content; which of several equal devices it ran on does not matter."""
     return _hash([protocol, content | {"device": content["device"].split(":")[0]}])
+
+
+def _tuples(value: Any) -> Any:
+    """A value of JSON with tuples in the place of its lists."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _hash(content: object) -> str:

@@ -12,7 +12,18 @@ import pytest
 
 import bench
 
-EXAMPLES = ["run", "Run.scores", "Study", "gan_game", "image_folder", "Oracle", "UpdateRule", "compare", "check"]
+EXAMPLES = [
+    "run",
+    "Run.scores",
+    "Run.verify",
+    "Study",
+    "gan_game",
+    "image_folder",
+    "Oracle",
+    "UpdateRule",
+    "compare",
+    "check",
+]
 FUNCTIONS = [name for name in bench.__all__ if inspect.isfunction(getattr(bench, name))]
 
 

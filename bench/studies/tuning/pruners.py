@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import optuna
@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 from bench.analysis.statistics import Array, interquartile_mean
 from bench.errors import UserError, nearest
 from bench.registry.spelling import parse
+from bench.studies.plan import Chunk
 from bench.studies.tuning.pruning import paired
 
 CURVES = "curves"
@@ -54,6 +55,22 @@ def pruned(pruner: str, scores: Array) -> NDArray[np.bool_]:
     in an Optuna study.
     """
     return paired(scores[-1]) if pruner == "paired" else pruned_in_study(pruner, scores)
+
+
+def beaten_trials(chunk: Chunk, curves: Sequence[Array]) -> NDArray[np.bool_]:
+    """Which trials of a tuning chunk its pruner gives up at an evaluation, [T] in the order of their first rows.
+
+    Args:
+        chunk: the chunk, with the curves that its pruner compares with.
+        curves: the score of each of its rows at every evaluation after the start so far, lower the better, inf where a
+            row was not in the game.
+    """
+    trials = list(dict.fromkeys(row.trial for row in chunk.rows))
+    if chunk.pruner == "none" or len(chunk.rows) % len(trials):
+        return np.zeros(len(trials), dtype=bool)
+    trial_curves = np.stack(curves).reshape(len(curves), len(trials), -1)
+    reference = np.array(chunk.reference_curves)[: len(curves)].reshape(len(curves), -1, trial_curves.shape[2])
+    return pruned(chunk.pruner, np.concatenate([trial_curves, reference], axis=1))[: len(trials)]
 
 
 def make_pruner(spelled: str) -> BasePruner:

@@ -15,6 +15,11 @@ KEPT = 3  # so many best trials are never pruned
 PATIENCE = 0.4  # share of the budget before a trial may be pruned
 
 
+def waits(step: int, steps: int) -> bool:
+    """Whether it is too early to give up a trial, after so many of all its steps."""
+    return step < PATIENCE * steps
+
+
 def paired(scores: Array) -> NDArray[np.bool_]:
     """Trials worse on every seed than each of at least half of the trials, and of at least KEPT: scores [T, seeds]."""
     beaten = (scores[:, None] > scores[None]).all(axis=2)
