@@ -180,9 +180,8 @@ def _beside_first(placed: list[Ranked], metric: MetricDescription) -> list[Ranke
 
 def _lost(entry: Entry, first: Entry, metric: MetricDescription) -> bool:
     """Whether it is worse than the first on more seeds than it is better, which a mean need not tell."""
-    gaps = np.sign(metric.sign * entry.scores - metric.sign * first.scores, where=entry.scores != first.scores,
-                   out=np.zeros(len(first.scores)))  # fmt: skip
-    return bool(gaps.sum() > 0)
+    own, best = metric.sign * entry.scores, metric.sign * first.scores
+    return int((own > best).sum()) > int((own < best).sum())
 
 
 def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

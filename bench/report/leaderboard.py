@@ -151,8 +151,9 @@ class Board:
         """The rules, those that are level with the first on most games at the top."""
         rows: dict[Rule, Row] = {}
         for index, shown in enumerate(self.contests):
-            for one in shown.contest.ranked:
-                rows.setdefault(one.entry.rule, Row(one.entry, {})).cells[index] = one
+            for line, one in enumerate(shown.contest.entries, start=1):
+                if one.place is not None:
+                    rows.setdefault(one.entry.rule, Row(one.entry, {})).cells[index] = one, line
         return sorted(rows.values(), key=lambda row: (-row.level, len(row.cells), row.entry.label))
 
     @property
@@ -194,15 +195,15 @@ def _option(name: str, value: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Row:
-    """A rule in the overview: one of its entries, and its place in each contest by its index."""
+    """A rule in the overview: one of its entries; its place in a contest, by the contest's index, and its line there."""
 
     entry: Entry
-    cells: dict[int, Ranked]
+    cells: dict[int, tuple[Ranked, int]]
 
     @property
     def level(self) -> int:
         """In how many contests it is first, or not told apart from the first."""
-        return sum(one.level for one in self.cells.values())
+        return sum(one.level for one, _ in self.cells.values())
 
 
 @dataclass(frozen=True)
@@ -242,8 +243,14 @@ class Shown:
         return words + (f", pruner {pruner}" if pruner != "paired" else "")
 
     @property
+    def first(self) -> list[Entry]:
+        """The best entry, and those with the very same score."""
+        ranked = self.contest.ranked
+        return [one.entry for one in ranked if one.level and one.entry.row["iqm"] == ranked[0].entry.row["iqm"]]
+
+    @property
     def level(self) -> list[Entry]:
-        """The others that are not told apart from the first."""
+        """The others that are not told apart from the first one, in their order."""
         return [one.entry for one in self.contest.ranked[1:] if one.level]
 
     @cached_property

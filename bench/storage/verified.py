@@ -68,13 +68,17 @@ class Verification(BaseModel):
         ]
 
     @property
-    def words(self) -> str:
-        """``verified: 20 of 20 cells, bit for bit, on MACHINE``, or how many differ."""
+    def short(self) -> str:
+        """``verified: 20 of 20 cells, bit for bit``, or how many agree where some do not."""
         how = "bit for bit" if self.exact else "within bounds"
-        where = f" on {self.machine}" if self.machine.strip() else ""
         if self.whole:
-            return f"verified: {self.agreed} of {self.cells} cells, {how},{where}".rstrip(",")
-        return f"not as recorded: {self.agreed} of {self.cells} cells agree {how}{where}"
+            return f"verified: {self.agreed} of {self.cells} cells, {how}"
+        return f"not as recorded: {self.agreed} of {self.cells} cells agree, {how}"
+
+    @property
+    def words(self) -> str:
+        """The same with the machine: ``verified: 20 of 20 cells, bit for bit, on MACHINE``."""
+        return f"{self.short}, on {self.machine}" if self.machine.strip() else self.short
 
 
 def read_verification(folder: Path, protocol: str) -> Verification | None:
