@@ -154,7 +154,7 @@ class Board:
             for line, one in enumerate(shown.contest.entries, start=1):
                 if one.place is not None:
                     rows.setdefault(one.entry.rule, Row(one.entry, {})).cells[index] = one, line
-        return sorted(rows.values(), key=lambda row: (-row.level, len(row.cells), row.entry.label))
+        return sorted(rows.values(), key=lambda row: (-row.level, len(row.cells), -row.heat, row.entry.label))
 
     @property
     def kinds(self) -> list[str]:
@@ -195,7 +195,7 @@ def _option(name: str, value: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Row:
-    """A rule in the overview: one of its entries; its place in a contest, by the contest's index, and its line there."""
+    """A rule in the overview: one of its entries; contest's index -> its place there, and on which line it stands."""
 
     entry: Entry
     cells: dict[int, tuple[Ranked, int]]
@@ -204,6 +204,11 @@ class Row:
     def level(self) -> int:
         """In how many contests it is first, or not told apart from the first."""
         return sum(one.level for one, _ in self.cells.values())
+
+    @property
+    def heat(self) -> float:
+        """How few rules are surely ahead of it, over its contests; see `Place.heat`."""
+        return sum(one.place.heat for one, _ in self.cells.values() if one.place is not None)
 
 
 @dataclass(frozen=True)

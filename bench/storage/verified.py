@@ -94,9 +94,9 @@ def read_verification(folder: Path, protocol: str) -> Verification | None:
     path = folder / FILE
     if not os.path.lexists(path):
         return None
+    if path.lstat().st_size > LARGEST:
+        raise Damaged(f"{str(path)!r} is damaged: it has more than {LARGEST:,} bytes")
     try:
-        if path.lstat().st_size > LARGEST:
-            raise Damaged(f"{str(path)!r} is damaged: it has more than {LARGEST:,} bytes")
         found = Verification.model_validate(json.loads(read_regular(path).decode()))
     except OSError as error:
         raise Damaged(f"{str(path)!r} cannot be read: {error.strerror}") from None
