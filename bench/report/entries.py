@@ -90,9 +90,9 @@ class Entered:
             name, game = str(row["optimizer"]), str(row["game"])
             chunks, metric = trained[name, game], study.primary(game)
             own = records[(records["game"] == game) & (records["optimizer"] == name)]
-            self._check_trials(own, name, game)
             by_seed = scores(own, metric).loc[name].sort_index()
             rule, played, whole, budget, device = self._of_all(chunks, name, game)
+            self._check(own, name, game, budget)
             game_code = self._game_code(trained, game)
             code = whole.removesuffix(game_code or "")  # a rule's code stands before its game's
             tuned = tuple(sorted(study.searched(name))) if study.trials else ()
@@ -125,13 +125,21 @@ class Entered:
         rule, played, code, budget, device = kinds.pop()
         return rule, played, code, float(budget), device
 
-    def _check_trials(self, own: pd.DataFrame, name: str, game: str) -> None:
-        """Refuse a rule that was tuned with more trials than the study says."""
-        tried = own.loc[own["phase"] == "tune", "trial"].nunique()
+    def _check(self, own: pd.DataFrame, name: str, game: str, budget: float) -> None:
+        """Refuse a rule that had more trials or another budget than the study says."""
+        wrong = f"{str(self.run.path)!r} is damaged: {name} on {game} had"
+        tried, granted = own.loc[own["phase"] == "tune", "trial"].nunique(), self._granted(game)
         if tried > self.study.trials:
-            raise Damaged(
-                f"{str(self.run.path)!r} is damaged: {name} on {game} has {tried} trials, its study {self.study.trials}"
-            )
+            raise Damaged(f"{wrong} {tried} trials, its study says {self.study.trials}")
+        if budget != granted:
+            raise Damaged(f"{wrong} {budget:g} gradient evaluations, its study says {granted:g}")
+
+    def _granted(self, game: str) -> float:
+        """The budget of a replica by the study."""
+        try:
+            return float(self.study.cost_of(game))
+        except (KeyError, TypeError, ValueError):
+            raise Damaged(f"{str(self.run.path)!r} is damaged: its budget is {self.study.budget!r:.60}") from None
 
     def _tuning(self) -> tuple[Any, ...]:
         study = self.study
