@@ -65,7 +65,7 @@ class Entered:
     @cached_property
     def verification(self) -> Verification | None:
         """What ``bench verify`` found of it; None where nobody has asked."""
-        return read_verification(self.run.path, self.protocol)
+        return read_verification(self.run.path, self.protocol, self.run.digest)
 
     @cached_property
     def code(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -32,24 +33,29 @@ class Verification(BaseModel):
     Args:
         cells: trainings that were trained again.
         agreed: how many of them gave what is recorded.
+        undecided: how many of them rounding alone may move as far as their scores are large.
         differ: what does not agree, a line or a small table each.
         exact: whether they were compared bit for bit, rather than within bounds.
         machine: where they were trained again.
         protocol: that of the run.
+        records: the digest of the run's records; "" where it is not said.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
-    cells: Annotated[StrictInt, Field(ge=1, le=10**9)]
+    cells: Annotated[StrictInt, Field(ge=0, le=10**9)]
     agreed: Annotated[StrictInt, Field(ge=0)]
+    undecided: Annotated[StrictInt, Field(ge=0)] = 0
     differ: Annotated[list[Text | dict[Text, Plain]], Field(max_length=MOST)]
     exact: StrictBool
     machine: Text
     protocol: Text
+    records: Text = ""
 
     @model_validator(mode="after")
     def _check(self) -> Verification:
-        if self.agreed > self.cells:
-            raise ValueError(f"agreed is {self.agreed}, more than the {self.cells} cells")
+        if self.agreed + self.undecided > self.cells:
+            counted = f"agreed is {self.agreed}" + (f" and undecided {self.undecided}" if self.undecided else "")
+            raise ValueError(f"{counted}, more than the {self.cells} cells")
         if not (self.machine.isprintable() and all(line.isprintable() for line in self.differences)):
             raise ValueError("a text in it is none that can be printed on one line")
         return self
@@ -57,7 +63,7 @@ class Verification(BaseModel):
     @property
     def whole(self) -> bool:
         """Whether everything that was looked at agrees."""
-        return self.agreed == self.cells and not self.differ
+        return not self.differ and 0 < self.agreed == self.cells - self.undecided
 
     @property
     def differences(self) -> list[str]:
@@ -71,9 +77,11 @@ class Verification(BaseModel):
     def short(self) -> str:
         """``verified: 20 of 20 cells, bit for bit``, or how many agree where some do not."""
         how = "bit for bit" if self.exact else "within bounds"
+        how += f", {self.undecided} undecided" if self.undecided else ""
         if self.whole:
             return f"verified: {self.agreed} of {self.cells} cells, {how}"
-        return f"not as recorded: {self.agreed} of {self.cells} cells agree, {how}"
+        told = "not as recorded" if self.differ or self.agreed + self.undecided < self.cells else "not decided"
+        return f"{told}: {self.agreed} of {self.cells} cells agree, {how}"
 
     @property
     def words(self) -> str:
@@ -81,15 +89,16 @@ class Verification(BaseModel):
         return f"{self.short}, on {self.machine}" if self.machine.strip() else self.short
 
 
-def read_verification(folder: Path, protocol: str) -> Verification | None:
+def read_verification(folder: Path, protocol: str, digest: Callable[[], str]) -> Verification | None:
     """What was found of the run in a folder; None where there is no such file.
 
     Args:
         folder: the run's.
         protocol: the run's.
+        digest: works out the digest of the run's records.
 
     Raises:
-        Damaged: the file is none of ``bench verify``, or is of another protocol; in one line.
+        Damaged: the file is none of ``bench verify``, or is of another protocol or other records; in one line.
     """
     path = folder / FILE
     if not os.path.lexists(path):
@@ -112,4 +121,6 @@ def read_verification(folder: Path, protocol: str) -> Verification | None:
             f"{str(path)!r} is of protocol {found.protocol[:20]!r}, its run of {protocol[:20]!r}: "
             "bench verify RUN writes it anew"
         )
+    if found.records and found.records != digest():
+        raise Damaged(f"{str(path)!r} is of other records than its run has: bench verify RUN writes it anew")
     return found

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.storage.archive import Archive, archived
@@ -59,8 +60,6 @@ def _renamed(content: bytes, name: str) -> bytes:
     table = pq.read_table(io.BytesIO(content))
     at, kind = table.schema.get_field_index("optimizer"), table.schema.field("optimizer").type
     column = table["optimizer"].cast("string").to_pylist()
-    import pyarrow as pa
-
     table = table.set_column(
         at, pa.field("optimizer", kind), pa.array([name] * len(column)).dictionary_encode().cast(kind)
     )

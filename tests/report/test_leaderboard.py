@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import shlex
@@ -18,7 +17,6 @@ from renaming import renamed, with_manifest
 
 import bench
 from bench.analysis.ranking import ranks
-from bench.errors import UserError
 from bench.report.leaderboard import write_leaderboard
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
@@ -187,12 +185,13 @@ def test_the_command_of_a_row_trains_it_again(site: Path, runs: Path, call: Call
 
 
 def test_the_same_runs_give_the_same_bytes(site: Path, runs: Path, tmp_path: Path) -> None:
-    other = write_leaderboard(
-        [runs / name for name in ("short", "first", "second", "other-seeds")], tmp_path / "site", RunFolder
-    )
-    assert other.read_bytes() == (site / "index.html").read_bytes()
+    orders = (("short", "first", "second", "other-seeds"), ("other-seeds", "second", "short", "first"))
+    pages = [
+        write_leaderboard([runs / name for name in order], tmp_path / str(at), RunFolder, reports=False)
+        for at, order in enumerate(orders)
+    ]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
     assert {path.name for path in (site / "reports").iterdir()} == {f"{path.name}.html" for path in runs.iterdir()}
-    assert (other.parent / "reports" / "first.html").read_bytes() == (site / "reports" / "first.html").read_bytes()
 
 
 def test_every_link_leads_somewhere(site: Path) -> None:
@@ -320,11 +319,7 @@ def test_no_plug_in_is_loaded(call: Call, tmp_path: Path) -> None:
     page = read(tmp_path / "site")
     (row,) = [row for row in contest(page, "60.0", "distance") if "Ours" in row[1]]
     assert re.fullmatch(r"Ours ./mine.py:Mine own code [0-9a-f]{12}…", row[1])
-    (run,) = (
-        bench.Run(tmp_path / "runs" / "mine").chunk(name) for name in bench.Run(tmp_path / "runs" / "mine").names()[:1]
-    )
-    assert page.text.count("Plug-ins, with what tells their files from others") == 1
-    assert run is not None
+    assert "Plug-ins, with what tells their files from others: ./mine.py:Mine" in page.text
 
 
 @pytest.fixture(scope="module")
@@ -495,9 +490,3 @@ def test_without_scripts_all_is_there(browser: Any, site: Path) -> None:
     assert not page.locator(".choices").is_visible()
     assert len(shown(page, ".contest h2")) == 3
     context.close()
-
-
-def test_it_is_there_for_programs(runs: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run is there"):
-        write_leaderboard([tmp_path], tmp_path / "site", RunFolder)
-    assert copy.copy(write_leaderboard([runs / "short"], tmp_path / "site", bench.Run, reports=False)).is_file()

@@ -19,16 +19,23 @@ SAID: dict[str, Any] = {
 
 def read(folder: Path, content: object) -> Any:
     (folder / FILE).write_text(content if isinstance(content, str) else json.dumps(content))
-    return read_verification(folder, "2.0")
+    return read_verification(folder, "2.0", lambda: "a1")
 
 
 def test_what_it_says(tmp_path: Path) -> None:
-    assert read_verification(tmp_path, "2.0") is None
+    assert read_verification(tmp_path, "2.0", lambda: "a1") is None
     assert read(tmp_path, SAID).words == "verified: 20 of 20 cells, bit for bit, on AMD EPYC"
     assert (
         read(tmp_path, SAID | {"exact": False, "more": 1}).words
         == "verified: 20 of 20 cells, within bounds, on AMD EPYC"
     )
+    assert read(tmp_path, SAID | {"records": "a1"}).whole
+    open_ones = read(tmp_path, SAID | {"agreed": 17, "undecided": 3, "exact": False})
+    assert open_ones.short == "verified: 17 of 20 cells, within bounds, 3 undecided"
+    assert not read(tmp_path, SAID | {"cells": 0, "agreed": 0}).whole, "nothing was trained again"
+    none_tells = read(tmp_path, SAID | {"agreed": 0, "undecided": 20})
+    assert not none_tells.whole
+    assert none_tells.short.startswith("not decided: 0 of 20 cells agree")
     some = read(tmp_path, SAID | {"agreed": 18, "differ": ["sgd on dirac, seed 3", {"rule": "adam", "seed": 4}]})
     assert not some.whole
     assert some.words == "not as recorded: 18 of 20 cells agree, bit for bit, on AMD EPYC"
@@ -44,7 +51,7 @@ def test_what_it_says(tmp_path: Path) -> None:
         ("[]", "is damaged: input should be"),
         ("\x00", "is damaged: it is not JSON"),
         ({}, "is damaged: cells: field required"),
-        (SAID | {"cells": 0}, "is damaged: cells: input should be greater"),
+        (SAID | {"cells": -1}, "is damaged: cells: input should be greater"),
         (SAID | {"cells": True}, "is damaged: cells: input should be a valid integer"),
         (SAID | {"cells": "20"}, "is damaged: cells: input should be a valid integer"),
         (SAID | {"cells": 1e400}, "is damaged: cells: input should be a valid integer"),
@@ -58,6 +65,8 @@ def test_what_it_says(tmp_path: Path) -> None:
         (SAID | {"differ": "all"}, "is damaged: differ: input should be a valid list"),
         (SAID | {"differ": [{"deep": {"er": 1}}]}, "is damaged: differ.0"),
         (SAID | {"protocol": "1.1"}, "is of protocol '1.1', its run of '2.0': bench verify RUN writes it anew"),
+        (SAID | {"agreed": 19, "undecided": 2}, "is damaged: agreed is 19 and undecided 2, more than the 20 cells"),
+        (SAID | {"records": "b2"}, "is of other records than its run has: bench verify RUN writes it anew"),
         ("1" * (LARGEST + 1), f"is damaged: it has more than {LARGEST:,} bytes"),
     ],
 )
@@ -74,8 +83,8 @@ def test_a_link_or_a_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(json.dumps(SAID))
     (tmp_path / FILE).symlink_to(tmp_path / "secret")
     with pytest.raises(Damaged, match="cannot be read"):
-        read_verification(tmp_path, "2.0")
+        read_verification(tmp_path, "2.0", lambda: "a1")
     (tmp_path / FILE).unlink()
     (tmp_path / FILE).mkdir()
     with pytest.raises(Damaged, match="cannot be read"):
-        read_verification(tmp_path, "2.0")
+        read_verification(tmp_path, "2.0", lambda: "a1")
