@@ -6,8 +6,9 @@ own, so this holds for other seeds too. Beside the first rule, those with the sa
 Wilcoxon's signed-rank test, paired by seed (exact, two-sided), corrected together (Holm 1979); seeds pair what met the
 same starts and minibatches. A rule with other seeds is behind the first where their intervals do not overlap.
 
-A rule is ranked once. Where several runs have it, the one with the most report seeds stands for it, then the first by
-name: a choice that looks at no score, for the best of several attempts would be flattered. The others are shown beside.
+A rule is ranked once. Where several runs have it, one that was verified stands for it, then the one with the most
+report seeds, then the first by name: a choice that looks at no score, for the best of several attempts would be
+flattered. The others are shown beside. What was trained again and did not agree has no place, and moves nobody else's.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Entry:
         row: its row of the run's table (`bench.analysis.table.table`).
         chunks: the names of its report chunks, which are hashes of all that decides them.
         copies: other runs that hold the very same trainings.
+        verified: whether replicas of its run were trained again and agree; None where nobody knows.
     """
 
     run: str
@@ -80,10 +82,16 @@ class Entry:
     row: Mapping[str, Any]
     chunks: frozenset[str] = frozenset()
     copies: tuple[str, ...] = ()
+    verified: bool | None = None
+
+    @property
+    def refuted(self) -> bool:
+        """Whether its run is not what is trained again."""
+        return self.verified is False
 
 
 class Ranked(NamedTuple):
-    """An entry with its place; without one where another run stands for its rule.
+    """An entry with its place; without one where another run stands for its rule, or it was refuted.
 
     ``behind``: whether it is worse than the first, None for the first itself, and where nothing was compared. ``p`` is
     Holm's, NaN where intervals decided.
@@ -142,22 +150,30 @@ def _once(entries: Sequence[Entry]) -> list[Entry]:
     for entry in sorted(entries, key=lambda entry: entry.run):
         same = (entry.name, entry.chunks or entry.run, entry.seeds, entry.scores.tobytes())
         if same in kept:
-            entry = replace(kept[same], copies=(*kept[same].copies, entry.run))
+            known = {kept[same].verified, entry.verified}
+            told = next((one for one in (True, False) if one in known), None)
+            entry = replace(kept[same], copies=(*kept[same].copies, entry.run), verified=told)
         kept[same] = entry
     return list(kept.values())
 
 
 def _ranked(entries: Sequence[Entry], metric: MetricDescription) -> list[Ranked]:
     by_rule: dict[Rule, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: (-len(entry.seeds), entry.run, entry.name)):
+    for entry in sorted(entries, key=_precedence):
         by_rule.setdefault(entry.rule, []).append(entry)
-    standing = [same[0] for same in by_rule.values()]
+    standing = [same[0] for same in by_rule.values() if not same[0].refuted]
     rows = pd.DataFrame([dict(entry.row) for entry in standing])
-    placed = [Ranked(entry, place) for entry, place in zip(standing, places(rows, metric), strict=True)]
+    found = places(rows, metric) if standing else []
+    placed = [Ranked(entry, place) for entry, place in zip(standing, found, strict=True)]
     placed.sort(key=lambda one: (one.place.untrainable, one.place.rank, one.entry.label))  # type: ignore[union-attr]
-    compared = _beside_first(placed, metric)
-    again = {rule: [Ranked(entry, None) for entry in same[1:]] for rule, same in by_rule.items()}
-    return [shown for one in compared for shown in (one, *again[one.entry.rule])]
+    again = {rule: [Ranked(entry, None) for entry in same] for rule, same in by_rule.items()}
+    shown = [line for one in _beside_first(placed, metric) for line in (one, *again.pop(one.entry.rule)[1:])]
+    return [*shown, *(line for lines in again.values() for line in lines)]
+
+
+def _precedence(entry: Entry) -> tuple[bool, bool, int, str, str]:
+    """Which of a rule's entries stands for it: the least."""
+    return (entry.refuted, entry.verified is None, -len(entry.seeds), entry.run, entry.name)
 
 
 def _beside_first(placed: list[Ranked], metric: MetricDescription) -> list[Ranked]:

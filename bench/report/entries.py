@@ -84,7 +84,7 @@ class Entered:
         return list(self._entries())
 
     def _entries(self) -> Iterator[tuple[Terms, MetricDescription, Entry]]:
-        study, trained = self.study, self._chunks()
+        study, trained, told = self.study, self._chunks(), self.verification
         records, _ = finished(self.run.records, study)
         for row in table(records, study).to_dict("records"):
             name, game = str(row["optimizer"]), str(row["game"])
@@ -103,7 +103,7 @@ class Entered:
             yield terms, metric, Entry(
                 self.name, game, name, self.run.labels.get(name, name), Rule(rule, code, tuned),
                 tuple(int(seed) for seed in by_seed.index), by_seed.to_numpy(float), row,
-                frozenset(chunk["name"] for chunk in chunks),
+                frozenset(chunk["name"] for chunk in chunks), verified=None if told is None else told.verdict,
             )  # fmt: skip
 
     def _chunks(self) -> dict[tuple[str, str], list[dict[str, Any]]]:

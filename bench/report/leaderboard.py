@@ -173,9 +173,9 @@ class Board:
         return [entry.run, *entry.copies]
 
     def verification(self, entry: Entry) -> Verification | None:
-        """Of the runs that hold an entry: one that agrees if there is one, else one that does not."""
+        """Of the runs that hold an entry: the one that says what is known of it."""
         found = [one for name in self.holders(entry) if (one := self.verified[name]) is not None]
-        return min(found, key=lambda one: not one.whole, default=None)
+        return next((one for one in found if one.verdict is entry.verified), None)
 
     def command(self, entry: Entry) -> str:
         """What trains an entry again, with the study file of its run; quoted for a shell, whatever it is called."""

@@ -63,7 +63,14 @@ class Verification(BaseModel):
     @property
     def whole(self) -> bool:
         """Whether everything that was looked at agrees."""
-        return not self.differ and 0 < self.agreed == self.cells - self.undecided
+        return self.verdict is True
+
+    @property
+    def verdict(self) -> bool | None:
+        """Whether the run is what is trained again; None where rounding leaves it open."""
+        if self.differ or self.agreed + self.undecided < self.cells:
+            return False
+        return True if self.agreed else None
 
     @property
     def differences(self) -> list[str]:
@@ -80,7 +87,7 @@ class Verification(BaseModel):
         how += f", {self.undecided} undecided" if self.undecided else ""
         if self.whole:
             return f"verified: {self.agreed} of {self.cells} cells, {how}"
-        told = "not as recorded" if self.differ or self.agreed + self.undecided < self.cells else "not decided"
+        told = "not as recorded" if self.verdict is False else "not decided"
         return f"{told}: {self.agreed} of {self.cells} cells agree, {how}"
 
     @property

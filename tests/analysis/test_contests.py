@@ -100,6 +100,37 @@ def test_a_rule_is_ranked_once_by_the_run_with_the_most_seeds() -> None:
     assert [(one.entry.run, one.place is None) for one in more.entries] == [("b", False), ("a", True)]
 
 
+def test_a_verified_run_stands_for_its_rule_before_a_longer_one() -> None:
+    known = entry("sgd", NOISE[:6], run="z", verified=True)
+    found = contest(known, entry("sgd", NOISE[:12] - 9, run="a"), entry("adam", NOISE[:8] + 5))
+    assert [(one.entry.run, one.place is None) for one in found.entries] == [("z", False), ("a", True), ("a", False)]
+
+
+def test_what_was_refuted_has_no_place_and_moves_nobody() -> None:
+    alone = contest(entry("sgd", NOISE[:8]), entry("adam", NOISE[:8] + 1))
+    lies = (
+        entry("ttur", NOISE[:8] - 99, run="b", verified=False),
+        entry("sgd", NOISE[:20] + 99, run="b", verified=False),
+    )
+    found = contest(*(one.entry for one in alone.entries), *lies)
+    assert placed(found) == placed(alone)
+    assert [(one.entry.name, one.entry.run) for one in found.entries if one.place is None] == [
+        ("sgd", "b"),
+        ("ttur", "b"),
+    ]
+    assert contest(*lies).first is None
+    assert contest(*lies).ranked == []
+
+
+@pytest.mark.parametrize(("one", "other", "told"), [(True, False, True), (None, False, False), (None, True, True)])
+def test_what_is_known_of_the_very_same_trainings(one: bool | None, other: bool | None, told: bool | None) -> None:
+    chunks = frozenset({"c1"})
+    pair = [
+        entry("sgd", NOISE[:8], run=run, chunks=chunks, verified=known) for run, known in (("a", one), ("b", other))
+    ]
+    assert [ranked.entry.verified for ranked in contest(*pair).entries] == [told]
+
+
 def test_another_code_is_another_rule() -> None:
     found = contest(entry("sgd", NOISE[:8]), entry("sgd", NOISE[:8] + 1, run="b", code="af"))
     assert [one.place is None for one in found.entries] == [False, False]
