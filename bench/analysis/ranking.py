@@ -131,8 +131,8 @@ def orders(table: pd.DataFrame, records: pd.DataFrame, study: ComparedStudy) -> 
     for sampled, kind in kinds.items():
         games = [game for game in study.games if game in whole and study.game(game).minibatches is sampled]
         if games and len(study.optimizers) > 1:
-            places = [_by_seed(records[records["game"] == game], whole[game], study) for game in games]
-            band = mean_ranks(np.stack(places))
+            by_seed = [_by_seed(records[records["game"] == game], whole[game], study) for game in games]
+            band = mean_ranks(np.stack(by_seed))
             order = np.argsort(band.value, kind="stable")
             ranks = {study.optimizers[i]: Interval(*(float(part[i]) for part in band)) for i in order}
             found.append(Order(kind, games, ranks))
@@ -152,7 +152,7 @@ def ranks(table: pd.DataFrame, study: ComparedStudy) -> dict[tuple[str, str], Pl
     return {
         (str(rule), str(game)): place
         for game, rows in games_of(table)
-        for rule, place in zip(rows["optimizer"], _places(rows, study), strict=True)
+        for rule, place in zip(rows["optimizer"], places(rows, study.metric(rows["metric"].iloc[0])), strict=True)
     }
 
 
@@ -165,8 +165,13 @@ def _ordered(rows: pd.DataFrame, metric: MetricDescription) -> tuple[Array, Arra
     return score, low, high
 
 
-def _places(rows: pd.DataFrame, study: ComparedStudy) -> list[Place]:
-    metric = study.metric(rows["metric"].iloc[0])
+def places(rows: pd.DataFrame, metric: MetricDescription) -> list[Place]:
+    """The place of each row among all of them.
+
+    Args:
+        rows: iqm, low, high and untrainable of rules on one game.
+        metric: the game's.
+    """
     score, low, high = _ordered(rows, metric)
     ahead = high[:, None] < low  # [i, j]: all of i's interval is better than j's
     first, last = 1 + ahead.sum(axis=0), len(rows) - ahead.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Commands that look at runs: show, runs, report, table."""
+"""Commands that look at runs: show, runs, report, leaderboard, table."""
 
 from __future__ import annotations
 
@@ -50,6 +50,21 @@ def runs(
 def report(run: RunArgument) -> int:
     """Write a run's table.csv and report.html anew from its records."""
     answer(str(run_at(run).report()))
+    return DONE
+
+
+@app.command()
+def leaderboard(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of packed runs of one protocol, or runs.")],
+    out: Annotated[Path, typer.Option(help="The folder of the page; an earlier one there is replaced.")] = Path("site"),
+    reports: Annotated[
+        bool, typer.Option("--reports/--no-reports", help="Make each run's report; a large study's takes minutes.")
+    ] = True,
+) -> int:
+    """Rank the rules of several runs on one static page, where they can be ranked together; print its path."""
+    from bench.report.leaderboard import write_leaderboard
+
+    answer(str(write_leaderboard(folders, out, run_at, reports)))
     return DONE
 
 

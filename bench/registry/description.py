@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from bench.contracts import Collapse, Direction, Filmed, Game, Pictured, UpdateRule, Written
 from bench.errors import UserError
 from bench.registry.build import Plugins, free, get_game, get_metric
-from bench.registry.discovery import origin
-from bench.registry.registries import NamedMetric, Preset, games, metrics, rules
-from bench.registry.spelling import parse
+from bench.registry.discovery import Registry, origin
+from bench.registry.registries import NamedMetric, Preset, directions, games, metrics, rules
+from bench.registry.spelling import Spec, parse
 
 Equation = tuple[str, str, str]
 """(name, equation, source); the name is "" for the rule itself."""
@@ -174,6 +174,30 @@ def describe_rule(spelled: str, update_rule: UpdateRule) -> RuleDescription:
     return RuleDescription(
         tuple((name, *_equation(inspect.getdoc(described) or "")) for name, described in named), searched
     )
+
+
+def rule_ships(spelled: str) -> bool:
+    """Whether a complete spelling of a rule is made of rules and directions of the suite alone; nothing is built."""
+    try:
+        specs = [parse(spelled)]
+    except UserError:
+        return False
+    for spec in specs:
+        specs += [value for value in spec.keys.values() if isinstance(value, Spec)]
+    return all(_is_here(spec.name, rules) or _is_here(spec.name, directions) for spec in specs)
+
+
+def shipped_class(spelled: str) -> type[Game] | None:
+    """The class of a spelled game where it ships with the suite; None for a plug-in. Nothing is built."""
+    try:
+        name = parse(spelled).name
+    except UserError:
+        return None
+    return games[name] if _is_here(name, games) else None
+
+
+def _is_here(name: str, kind: Registry[Any]) -> bool:
+    return ".py:" not in name and name in kind.names() and origin(kind[name]) == "here"
 
 
 def shipped_game(spelled: str) -> Game | None:

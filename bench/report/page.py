@@ -53,18 +53,29 @@ def write_report(run: RunFolder, score_table: pd.DataFrame | None = None) -> Pat
 
     ``score_table`` is the run's table, if it has been computed already.
     """
-    errors = {path.name: line for path, line in run.failures.items()}
-    path, gallery, view = run.path / "report.html", Gallery(), select(run)
+    path, gallery = run.path / "report.html", Gallery()
     trials = tried(run.records, run.study)
     tuning_table = tuning(run.records, run.study, trials)
     write_file(run.path / "tuning.csv", to_csv(tuning_table).encode())
-    tuned = (trials, tuning_table) if not view.labels else None  # the files name rules as they are spelled
-    score_table = score_table if not view.labels else None
-    tensors, asked = view.tensors(), run.manifest["study"] | ({"labels": view.labels} if view.labels else {})
-    page = render(view.records, view.manifest, tensors, errors, gallery, tuned, score_table, view.look, asked)
-    write_file(path, page.encode())
+    write_file(path, report_of(run, gallery, (trials, tuning_table), score_table).encode())
     update_figures(run, gallery)
     return path
+
+
+def report_of(
+    run: RunFolder,
+    gallery: Gallery | None = None,
+    tuned: tuple[Tried, pd.DataFrame] | None = None,
+    score_table: pd.DataFrame | None = None,
+) -> str:
+    """The report of a run as HTML, with its labels; nothing is written. Arguments as those of `render`."""
+    errors, view = {path.name: line for path, line in run.failures.items()}, select(run)
+    if view.labels:  # what was computed names rules as they are spelled
+        tuned = score_table = None
+    asked = run.manifest["study"] | ({"labels": view.labels} if view.labels else {})
+    return render(
+        view.records, view.manifest, view.tensors(), errors, gallery, tuned, score_table, view.look, asked
+    )  # fmt: skip
 
 
 def gallery_of(view: Selection) -> Gallery:
@@ -126,7 +137,7 @@ def render(
     for section in sections:
         add(gallery, section.label, section.drawings)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             name=_title(study),
@@ -159,7 +170,8 @@ def render(
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of pages: names from strangers' runs are escaped, and what is not given is an error."""
     loader = PackageLoader("bench.report")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
