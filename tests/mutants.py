@@ -95,23 +95,26 @@ def tests_of(path: str) -> list[str]:
 
 
 def nearest_tests(path: str) -> list[str]:
-    """Those of a file's tests that name something which it defines, or are named like it."""
+    """Those of a file's tests that are named like it; where there are none, those that name something it defines."""
     stem, tree = Path(path).stem, ast.parse((ROOT / path).read_text())
     names = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     word = re.compile(rf"\b({'|'.join([*names, rf'import {stem}', rf'[.]{stem} import'])})\b")
     places = [ROOT / place for place in tests_of(path)]
     files = [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("test_*.py")))]
-    return [str(file.relative_to(ROOT)) for file in files if stem in file.stem or word.search(file.read_text())]
+    alike = [file for file in files if file.stem == f"test_{stem}"]
+    return [str(file.relative_to(ROOT)) for file in alike or files if alike or word.search(file.read_text())]
 
 
-def survives(copy_of_root: Path, path: str, source: str) -> bool:
-    """Whether all tests of a file pass with this source in its place."""
+def survives(copy_of_root: Path, path: str, source: str, only_nearest: bool = False) -> bool:
+    """Whether all tests of a file, or those nearest to it, pass with this source in its place."""
     file = copy_of_root / path
     original = file.read_text()
     file.write_text(source)
     try:
         near = nearest_tests(path)
-        return (not near or _pass(copy_of_root, near)) and _pass(copy_of_root, tests_of(path))
+        if near and not _pass(copy_of_root, near):
+            return False
+        return bool(near and only_nearest) or _pass(copy_of_root, tests_of(path))
     finally:
         file.write_text(original)
 
@@ -144,6 +147,7 @@ def main() -> int:
     parser.add_argument("paths", nargs="*", default=list(TESTS), help="files or folders; default: all that decide")
     parser.add_argument("--sample", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--nearest", action="store_true", help="try no other tests; some survivors are killed by these")
     asked = parser.parse_args()
     files = [file for path in asked.paths for file in ([ROOT / path] if path.endswith(".py") else _files(ROOT / path))]
     every = [(file, k) for file in dict.fromkeys(files) for k in range(count(file))]
@@ -158,7 +162,7 @@ def main() -> int:
         for file, k in chosen:
             path = str(file.relative_to(ROOT))
             source, words = changed(file.read_text(), k)
-            alive = survives(there, path, source)
+            alive = survives(there, path, source, asked.nearest)
             print(f"{'SURVIVED' if alive else 'killed'}  {path}, {words}", flush=True)
             left += [path] * alive
     print(f"{len(left)} of {len(chosen)} changes survived, of {len(every)} that there are")

@@ -23,6 +23,7 @@ from bench.report.gallery import KINDS
 from bench.report.latex import latex
 from bench.report.paper import figures_of
 from bench.report.selection import select
+from bench.report.terminal import terminal
 
 MINE = "extragrad[direction=adam]"
 STUDY = {"games": "dirac,ring8[width=16,batch_size=16]", "trials": 4, "seeds": "0-2", "evaluations": 4, "budget": 60}
@@ -102,6 +103,28 @@ def test_a_label_stands_in_every_table_and_figure(run, call, tmp_path):
     renamed = call("table", run.path, "--label", f"{MINE}=Better", "--columns", "score")[1]
     assert "Better" in renamed
     assert "Ours" not in renamed
+
+
+def test_a_rule_may_be_named_by_its_label_wherever_a_run_is_asked_for_it(run, call, tmp_path):
+    for name in ("Ours & <b>", MINE, f"{MINE[:-1]},label=Ours & <b>]"):
+        assert run.rule(name) == MINE
+    with pytest.raises(UserError, match="optimizer is 'Our & <b>'; did you mean Ours & <b>"):
+        run.rule("Our & <b>")
+    films = [run.animate("dirac", [name], tmp_path / f"{k}.png").path for k, name in enumerate(["Ours & <b>", MINE])]
+    assert films[0].read_bytes() == films[1].read_bytes()
+    game = run.study.games[1]
+    states = [run.state_dict(name, game) for name in ("Ours & <b>", MINE)]
+    assert states[0].keys() == states[1].keys()
+    assert all((states[0][key] == states[1][key]).all() for key in states[0])
+    longer = run.further(budget=120, optimizers=["Ours & <b>", "sgd"])
+    assert (longer.optimizers, longer.labels) == ([MINE, "sgd"], run.labels)
+
+
+def test_the_terminals_tables_show_labels(run, call):
+    for text in (call("show", run.path)[1], terminal(run, 160)):
+        assert "Ours & <b>" in text
+        assert MINE not in text
+    assert "Ours & <b>" in call("runs", run.path.parent)[1]
 
 
 def test_merged_runs_keep_their_labels(run, tmp_path):
