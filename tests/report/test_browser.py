@@ -288,3 +288,15 @@ def test_figures_are_dark_in_the_dark(opened):
     page = opened(color_scheme="dark")
     assert max(background(page, "figure .card")) < 60
     assert "invert" in page.evaluate("getComputedStyle(document.querySelector('.card svg')).filter")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_longest_words_of_the_overview_stay_in_their_cells(opened, width):
+    page = opened(viewport={"width": width, "height": 800})
+    page.evaluate("""() => document.querySelectorAll('#scores .rank').forEach(part => {
+        part.textContent = 'rank none: cannot be trained here';
+    })""")
+    over = "[...document.querySelectorAll('#scores td')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+    assert page.locator("#scores .rank").count() == 4
+    assert page.evaluate(over) == 0
