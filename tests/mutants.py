@@ -6,6 +6,13 @@
 A change is one operator turned round, one number moved, one condition negated, one argument taken away. It is tried
 first on the tests that name something of its file, and on the others only if these pass. A survivor is to be read:
 many change nothing that anybody sees; one that changes an answer asks for a test.
+
+Of the first 32 changes of ``--nearest --sample 60 --seed 24`` 13 survived. Seven changed an answer, and tests were
+written that see them: the worst value of a share, a length that vanishes, an oscillation of three evaluations, Holm's
+correction of p = 0 and its bound of 1, the end of observation of a survival curve, where tied step sizes began. Six
+change nothing that is told: ``observed`` of a groupby whose empty groups nobody asks for, 10,001 resamples, 1,001
+images, the names of a trial's values read from the second trial, and two bounds of arguments
+that the next call checks, or that no caller comes near.
 """
 
 from __future__ import annotations
