@@ -28,7 +28,7 @@ from bench.registry.description import shipped_game
 from bench.storage import continuation, weights
 from bench.storage.files import read_regular, write_file
 from bench.storage.growth import commands, folder_of, grown, with_added
-from bench.storage.manifest import LABELS, manifest
+from bench.storage.manifest import CONTINUED, LABELS, manifest
 from bench.storage.optuna_storage import optuna_storage
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
@@ -92,7 +92,7 @@ class Run(RunFolder):
         Args:
             game: one of the run's games, as spelled there; ``all`` for the figures over all games.
             kind: ``scores``, ``curves``, ``outcomes``, ...: what its file is called after the game.
-            optimizers: some of the rules, in this order; none: all.
+            optimizers: some of the rules, in this order, by spelling or label; none: all.
             highlight: rules that are drawn strongly, the others grey.
             width: of a column, e.g. ``3.25in``; "" is the report's.
             font: ``serif``, ``sans-serif``, ``monospace`` or an installed family.
@@ -116,7 +116,7 @@ class Run(RunFolder):
 
         Args:
             game: one of the run's games, as spelled there.
-            optimizers: some of the rules, in this order; none: all.
+            optimizers: some of the rules, in this order, by spelling or label; none: all.
             to: the file, .gif, .png or .mp4; by default ``<game>.gif`` in the run's folder.
 
         Returns:
@@ -194,7 +194,7 @@ class Run(RunFolder):
         by path is imported, so its code runs; one that is known to this program alone may be given itself.
 
         Args:
-            optimizer: one of the run's rules, as spelled there.
+            optimizer: one of the run's rules, by its spelling or its label.
             game: one of its games, as spelled there, or the game itself.
             seed: of the replica; by default that of the median score, failures being worst.
             best: the replica of the best score.
@@ -242,7 +242,7 @@ class Run(RunFolder):
 
         Args:
             budget: of a replica, as a study's; by default that of this run, where ``games`` have larger ones.
-            optimizers: some of this run's rules; all by default.
+            optimizers: some of this run's rules, by spelling or label; all by default. They keep their labels.
             games: some of its games; all by default. They may have another budget, ``ring8[budget=20000]``.
 
         Raises:
@@ -393,6 +393,8 @@ def run(
     if labels := _labels_so_far(folder) | study.labels:
         check_labels(labels, study.optimizers)
         content[LABELS] = labels
+    if study.continues and (earlier := study.source.resolve().name if study.source else _continued_so_far(folder)):
+        content[CONTINUED] = earlier
     if add_seeds:
         content["command"] = commands(folder, content["command"])
     with optuna_storage(storage or study.storage, study) as watched:  # before anything is written
@@ -441,6 +443,13 @@ def _labels_so_far(folder: RunFolder) -> dict[str, str]:
     with suppress(UserError):
         return folder.labels
     return {}
+
+
+def _continued_so_far(folder: RunFolder) -> str:
+    """The run that the folder's run continues, where it says so."""
+    with suppress(UserError):
+        return str(folder.manifest.get(CONTINUED, ""))
+    return ""
 
 
 def _described(folder: RunFolder, study: Study) -> dict[str, Any] | None:

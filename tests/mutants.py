@@ -1,25 +1,38 @@
 """Random single changes of the code that decides answers, each tried against its tests: what survives is printed.
 
-    python tests/mutants.py                       # forty changes, about twenty minutes on two free cores
+    python tests/mutants.py                       # forty changes, about twenty minutes on one free core
     python tests/mutants.py --sample 10 --seed 3 bench/analysis/comparison.py
 
-A change is one operator turned round, one number moved, one condition negated, one argument taken away. A survivor is
-to be read: many change nothing that anybody sees; one that changes an answer asks for a test.
+A change is one operator turned round, one number moved, one condition negated, one argument taken away. It is tried
+first on the tests that name something of its file, and on the others only if these pass. A survivor is to be read:
+many change nothing that anybody sees; one that changes an answer asks for a test.
+
+Of the first 32 changes of ``--nearest --sample 60 --seed 24`` 13 survived. Seven changed an answer, and tests were
+written that see them: the worst value of a share, a length that vanishes, an oscillation of three evaluations, Holm's
+correction of p = 0 and its bound of 1, the end of observation of a survival curve, where tied step sizes began. Six
+change nothing that is told: ``observed`` of a groupby whose empty groups nobody asks for, 10,001 resamples, 1,001
+images, the names of a trial's values read from the second trial, and two bounds of arguments
+that the next call checks, or that no caller comes near.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import copy
 import os
 import random
+import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 TESTS = {
@@ -89,22 +102,52 @@ def tests_of(path: str) -> list[str]:
     return TESTS[max((place for place in TESTS if path.startswith(place)), key=len)]
 
 
-def survives(copy_of_root: Path, path: str, source: str) -> bool:
-    """Whether all tests of a file pass with this source in its place."""
+def nearest_tests(path: str) -> list[str]:
+    """Those of a file's tests that are named like it; where there are none, those that name something it defines."""
+    stem, tree = Path(path).stem, ast.parse((ROOT / path).read_text())
+    names = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    word = re.compile(rf"\b({'|'.join([*names, rf'import {stem}', rf'[.]{stem} import'])})\b")
+    places = [ROOT / place for place in tests_of(path)]
+    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("test_*.py")))]
+    alike = [file for file in files if file.stem == f"test_{stem}"]
+    return [str(file.relative_to(ROOT)) for file in alike or files if alike or word.search(file.read_text())]
+
+
+def survives(copy_of_root: Path, path: str, source: str, only_nearest: bool = False) -> bool:
+    """Whether all tests of a file, or those nearest to it, pass with this source in its place."""
     file = copy_of_root / path
-    original = file.read_text()
+    original, times = file.read_text(), (file.stat().st_atime_ns, file.stat().st_mtime_ns)
     file.write_text(source)
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "2", "-p", "no:cacheprovider", *tests_of(path)]
     try:
-        environment = os.environ | {"PYTHONPATH": str(copy_of_root), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(
-            command, cwd=copy_of_root, env=environment, capture_output=True, check=False, timeout=TIMEOUT
-        )
-        return done.returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
+        near = nearest_tests(path)
+        if near and not _pass(copy_of_root, near):
+            return False
+        return bool(near and only_nearest) or _pass(copy_of_root, tests_of(path))
     finally:
         file.write_text(original)
+        os.utime(file, ns=times)
+
+
+def _pass(root: Path, tests: list[str]) -> bool:
+    """Whether these tests pass; in a process that starts with the libraries at hand, for importing them takes long."""
+    process = get_context("fork").Process(target=_run_tests, args=(root, tests))
+    process.start()
+    process.join(TIMEOUT)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode == 0
+
+
+def _run_tests(root: Path, tests: list[str]) -> None:
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.chdir(root)
+    os.environ |= {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.path.insert(0, str(root))
+    sys.dont_write_bytecode = True
+    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
 
 
 def main() -> int:
@@ -113,19 +156,23 @@ def main() -> int:
     parser.add_argument("paths", nargs="*", default=list(TESTS), help="files or folders; default: all that decide")
     parser.add_argument("--sample", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--nearest", action="store_true", help="try no other tests; some survivors are killed by these")
     asked = parser.parse_args()
     files = [file for path in asked.paths for file in ([ROOT / path] if path.endswith(".py") else _files(ROOT / path))]
     every = [(file, k) for file in dict.fromkeys(files) for k in range(count(file))]
     chosen = random.Random(asked.seed).sample(every, min(asked.sample, len(every)))
+    for library in ("torch", "pandas", "scipy.stats", "optuna", "seaborn", "numba"):
+        import_module(library)
     left = []
     with TemporaryDirectory() as folder:
         there = Path(folder) / "copy"
         ignored = shutil.ignore_patterns(".git", "__pycache__", "*.egg-info", "*.zip")
         shutil.copytree(ROOT, there, ignore=ignored)
+        compileall.compile_dir(there, quiet=2)  # once, for every try imports all of it
         for file, k in chosen:
             path = str(file.relative_to(ROOT))
             source, words = changed(file.read_text(), k)
-            alive = survives(there, path, source)
+            alive = survives(there, path, source, asked.nearest)
             print(f"{'SURVIVED' if alive else 'killed'}  {path}, {words}", flush=True)
             left += [path] * alive
     print(f"{len(left)} of {len(chosen)} changes survived, of {len(every)} that there are")

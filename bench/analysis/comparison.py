@@ -42,7 +42,7 @@ from bench.registry.description import MetricDescription
 
 COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "difference", "difference_low"]
 COLUMNS += ["difference_high", "better_share", "low", "high", "failed_first", "failed_second", "p", "verdict", "change"]
-COLUMNS += ["seeds_needed"]
+COLUMNS += ["seeds_needed", "errors_first", "errors_second"]
 VERDICTS = ("worse", "changed", "missing", "better", "new", "same", "identical")
 """What changed first."""
 FAILS_ON = {
@@ -92,7 +92,8 @@ def compare(first: Recorded, second: Recorded, allow_missing: bool = False) -> p
         missing for what the second does not have: a rule, a game, or seeds of a rule that is not worse on the others);
         change (what is missing, and what differs among the numbers that do not depend on chance, in words);
         seeds_needed (for a rule that is ``same``, how many seeds would tell its two runs apart with 80 % power if they
-        differ as these do; inf where they lean to neither side; 0 for other verdicts).
+        differ as these do; inf where they lean to neither side; 0 for other verdicts); errors_first, errors_second (how
+        many of the failures were an error, which is no divergence).
 
     Raises:
         UserError: the runs have different protocols or budgets, so that their numbers do not mean the same.
@@ -184,12 +185,12 @@ def _rows(game: str, first: Recorded, second: Recorded, same_bits: bool) -> list
             continue
         metric, common = _telling(metrics, measured, rule)
         names["metric"] = metric.name
-        failed = np.stack([(end.loc[rule]["outcome"] != "ok")[common.index].to_numpy(bool) for end in ends], axis=1)
+        outcomes = np.stack([end.loc[rule]["outcome"][common.index].to_numpy(str) for end in ends], axis=1)
         reports = [side[(side["optimizer"] == rule) & side["seed"].isin(common.index)] for side in sides]
         rounding = (
             None if same_bits else Rounding(reports[0], _drawn(first, game, rule), metric.name, description.dtype)
         )
-        row = _row(common.to_numpy(float), failed, metric, Change(reports, description, metric, rounding))
+        row = _row(common.to_numpy(float), outcomes, metric, Change(reports, description, metric, rounding))
         if lacking := sorted(seeds[0] - seeds[1]):
             row |= {"lacking": True, "change": "; ".join(filter(None, [_seeds_in_words(lacking), row["change"]]))}
         rows.append(names | row)
@@ -230,18 +231,23 @@ def _alone(scores: pd.Series, ends: pd.DataFrame, is_new: bool) -> dict[str, Any
     """The row of a rule that only one run has on a game, or of which they share no seed; its scores by seed."""
     values, failed = scores.dropna().to_numpy(float), int((ends["outcome"] != "ok").sum())
     mean = float(interquartile_mean(values))
+    errors = int((ends["outcome"] == "error").sum())
     row: dict[str, Any] = {"p": 1.0, "failed_first": 0, "failed_second": 0, "change": ""}
+    row |= {"errors_first": 0, "errors_second": 0}
     if is_new:
-        return row | {"seeds": len(values), "second": mean, "failed_second": failed, "verdict": "new"}
+        row |= {"failed_second": failed, "errors_second": errors}
+        return row | {"seeds": len(values), "second": mean, "verdict": "new"}
     words = f"not in the second run, of {len(values)} seed{'s' if len(values) > 1 else ''} in the first"
-    return row | {"seeds": 0, "first": mean, "failed_first": failed, "verdict": "missing", "change": words}
+    row |= {"failed_first": failed, "errors_first": errors}
+    return row | {"seeds": 0, "first": mean, "verdict": "missing", "change": words}
 
 
-def _row(both: np.ndarray, failed: np.ndarray, metric: MetricDescription, change: Change) -> dict[str, Any]:
-    """Scores [seeds, 2] and failures [seeds, 2] of one rule on one game."""
+def _row(both: np.ndarray, outcomes: np.ndarray, metric: MetricDescription, change: Change) -> dict[str, Any]:
+    """Scores [seeds, 2] and outcomes [seeds, 2] of one rule on one game."""
     means = interquartile_mean(both, axis=0)
     shared: dict[str, Any] = {"seeds": len(both), "first": float(means[0]), "second": float(means[1])}
-    shared |= {"failed_first": int(failed[:, 0].sum()), "failed_second": int(failed[:, 1].sum())}
+    for name, counted in (("failed", outcomes != "ok"), ("errors", outcomes == "error")):
+        shared |= {f"{name}_first": int(counted[:, 0].sum()), f"{name}_second": int(counted[:, 1].sum())}
     if change.none:
         return shared | _difference(both[:1]) | IDENTICAL
     shared["change"] = shared["differs"] = change.words

@@ -25,11 +25,12 @@ from PIL import Image
 from bench.errors import UserError, nearest
 from bench.registry.description import shipped_game
 from bench.report.figures import motion
-from bench.report.figures.panels import Axis, looks
+from bench.report.figures.panels import Axis
 from bench.report.figures.svg import styled
 from bench.report.sections.plane import plane
 from bench.report.sections.samples import notes, samples
 from bench.report.sections.scene import Scene
+from bench.report.selection import select
 from bench.storage.files import write_file
 from bench.storage.names import filename
 
@@ -58,7 +59,7 @@ def animate(
     Args:
         run: the run.
         game: one of its games, as spelled there.
-        optimizers: some of its rules, in this order; None for all.
+        optimizers: some of its rules, in this order, by spelling or label; None for all.
         to: the file; its suffix sets the format. Default: ``<game>.gif`` in the run's folder.
         tell: called with a line if frames or colours were dropped to limit the size of the file.
     """
@@ -80,22 +81,17 @@ def animate(
 
 def _scene(run: RunFolder, game: str, optimizers: list[str] | None) -> Scene:
     """The records and tensors of the game, of the requested rules; UserError for an unknown or unfinished one."""
-    study = run.study
-    if game not in study.games:
-        raise UserError(f"--game is {game!r}; {nearest(game, study.games)}")
-    for rule in optimizers or []:
-        if rule not in study.optimizers:
-            raise UserError(f"--optimizers has {rule!r}; {nearest(rule, study.optimizers)}")
-    tensors = [(chunk, chunk_tensors) for chunk, chunk_tensors in run.tensors() if chunk["label"] == game]
+    view = select(run, optimizers or [], [game])
+    study, tensors = view.study, view.tensors()
     stored_rules = {chunk["optimizer"] for chunk, chunk_tensors in tensors if chunk_tensors}
-    requested = study.optimizers if optimizers is None else list(dict.fromkeys(optimizers))
+    requested = study.optimizers
     rules = [rule for rule in requested if rule in stored_rules]
     if not rules or (optimizers is not None and len(rules) < len(requested)):
         missing = ", ".join(rule for rule in requested if rule not in stored_rules)
         raise UserError(f"{game}: {str(run.path)!r} holds nothing to animate yet of {missing}")
-    records, metric = run.records, study.primary(game)
-    game_records = records[(records["game"] == game) & records["optimizer"].isin(rules)]
-    axis, rows, look = Axis(metric.name, metric.better), pd.DataFrame(index=rules), looks(study.optimizers)
+    records, metric = view.records, study.primary(game)
+    game_records = records[records["optimizer"].isin(rules)]
+    axis, rows, look = Axis(metric.name, metric.better), pd.DataFrame(index=rules), view.look
     return Scene(
         game, study.game(game), shipped_game(game), metric, axis, game_records, {}, rows, tensors, look, look, study
     )  # fmt: skip

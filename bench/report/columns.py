@@ -30,9 +30,14 @@ def tuned(row: Any) -> str:
     return f"{chosen} {DEFAULT}" if row.untrainable and chosen != "defaults" else chosen
 
 
+def stopped(errors: int, diverged: int, replicas: int) -> bool:
+    """Whether so many replicas ended in an error, which is no divergence, that an interquartile mean counts them."""
+    return errors > diverged and 4 * errors >= replicas  # the mean leaves out a quarter
+
+
 def interval(row: Any) -> str:
     """``value [low, high]``; ``error`` where so many replicas ended in one that the mean counts them."""
-    if row.errors > row.diverged and 4 * row.errors >= row.n:  # the interquartile mean leaves out a quarter
+    if stopped(row.errors, row.diverged, row.n):
         return "error"
     value, low, high = (number(part, plain=True) for part in (row.iqm, row.low, row.high))
     return f"{value} [{low}, {high}]"

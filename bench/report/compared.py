@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.analysis.comparison import VERDICTS
 from bench.analysis.formatting import about
+from bench.report.columns import stopped
 from bench.report.tables import escape_markdown, number
 from bench.report.text_table import Column, console, drawn
 
@@ -63,18 +64,26 @@ def _change_lines(comparison: pd.DataFrame) -> list[str]:
     return [f"{row.optimizer} on {row.game}: {row.change}" for row in changed.itertuples()]
 
 
+def _score(row: Any, side: str) -> str:
+    """The score of one of the runs; ``error`` where so many of its replicas ended in one that the mean counts them."""
+    errors, failed = getattr(row, f"errors_{side}"), getattr(row, f"failed_{side}")
+    return "error" if stopped(errors, failed - errors, row.seeds or failed) else number(getattr(row, side))
+
+
 def _comparison_cells(row: Any) -> list[str]:
     """The cells of a row of the result of `bench.compare`."""
     names = [str(row.game), str(row.optimizer)]
     if row.verdict == "new":
-        return [*names, "-", number(row.second), "-", "-", f"{row.failed_second} of {row.seeds}", "-", "new", ""]
+        return [*names, "-", _score(row, "second"), "-", "-", f"{row.failed_second} of {row.seeds}", "-", "new", ""]
     if not row.seeds:
-        return [*names, number(row.first), *["-"] * 5, str(row.verdict), ""]
+        return [*names, _score(row, "first"), *["-"] * 5, str(row.verdict), ""]
     difference = f"{number(row.difference)} [{number(row.difference_low)}, {number(row.difference_high)}]"
     share = f"{row.better_share:.0%} [{row.low:.0%}, {row.high:.0%}]"
     failed = f"{row.failed_first} → {row.failed_second} of {row.seeds}"
     seeds = about(row.seeds_needed) if row.seeds_needed else ""
-    numbers = [number(row.first), number(row.second), difference, share, failed, number(row.p)]
+    if "error" in (scores := [_score(row, "first"), _score(row, "second")]):
+        difference = "-"
+    numbers = [*scores, difference, share, failed, number(row.p)]
     return [*names, *numbers, str(row.verdict), seeds]
 
 

@@ -48,7 +48,7 @@ def html_of(run: RunFolder, report: Path | None) -> str:
         report: the report's file; None where it is not written yet.
     """
     view, progress = select(run), state(run)
-    records, study = view.named(progress.records), view.study
+    records, study = progress.records, view.study
     whole, (finished_records, _) = table(records, study), finished(records, study)
     trials = tried(records, study)
     verdicts = findings(table(finished_records, study), finished_records, study)

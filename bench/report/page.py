@@ -26,6 +26,7 @@ from bench.analysis.table import table, to_csv
 from bench.errors import UserError
 from bench.report import answer
 from bench.report.advice import advice
+from bench.report.columns import stopped
 from bench.report.figures.panels import Look, leading, looks
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.svg import key
@@ -227,7 +228,8 @@ def _cells(score_table: pd.DataFrame, study: Study, over_all: Standing) -> dict[
         rule, game = row["optimizer"], row["game"]
         spent, took = (row["n"] * row[kind] + row[f"tuning_{kind}"] for kind in ("cost", "seconds"))
         extra = {"hyperparameters": rounded(row["hyperparameters"]), "place": places[rule, game]}
-        cells[rule][game] = row | extra | {"spent": spent, "took": took}
+        ended = {"stopped": stopped(row["errors"], row["diverged"], row["n"])}
+        cells[rule][game] = row | extra | ended | {"spent": spent, "took": took}
     return cells
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.report.selection import select
 from bench.report.status import State, state
 from bench.report.text_table import Column, console, drawn
 from bench.storage.baseline import holds
@@ -32,7 +33,7 @@ def runs(folders: list[Path], open_run: Callable[[Path], RunFolder], width: int 
     for path in folders:
         try:
             run = open_run(path)
-            run_state, study = state(run), run.study
+            run_state, study = state(run), select(run).study
         except UserError as error:
             unreadable.append(str(error))
             continue

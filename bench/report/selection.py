@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.errors import UserError, nearest
-from bench.report.figures.panels import Look, highlighted, looks
 from bench.studies.labels import check_labels
 from bench.studies.study import Study
 
 if TYPE_CHECKING:
+    from bench.report.figures.panels import Look
     from bench.report.sections.scene import Tensors
     from bench.storage.run_folder import RunFolder
 
@@ -97,6 +97,8 @@ class Selection:
     @property
     def look(self) -> dict[str, Look]:
         """How each rule is drawn: as in all figures of the run, whichever rules are in this one."""
+        from bench.report.figures.panels import highlighted, looks  # tables need no matplotlib
+
         every = looks([self.names[rule] for rule in self.run.study.optimizers])
         return highlighted(every, [self.names[rule] for rule in self.highlight])
 
@@ -123,13 +125,18 @@ def select(
     study = run.study
     all_labels = run.labels | dict(labels or {})
     check_labels(all_labels, study.optimizers)
-    spelled = {label: rule for rule, label in all_labels.items()}
-    chosen = _named("--optimizers", (spelled.get(name, name) for name in optimizers), study.optimizers)
-    strong = _named("--highlight", (spelled.get(name, name) for name in highlight), study.optimizers)
+    chosen = _rules("--optimizers", optimizers, run, all_labels)
+    strong = _rules("--highlight", highlight, run, all_labels)
     chosen = chosen or tuple(study.optimizers)
     if missing := [rule for rule in strong if rule not in chosen]:
         raise UserError(f"--highlight has {missing[0]!r}, which --optimizers leaves out")
     return Selection(run, chosen, _named("--game", games, study.games) or tuple(study.games), all_labels, strong)
+
+
+def _rules(option: str, names: Iterable[str], run: RunFolder, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The rules of these names, each once; UserError for one that is not known."""
+    spelled = {label: rule for rule, label in labels.items()}
+    return tuple(dict.fromkeys(run.rule(spelled.get(name, name), option) for name in names))
 
 
 def _named(option: str, names: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import filelock
 import pandas as pd
 
+from bench.report.selection import select
 from bench.report.warnings import unfinished
 from bench.storage.run_folder import RunFolder
 from bench.studies.cost import planned_cost
@@ -29,7 +30,7 @@ class State:
     failed: dict[Path, str]
     """Tracebacks, each with its last line."""
     records: pd.DataFrame
-    """The records of the intact chunks."""
+    """The records of the intact chunks, with labels in place of spellings."""
 
     @property
     def finished(self) -> bool:
@@ -44,14 +45,15 @@ class State:
 def state(run: RunFolder) -> State:
     """The current state of a run's folder."""
     damaged: list[str] = []
-    records = run.read_records(damaged)
+    view = select(run)
+    records = view.named(run.read_records(damaged))
     ends = records.drop_duplicates(["optimizer", "game", "phase", "trial", "seed"], keep="last")
     return State(
         going=_is_being_written(run.path),
         planned=sum(planned_cost(run.study).values()),
         spent=float(ends["ended"].sum()),
         seconds=float(ends["seconds"].sum()),
-        missing=missing(records, run.study),
+        missing=missing(records, view.study),
         damaged=damaged,
         failed=run.failures,
         records=records,
@@ -59,11 +61,14 @@ def state(run: RunFolder) -> State:
 
 
 def first_errors(run: RunFolder) -> dict[tuple[str, str], str]:
-    """(rule, game) -> the last line of the first traceback of its trainings; of pairs that have one."""
-    lines: dict[tuple[str, str], str] = {}
+    """(rule, game) -> the last line of the first traceback of its trainings; of pairs that have one.
+
+    A rule with a label goes by it.
+    """
+    lines, names = dict[tuple[str, str], str](), select(run).names
     for path, last in run.failures.items():
         if chunk := run.chunk(path.stem):
-            lines.setdefault((chunk["optimizer"], chunk["label"]), last)
+            lines.setdefault((names[chunk["optimizer"]], chunk["label"]), last)
     return lines
 
 

@@ -9,11 +9,12 @@ from bench.analysis.formatting import number as typeset
 from bench.analysis.table import games_of, ranked, table
 from bench.report.advice import advice, unanswered
 from bench.report.columns import DEFAULT, interval, tuned
+from bench.report.selection import select
 from bench.report.status import first_errors, state
 from bench.report.text_table import Column, console, drawn, paragraphs
 from bench.report.warning_groups import grouped
 from bench.report.warnings import finished, warnings_of
-from bench.storage.manifest import mixed
+from bench.storage.manifest import CONTINUED, mixed
 from bench.storage.run_folder import RunFolder
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import tried
@@ -29,7 +30,8 @@ def terminal(run: RunFolder, width: int | None = None) -> str:
         run: the run.
         width: characters of a line; the terminal's by default.
     """
-    records, study, trials = run.records, run.study, tried(run.records, run.study)
+    view = select(run)
+    records, study, trials = view.records, view.study, tried(view.records, view.study)
     score_table = table(records, study)
     finished_records, missing = finished(records, study)
     verdicts = findings(score_table, finished_records, study)
@@ -55,20 +57,21 @@ def _answer(finding: Finding, answers: dict[str, str], score_table: pd.DataFrame
 
 def summary(run: RunFolder, width: int | None = None) -> str:
     """A run as text for the terminal: its progress, what is missing, what failed, its tables, its warnings."""
-    run_state = state(run)
-    finished_records, _ = finished(run_state.records, run.study)
-    trials, score_table = tried(run_state.records, run.study), table(run_state.records, run.study)
-    verdicts = findings(table(finished_records, run.study), finished_records, run.study)
-    run_warnings = warnings_of(run_state.records, run.study, verdicts, trials)
+    run_state, study = state(run), select(run).study
+    finished_records, _ = finished(run_state.records, study)
+    trials, score_table = tried(run_state.records, study), table(run_state.records, study)
+    verdicts = findings(table(finished_records, study), finished_records, study)
+    run_warnings = warnings_of(run_state.records, study, verdicts, trials)
     parts = [
         f"{run.path.name or run.path}: {run_state.word}; protocol {run.manifest['protocol']}, {run.manifest['device']}",
+        *([f"continues {run.manifest.get(CONTINUED) or 'another run'}"] if study.continues else []),
         f"cost: {run_state.spent:,.0f} of at most {run_state.planned:,.0f} gradient evaluations, "
         f"{run_state.seconds:,.1f} s of training",
         *_listed("not finished", run_state.missing),
         *_listed("damaged chunks, done anew when the study is run again", run_state.damaged),
         *_listed("failed chunks", [f"{path}: {last}" for path, last in run_state.failed.items()]),
         "",
-        blocks_of(score_table, run.study, first_errors(run), width).rstrip("\n"),
+        blocks_of(score_table, study, first_errors(run), width).rstrip("\n"),
         "",
         *_listed("warnings", grouped(run_warnings, score_table, first_errors(run)) + mixed(run.manifest)),
     ]

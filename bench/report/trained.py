@@ -71,7 +71,7 @@ def trained(
 
     Args:
         run: the run.
-        optimizer: one of its rules; None where it has but one.
+        optimizer: one of its rules, by spelling or label; None where it has but one.
         game: one of its games, or the game itself where its spelling no longer leads to it; None where it has but one.
         seed: of the replica; None for that of the median score, or else the nearest to it in rank that was kept.
         best: the replica of the best score.
@@ -83,7 +83,7 @@ def trained(
     if best and seed is not None:
         raise UserError(f"seed is {seed} and best is true; one of the two is allowed")
     study = run.study
-    rule = _only("optimizer", optimizer, study.optimizers)
+    rule = _only("optimizer", optimizer and run.rule(optimizer), study.optimizers)
     label = _spelled(run, game) if isinstance(game, Game) else _only("game", game, study.games)
     records = run.records
     of_both = records[(records["game"] == label) & (records["optimizer"] == rule)]

@@ -45,7 +45,7 @@ def write_weights(
     Args:
         run: the run.
         to: the folder; an earlier one of this function's is replaced, any other refused.
-        optimizer: one of its rules; None for all.
+        optimizer: one of its rules, by spelling or label; None for all.
         game: one of its games; None for all.
         seed: of the replica; None for that of the median score.
         best: the replica of the best score.
@@ -54,7 +54,7 @@ def write_weights(
     Raises:
         UserError: there is nothing to write, or a name or a seed is none of the run's.
     """
-    study = run.study
+    study, optimizer = run.study, optimizer and run.rule(optimizer)
     pairs = [(label, rule) for label in study.games for rule in study.optimizers]
     pairs = [pair for pair in pairs if game in (None, pair[0]) and optimizer in (None, pair[1])]
     if not pairs:

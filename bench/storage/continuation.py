@@ -16,6 +16,7 @@ from typing import Any
 from bench.contracts.introspection import asked
 from bench.errors import UserError, nearest
 from bench.registry.identity import plugin_code
+from bench.registry.spelling import split
 from bench.storage.growth import check_finished
 from bench.storage.run_folder import RunFolder
 from bench.storage.states import States, unscaled
@@ -49,7 +50,7 @@ def further(
     if (protocol := run.manifest["protocol"]) != PROTOCOL:
         raise UserError(f"{where} is of protocol {protocol}; only one of {PROTOCOL} can be continued here")
     wanted = Study(
-        optimizers=there.optimizers if optimizers is None else optimizers,
+        optimizers=there.optimizers if optimizers is None else _spelled(run, optimizers),
         games=there.games if games is None else games,
         budget=there.budget if budget is None else budget,
         trials=0,
@@ -70,12 +71,13 @@ def further(
     frozen = _frozen(run)
     _check_unchanged(run, wanted, earlier)
     before = [{game: budget_of[label] for game, label in earlier.items()} for budget_of in there.continues]
+    labels = {rule: label for rule, label in run.labels.items() if rule in wanted.optimizers} | wanted.labels
     kept = {"seeds", "added_seeds", "evaluations", "roundings", "untuned"}
     study = wanted.model_copy(
         update={key: getattr(there, key) for key in kept}
         | {"hyperparameters": {game: {rule: frozen[label, rule] for rule in wanted.optimizers}
                                for game, label in earlier.items()}}
-        | {"continues": [*before, costs]}
+        | {"continues": [*before, costs], "labels": labels}
     )  # fmt: skip
     study._source = run.path
     return study
@@ -91,6 +93,15 @@ def kept_replicas(study: Study, device: str) -> dict[tuple[str, str], int]:
         chunks = [chunk for seeds in study.seed_groups for chunk in task.chunks(report_rows(seeds, values), "report")]
         kept[rule, game] = sum(len(chunk.rows) for chunk in chunks if states.earlier(chunk) is not None)
     return kept
+
+
+def _spelled(run: RunFolder, optimizers: Any) -> Any:
+    """Rules of a study with each label of the run's replaced by what it stands for; what is no text stays."""
+    by_label = {label: rule for rule, label in run.labels.items()}
+    names = split(optimizers) if isinstance(optimizers, str) else optimizers
+    if not isinstance(names, (list, tuple)):
+        return names
+    return [by_label.get(name, name) if isinstance(name, str) else name for name in names]
 
 
 def _check_known(key: str, name: str, known: Sequence[str]) -> None:

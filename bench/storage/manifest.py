@@ -26,6 +26,8 @@ SCHEMA = 1
 SEAL = "sha256"
 LABELS = "labels"  # of the manifest: rule -> what tables and figures call it; left out where there are none
 
+CONTINUED = "continued"  # of the manifest: the name of the run that this one continues, where it continues one
+
 
 def seal(content: object) -> str:
     """A hash of a JSON value that does not depend on its layout."""

@@ -29,7 +29,8 @@ import pandas as pd
 import pyarrow as pa
 from torch import Tensor
 
-from bench.errors import UserError
+from bench.errors import UserError, nearest
+from bench.registry.spelling import without_label
 from bench.storage.archive import Archive
 from bench.storage.files import read_regular
 from bench.storage.manifest import LABELS, SCHEMA, SEAL, seal
@@ -99,6 +100,25 @@ class RunFolder:
         """rule -> what tables and figures call it, of the rules that have a label."""
         labels: dict[str, str] = self.manifest.get(LABELS, {})
         return dict(labels)
+
+    def rule(self, name: str, option: str = "optimizer") -> str:
+        """A rule as the study spells it; it may be named by its spelling, by its label, or by both as in a study.
+
+        Args:
+            name: of the rule.
+            option: where the name was given.
+
+        Raises:
+            UserError: it is none of the run's.
+        """
+        spelled = {label: rule for rule, label in self.labels.items()} | {rule: rule for rule in self.study.optimizers}
+        plain = name
+        if name not in spelled:
+            with suppress(UserError):
+                plain, _ = without_label(name)
+        if plain not in spelled:
+            raise UserError(f"{option} is {name!r}; {nearest(name, spelled)}")
+        return spelled[plain]
 
     @cached_property
     def records(self) -> pd.DataFrame:

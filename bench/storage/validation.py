@@ -50,6 +50,7 @@ class _Manifest(_Part):
     descriptions: Descriptions = Descriptions()
     weights: Literal["none", "median", "all"] = "median"
     labels: dict[str, str] = {}
+    continued: Annotated[str, Field(max_length=LONGEST)] = ""
 
 
 @cache

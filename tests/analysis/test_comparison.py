@@ -303,6 +303,33 @@ def test_one_failure_more_is_always_worse(first: bench.Run) -> None:
     assert back.loc[("dirac", "extragrad[lr=0.3]"), "verdict"] != "worse"
 
 
+def test_what_ended_in_an_error_reads_error(first: bench.Run) -> None:
+    def stopped(outcome: str, seeds: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        def change(records: pd.DataFrame) -> pd.DataFrame:
+            own = (records["optimizer"] == "extragrad[lr=0.3]") & (records["game"] == "dirac")
+            own &= records["seed"] < seeds
+            records = records.assign(outcome=records["outcome"].astype(object).where(~own, outcome))
+            return records[~own | (records["cost"] == 0)]
+
+        return change
+
+    def row(outcome: str, seeds: int) -> tuple[pd.Series, str]:
+        found = bench.compare(first, altered(first, stopped(outcome, seeds)))
+        (line,) = [part for part in compared(found, 400).splitlines() if "dirac" in part and "extragrad" in part]
+        return found.set_index(["game", "optimizer"]).loc[("dirac", "extragrad[lr=0.3]")], line
+
+    own, line = row("error", 10)
+    assert (own["failed_second"], own["errors_first"], own["errors_second"]) == (10, 0, 10)
+    assert (own["verdict"], own["second"]) == ("worse", np.inf)
+    assert " error " in line
+    assert "∞ " not in line
+    own, line = row("diverged", 10)
+    assert own["errors_second"] == 0
+    assert "error" not in line
+    assert "∞" in line
+    assert " error " not in row("error", 2)[1]  # the mean leaves these out
+
+
 def test_protocols_must_agree(first: bench.Run) -> None:
     other = bench.Run(first.path)
     other.manifest = {**first.manifest, "protocol": "0.1"}
@@ -442,7 +469,7 @@ def test_the_share_of_wins_knows_which_way_is_better(better: str, share: float) 
     both = np.stack([np.arange(8.0), np.arange(8.0) + 100], axis=1)
     change = SimpleNamespace(none=False, words="", more_failed=False, judged=lambda pair: (pair[:, 0], pair[:, 1]))
     metric = MetricDescription("score", better, -np.inf if better == "higher" else np.inf)
-    row = comparison._row(both, np.zeros((8, 2), dtype=bool), metric, change)  # type: ignore[arg-type]
+    row = comparison._row(both, np.full((8, 2), "ok"), metric, change)  # type: ignore[arg-type]
     assert (row["better_share"], row["low"], row["high"]) == (share, share, share)
     assert row["verdict"] == ("better?" if share else "worse?")
 

@@ -103,6 +103,11 @@ def test_the_verdict_says_how_many_seeds_would_tell_a_tied_rule_apart() -> None:
     assert found.power == f"{about(near.seeds)} would tell best and near apart"
 
 
+def test_the_smallest_p_is_that_of_all_seeds_for_one_rule_and_no_more_than_one() -> None:
+    assert verdict(best=EVEN[:5], one=leaning(0.7)[:5], other=leaning(0.75)[:5]).smallest == 2 * 2.0**-4
+    assert verdict(best=[0.1], one=[0.2], other=[0.3], last=[0.4]).smallest == 1
+
+
 def test_the_level_is_that_of_holms_next_step() -> None:
     """One of three is told apart; the other two share the level."""
     found = verdict(best=EVEN, one=leaning(0.7), other=leaning(0.75), far=[x + 1 for x in EVEN])

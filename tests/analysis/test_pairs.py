@@ -73,6 +73,7 @@ def test_holm_by_hand_and_against_statsmodels():
     assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert statistics.holm([0.6, 0.9]) == pytest.approx([1, 1])
     assert statistics.holm([0.2]) == pytest.approx([0.2])
+    assert statistics.holm([0.0, 1.0]) == pytest.approx([0, 1])
     multitest = pytest.importorskip("statsmodels.stats.multitest")
     p = np.random.default_rng(0).uniform(size=25) ** 3
     p[4] = p[9]

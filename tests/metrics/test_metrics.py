@@ -42,6 +42,11 @@ def test_every_metric_gives_a_number_for_every_replica(metric: str, game: str) -
     assert get_metric(metric).better in ("lower", "higher", "")
 
 
+@pytest.mark.parametrize("name", [name for name in metrics.names() if get_metric(name).better == "higher"])
+def test_what_is_better_higher_is_a_count_or_a_share_and_a_failure_has_none(name: str) -> None:
+    assert get_metric(name).worst == 0
+
+
 def test_closed_form_values() -> None:
     game = get_game("dirac")
     F = Oracle(game, [0, 1])

@@ -12,6 +12,7 @@ from bench.metrics.evaluation import Evaluator
 from bench.metrics.stability import (
     MOST,
     PATH,
+    _length,
     averaging_gain,
     cosine,
     field_cosine,
@@ -101,3 +102,10 @@ def test_averaging_gains_where_the_iterate_turns_about_the_solution() -> None:
         averaging_gain(raw, averaged, "")
     failing = averaging_gain(torch.tensor([NAN, 1.0, INF, INF]), torch.tensor([1.0, NAN, INF, 2.0]), "lower")
     assert failing.tolist() == [INF, -INF, -INF, INF]
+
+
+def test_a_length_neither_overflows_nor_vanishes() -> None:
+    vectors = torch.tensor([[3e-200, 4e-200], [3e200, -4e200], [0, 0], [0.3, 0.4]], dtype=torch.float64)
+    torch.testing.assert_close(
+        _length(vectors), torch.tensor([5e-200, 5e200, 0, 0.5], dtype=torch.float64), rtol=1e-12, atol=0
+    )

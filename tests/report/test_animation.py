@@ -79,7 +79,7 @@ def test_no_film_is_larger_than_the_cap(run, monkeypatch, tmp_path, kind):
     [
         ({"game": "dirack"}, "--game is 'dirack'; did you mean dirac?"),
         ({"game": "bilinear"}, "--game is 'bilinear'; "),
-        ({"game": "dirac", "optimizers": ["adm"]}, "--optimizers has 'adm'; did you mean adam?"),
+        ({"game": "dirac", "optimizers": ["adm"]}, "--optimizers is 'adm'; did you mean adam?"),
         ({"game": "gaussian-covariance"}, "neither samples nor a plane"),
         ({"game": "dirac", "to": "film.gift"}, "did you mean .gif?"),
         ({"game": "dirac", "to": "film"}, "known: .gif, .mp4, .png"),

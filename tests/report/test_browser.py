@@ -300,3 +300,15 @@ def test_the_words_of_a_film_can_be_read(opened, scheme):
         found = page.evaluate("s => getComputedStyle(document.querySelector(s)).color", place)
         ink = [int(part) for part in re.findall(r"\d+", found)[:3]]
         assert abs(ink[0] - paper) > 120, place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_longest_words_of_the_overview_stay_in_their_cells(opened, width):
+    page = opened(viewport={"width": width, "height": 800})
+    page.evaluate("""() => document.querySelectorAll('#scores .rank').forEach(part => {
+        part.textContent = 'rank none: cannot be trained here';
+    })""")
+    over = "[...document.querySelectorAll('#scores td')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+    assert page.locator("#scores .rank").count() == 4
+    assert page.evaluate(over) == 0

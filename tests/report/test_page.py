@@ -202,6 +202,8 @@ def test_survival_counts_every_replica_and_stops_at_what_it_met():
     assert found["diverged"]["b"].value.tolist() == [1, 1, 1, 1]
     assert list(found["collapsed"]) == ["b"]
     assert found["collapsed"]["b"].value.tolist() == [1, 1, 1, 0.5]
+    late = survivals(records, ["a", "b"], learnt, np.array([0.0, 20, 30, 100]))  # watched until the last cost
+    assert late["diverged"]["a"].value.tolist() == [1, 1, 1, 0.5]
     calm = survivals(records[records["seed"] == 0], ["a", "b"], {}, np.array([0.0, 100]))
     assert calm == {}
 

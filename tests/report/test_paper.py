@@ -6,23 +6,32 @@ import io
 import re
 import shutil
 import subprocess
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 import bench
+from bench.analysis.statistics import Band
 from bench.errors import UserError
 from bench.registry.spelling import without_label
 from bench.report.columns import COLUMNS, Style, emphasised
+from bench.report.figures.dynamics import path_angles
 from bench.report.figures.formats import Format, current, format_of, formatted
 from bench.report.figures.panels import FAINT, highlighted, looks
+from bench.report.figures.pictures import clouds, trajectories
+from bench.report.figures.ranks import critical_difference
 from bench.report.figures.series import text_width
+from bench.report.figures.spectra import spectra
 from bench.report.gallery import KINDS
 from bench.report.latex import latex
 from bench.report.paper import figures_of
 from bench.report.selection import select
+from bench.report.terminal import terminal
 
 MINE = "extragrad[direction=adam]"
 STUDY = {"games": "dirac,ring8[width=16,batch_size=16]", "trials": 4, "seeds": "0-2", "evaluations": 4, "budget": 60}
@@ -104,6 +113,28 @@ def test_a_label_stands_in_every_table_and_figure(run, call, tmp_path):
     assert "Ours" not in renamed
 
 
+def test_a_rule_may_be_named_by_its_label_wherever_a_run_is_asked_for_it(run, call, tmp_path):
+    for name in ("Ours & <b>", MINE, f"{MINE[:-1]},label=Ours & <b>]"):
+        assert run.rule(name) == MINE
+    with pytest.raises(UserError, match="optimizer is 'Our & <b>'; did you mean Ours & <b>"):
+        run.rule("Our & <b>")
+    films = [run.animate("dirac", [name], tmp_path / f"{k}.png").path for k, name in enumerate(["Ours & <b>", MINE])]
+    assert films[0].read_bytes() == films[1].read_bytes()
+    game = run.study.games[1]
+    states = [run.state_dict(name, game) for name in ("Ours & <b>", MINE)]
+    assert states[0].keys() == states[1].keys()
+    assert all((states[0][key] == states[1][key]).all() for key in states[0])
+    longer = run.further(budget=120, optimizers=["Ours & <b>", "sgd"])
+    assert (longer.optimizers, longer.labels) == ([MINE, "sgd"], run.labels)
+
+
+def test_the_terminals_tables_show_labels(run, call):
+    for text in (call("show", run.path)[1], terminal(run, 160)):
+        assert "Ours & <b>" in text
+        assert MINE not in text
+    assert "Ours & <b>" in call("runs", run.path.parent)[1]
+
+
 def test_merged_runs_keep_their_labels(run, tmp_path):
     other = bench.Study(optimizers="adam[label=A dam]", tuning_seeds=2, **STUDY)
     second = bench.run(other, out=tmp_path / "second")
@@ -123,6 +154,49 @@ def test_every_figure_has_a_name_that_can_be_chosen(run):
     kinds = {drawing.name for drawing in figures_of(select(run)).values()}
     assert kinds <= set(KINDS)
     assert {"scores", "curves", "outcomes", "step-sizes", "step-pairs", "trajectories", "samples"} <= kinds
+
+
+MANY_RULES = [
+    f"{scheme}[direction={name}]"
+    for scheme in ("alternating", "extragrad", "sgd")
+    for name in ("adam", "momentum", "rmsprop", "plain")
+] + ["negative-momentum", "ema[inner=alternating[direction=adam]]"]
+
+
+def words_of(figure):
+    """Where the words of a drawn figure stand but for those at its ticks, in pixels; its width."""
+    FigureCanvasAgg(figure).draw()
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
+    ticks = {label for axis in axes for which in ("major", "minor") for label in axis.get_ticklabels(which=which)}
+    ticks |= {label for axis in axes for tick in axis.get_major_ticks() for label in (tick.label1, tick.label2)}
+    words = (text for text in figure.findobj(Text) if text not in ticks)
+    shown = [text for text in words if text.get_text().strip() and text.get_visible()]
+    return [text.get_window_extent() for text in shown], figure.bbox.width
+
+
+@pytest.mark.parametrize("kind", ["spectra", "trajectories", "clouds", "ranks", "path-angle"])
+def test_names_of_many_rules_fit_into_a_column(kind):
+    look, points = looks(MANY_RULES), np.linspace(0, 1.3, 5)
+    with formatted(format_of("3.25in")):
+        if kind == "spectra":
+            figure = spectra(dict.fromkeys(MANY_RULES, np.array([1 + 1j, 1 - 1j])), np.array([0.5 + 0j]), look, {})
+        elif kind == "trajectories":
+            path = np.random.default_rng(0).normal(size=(6, 2, 2))
+            figure = trajectories(dict.fromkeys(MANY_RULES, path), look, np.zeros(2), None)
+        elif kind == "clouds":
+            frame = np.array([0.0, 10, 20, 30]), np.random.default_rng(0).normal(size=(4, 20, 2))
+            figure = clouds(dict.fromkeys(MANY_RULES, frame), None, look)
+        elif kind == "ranks":
+            figure = critical_difference({rule: 1.0 + k for k, rule in enumerate(MANY_RULES)}, 4.0, [(0, 5)], look)
+            assert figure.axes[0].get_position().width > 0.4  # the line of ranks has room
+        else:
+            band = Band(*np.zeros((3, 5)))
+            figure = path_angles(points, dict.fromkeys(MANY_RULES[:3], band), look)
+        boxes, width = words_of(figure)
+    assert len(boxes) > 1
+    assert not [box for box in boxes if box.x0 < -2 or box.x1 > width + 2]
+    for one, other in combinations([box.shrunk(0.98, 0.9) for box in boxes], 2):
+        assert not one.overlaps(other)
 
 
 @pytest.mark.parametrize("width", ["3.25in", "9cm"])

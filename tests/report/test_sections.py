@@ -396,11 +396,76 @@ def test_an_axis_ends_sixteen_decades_from_one_and_says_what_it_cuts():
     assert "border" not in drawn(score_section, records(ways(a=0.5)))["curves"].caption
 
 
+def triangles(axes):
+    """Where triangles are drawn at the borders of the axes: (marker, x, y)."""
+    marked = [
+        line for line in axes.lines if line.get_marker() in ("v", "^", "<", ">") and line.get_linestyle() == "None"
+    ]
+    return [(line.get_marker(), x, y) for line in marked for x, y in line.get_xydata()]
+
+
 def test_scores_beyond_the_axis_stand_at_its_border():
-    found = {"a": Scores(np.array([0.0, 1e-60]), 0.0, 0.0, 1e-60), "b": Scores(np.array([1.0, 2.0]), 1.5, 1.0, 2.0)}
+    found = {"a": Scores(np.array([0.0, 1e-60]), 1.0, 1.0, 1.0), "b": Scores(np.array([1.0, 2.0]), 1.5, 1.0, 2.0)}
     (axes,) = scores.final_scores(found, looks(["a", "b"]), LOWER).axes
     low, _ = axes.get_xlim()
-    assert list(axes.collections[0].get_offsets()[:, 0]) == pytest.approx([low, low])
+    assert {(marker, x) for marker, x, _ in triangles(axes)} == {("<", low)}
+    assert len(triangles(axes)) == 2
+
+
+@pytest.mark.parametrize("wild", [1e6, -1e6])
+def test_one_wild_seed_does_not_set_a_scale(wild):
+    tame = np.random.default_rng(0).normal(5.0, 1.0, 59)
+    alone, together = Range.of(tame), Range.of(tame, [wild])
+    assert not together.log
+    assert alone.low <= together.low < together.high <= alone.high
+    assert together.cuts([wild])
+    assert not together.cuts(tame)
+    seeds = np.append(tame[:19], wild)
+    both = {"a": Scores(seeds, 5.0, 4.5, 5.5), "b": Scores(tame[19:39], 5.0, 4.5, 5.5)}
+    (axes,) = scores.final_scores(both, looks(["a", "b"]), LOWER).axes
+    assert np.ptp(axes.get_xlim()) < 10
+    ((marker, x, y),) = triangles(axes)
+    assert (marker, x) == ((">", axes.get_xlim()[1]) if wild > 0 else ("<", axes.get_xlim()[0]))
+    assert round(y) == 0  # in the row of its rule
+    assert sum(len(points.get_offsets()) for points in axes.collections) == 39  # all others are points
+
+
+def test_on_a_logarithmic_axis_one_wild_seed_does_not_set_the_scale_either():
+    tame = 10 ** np.random.default_rng(0).uniform(-3, 0, 59)
+    limits = Range.of(tame, [1e12])
+    assert limits.log
+    assert limits.high < 2
+    assert limits.beyond([1e12, 1e-9, 0.1, INF, math.nan]).tolist() == [1, -1, 0, 0, 0]
+
+
+def test_what_sets_a_scale_is_a_part_of_the_values_and_what_is_asked_for():
+    values = [*range(1, 21), *range(100, 105)]  # a fifth of the values is no outlier
+    assert not Range.of(values).cuts(values)
+    assert not Range.of([1.0] * 20 + [5.0]).cuts([5.0])  # equal values have no width
+    assert not Range.of([1, 2, 3, 1000]).cuts([1000])  # of so few none is far from the others
+    assert Range.of(range(20), [1000]).cuts([1000])
+    assert not Range.of(range(20), [1000], keep=[1000]).cuts([1000])
+
+
+def test_a_caption_says_what_is_beyond_an_axis():
+    many = ways(seeds=20, a=0.5, b=0.6)
+    assert "border" not in drawn(score_section, records(many))["scores"].caption
+    many["a", 3] = ([1, 1, 1, 1, 1e9], "ok")
+    found = drawn(score_section, records(many))["scores"]
+    assert "beyond the axis is drawn at its border, a point as a triangle" in found.caption
+    assert [marker for marker, *_ in triangles(found.figure.axes[0])] == [">"]
+
+
+def test_a_curve_that_leaves_the_axis_has_a_triangle_where_it_does():
+    grid = np.arange(30.0)
+    tame = np.linspace(1.0, 0.5, 30)
+    wild = tame.copy()
+    wild[[10, 11, 20]] = 1e9, 1e8, 1e9
+    given = {name: Curve(grid, *[values] * 3, np.array([])) for name, values in {"a": tame, "b": wild}.items()}
+    given |= {f"c{i}": Curve(grid, *[tame + 0.01 * i] * 3, np.array([])) for i in range(5)}
+    (axes,) = scores.curves(given, looks(list(given)), LOWER).axes
+    assert axes.get_ylim()[1] < 2
+    assert [(marker, x) for marker, x, _ in triangles(axes)] == [("^", 10.0), ("^", 20.0)]
 
 
 def test_bars_of_step_sizes_go_from_the_best_seed_to_the_worst():

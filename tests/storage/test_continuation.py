@@ -19,6 +19,7 @@ from torch import nn
 import bench
 from bench.errors import UserError
 from bench.execution.training import Training
+from bench.report.terminal import summary
 from bench.storage import weights
 from bench.storage.continuation import further, kept_replicas
 from bench.storage.states import FOLDER
@@ -293,6 +294,20 @@ def test_a_plain_study_has_the_name_and_the_manifest_that_it_had(short: bench.Ru
     assert longer.manifest["study"]["continues"] == [{"dirac": 24.0, GAME: 24.0}]
     assert not set(short.names()) & set(longer.names())
     assert longer.study.name != study(budget=48).name
+
+
+def test_it_says_which_run_it_continues(short: bench.Run, longer: bench.Run, tmp_path: Path) -> None:
+    assert "continued" not in short.manifest
+    assert longer.manifest["continued"] == short.path.name == "run"
+    assert "continues run\n" in summary(longer)
+    assert "continues" not in summary(short)
+    page = longer.report().read_text("utf-8")
+    assert "It continues the run run, whose trainings ended at 24 on dirac, 24 on" in page
+    assert "<dt>Continues</dt><dd>run: its trainings go on" in page
+    copy = tmp_path / "copy"
+    shutil.copytree(longer.path, copy)
+    again = bench.run(longer.study, out=copy)  # the study as the folder has it, which names no other
+    assert again.manifest["continued"] == "run"
 
 
 def test_neither_takes_the_folder_of_the_other(straight: bench.Run, longer: bench.Run) -> None:

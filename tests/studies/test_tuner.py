@@ -18,7 +18,8 @@ from bench.registry import get_rule, rules
 from bench.studies.plan import TUNING_SEED, Task, tunable
 from bench.studies.request import make_request
 from bench.studies.toml import read_toml
-from bench.studies.tuning.sensitivity import can_be_trained
+from bench.studies.tuning.search import stages
+from bench.studies.tuning.sensitivity import Trials, _spreading, can_be_trained
 from bench.studies.tuning.tuner import MARKS, RERANKED, _Tuning, declared
 
 RING = "ring8[width=16,batch_size=16]"
@@ -355,3 +356,22 @@ def test_where_nothing_is_said_of_learning_it_is_to_come_through(
     study = bench.Study(optimizers="sgd", games="dirac", trials=4, tuning_seeds=3)
     assert can_be_trained(pd.concat(ends), study, "dirac") is trained
     assert (tuning.end(ends[1]) != declared(get_rule("sgd"), tunable("sgd"))) is trained
+
+
+def test_step_sizes_that_were_tied_at_first_are_known_by_where_they_began() -> None:
+    study = bench.Study(optimizers="ttur", games="dirac", trials=16)
+    names = ("lr_g", "lr_d")
+    ranges = [study.rule("ttur").searched[name] for name in names]
+
+    def spread(began: list[float]) -> list[int]:
+        none = np.empty((1, 1))
+        return _spreading(
+            study, "ttur", Trials(names, np.array([began]), none, none[0], (), none, none[0], np.arange(1))
+        )
+
+    def planned(tied: bool) -> list[int]:
+        return [stage.first + k for stage in stages(16, 2, tied) if stage.spread for k in range(stage.size)]
+
+    assert planned(True) != planned(False)
+    assert spread([low for low, *_ in ranges]) == planned(True)
+    assert spread([high for _, high, *_ in ranges]) == planned(False)

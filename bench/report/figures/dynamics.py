@@ -45,5 +45,7 @@ def path_angles(points: Array, bands: Mapping[str, Band], look: Mapping[str, Loo
     high = max(float(np.max(band.high)) for band in bands.values())
     margin = 0.06 * (high - low) or 0.1
     axes.set(xlim=(points[0], points[-1]), ylim=(low - margin, high + margin))
-    axes.set(xlabel="place between the start (0) and the end (1) of training", ylabel="cosine of field and path")
+    between = "\n" if current().share < 1 else " "
+    axes.set(xlabel=f"place between the start (0){between}and the end (1) of training")
+    axes.set(ylabel="cosine of field and path")
     return figure

@@ -17,16 +17,18 @@ import numpy as np
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bench.analysis.statistics import Array
 from bench.report.figures.formats import current
 
+BEYOND = " What goes beyond the axis is drawn at its border, a point as a triangle."  # of a caption
 COST = "cost (gradient evaluations)"
 HEIGHT = 3.1  # inches of a figure on the page
 MANY = 12  # the most curves that are all drawn strongly; of tuning, the most in one panel
 FEW = 3  # the most decades of an axis with minor ticks
 DECADES = 16  # the digits of float64
+SEVERAL = 10  # values, of which one may be called far from the others
 MARK = 3.6  # points of a marker; one size, so that an SVG holds its shape once
 STRIP = "#8080801c"
 STRONG = 5  # rules that are drawn strongly where there are more than MANY
@@ -194,8 +196,8 @@ def rows(axes: Axes, rules: Sequence[str], look: Mapping[str, Look]) -> None:
 class Range(NamedTuple):
     """Limits of an axis: logarithmic if no value is negative and they span more than a decade.
 
-    A value more than `DECADES` beyond 1 and beyond all others is drawn at the border; otherwise one rule at 1e-160
-    would squeeze the others into a line.
+    What is far beyond all others is drawn at the border, since one wild seed would squeeze the others into a line: a
+    value further from the middle 96 % than these are wide, and on a logarithmic axis one more than `DECADES` beyond 1.
     """
 
     log: bool
@@ -203,33 +205,72 @@ class Range(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, *parts: ArrayLike) -> Range:
-        values = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
-        values = np.clip(values[np.isfinite(values)], -1e300, 1e300)
+    def of(cls, *parts: ArrayLike, keep: ArrayLike = ()) -> Range:
+        """Limits around values of any shape; those to ``keep`` set the scale however far they are."""
+        values, kept = _finite(*parts, keep), _finite(keep)
         if not values.size:
             return cls(False, 0.0, 1.0)
-        positive = np.log10(values[values > 0])
+        positive, never = np.log10(values[values > 0]), np.log10(kept[kept > 0])
         if (values >= 0).all() and positive.size and np.ptp(positive) > 1:
-            positive = np.clip(positive, min(0, positive.max()) - DECADES, max(0, positive.min()) + DECADES)
-            margin = 0.05 * np.ptp(positive)
-            return cls(True, float(10 ** (positive.min() - margin)), float(10 ** (positive.max() + margin)))
-        margin = 0.06 * np.ptp(values) or 0.1 * abs(values.max()) or 0.5
-        return cls(False, float(values.min() - margin), float(values.max() + margin))
+            near = _near(np.clip(positive, min(0, positive.max()) - DECADES, max(0, positive.min()) + DECADES), never)
+            if np.ptp(near) > 1:
+                log_margin = 0.05 * np.ptp(near)
+                return cls(True, float(10 ** (near.min() - log_margin)), float(10 ** (near.max() + log_margin)))
+            values = np.concatenate([values[values == 0], 10**near])
+        near = _near(values, kept)
+        margin = float(0.06 * np.ptp(near)) or 0.1 * abs(float(near.max())) or 0.5
+        return cls(False, float(near.min()) - margin, float(near.max()) + margin)
 
     def inside(self, values: ArrayLike) -> Array:
         return np.asarray(np.clip(np.asarray(values, dtype=float), self.low, self.high))
 
+    def beyond(self, values: ArrayLike) -> NDArray[np.int8]:
+        """On which side of the limits each value is: -1 below, 1 above, 0 within them or not finite."""
+        given = np.asarray(values, dtype=float)
+        return np.where(np.isfinite(given), (given > self.high).astype(np.int8) - (given < self.low), 0).astype(np.int8)
+
     def cuts(self, *parts: ArrayLike) -> bool:
         """Whether a finite value is outside of the limits."""
-        values = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
-        finite = values[np.isfinite(values)]
-        return bool((self.inside(finite) != finite).any())
+        return any(self.beyond(part).any() for part in parts)
 
     def set(self, axes: Axes, which: str) -> None:
         getattr(axes, f"set_{which}scale")("log" if self.log else "linear")
         getattr(axes, f"set_{which}lim")(self.low, self.high)
         if self.log:
             tick(getattr(axes, f"{which}axis"), self.low, self.high)
+
+    def mark(self, axes: Axes, which: str, places: ArrayLike, values: ArrayLike, **style: Any) -> None:
+        """A triangle at the border for each value beyond it; ``places`` [n] are those along the other axis."""
+        sides = self.beyond(values)
+        for side, border, marker in ((-1, self.low, "v<"), (1, self.high, "^>")):
+            along = np.asarray(places, dtype=float)[sides == side]
+            ends = np.full(along.shape, border)
+            if along.size:
+                points = (along, ends) if which == "y" else (ends, along)
+                drawn: dict[str, Any] = {"ls": "", "clip_on": False} | style | {"marker": marker[which == "x"]}
+                axes.plot(*points, **drawn)
+
+    def mark_leaving(self, axes: Axes, places: Array, values: Array, **style: Any) -> None:
+        """A triangle at the border of the vertical axis wherever a curve [T] leaves it."""
+        sides = self.beyond(values)
+        leaving = sides != np.concatenate([[0], sides[:-1]])
+        self.mark(axes, "y", places[leaving], values[leaving], **style)
+
+
+def _finite(*parts: ArrayLike) -> Array:
+    values: Array = np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in parts])
+    return np.asarray(np.clip(values[np.isfinite(values)], -1e300, 1e300))
+
+
+def _near(values: Array, kept: Array) -> Array:
+    """The values that are not further from the middle 96 % than these are wide, with those that are kept."""
+    beyond = max(1, int(0.02 * values.size))
+    if values.size < SEVERAL:
+        return values
+    middle: Array = np.sort(values)[beyond:-beyond]
+    width = np.ptp(middle)
+    near = (values >= middle[0] - width) & (values <= middle[-1] + width)
+    return np.concatenate([values[near], kept]) if width else values
 
 
 def power_of_ten(value: float) -> str:

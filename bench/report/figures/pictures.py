@@ -15,6 +15,7 @@ from bench.analysis.statistics import Array
 from bench.report.figures.films import Window
 from bench.report.figures.formats import current
 from bench.report.figures.panels import Look, lines
+from bench.report.figures.series import fitting
 from bench.report.figures.sheets import ACROSS, across_groups, sheet, text_of
 from bench.report.figures.svg import styled
 
@@ -50,6 +51,20 @@ def grid(count: int, height: float, most: int = 5, largest: float = 2.5) -> tupl
     return figure, panels[:count]
 
 
+def name_panel(axes: Axes, rule: str) -> None:
+    """Write a rule's name above its panel of a `grid`, within the panel's width."""
+    form, columns = current(), axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
+    inches = (form.full - 0.7) / columns  # beside the numbers and the name of the axis
+    words = lines(rule, 26 if form.width is None else min(26, max(18, round(16 * inches / form.letters))))
+    axes.set_title(words, fontsize=fitting(words, 0.95 * inches))
+
+
+def _name_row(axes: Axes, rule: str, width: int, inches: float) -> None:
+    """Write a rule's name beside its row, within the row's height."""
+    words = lines(rule, width)
+    axes.set_ylabel(words, fontsize=fitting(words, inches))
+
+
 def _side(usual: float, columns: int) -> float:
     """Inches of a panel, of so many beside each other: the usual ones on a page, else what a format's width leaves."""
     width = current().width
@@ -82,7 +97,7 @@ def trajectories(
             if ends := [inside[-1] for inside, leaves in clipped if leaves == leaving and len(inside)]:
                 axes.plot(*np.transpose(ends), ls="", marker=marker, ms=size, mew=1.4, color=colour, zorder=5)
         axes.plot(*path[0].T, ls="", marker="o", ms=5.5, mfc="white", mec=colour, mew=1.4, zorder=4)
-        axes.set_title(lines(rule, 26), fontsize="small")
+        name_panel(axes, rule)
         axes.set(xlim=centre[0] + [-reach, reach], ylim=centre[1] + [-reach, reach], aspect="equal")
         axes.grid(False)
         axes.spines[:].set(visible=True, color="#8a8a85")
@@ -202,7 +217,7 @@ def clouds(frames: Mapping[str, tuple[Array, Array]], modes: Array | None, look:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             axes.patch.set(edgecolor="#c9c9c4", linewidth=0.8)
-        row[0].set_ylabel(lines(rule, 18), fontsize="small")
+        _name_row(row[0], rule, 18, side_of_one + 0.5 * titles)
         for axes in row:
             axes.set_gid(look[rule].key)
     return figure
@@ -267,7 +282,7 @@ def _rows_of(
         for spare in grid[0, 1:]:
             spare.remove()
     for row, (rule, (costs, moments)) in zip(grid[rows - len(samples_by_rule) :], samples_by_rule.items(), strict=True):
-        row[0].set_ylabel(lines(rule, 20), fontsize="small")
+        _name_row(row[0], rule, 20, side_of_one)
         for axes, cost, pictures in zip(row, costs, moments, strict=False):
             show(axes, pictures)
             axes.set_title(f"cost {cost:g}", fontsize="small", pad=2)

@@ -22,6 +22,8 @@ from bench.report.figures.svg import styled
 LINE = 5.2  # inches of the line of ranks; names are beside it
 ROW, BAR, TOP = 0.24, 0.13, 0.72  # inches of a name, of a level of bars, and above the line
 INK = "#303030"
+NAMES, LEAST = 0.48, 12  # of a format's width that the names may take, and letters that each keeps
+SIZE = 8.0  # points of their letters in a format
 
 
 @styled()
@@ -72,12 +74,16 @@ def critical_difference(
 
 def _room(names: Sequence[str]) -> float:
     """Inches that the names take, with their numbers."""
-    return max(text_width(f"{_words(name)}  00.0") for name in names) / 72 + 0.12
+    return max(text_width(f"{_words(name)}  00.0", SIZE) for name in names) / 72 + 0.12
 
 
 def _words(name: str) -> str:
     """A rule's name on one line, shortened where a format is narrow."""
-    return short(name, current().most(44)) if current().width is not None else lines(name, 99)
+    width = current().width
+    if width is None:
+        return lines(name, 99)
+    shortened = (short(name, letters) for letters in range(44, LEAST - 1, -1))
+    return next((one for one in shortened if text_width(f"{one}  00.0", SIZE) < NAMES * width * 72), short(name, LEAST))
 
 
 def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
@@ -116,4 +122,5 @@ def _name(axes: Axes, name: str, rank: float, depth: float, side: float, look: L
     on_left = side == 1
     words = f"{_words(name)}  {rank:.3g}" if on_left else f"{rank:.3g}  {_words(name)}"
     offset: Any = {"xytext": (-4 if on_left else 4, 0), "textcoords": "offset points", "gid": look.key}
+    offset |= {} if current().width is None else {"fontsize": SIZE * current().letters}
     axes.annotate(words, (side, depth), ha="right" if on_left else "left", va="center", **offset)

@@ -49,17 +49,29 @@ class Scores(NamedTuple):
     high: float
 
 
+def range_of_curves(curves_by_rule: Mapping[str, Curve], axis: Axis) -> Range:
+    """The limits of the scores of curves: their start and what they are read by set the scale."""
+    bands = [part for curve in curves_by_rule.values() for part in curve[1:4]]
+    starts = [curve.middle[0] for curve in curves_by_rule.values() if curve.middle.size]
+    return Range.of(*bands, keep=[*axis.reach(*bands).values(), *starts])
+
+
+def range_of_scores(scores_by_rule: Mapping[str, Scores], axis: Axis) -> Range:
+    """The limits of final scores: what they are read by sets the scale, a far seed does not."""
+    given = [[*scores.values, *scores[1:]] for scores in scores_by_rule.values()]
+    return Range.of(*given, keep=list(axis.reach(*given).values()))
+
+
 @styled()
 def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: Axis, label: str = COST) -> Figure:
     """The score against cost, or another quantity in its place: the middle of each rule with its band.
 
-    A cross marks the last finite point of a middle that becomes infinite.
+    A cross marks the last finite point of a middle that becomes infinite, a triangle where one leaves the axis.
     """
     failures = {rule: curve.failures for rule, curve in curves_by_rule.items()}
     layout = one_panel(list(curves_by_rule), look, failures, axis)
-    bands = [part for curve in curves_by_rule.values() for part in curve[1:4]]
-    references = axis.reach(*bands)
-    limits = Range.of(list(references.values()), *bands)
+    limits = range_of_curves(curves_by_rule, axis)
+    references = axis.reach(*(part for curve in curves_by_rule.values() for part in curve[1:4]))
     middles: dict[str, tuple[Array, Array]] = {}
     for rule, curve in in_turn(curves_by_rule, look, *layout.all):
         finite, axes = np.isfinite(curve.middle), layout.of[rule]
@@ -69,6 +81,8 @@ def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: 
         if not finite[-1] and look[rule].strong:
             cross: dict[str, Any] = {"marker": "x", "ms": 8, "mew": 2, "color": look[rule].colour}
             axes.plot(cost[-1:], middle[-1:], clip_on=False, zorder=5, **cross)
+        if look[rule].strong:
+            limits.mark_leaving(axes, cost, curve.middle[finite], ms=5, color=look[rule].colour, mew=0, zorder=5)
     draw_lines(layout.of, middles, look, every=4, lw=1.5)
     limits.set(layout.first, "y")
     draw_references(layout.first, references, "y")
@@ -81,7 +95,10 @@ def curves(curves_by_rule: Mapping[str, Curve], look: Mapping[str, Look], axis: 
 def final_scores(
     scores_by_rule: Mapping[str, Scores], look: Mapping[str, Look], axis: Axis, span: Range | None = None
 ) -> Figure:
-    """A point for each seed, their middle with its interval, failed seeds as crosses at the worse border."""
+    """A point for each seed, their middle with its interval, failed seeds as crosses at the worse border.
+
+    A seed or a middle beyond the axis is a triangle at its border.
+    """
     form = current()
     deepest = max(lines(rule, form.most(27)).count("\n") for rule in scores_by_rule)
     row_height = (0.3 + 0.08 * deepest) * (1.0 if form.width is None else 0.8)
@@ -93,7 +110,7 @@ def final_scores(
     axes, strip = _with_strip(figure, axis) if any(failed) else (figure.subplots(), None)
     given = [[*scores.values, *scores[1:]] for scores in scores_by_rule.values()]
     references = axis.reach(*given)
-    limits = span or Range.of(list(references.values()), *given)
+    limits = span or range_of_scores(scores_by_rule, axis)
     limits.set(axes, "x")
     draw_references(axes, references, "x")
     _swarms(axes, scores_by_rule, look, limits)
@@ -104,8 +121,14 @@ def final_scores(
             ends = limits.inside([scores.low, scores.high])
             axes.plot(ends, [row] * 2, color="#1c1c1a", lw=1.6, solid_capstyle="butt", zorder=4)
         if np.isfinite(scores.middle):
-            middle: dict[str, Any] = {"marker": "D", "ms": 4.6, "mec": "white", "mew": 0.8, "color": "#1c1c1a"}
-            axes.plot(limits.inside(scores.middle), row, zorder=5, clip_on=False, **middle)
+            middle: dict[str, Any] = {"ms": 4.6, "mec": "white", "mew": 0.8, "color": "#1c1c1a", "zorder": 5}
+            if limits.cuts(scores.middle):
+                limits.mark(axes, "x", [row], [scores.middle], **(middle | {"ms": 7.0}))
+            else:
+                axes.plot(scores.middle, row, marker="D", clip_on=False, **middle)
+        far = scores.values[limits.beyond(scores.values) != 0]
+        spread = row + np.linspace(-0.3, 0.3, len(far)) if len(far) > 1 else np.array([float(row)])[: len(far)]
+        limits.mark(axes, "x", spread, far, ms=MARK + 1, color=look[rule].colour, mew=0, alpha=0.8)
         if strip is not None and failed[row]:
             _crosses(strip, row, failed[row], len(scores.values), look[rule])
     axes.set(xlabel=axis.label, ylabel="", ylim=(len(scores_by_rule) - 0.4, -0.6))
@@ -117,7 +140,8 @@ def final_scores(
 def _swarms(axes: Axes, scores_by_rule: Mapping[str, Scores], look: Mapping[str, Look], limits: Range) -> None:
     """A row for each rule, a point for each seed; points that would overlap are drawn side by side."""
     parts = [
-        pd.DataFrame({"rule": rule, "value": limits.inside(scores.values)}) for rule, scores in scores_by_rule.items()
+        pd.DataFrame({"rule": rule, "value": scores.values[limits.beyond(scores.values) == 0]})
+        for rule, scores in scores_by_rule.items()
     ]
     data = pd.concat(parts).dropna()
     if data.empty:

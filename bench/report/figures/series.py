@@ -61,6 +61,15 @@ def _text_width(text: str, letters: float, form: Format) -> float:
     return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
+def fitting(words: str, inches: float) -> Any:
+    """The size of letters for words on some lines: small, and in a format smaller where they would not fit."""
+    form = current()
+    if form.width is None:
+        return "small"
+    widest = max(text_width(line, LETTERS) for line in words.split("\n"))
+    return LETTERS * form.letters * min(1.0, 72 * inches / widest) if widest else "small"
+
+
 def headed(width: float, height: float, entries: Sequence[Entry]) -> Figure:
     """A figure of this height in inches below a legend, which has as few rows as the width allows."""
     names, keys, handles = zip(*entries, strict=True)

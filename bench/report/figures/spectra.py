@@ -16,8 +16,8 @@ from matplotlib.ticker import NullFormatter
 
 from bench.analysis.statistics import Array
 from bench.report.figures.formats import current
-from bench.report.figures.panels import Look, lines, power_of_ten
-from bench.report.figures.pictures import grid
+from bench.report.figures.panels import Look, power_of_ten
+from bench.report.figures.pictures import grid, name_panel
 from bench.report.figures.svg import styled
 
 REPELS = "#d5513518"
@@ -39,7 +39,7 @@ def spectra(end: Mapping[str, Array], start: Array, look: Mapping[str, Look], no
         colour = look[rule].colour if rule in look else "#000000"
         axes.plot(start.real, start.imag, ls="", marker="o", ms=4.5, mfc="none", mec=START, mew=0.8, zorder=2)
         axes.plot(values.real, values.imag, ls="", marker="o", ms=3.6, color=colour, mew=0, alpha=0.85, zorder=3)
-        axes.set_title(lines(rule, 26), fontsize="small")
+        name_panel(axes, rule)
         axes.set_gid(look[rule].key if rule in look else None)
         if rule in notes:
             words: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes, "fontsize": "small"}

@@ -21,6 +21,17 @@ from bench.studies.tuning.sensitivity import Effort, Trials
 NUDGE, ROOM = 0.11, 0.7  # octaves between the points of two rules, and at most between the first and the last
 
 
+def range_of_trials(trials_by_rule: Mapping[str, Trials]) -> Range:
+    """The limits of the scores of trials."""
+    return Range.of(*(part for trials in trials_by_rule.values() for part in (trials.values, trials.last)))
+
+
+def range_of_efforts(effort_by_rule: Mapping[str, Effort], axis: Axis) -> Range:
+    """The limits of the expected best; the worse end of a band may be far away, and is cut off."""
+    better_end = 2 if axis.better == "higher" else 1
+    return Range.of(*(part for e in effort_by_rule.values() for part in (e.curve.value, e.curve[better_end], e.found)))
+
+
 @styled()
 def step_sizes(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], axis: Axis) -> Figure:
     """Score against step size: means joined by lines, faint bars over the seeds, a ring around the chosen one."""
@@ -29,7 +40,7 @@ def step_sizes(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], a
         for rule, t in trials_by_rule.items()
     }
     layout = panels(list(trials_by_rule), look, failures, axis)
-    limits = Range.of(*(part for trials in trials_by_rule.values() for part in (trials.values, trials.last)))
+    limits = range_of_trials(trials_by_rule)
     lines_by_rule: dict[str, tuple[Array, Array]] = {}
     for rule, trials in in_turn(trials_by_rule, look, *layout.all):
         axes = layout.of[rule]
@@ -42,6 +53,7 @@ def step_sizes(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], a
         lines_by_rule[rule] = steps, limits.inside(means)
         if not look[rule].strong:
             continue
+        limits.mark(axes, "y", steps, means, ms=5, mew=0, color=look[rule].colour)
         axes.plot(*_bars(steps, values), color=look[rule].colour, lw=1.6, alpha=0.35, solid_capstyle="butt")
         if trials.chosen:
             ringed = np.isclose(steps, trials.chosen[0], rtol=1e-9)
@@ -71,7 +83,8 @@ def step_pairs(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], a
     form, count = current(), len(trials_by_rule)
     tall = height() + 0.3 if count == 1 else 2.6 * form.letters * count
     figure = Figure(figsize=(form.panel, tall), layout="constrained")
-    limits = Range.of(*(part for trials in trials_by_rule.values() for part in (trials.means, trials.last)))
+    shown = [part for trials in trials_by_rule.values() for part in (trials.means, trials.last)]
+    limits = Range.of(*shown)
     norm = (LogNorm if limits.log else Normalize)(limits.low, limits.high)
     colours = ScalarMappable(norm, "viridis")
     column = list(figure.subplots(len(trials_by_rule), 1, squeeze=False)[:, 0])
@@ -91,7 +104,9 @@ def step_pairs(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], a
         tick(axes.xaxis, *axes.get_xlim())
         tick(axes.yaxis, *axes.get_ylim())
         axes.set_gid(look[rule].key)
-    bar = figure.colorbar(colours, ax=column, label=axis.label, fraction=0.05, pad=0.02)
+    sides = np.concatenate([limits.beyond(part).ravel() for part in shown])
+    extend = ["neither", "min", "max", "both"][(sides < 0).any() + 2 * (sides > 0).any()]
+    bar = figure.colorbar(colours, ax=column, label=axis.label, fraction=0.05, pad=0.02, extend=extend)
     if limits.log:
         tick(bar.ax.yaxis, limits.low, limits.high)
     return figure
@@ -101,10 +116,7 @@ def step_pairs(trials_by_rule: Mapping[str, Trials], look: Mapping[str, Look], a
 def expected_best(effort_by_rule: Mapping[str, Effort], look: Mapping[str, Look], axis: Axis) -> Figure:
     """The expected best score against the number of trials, with bands; to the right, the best of all trials."""
     layout = panels(list(effort_by_rule), look, dict.fromkeys(effort_by_rule, np.empty(0)), axis)
-    better_end = 2 if axis.better == "higher" else 1  # the worse end of a band may be far away, and is cut off
-    limits = Range.of(
-        *(part for e in effort_by_rule.values() for part in (e.curve.value, e.curve[better_end], e.found))
-    )
+    limits = range_of_efforts(effort_by_rule, axis)
     most = max(len(effort.curve.value) for effort in effort_by_rule.values())
     all_trials = max(effort.trials for effort in effort_by_rule.values())
     apart = min(NUDGE, ROOM / len(effort_by_rule)) if len(layout.all) == 1 else 0.0
@@ -118,7 +130,11 @@ def expected_best(effort_by_rule: Mapping[str, Effort], look: Mapping[str, Look]
         if np.isfinite(effort.found.value) and look[rule].strong:
             x = all_trials * 2 ** (apart * (index - (len(effort_by_rule) - 1) / 2))
             axes.plot([x] * 2, limits.inside(effort.found[1:]), color=colour, lw=1.8, solid_capstyle="butt")
-            axes.plot(x, effort.found.value, marker=marker, ms=5.5, color=colour, mec="white", mew=0.7)
+            limits.mark(axes, "y", [x], effort.found[:1], ms=5.5, color=colour, mec="white", mew=0.7)
+            if not limits.cuts(effort.found.value):
+                axes.plot(x, effort.found.value, marker=marker, ms=5.5, color=colour, mec="white", mew=0.7)
+        if look[rule].strong:
+            limits.mark_leaving(axes, k[finite], effort.curve.value[finite], ms=5, mew=0, color=colour)
     draw_lines(layout.of, curves, look, lw=1.5)
     limits.set(layout.first, "y")
     powers = [2**power for power in range(most.bit_length())]

@@ -10,7 +10,7 @@ from bench.analysis.scores import curves, ended, last_evaluations
 from bench.analysis.statistics import bootstrap_rules
 from bench.analysis.targets import reached
 from bench.report.figures import scores as figures
-from bench.report.figures.panels import MANY, Range
+from bench.report.figures.panels import BEYOND, MANY
 from bench.report.figures.scores import Curve, Scores
 from bench.report.sections.scene import Drawing, Scene
 
@@ -24,7 +24,10 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     crosses = any(curve.failures.size for curve in rule_curves.values())
     crosses_note = f" Crosses: where replicas {axis.failed}; a curve ends where too many did." if crosses else ""
     bands = [band for curve in rule_curves.values() for band in curve[1:4]]
-    cut_note = " What goes beyond the axis is drawn at its border." if Range.of(*bands).cuts(*bands) else ""
+    cut = figures.range_of_curves(rule_curves, axis).cuts(*bands)
+    cut_note = (
+        " What goes beyond the axis is drawn at its border, with a triangle where a curve leaves it." if cut else ""
+    )
     improved = reached(scene.records, scene.rows, scene.metric) is not None
     no_target_note = "" if improved else " There is no cost to target: no rule ended better than it started."
     points_note = f" Crosses: replicas that {axis.failed}." if crosses else ""
@@ -43,10 +46,13 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         wide=len(rule_curves) > MANY,
         folded=True,
     )
+    finals = _finals(scene)
+    far = figures.range_of_scores(finals, axis).cuts(*(given for scores in finals.values() for given in scores))
     yield Drawing(
         "scores",
-        f"Final {axis.words} on {scene.label}: a point a seed; the bar is the {MEAN}.{axis.dotted}{points_note}",
-        figures.final_scores(_finals(scene), scene.look, axis),
+        f"Final {axis.words} on {scene.label}: a point a seed; the bar is the {MEAN}.{axis.dotted}{points_note}"
+        f"{BEYOND if far else ''}",
+        figures.final_scores(finals, scene.look, axis),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.report.figures import tuning as figures
-from bench.report.figures.panels import MANY
+from bench.report.figures.panels import BEYOND, MANY
 from bench.report.sections.scene import Drawing, Scene
 from bench.studies.tuning.sensitivity import Effort, effort
 
@@ -26,8 +26,11 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
         crosses = any(np.isnan(trials.values).any() for trials in single.values())
         caption += f"; crosses: seeds that {failed}" if crosses else ""
         caption += "; open: given up early" if any(trials.pruned.any() for trials in single.values()) else ""
+        far = figures.range_of_trials(single).cuts(
+            *(t.means for t in single.values()), *(t.values for t in single.values())
+        )
         figure = figures.step_sizes(single, look, scene.axis)
-        yield Drawing("step-sizes", caption + ringed, figure, wide=len(single) > MANY)
+        yield Drawing("step-sizes", caption + ringed + (BEYOND if far else ""), figure, wide=len(single) > MANY)
     if pairs:
         caption = f"Pairs of step sizes tried on {scene.label}: colour is the interquartile mean over the tuning seeds"
         caption += f", a cross: most {failed}; an open ring: given up early"
@@ -35,6 +38,8 @@ def exhibits(scene: Scene) -> Iterator[Drawing]:
     efforts = {rule: effort(trials, scene.metric, scene.study, rule) for rule, trials in tried.items()}
     if any(np.isfinite(rule_effort.curve.value).any() for rule_effort in efforts.values()):
         caption = _best_caption(scene.label, efforts, any(trials.pruned.any() for trials in tried.values()))
+        far = figures.range_of_efforts(efforts, scene.axis).cuts(*(e.curve.value for e in efforts.values()))
+        caption += BEYOND if far else ""
         figure = figures.expected_best(efforts, look, scene.axis)
         yield Drawing("expected-best", caption, figure, wide=len(efforts) > MANY)
 

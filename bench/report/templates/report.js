@@ -148,5 +148,11 @@ theme.addEventListener("click", () => {
   wear(next);
 });
 
+// A figure that scrolls can be reached by the keyboard.
+const sized = new ResizeObserver((entries) => {
+  for (const {target} of entries) if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+});
+all(".card").forEach((card) => sized.observe(card));
+
 // On paper everything is open.
 addEventListener("beforeprint", () => all("main details").forEach((part) => { part.open = true; }));
