@@ -57,6 +57,7 @@ def _two(first: Path, second: Path, format: str, fails: set[str], allow_missing:
     """Compare two runs; the exit code."""
     from bench.analysis.comparison import apart, compare
     from bench.report.compared import COMPARED
+    from bench.storage.manifest import LABELS
 
     sides = recorded_at(first), recorded_at(second)
     comparison = compare(*sides, allow_missing=allow_missing)
@@ -64,7 +65,9 @@ def _two(first: Path, second: Path, format: str, fails: set[str], allow_missing:
         say(f"note: {line}")
     if ((comparison["verdict"] == "new") | (comparison["seeds"] == 0)).all():
         return say(f"{first} and {second} have no rule on a game with a seed in common", NOTHING)
-    answer(COMPARED[format](comparison).rstrip("\n"))
+    labels = {rule: label for side in sides for rule, label in side.manifest.get(LABELS, {}).items()}
+    shown = comparison.assign(optimizer=[labels.get(rule, rule) for rule in comparison["optimizer"]])
+    answer(COMPARED[format](shown).rstrip("\n"))
     return WORSE if comparison["verdict"].isin(fails).any() else DONE
 
 

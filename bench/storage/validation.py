@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
+from math import inf
 from typing import (
     Annotated,
     Any,
@@ -26,7 +27,7 @@ from bench.errors import UserError, key_path
 from bench.registry.description import Descriptions
 from bench.studies.labels import check_labels
 from bench.studies.seeds import MOST_SEED
-from bench.studies.study import Study
+from bench.studies.study import BUDGETS, Study
 
 OUTCOMES = {"ok", "diverged", "interrupted", "error"}
 LONGEST = 4096  # letters of a spelling
@@ -78,6 +79,8 @@ def validate_manifest(found: Any) -> str:
         check_labels(labels, study.optimizers)
     except UserError as error:
         return str(error)
+    if study.budget not in BUDGETS if isinstance(study.budget, str) else not 0 < study.budget < inf:
+        return "its budget is none"
     if any(not 0 <= seed < MOST_SEED for seed in study.seeds):
         return "a seed in it is none"
     if any(count < 1 for count in study.added_seeds) or sum(study.added_seeds) >= max(1, len(study.seeds)):

@@ -366,6 +366,14 @@ def test_by_command(first: bench.Run, call: Call, tmp_path: Path) -> None:
         assert err.endswith(f"gives 60 gradient evaluations to dirac, {shorter.path} 20: not comparable\n")
 
 
+def test_a_label_stands_where_a_rule_would(first: bench.Run, call: Call, tmp_path: Path) -> None:
+    run = bench.run(STUDY.model_copy(update={"labels": {"extragrad[lr=0.3]": "Ours"}}), out=tmp_path / "labelled")
+    code, out, _ = call("compare", first.path, run.path, "--format", "md")
+    assert code == 0
+    assert "| Ours |" in out
+    assert "extragrad" not in out
+
+
 # What is missing
 
 

@@ -184,6 +184,15 @@ def test_a_strangers_groups_are_refused(three: Path) -> None:
             bench.Run(three)
 
 
+def test_a_strangers_budget_is_refused(three: Path) -> None:
+    manifest = bench.Run(three).read_manifest()
+    for budget in ("banana", 0, -3, float("nan"), float("inf")):
+        manifest["study"]["budget"] = budget
+        (three / "study.json").write_text(json.dumps(manifest))
+        with pytest.raises(UserError, match="is damaged: its budget is none"):
+            bench.Run(three)
+
+
 def test_by_command(call: Call, tmp_path: Path) -> None:
     plus = [*COMMAND, "--seeds", "+2"]
     code, out, err = call(*plus)
