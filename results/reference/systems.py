@@ -92,7 +92,7 @@ def page() -> str:
     rows = pd.read_csv(RECORDS)
     lines = [
         f"| {r.game} | {r.score} | {r.budget:g} | {r.lr:g} | {r.start:.3g} | {r.median:.3g} | {r.perfect:.2g} "
-        f"| {r.learned} of {SEEDS} | {r.beside_digits:.2g} |"
+        f"| {r.learned} of {SEEDS} | {r.beside_digits:{'.2g' if r.beside_digits < 100 else '.0f'}} |"
         for r in rows.itertuples()
     ]
     text = [

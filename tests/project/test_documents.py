@@ -205,8 +205,9 @@ def test_the_readmes_terminal_table_has_the_form_of_a_runs(runs: Path) -> None:
 
 @pytest.mark.parametrize("page", [PAGES[0], DOCS / "choosing.md"], ids=lambda page: page.stem)
 def test_every_interval_is_of_the_findings(page: Path) -> None:
-    """A value with its interval stands in findings.md as it stands here."""
-    known = " ".join((ROOT / "results" / "reference" / "findings.md").read_text("utf-8").split())
+    """A value with its interval stands in findings.md or kinds.md as it stands here."""
+    pages = [ROOT / "results" / "reference" / f"{name}.md" for name in ("findings", "kinds")]
+    known = " ".join(" ".join(found.read_text("utf-8") for found in pages).split())
     text = " ".join(FENCED.sub("", page.read_text("utf-8")).split())
     stated = re.findall(r"[\d.e-]+(?: %)? \[[\d.e, -]+\]", text)
     assert len(stated) > 5
