@@ -20,6 +20,7 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -343,8 +344,10 @@ def saved(path: Path) -> int:
     """How many chunks stand in a run's folder whole, planned or not: a slow disk gets the plan later, by the clock."""
     from bench.storage.run_folder import RunFolder
 
-    folder = RunFolder(path)
-    return sum(folder.whole(file.stem) for file in folder.records_path.glob("*.json"))
+    folder, packed = RunFolder(path), path / "records.zip"
+    files = [file.name for file in folder.records_path.glob("*.json")]
+    files += zipfile.ZipFile(packed).namelist() if packed.exists() else []
+    return sum(map(folder.whole, {Path(name).stem for name in files if name.endswith(".json")}))
 
 
 def _continued(copy: Path, whole: dict[str, bytes]) -> str:
