@@ -80,7 +80,7 @@ def validate_manifest(found: Any) -> str:
     except UserError as error:
         return str(error)
     if study.budget not in BUDGETS if isinstance(study.budget, str) else not 0 < study.budget < inf:
-        return "its budget is none"
+        return f"its budget is {study.budget!r:.60}"
     if any(not 0 <= seed < MOST_SEED for seed in study.seeds):
         return "a seed in it is none"
     if any(count < 1 for count in study.added_seeds) or sum(study.added_seeds) >= max(1, len(study.seeds)):

@@ -128,11 +128,12 @@ def test_processes_compile_at_once_and_one_that_is_killed_leaves_no_broken_cache
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
+    half_written = set(tmp_path.rglob("*.tmp*"))  # what is killed in a write cannot clear up
     pair = [started(tmp_path) for _ in range(2)]
     results = [process.communicate(timeout=120)[0] for process in pair]
     assert results[0] == results[1] != ""
     assert [process.returncode for process in pair] == [0, 0]
-    assert not list(tmp_path.rglob("*.tmp*"))
+    assert set(tmp_path.rglob("*.tmp*")) <= half_written
 
 
 @needs_kernels
