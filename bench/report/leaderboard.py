@@ -134,13 +134,13 @@ class Board:
         """
         folder = files("bench.report").joinpath("templates")
         styles = [folder.joinpath(name).read_text("utf-8") for name in ("report.css", "leaderboard/board.css")]
-        scripts = [folder.joinpath("leaderboard/board.js").read_text("utf-8")]
+        scripts = [folder.joinpath(name).read_text("utf-8") for name in ("leaderboard/board.js", "theme.js")]
         pages = environment()
         pages.filters["file"] = filename
         return pages.get_template("leaderboard/board.html.j2").render(
             board=self,
             style=Markup("\n".join(styles)),
-            scripts=[Markup(script) for script in scripts],
+            scripts=[Markup("\n".join(scripts))],
             reports=reports,
             protocol=next(iter(self.runs.values())).protocol,
             command=self.command,

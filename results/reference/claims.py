@@ -62,7 +62,7 @@ def _course(rule: str, game: str, holds: Callable[[float, Interval], bool]) -> T
     """From the mean score at the start to the interquartile mean at the end; a failed seed confirms nothing."""
 
     def test(study: Measured) -> Found:
-        mean, start = study.mean(rule, game), _start(study, rule, game)
+        mean, start = study.mean(rule, game), study.start(game, rule)
         failed = int(np.isinf(study.scores[game].loc[rule]).sum())
         said = f"from {start:.2g} to {mean.value:.2g} [{mean.low:.2g}, {mean.high:.2g}], {failed} seeds failed"
         return CONFIRMED if not failed and holds(start, mean) else NOT, said
@@ -93,14 +93,6 @@ def _with(games: Sequence[str], rules: Sequence[str], test: Test) -> Test:
         return test(study) if needed <= set(study.scores) else (UNTESTED, "not finished")
 
     return tested
-
-
-def _start(study: Measured, rule: str, game: str) -> float:
-    """The mean score before the first step."""
-    own = study.records
-    metric = study.run.study.primary(game)
-    own = own[(own["game"] == game) & (own["optimizer"] == rule) & (own["phase"] == "report") & (own["cost"] == 0)]
-    return float(metric.sign * own[own["metric"] == metric.name]["value"].mean())
 
 
 ADAM, ALTERNATING_ADAM = "sgd[direction=adam]", "alternating[direction=adam]"

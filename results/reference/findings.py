@@ -234,11 +234,7 @@ def winners(study: Measured) -> Lines:
         metric = study.run.study.primary(game)
         means = interquartile_mean(wide.to_numpy(float))
         first = [wide.index[i] for i in np.argsort(means, kind="stable")[:5]]
-        cells = []
-        for rule in first:
-            found = study.mean(rule, game)
-            ends = sorted((metric.sign * found.low, metric.sign * found.high))
-            cells.append(f"`{rule}` {metric.sign * found.value:.3g} [{ends[0]:.3g}, {ends[1]:.3g}]")
+        cells = [f"`{rule}` {study.shown(rule, game)}" for rule in first]
         rows.append([f"{plain(game)} ({metric.name})", *cells])
     yield from grid(["game", *"12345"], rows)
 

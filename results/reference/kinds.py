@@ -61,12 +61,10 @@ def scores(study: Kinds, game: str) -> Lines:
     lines = []
     for place in np.argsort(means, kind="stable"):
         rule = study.rules[place]
-        found = study.mean(rule, game)
-        low, high = sorted((metric.sign * found.low, metric.sign * found.high))
         row = rows.loc[rule]
         lines.append(
             [
-                f"`{rule}`", f"{metric.sign * found.value:.3g} [{low:.3g}, {high:.3g}]",
+                f"`{rule}`", study.shown(rule, game),
                 f"{int(row['n']) - int(row['not_learned'])} of {int(row['n'])}", str(row["hyperparameters"]),
             ]
         )  # fmt: skip
@@ -105,7 +103,7 @@ def overall(study: Kinds) -> Lines:
     yield ""
     plain, other = study.mean_ranks(PLAIN), study.mean_ranks(study.others)
     rows = [
-        [f"`{study.rules[i]}`", *(f"{band[0][i]:.1f} [{band[1][i]:.1f}, {band[2][i]:.1f}]" for band in (plain, other))]
+        [f"`{study.rules[i]}`", *(_rank(band, i) for band in (plain, other))]
         for i in np.argsort(other[0], kind="stable")
     ]
     yield from grid(["rule", "plain GANs", "other kinds"], rows)

@@ -29,7 +29,7 @@ from bench.api import Run
 from bench.games.harness.gan import GAN
 from bench.registry import get_game
 from bench.report.warnings import gets_nowhere
-from bench.studies.tuning.sensitivity import tuning
+from bench.studies.tuning.sensitivity import Tried, tried, tuning
 
 RESAMPLES = 2000
 
@@ -63,7 +63,12 @@ class Measured:
 
     @cached_property
     def tuning(self) -> pd.DataFrame:
-        return tuning(self.records, self.run.study)
+        return tuning(self.records, self.run.study, self.tried)
+
+    @cached_property
+    def tried(self) -> Tried:
+        """(game, rule) -> its trials."""
+        return tried(self.records, self.run.study)
 
     @cached_property
     def scores(self) -> dict[str, pd.DataFrame]:
@@ -118,6 +123,19 @@ class Measured:
     def mean(self, rule: str, game: str) -> Interval:
         """The interquartile mean of its final scores."""
         return stratified_bootstrap(self.scores[game].loc[rule].to_numpy(float))
+
+    def shown(self, rule: str, game: str) -> str:
+        """`mean` as it is printed, turned back to the metric's own sign."""
+        sign, found = self.run.study.primary(game).sign, self.mean(rule, game)
+        low, high = sorted((sign * found.low, sign * found.high))
+        return f"{sign * found.value:.3g} [{low:.3g}, {high:.3g}]"
+
+    def start(self, game: str, rule: str = "") -> float:
+        """The mean score before the first step, of a rule or of all; lower is better."""
+        metric, records = self.run.study.primary(game), self.records
+        first = (records["game"] == game) & (records["phase"] == "report") & (records["cost"] == 0)
+        first &= (records["optimizer"] == rule) if rule else True
+        return float(metric.sign * records[first & (records["metric"] == metric.name)]["value"].mean())
 
 
 def percent(found: Interval) -> str:

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from bench.analysis.scores import curves
 from bench.analysis.statistics import interquartile_mean
-from bench.studies.tuning.sensitivity import Trials, effort, tried
+from bench.studies.tuning.sensitivity import Trials, effort
 
 SHARES = (0.25, 0.5, 1.0)
 """Of the budget."""
@@ -90,7 +90,7 @@ def trials(study: Measured) -> Lines:
     yield "Trials, spread over the range of step sizes, until the best of them is expected within 10 % of the best that"
     yield 'all trials found; ">" where all that were spread do not do, "-" where the rule learns nowhere:'
     yield ""
-    asked, by_pair = study.run.study, tried(study.records, study.run.study)
+    asked, by_pair = study.run.study, study.tried
     rows = []
     for rule in study.rules:
         needed = []
@@ -129,10 +129,10 @@ Default = tuple[float, float, float, str, str, tuple[float, ...]]
 
 
 def _defaults(study: Measured) -> list[Default]:
-    asked, by_pair = study.run.study, tried(study.records, study.run.study)
+    asked, by_pair = study.run.study, study.tried
     if not by_pair:
         return []
-    starts = {game: _start(study, game) for game in study.gans}
+    starts = {game: study.start(game) for game in study.gans}
     bests = {
         game: min(
             float(asked.primary(game).sign * _best(by_pair[game, rule], asked.primary(game).better))
@@ -169,13 +169,6 @@ def _best(trials: Trials, better: str) -> float:
 def _by_values(trials: Trials) -> dict[tuple[float, ...], int]:
     """The values of a trial, to five digits -> its place."""
     return {tuple(float(f"{value:.5g}") for value in step): place for place, step in enumerate(trials.steps)}
-
-
-def _start(study: Measured, game: str) -> float:
-    """The mean score before the first step, lower is better."""
-    metric, records = study.run.study.primary(game), study.records
-    first = records[(records["game"] == game) & (records["phase"] == "report") & (records["cost"] == 0)]
-    return float(metric.sign * first[first["metric"] == metric.name]["value"].mean())
 
 
 def _redrawn(scores: Array) -> Array:

@@ -97,7 +97,7 @@ def test_a_criterion_can_go_either_way(tiny, scripts, failing):
     """On scores that were made up: what stays at its start converges nowhere, what came down a thousandfold does."""
     _, claims = scripts
     study = claims.measured([str(tiny)])
-    start = claims._start(study, "extragrad", "bilinear")
+    start = study.start("bilinear", "extragrad")
     for factor, expected in ((1.0, claims.NOT), (1e-3, claims.CONFIRMED)):
         wide = study.scores["bilinear"].copy()
         wide.loc["extragrad"] = start * factor

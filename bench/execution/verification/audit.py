@@ -59,11 +59,11 @@ def audit(run: RunFolder | Baseline, study: Study, recorded: Recorded, codes: Co
     by_pair: dict[tuple[str, str], list[Cell]] = defaultdict(list)
     for cell in recorded.cells:
         by_pair[cell.pair].append(cell)
-    kept = Baseline if isinstance(run, Baseline) else RunFolder
+    exported = isinstance(run, Baseline)
     for rule, game in study.pairs:
         task = study.task(rule, game, run.manifest["device"])
         pair = _Pair(task, study, by_pair.pop((rule, game), []), recorded)
-        wrong += [f"{rule} on {game}: {text}" for text in (pair.kept() if kept is Baseline else pair.check())]
+        wrong += [f"{rule} on {game}: {text}" for text in (pair.kept() if exported else pair.check())]
     return wrong + [f"{rule} on {game}: recorded, and no part of the study" for rule, game in by_pair]
 
 
