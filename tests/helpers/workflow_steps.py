@@ -25,7 +25,8 @@ class Runner:
         self.bin.mkdir(parents=True)
         for name in ("bench", "pytest"):
             shim = self.bin / name
-            shim.write_text(f'#!/bin/sh\nexec "{python}" -m {name} "$@"\n')
+            # -P: as an installed command, the folder's own packages do not stand in for those installed
+            shim.write_text(f'#!/bin/sh\nexec "{python}" -P -m {name} "$@"\n')
             shim.chmod(0o755)
 
     def run(self, job: dict[str, Any], inputs: dict[str, str]) -> dict[str, subprocess.CompletedProcess[str]]:
