@@ -14,16 +14,21 @@ results were looked at and is the same for all claims of a kind. Nothing was tun
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from measured import Measured, grid, measured, percent, plain
+from measured import Lines, Measured, grid, measured, percent, plain
 
 from bench.analysis.statistics import Interval, wilson
 
 CONFIRMED, NOT = "confirmed", "not confirmed"
 UNTESTED = "not testable here"
+EARLIER = Path(__file__).with_name("protocol_1.toml")
+"""What the study of protocol 1 said, and why."""
 
 Found = tuple[str, str]
 """Verdict and evidence."""
@@ -256,13 +261,29 @@ CLAIMS = (
 )
 
 
+def judged_otherwise(verdicts: Mapping[str, Found]) -> Lines:
+    """Of the claims, by what is said, those of which the study of protocol 1 judged otherwise, and why."""
+    before = {claim["said"]: claim for claim in tomllib.loads(EARLIER.read_text("utf-8"))["claim"]}
+    tested = {said: found for said, found in verdicts.items() if said in before and found[0] != UNTESTED}
+    changed = [said for said, (verdict, _) in tested.items() if verdict != before[said]["verdict"]]
+    yield f"Of {len(tested)} claims that both tested, {len(changed)} are judged otherwise now:"
+    yield ""
+    rows = [[said, *(before[said].get(key, "") for key in ("verdict", "found", "why"))] for said in changed]
+    yield from grid(["claim", "at protocol 1", "found there", "why"], rows)
+
+
 def main(arguments: Sequence[str]) -> None:
     study = measured(arguments)
-    rows = [[claim.said, claim.source, *claim.test(study)] for claim in CLAIMS]
+    verdicts = {claim.said: claim.test(study) for claim in CLAIMS}
+    rows = [[claim.said, claim.source, *verdicts[claim.said]] for claim in CLAIMS]
     print("# Claims of the literature\n")
     print((__doc__ or "").partition("\n\n    ")[0], "\n")
     print((__doc__ or "").partition("claims.md\n\n")[2])
+    counts = Counter(verdict.partition(",")[0] for verdict, _ in verdicts.values())
+    print(", ".join(f"{counts[verdict]} {verdict}" for verdict in (CONFIRMED, NOT, UNTESTED)) + ".\n")
     print("\n".join(grid(["claim", "source", "here", "found"], rows)))
+    print("\n## What an earlier study judged otherwise\n")
+    print("\n".join(judged_otherwise(verdicts)))
 
 
 if __name__ == "__main__":

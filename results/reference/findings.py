@@ -10,11 +10,12 @@ is infinitely bad. Shares in percent are probabilities of improvement (Agarwal e
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import combinations
 
+import carried
+import defaults
 import numpy as np
-import pandas as pd
 import practice
 from measured import (
     RESAMPLES,
@@ -22,12 +23,13 @@ from measured import (
     Measured,
     correlation,
     grid,
+    groups,
+    halves,
     measured,
     number,
     percent,
     plain,
     resampled_ranks,
-    spearman,
 )
 from scipy.stats import rankdata
 
@@ -35,6 +37,10 @@ from bench.analysis.statistics import bootstrap_rules, factor_shares, interquart
 
 SCHEMES = ("sgd", "alternating", "extragrad", "optimistic")
 DIRECTIONS = ("plain", "momentum", "rmsprop", "adam")
+FAILURES = ("diverged", "collapsed", "not_learned")
+"""Columns of the table."""
+AGREES = 0.9
+"""The correlation of halves of the seeds from which on places are told, below it groups."""
 
 
 def combined(scheme: str, direction: str) -> str:
@@ -55,7 +61,7 @@ def recommended(study: Measured) -> Lines:
     trained = len(games) * len(study.run.study.seeds)
     yield f"Rules in the order of their mean rank over {', '.join(map(plain, games))}: 1 is best of"
     yield f"{len(study.rules)}, the interval is over seeds drawn anew. Then how often they end better than simultaneous"
-    yield f"Adam, how many of {trained} trainings with tuned step sizes diverged and how many collapsed, and the"
+    yield f"Adam, how many of {trained} trainings with tuned step sizes diverged, collapsed and did not learn, and the"
     yield "span of the step sizes that tuning chose on the games (lr_g is the generator's, where it has its own):"
     yield ""
     rows = []
@@ -67,11 +73,11 @@ def recommended(study: Measured) -> Lines:
                 f"`{rule}`",
                 f"{ranks.value[i]:.1f} [{ranks.low[i]:.1f}, {ranks.high[i]:.1f}]",
                 study.share(rule, "sgd[direction=adam]", games),
-                f"{int(own['diverged'].sum())}, {int(own['collapsed'].fillna(0).sum())}",
+                ", ".join(str(int(own[kind].fillna(0).sum())) for kind in FAILURES),
                 _spans(own["hyperparameters"]),
             ]
         )
-    yield from grid(["rule", "mean rank", "better than Adam", "diverged, collapsed", "step sizes"], rows)
+    yield from grid(["rule", "mean rank", "better than Adam", "diverged, collapsed, not learned", "step sizes"], rows)
 
 
 def _spans(chosen: Sequence[str]) -> str:
@@ -167,21 +173,24 @@ def predicts(study: Measured) -> Lines:
 
 
 def fails(study: Measured) -> Lines:
-    """What diverges, what collapses?"""
-    yield "Report seeds that diverged (of 10), tuned as they are; in brackets those that came through and collapsed:"
+    """What diverges, what collapses, what does not learn?"""
+    yield f"Report seeds, of {len(study.run.study.seeds)}, at tuned step sizes: how many diverged; how many collapsed,"
+    yield "that is lost what they had learned (c); how many came through and never learned (n):"
     yield ""
     wide = {(row["optimizer"], row["game"]): row for row in study.table.to_dict("records")}
     games = list(study.scores)
     rows = []
     for rule in study.rules:
-        cells = []
-        for game in games:
-            row = wide[rule, game]
-            fallen = "" if pd.isna(row["collapsed"]) or not row["collapsed"] else f" ({int(row['collapsed'])})"
-            cells.append(f"{int(row['diverged'])}{fallen}" if row["diverged"] or fallen else "")
+        cells = [_failed(wide[rule, game]) for game in games]
         if any(cells):
             rows.append([f"`{rule}`", *cells])
     yield from grid(["rule", *map(plain, games)], rows or [["none", *[""] * len(games)]])
+
+
+def _failed(row: Mapping[Hashable, float | None]) -> str:
+    """The counts of a row of the table that are not 0."""
+    counts = ((sign, row[kind] or 0) for sign, kind in zip(("", "c ", "n "), FAILURES, strict=True))
+    return ", ".join(f"{sign}{int(count)}" for sign, count in counts if count)
 
 
 def nowhere(study: Measured) -> Lines:
@@ -210,24 +219,30 @@ def stands(study: Measured) -> Lines:
     """Would other seeds have told the same?"""
     yield "The order of all rules by the first half of the report seeds against that by the other half, which no"
     yield "training of the first half met: Spearman's correlation, and the share of pairs of rules whose intervals over"
-    yield "all seeds do not overlap."
+    yield f"all seeds do not overlap. Below {AGREES} read groups, not places: the rules of a group are not told apart"
+    yield "from its first."
     yield ""
-    rows = []
+    rows, grouped = [], []
     for game, wide in study.scores.items():
         x = wide.to_numpy(float)
-        half = x.shape[1] // 2
-        agreement = float(spearman(*(rankdata(interquartile_mean(part)) for part in (x[:, :half], x[:, half:]))))
-        band = bootstrap_rules(x, resamples=RESAMPLES)
+        agreement, band = halves(x), bootstrap_rules(x, resamples=RESAMPLES)
         apart = [band.high[i] < band.low[j] or band.high[j] < band.low[i] for i, j in combinations(range(len(x)), 2)]
-        rows.append(
-            [plain(game), f"{agreement:.2f}", f"{100 * np.mean(apart):.0f} %", "" if agreement >= 0.9 else "below 0.9"]
-        )
-    yield from grid(["game", "correlation of halves", "pairs told apart", ""], rows)
+        read = "places" if agreement >= AGREES else "groups"
+        rows.append([plain(game), f"{agreement:.2f}", f"{100 * np.mean(apart):.0f} %", read])
+        if agreement < AGREES:
+            grouped.append((game, groups(band)))
+    yield from grid(["game", "correlation of halves", "pairs told apart", "read"], rows)
+    for game, parts in grouped:
+        yield ""
+        yield f"Groups on {plain(game)}, the best first:"
+        yield ""
+        for k, part in enumerate(parts, 1):
+            yield f"{k}. {', '.join(f'`{study.rules[i]}`' for i in part)}"
 
 
 def winners(study: Measured) -> Lines:
     """Which rules are best?"""
-    yield "The best five rules of each game by the interquartile mean of ten seeds, with its 95 % interval:"
+    yield "The best five rules of each game by the interquartile mean over seeds, with its 95 % interval:"
     yield ""
     rows = []
     for game, wide in study.scores.items():
@@ -240,8 +255,8 @@ def winners(study: Measured) -> Lines:
 
 
 QUESTIONS: tuple[Callable[[Measured], Lines], ...] = (
-    recommended, winners, pays, factors, second_knob, robust, predicts, fails, nowhere, averages, stands,
-    *practice.QUESTIONS,
+    recommended, winners, stands, pays, factors, second_knob, robust, predicts, fails, nowhere, averages,
+    *practice.QUESTIONS, defaults.default, carried.other_games,
 )  # fmt: skip
 
 

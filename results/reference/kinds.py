@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from measured import RESAMPLES, Lines, Measured, correlation, grid, number, percent, resampled_ranks
-from scipy.stats import rankdata
+from carried import HEAD, beside, drawn_ranks
+from measured import RESAMPLES, Interval, Lines, Measured, correlation, grid, number
 
 from bench.analysis.statistics import interquartile_mean, mean_ranks
 from bench.api import Run
@@ -39,16 +39,14 @@ class Kinds(Measured):
         """Final scores [rules, seeds], lower is better."""
         return self.scores[game].to_numpy(float)
 
+    @cached_property
+    def carried(self) -> Interval:
+        """The correlation of the order over the plain games with that over the others."""
+        return correlation(*(drawn_ranks(self, games, self.rules) for games in (PLAIN, self.others)))
+
     def mean_ranks(self, games: tuple[str, ...] | list[str]) -> np.ndarray:
         """Mean ranks over games and their intervals, [3, rules]."""
         return np.array(mean_ranks([self.values(game) for game in games], resamples=RESAMPLES))
-
-    def drawn_ranks(self, games: tuple[str, ...] | list[str]) -> np.ndarray:
-        """Ranks by mean rank over games [1 + resamples, rules]: of the seeds as they are, then of seeds drawn anew."""
-        every = list(self.scores)
-        return rankdata(
-            np.mean([resampled_ranks(self.values(game), every.index(game)) for game in games], axis=0), axis=1
-        )
 
 
 def scores(study: Kinds, game: str) -> Lines:
@@ -77,22 +75,13 @@ def carries_over(study: Kinds) -> Lines:
     yield f"Spearman's correlation of the order of the rules on a game with that over {' and '.join(PLAIN)} (for these"
     yield "two: with each other), and the probability that the rule that is first over those ends better than another:"
     yield ""
-    first, rest = study.order[0], study.order[1:]
-    plain = study.drawn_ranks(PLAIN)
+    first, against = study.order[0], drawn_ranks(study, PLAIN, study.rules)
     rows = []
     for game in study.scores:
-        against = plain if game not in PLAIN else study.drawn_ranks([one for one in PLAIN if one != game])
-        ahead = [study.better(first, other, [game]) for other in rest]
-        best = study.rules[int(np.argmin(interquartile_mean(study.values(game))))]
-        beaten = sum(one.high < 0.5 for one in ahead), sum(one.low > 0.5 for one in ahead)
-        rows.append(
-            [
-                game, number(correlation(against, study.drawn_ranks([game]))), f"`{best}`",
-                "itself" if best == first else percent(study.better(first, best, [game])),
-                f"{beaten[1]} and {beaten[0]} of {len(rest)}",
-            ]
-        )  # fmt: skip
-    head = ["game", "correlation", "best there", f"`{first}` ends better than the best", "surely ahead of, behind"]
+        before = drawn_ranks(study, [one for one in PLAIN if one != game], study.rules) if game in PLAIN else against
+        found = correlation(before, drawn_ranks(study, [game], study.rules))
+        rows.append([game, number(found), *beside(study, game, first)])
+    head = ["game", "correlation", HEAD[0], f"`{first}` {HEAD[1]}", HEAD[2]]
     yield from grid(head, rows)
     yield ""
 
@@ -107,7 +96,7 @@ def overall(study: Kinds) -> Lines:
         for i in np.argsort(other[0], kind="stable")
     ]
     yield from grid(["rule", "plain GANs", "other kinds"], rows)
-    whole = correlation(study.drawn_ranks(PLAIN), study.drawn_ranks(study.others))
+    whole = study.carried
     yield ""
     yield f"The two orders correlate by {number(whole)}."
     yield ""
@@ -115,7 +104,7 @@ def overall(study: Kinds) -> Lines:
 
 def answer(study: Kinds) -> Lines:
     """The answer in words, from the numbers below."""
-    whole = correlation(study.drawn_ranks(PLAIN), study.drawn_ranks(study.others))
+    whole = study.carried
     first, other = study.order[0], study.mean_ranks(study.others)
     best = study.rules[int(np.argmin(other[0]))]
     said = (

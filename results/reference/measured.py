@@ -174,3 +174,20 @@ def spearman(a: Array, b: Array) -> Array:
     a, b = (side - side.mean(axis=-1, keepdims=True) for side in (a, b))
     spread = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
     return np.asarray(np.divide((a * b).sum(axis=-1), spread, out=np.zeros_like(spread), where=spread > 0))
+
+
+def halves(x: Array) -> float:
+    """Spearman's correlation of the orders of rules that either half of the seeds gives; scores [rules, seeds]."""
+    half = x.shape[1] // 2
+    return float(spearman(*(rankdata(interquartile_mean(part)) for part in (x[:, :half], x[:, half:]))))
+
+
+def groups(band: Band) -> list[list[int]]:
+    """Places of rules in groups, the best first: a group ends where an interval lies wholly beyond its first one's."""
+    found: list[list[int]] = []
+    for i in np.argsort(band.value, kind="stable"):
+        if found and band.low[i] <= band.high[found[-1][0]]:
+            found[-1].append(int(i))
+        else:
+            found.append([int(i)])
+    return found

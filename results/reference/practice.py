@@ -1,4 +1,4 @@
-"""What the reference study tells someone who trains: budgets, seconds, trials, and a default that needs no tuning.
+"""What the reference study tells someone who trains: budgets, seconds and trials.
 
 These are questions of `findings.py`, which prints them; every one is answered on the GANs of the study.
 """
@@ -6,25 +6,21 @@ These are questions of `findings.py`, which prints them; every one is answered o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
-from measured import RESAMPLES, Array, Lines, Measured, correlation, grid, number, plain, resampled_ranks
+from measured import Array, Lines, Measured, correlation, grid, number, plain, resampled_ranks
 from scipy.stats import rankdata
 
 from bench.analysis.scores import curves
 from bench.analysis.statistics import interquartile_mean
-from bench.studies.tuning.sensitivity import Trials, effort
+from bench.studies.tuning.sensitivity import effort
 
 SHARES = (0.25, 0.5, 1.0)
 """Of the budget."""
 WITHIN = 1.1
 """Times its own best score: what counts as tuned."""
-DEFAULTS = 8
-"""Defaults that are shown, the best first."""
 ADAM = "sgd[direction=adam]"
-UNTUNED = "No step size was tried on all of them."
 
 
 def grows(study: Measured) -> Lines:
@@ -107,78 +103,4 @@ def trials(study: Measured) -> Lines:
     yield from grid(["rule", *map(plain, study.gans)], rows)
 
 
-def default(study: Measured) -> Lines:
-    """Which default does best without any tuning?"""
-    yield "Rules at one step size on all GANs: the first trials are the same on every game. Regret is the share of the"
-    yield "way from the untrained start to the best trial of any rule there that a default leaves: 0 is the best, 1 the"
-    yield "start or worse. It is the mean over the GANs on the tuning seeds; brackets are 95 % over these drawn anew."
-    yield ""
-    candidates = _defaults(study)
-    if not candidates:
-        yield UNTUNED
-        return
-    rows = [
-        [f"`{rule}`", values, f"{mean:.2f} [{low:.2f}, {high:.2f}]", *(f"{one:.2f}" for one in by_game)]
-        for mean, low, high, rule, values, by_game in sorted(candidates)[:DEFAULTS]
-    ]
-    yield from grid(["rule", "at", "regret", *map(plain, study.gans)], rows)
-
-
-Default = tuple[float, float, float, str, str, tuple[float, ...]]
-"""Mean regret and its interval, the rule, its values as text, the regret on each game."""
-
-
-def _defaults(study: Measured) -> list[Default]:
-    asked, by_pair = study.run.study, study.tried
-    if not by_pair:
-        return []
-    starts = {game: study.start(game) for game in study.gans}
-    bests = {
-        game: min(
-            float(asked.primary(game).sign * _best(by_pair[game, rule], asked.primary(game).better))
-            for rule in study.rules
-            if (game, rule) in by_pair
-        )
-        for game in study.gans
-    }
-    found: list[Default] = []
-    for rule in study.rules:
-        own = [by_pair.get((game, rule)) for game in study.gans]
-        if not own or any(one is None for one in own):
-            continue
-        by_values = [_by_values(one) for one in own if one is not None]
-        for values in set.intersection(*(set(places) for places in by_values)):
-            regrets = []
-            for game, one, places in zip(study.gans, own, by_values, strict=True):
-                assert one is not None
-                metric = asked.primary(game)
-                row = metric.sign * one.scores(metric)[places[values]]
-                regret = partial(_regret, best=bests[game], start=starts[game])
-                regrets.append([regret(float(interquartile_mean(row))), *map(regret, _redrawn(row))])
-            mean = np.mean(regrets, axis=0)
-            low, high = np.quantile(mean[1:], (0.025, 0.975))
-            told = ", ".join(f"{name} = {value:.3g}" for name, value in zip(own[0].names, values, strict=True))  # type: ignore[union-attr]
-            found.append((float(mean[0]), float(low), float(high), rule, told, tuple(row[0] for row in regrets)))
-    return found
-
-
-def _best(trials: Trials, better: str) -> float:
-    return float(trials.means.max() if better == "higher" else trials.means.min())
-
-
-def _by_values(trials: Trials) -> dict[tuple[float, ...], int]:
-    """The values of a trial, to five digits -> its place."""
-    return {tuple(float(f"{value:.5g}") for value in step): place for place, step in enumerate(trials.steps)}
-
-
-def _redrawn(scores: Array) -> Array:
-    """Interquartile means of scores [seeds] drawn anew, [RESAMPLES]."""
-    drawn = np.random.default_rng(0).integers(len(scores), size=(RESAMPLES, len(scores)))
-    return np.asarray(interquartile_mean(scores[drawn]))
-
-
-def _regret(score: float, best: float, start: float) -> float:
-    return float(np.clip((score - best) / (start - best), 0, 1)) if np.isfinite(score) else 1.0
-
-
-QUESTIONS: Sequence[Callable[[Measured], Lines]] = (grows, seconds, trials, default)
+QUESTIONS: Sequence[Callable[[Measured], Lines]] = (grows, seconds, trials)

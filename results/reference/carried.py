@@ -1,0 +1,76 @@
+"""Whether an order of rules carries over: to other losses and regularisers, to larger pictures.
+
+The part `losses` (and `pictures`) of the reference study trains eight of its rules on other games. A question of
+`findings.py`, which prints it, and what `kinds.py` asks of games of other kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from measured import Array, Lines, Measured, correlation, grid, number, percent, plain, resampled_ranks
+from scipy.stats import rankdata
+
+from bench.analysis.statistics import interquartile_mean
+from bench.api import Run
+
+PARTS = ("losses", "pictures")
+"""Folders of the study's parts, in its own."""
+HEAD = ("best there", "ends better than the best", "surely ahead of, behind")
+UNTRAINED = "Not trained yet."
+
+
+def drawn_ranks(study: Measured, games: Sequence[str], rules: Sequence[str], seed: int = 0) -> Array:
+    """Ranks of rules by mean rank over games [1 + resamples, rules]: of the seeds as they are, then drawn anew."""
+    every = list(study.scores)
+    scores = {game: study.scores[game].loc[list(rules)].to_numpy(float) for game in games}
+    parts = [resampled_ranks(x, seed + every.index(game)) for game, x in scores.items()]
+    return np.asarray(rankdata(np.mean(parts, axis=0), axis=1))
+
+
+def beside(study: Measured, game: str, first: str) -> list[str]:
+    """How a rule that is first elsewhere does on a game: the best there, how often it ends better than that, and of
+    how many rules it is surely ahead and behind."""
+    rest = [rule for rule in study.rules if rule != first]
+    ahead = [study.better(first, other, [game]) for other in rest]
+    best = study.rules[int(np.argmin(interquartile_mean(study.scores[game].to_numpy(float))))]
+    beaten = sum(one.high < 0.5 for one in ahead), sum(one.low > 0.5 for one in ahead)
+    return [
+        f"`{best}`",
+        "itself" if best == first else percent(study.better(first, best, [game])),
+        f"{beaten[1]} and {beaten[0]} of {len(rest)}",
+    ]
+
+
+def parts(study: Measured) -> Iterator[Measured]:
+    """The parts of the study that are there, with a game that is whole."""
+    for name in PARTS:
+        if (study.run.path / name / "study.json").is_file() and (part := Measured(Run(study.run.path / name))).scores:
+            yield part
+
+
+def other_games(study: Measured) -> Lines:
+    """Is the best rule still the best under another loss or regulariser, and on larger pictures?"""
+    yield "Eight rules. First the correlation (Spearman's) of their order with that on the game as it is or, for other"
+    yield "pictures, over all GANs above, and how many learn on half of the seeds or more. Then the rule that is first"
+    yield "in that other order, how often it ends better than the one that is best here, and of how many of the other"
+    yield "seven it is surely ahead and behind:"
+    yield ""
+    rows = [row for part in parts(study) for row in _rows(study, part)]
+    if not rows:
+        yield UNTRAINED
+        return
+    yield from grid(["game", "correlation", "learn", "first before", *HEAD], rows)
+
+
+def _rows(study: Measured, part: Measured) -> Iterator[list[str]]:
+    failed = part.table[["not_learned", "diverged", "errors"]].fillna(0).sum(axis=1)
+    learn = (2 * failed <= part.table["n"]).groupby(part.table["game"].astype(str)).sum()
+    for game in part.scores:
+        before = [name for name in study.gans if plain(name) == plain(game)] or study.gans
+        order = drawn_ranks(study, before, part.rules)
+        first = part.rules[int(np.argmin(order[0]))]
+        found = correlation(order, drawn_ranks(part, [game], part.rules, seed=len(study.scores)))
+        learned = f"{int(learn[game])} of {len(part.rules)}"
+        yield [game, number(found), learned, f"`{first}`", *beside(part, game, first)]
