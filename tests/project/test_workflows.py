@@ -170,12 +170,13 @@ def test_what_is_handed_in_runs_with_no_right_but_to_read() -> None:
     assert WORKFLOWS["leaderboard.yml"]["permissions"] == {"contents": "read"}
     assert set(WORKFLOWS["leaderboard.yml"][True]) == {"push", "pull_request"}  # not pull_request_target
     names = [step["name"] for step in BOARD["steps"] if "name" in step]
-    assert names == ["laws", "a sample trained again", "the page"]
+    assert names == ["the reference study beside them", "laws", "a sample trained again", "the page"]
 
 
 @pytest.fixture
 def handed_in(tmp_path: Path) -> Runner:
-    """A repository with two runs that were handed in, one of them with a verification of its own, and rules' files."""
+    """A repository with a reference study, two runs that were handed in, one of them with a verification of its own, and
+    rules' files."""
     repository = tmp_path / "repository"
     (repository / "optimizers").mkdir(parents=True)
     git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b.c"]
@@ -183,9 +184,9 @@ def handed_in(tmp_path: Path) -> Runner:
         subprocess.run([*git, *command], check=True)
     for name in ("sgd.py", "a $(touch broken).py"):
         (repository / "optimizers" / name).write_text('@rule("sgd")\nclass Nothing:\n    """Nothing."""\n')
-    for name, seeds in (("one", "0-3"), ("two", "4-7")):
+    for name, seeds in (("reference", "0-3"), ("leaderboard/one", "0-3"), ("leaderboard/two", "4-7")):
         study = bench.Study(optimizers="sgd,extragrad", games="dirac", seeds=seeds, trials=0, budget=40)
-        RunWriter(bench.run(study, out=repository / "results" / "leaderboard" / name)).pack()
+        RunWriter(bench.run(study, out=repository / "results" / name)).pack()
     claim = '{"cells": 999, "agreed": 999, "differ": [], "exact": true, "machine": "mine", "protocol": "2.0"}'
     (repository / "results" / "leaderboard" / "two" / "verification.json").write_text(claim)
     for command in (["add", "-f", "."], ["commit", "-q", "-m", "handed in"]):
@@ -200,13 +201,13 @@ def test_a_run_that_is_handed_in(handed_in: Runner) -> None:
     job = BOARD | {"env": BOARD["env"] | {"BASE": "HEAD^"}}
     done = handed_in.run(job, {})
     assert {name: one.returncode for name, one in done.items()} == {
-        "laws": 0, "a sample trained again": 0, "the page": 0,
+        "the reference study beside them": 0, "laws": 0, "a sample trained again": 0, "the page": 0,
     }, [one.stderr for one in done.values()]  # fmt: skip
     assert not (handed_in.folder / "broken").exists()
     told = handed_in.summary.read_text()
     assert told.count("optimizer sgd\n") == 1
     assert "BROKEN" not in told
     page = (handed_in.folder / "site" / "index.html").read_text()
-    assert "2 runs, all verified" in page
+    assert "3 runs, all verified" in page
     assert "999" not in page
-    assert len(list((handed_in.folder / "site" / "reports").glob("*.html"))) == 2
+    assert len(list((handed_in.folder / "site" / "reports").glob("*.html"))) == 3
