@@ -53,6 +53,8 @@ FAILS_ON = {
 """The value of ``--fail-on`` -> the verdicts that make the comparison fail."""
 PLATFORM = {"torch": None, "system": None, "processor": None, "vectors": None, "core": "torch", "numba": None}
 """What decides the bits, and what it is where a manifest does not say."""
+SEVERAL = " | "
+"""Between the values of an environment where a run was trained on several machines."""
 IDENTICAL = {"better_share": 0.5, "low": 0.5, "high": 0.5, "p": 1.0, "verdict": "identical", "change": ""}
 NAMED = 5  # how many missing seeds are listed
 ALIKE = ("evaluations", "tune", "trials", "tuning_seeds")
@@ -147,7 +149,7 @@ def same_platform(first: Recorded, second: Recorded) -> bool:
         [run.manifest.get("device"), *(run.manifest.get("environment", {}).get(*item) for item in PLATFORM.items())]
         for run in (first, second)
     ]
-    return sides[0] == sides[1] and not any(" | " in str(part) for part in sides[0])
+    return sides[0] == sides[1] and not any(SEVERAL in str(part) for part in sides[0])
 
 
 def apart(first: Recorded, second: Recorded) -> list[str]:

@@ -8,12 +8,14 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
+from bench.analysis.comparison import SEVERAL
 from bench.contracts import Game
 from bench.metrics.evaluation import reference_scores
 from bench.numerics.kernels.core import core
@@ -104,10 +106,20 @@ def _program(started: Path) -> list[str]:
     return ["python", "-m", "bench"] if started.name == "__main__.py" else [started.name]
 
 
-def mixed(manifest: dict[str, Any]) -> list[str]:
-    """The differences between the environments of a merged run's parts: ``torch: 2.6.0 | 2.13.0``."""
-    parts = [part["environment"] for part in manifest.get("merged", [])]
-    values = {
-        key: dict.fromkeys(str(part.get(key)) for part in parts) for key in dict.fromkeys(k for p in parts for k in p)
+def joined(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The environment of several: where they differ, each value once, ``2.6.0 | 2.13.0``."""
+    keys = dict.fromkeys(key for environment in environments for key in environment)
+    values: dict[str, dict[Any, None]] = {key: {} for key in keys}
+    for environment in environments:
+        for key in keys:
+            value = environment.get(key)
+            values[key] |= dict.fromkeys(value.split(SEVERAL) if isinstance(value, str) else [value])
+    return {
+        key: SEVERAL.join(map(str, found)) if len(found) > 1 else next(iter(found)) for key, found in values.items()
     }
-    return [f"{key}: {' | '.join(versions)}" for key, versions in values.items() if len(versions) > 1]
+
+
+def mixed(manifest: dict[str, Any]) -> list[str]:
+    """What differed between the machines that a run was trained on: ``torch: 2.6.0 | 2.13.0``."""
+    environment = manifest.get("environment", {})
+    return [f"{key}: {value}" for key, value in environment.items() if SEVERAL in str(value)]

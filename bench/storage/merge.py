@@ -16,7 +16,7 @@ from typing import Any
 from bench.errors import UserError
 from bench.storage import weights
 from bench.storage.files import read_regular, write_file
-from bench.storage.manifest import LABELS
+from bench.storage.manifest import LABELS, joined
 from bench.storage.run_folder import RunFolder, files_of
 from bench.storage.writer import RunWriter
 from bench.studies.labels import check_labels
@@ -43,7 +43,7 @@ def merge(runs: Sequence[RunFolder], out: Path) -> RunFolder:
     owners = _owners(runs)
     _check_conflicts(runs, owners)
     manifest = dict(first.manifest) | {"study": study, "merged": [_origin(run) for run in runs]}
-    manifest["environment"] = _environment(runs)
+    manifest["environment"] = joined([run.manifest.get("environment", {}) for run in runs])
     manifest["descriptions"] = _descriptions(runs)
     if labels := _labels(runs, study["optimizers"]):
         manifest[LABELS] = labels
@@ -175,16 +175,6 @@ def _origin(run: RunFolder) -> dict[str, Any]:
     """The origin of a part; without its path, which means nothing on another machine."""
     kept = {key: run.manifest.get(key) for key in ("study", "environment", "command")}
     return {"name": run.path.resolve().name, **kept, "chunks": len(run.names())}
-
-
-def _environment(runs: Sequence[RunFolder]) -> dict[str, Any]:
-    """The environment of all runs; where they differ, each distinct value once."""
-    environments = [run.manifest.get("environment", {}) for run in runs]
-    keys = _union(environments)
-    values = {key: list(dict.fromkeys(environment.get(key) for environment in environments)) for key in keys}
-    return {
-        key: distinct[0] if len(distinct) == 1 else " | ".join(map(str, distinct)) for key, distinct in values.items()
-    }
 
 
 def _copy_weights(run: RunFolder, names: Sequence[str], out: RunFolder) -> None:

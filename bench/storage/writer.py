@@ -18,7 +18,7 @@ from bench.numerics.kernels.core import VARIABLE
 from bench.storage import states, weights
 from bench.storage.archive import archived
 from bench.storage.files import fsync_dir, read_regular, remove_stale, write_file
-from bench.storage.manifest import LABELS, SCHEMA, SEAL, core_of, seal, sealed
+from bench.storage.manifest import LABELS, SCHEMA, SEAL, core_of, joined, seal, sealed
 from bench.storage.records import Damaged
 from bench.storage.run_folder import NAME, RunFolder, files_of
 from bench.studies.plan import Chunk
@@ -44,6 +44,7 @@ class RunWriter:
     def __init__(self, folder: RunFolder) -> None:
         self.folder, self.path = folder, folder.path
         self._lock: filelock.FileLock | None = None
+        self._environments: list[dict[str, Any]] = []
         self._planned: list[str] | None = None
         self._next_plan = 0.0
 
@@ -57,8 +58,11 @@ class RunWriter:
             remove_stale(self.folder.records_path)
             remove_stale(self.path / weights.FOLDER)
             remove_stale(self.path / states.FOLDER)
-            if stored is None or stored["study"] != manifest["study"]:
+            self._environments = [one.get("environment", {}) for one in (stored, manifest) if one is not None]
+            if stored is None:
                 write_file(self.path / "study.json", sealed(manifest))
+            elif stored["study"] != manifest["study"]:
+                write_file(self.path / "study.json", sealed(manifest | {"environment": self._environments[0]}))
             elif any(stored.get(key, usual) != manifest.get(key, usual) for key, usual in CHANGING.items()):
                 kept = {key: value for key, value in stored.items() if key not in CHANGING}
                 changed = {key: manifest[key] for key in CHANGING if key in manifest}
@@ -151,6 +155,7 @@ class RunWriter:
         self, chunk: Chunk, files: dict[str, bytes], of_replicas: dict[int, bytes] | None = None, state: bytes = b""
     ) -> None:
         """Store a chunk's result; before it the weights of its replicas, seed -> bytes, and its state, if given."""
+        self._note_environment()
         weights.write(self.folder, chunk.id, of_replicas or {})
         if state:
             states.store(self.folder, chunk.id, state)
@@ -159,6 +164,13 @@ class RunWriter:
         hashes = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()}
         stub = {"schema": SCHEMA, "chunk": chunk.content, "sha256": hashes}
         write_file(self.folder.records_path / f"{chunk.id}.json", json.dumps(stub).encode())
+
+    def _note_environment(self) -> None:
+        """Say in the manifest that this machine trained a part of the run, where it began on another."""
+        if (both := joined(self._environments)) != joined(self._environments[:1]):
+            write_file(self.path / "study.json", sealed(self.folder.read_manifest() | {"environment": both}))
+            self.folder.refresh()
+        self._environments = [both]
 
     def pack(self) -> Path:
         """Move the intact records into ``records.zip``; raises as `open` does.

@@ -175,8 +175,7 @@ def test_what_is_handed_in_runs_with_no_right_but_to_read() -> None:
 
 @pytest.fixture
 def handed_in(tmp_path: Path) -> Runner:
-    """A repository with a reference study, two runs that were handed in, one of them with a verification of its own, and
-    rules' files."""
+    """A repository with a reference study, two runs that were handed in, one with its own verification, and rules."""
     repository = tmp_path / "repository"
     (repository / "optimizers").mkdir(parents=True)
     git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b.c"]

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.analysis.comparison import same_platform
 from bench.analysis.table import to_csv
 from bench.api import merge
 from bench.errors import UserError
-from bench.storage.manifest import SEAL, mixed
+from bench.storage.manifest import SEAL, mixed, sealed
 
 SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
 RULES = ["sgd", "adam", "extragrad"]
@@ -93,6 +94,37 @@ def test_mixed_machines_are_named(parts: list[bench.Run], tmp_path: Path) -> Non
     page = merged.report().read_text("utf-8")
     assert "Mixed machines: processor:" in page
     assert "<b>one</b>" not in page
+
+
+def trained_elsewhere(run: bench.Run, folder: Path) -> bench.Run:
+    """A copy of a run that says that another processor trained it."""
+    copy = bench.Run(shutil.copytree(run.path, folder))
+    manifest = copy.manifest | {"environment": copy.manifest["environment"] | {"processor": "Another"}}
+    (copy.path / "study.json").write_bytes(sealed(manifest))
+    return bench.Run(copy.path)
+
+
+def test_a_run_that_goes_on_on_another_machine_says_so(parts: list[bench.Run], tmp_path: Path) -> None:
+    """Once that machine trains a part of it; `bench verify` then asks for no bits."""
+    own = parts[0].manifest["environment"]
+    moved = trained_elsewhere(parts[0], tmp_path / "moved")
+    study = bench.Study(**moved.manifest["study"])
+    finished = bench.run(study, out=moved.path)
+    assert mixed(finished.manifest) == []
+    assert finished.manifest["environment"]["processor"] == "Another"
+    for suffix in ("json", "parquet"):
+        (finished.records_path / f"{finished.names()[0]}.{suffix}").unlink()
+    for _ in range(2):
+        continued = bench.run(study, out=moved.path)
+        assert mixed(continued.manifest) == [f"processor: Another | {own['processor']}"]
+        assert not same_platform(continued, parts[0])
+    assert to_csv(continued.table(full=True)) == to_csv(parts[0].table(full=True))
+
+
+def test_a_run_that_is_grown_on_another_machine_says_so(parts: list[bench.Run], tmp_path: Path) -> None:
+    moved = trained_elsewhere(parts[0], tmp_path / "moved")
+    grown = bench.run(bench.Study(**moved.manifest["study"]), out=moved.path, add_seeds=2)
+    assert mixed(grown.manifest) == [f"processor: Another | {parts[0].manifest['environment']['processor']}"]
 
 
 # Refused
