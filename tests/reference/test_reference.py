@@ -19,9 +19,10 @@ from bench.registry import get_game, get_rule
 from bench.studies.study import Study
 
 PARTS = {
-    name: tomllib.loads((FOLDER / f"{name}.toml").read_text()) for name in ("plain", "losses", "kinds", "pictures")
+    name: tomllib.loads((FOLDER / f"{name}.toml").read_text())
+    for name in ("study", "grid25", "losses", "kinds", "pictures")
 }
-STUDY = PARTS["plain"]
+STUDY = PARTS["study"]
 """Its run lies in the folder itself, those of the other parts in folders of their own."""
 README = FOLDER.parents[1] / "README.md"
 DRAWN_WITH = "3.11.2"
@@ -55,7 +56,8 @@ def test_the_study_is_what_it_says():
     assert study.trials == 32
     assert study.tuning_seeds == 3
     assert len(study.seeds) >= 20
-    assert len(study.games) >= 7
+    assert len(study.games) >= 6
+    assert study.optimizers == Study(**PARTS["grid25"]).optimizers
 
 
 @pytest.mark.parametrize("part", PARTS)
