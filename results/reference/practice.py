@@ -58,27 +58,34 @@ def _at(study: Measured, game: str, share: float) -> Array:
     found = []
     for rule in study.rules:
         costs, values = by_rule[rule]
-        at = values[:, np.searchsorted(costs, share * budget, side="right") - 1]
-        found.append(np.where(np.isnan(at), np.inf, metric.sign * at))
+        at = metric.sign * values[:, np.searchsorted(costs, share * budget, side="right") - 1]
+        last = np.where(np.isnan(values), -np.inf, costs).max(axis=1)  # cost at which each seed was last measured
+        failed = np.isinf(study.scores[game].loc[rule].to_numpy(float)) & (last < share * budget)
+        found.append(np.where(failed | np.isnan(at), np.inf, at))
     return np.array(found)
 
 
 def seconds(study: Measured) -> Lines:
     """What does a rule cost in seconds?"""
     yield "Seconds of a training at equal gradient evaluations, over those of simultaneous Adam: medians over seeds."
-    yield "They were taken while the study ran, side by side with others, and say about how much, no more:"
+    yield "They were taken while the study ran, side by side with others, and say about how much, no more;"
+    yield '"-" where half of the trainings or more failed, and so ended early:'
     yield ""
     medians = pd.DataFrame({plain(game): _seconds(study, game) for game in study.gans}, index=study.rules)
     ratios = medians / medians.loc[ADAM]
     order = ratios.median(axis=1).sort_values(kind="stable").index
-    rows = [[f"`{rule}`", *(f"{value:.2f}" for value in ratios.loc[rule])] for rule in order]
+    rows = [
+        [f"`{rule}`", *("-" if np.isnan(value) else f"{value:.2f}" for value in ratios.loc[rule])] for rule in order
+    ]
     yield from grid(["rule", *ratios.columns], rows)
 
 
 def _seconds(study: Measured, game: str) -> dict[str, float]:
-    """rule -> the median over seeds of the seconds that a training took."""
+    """rule -> the median over seeds of the seconds that a training took; NaN where half of them failed."""
     by_rule = curves(study.records[study.records["game"] == game], study.run.study.primary(game).name, "seconds")
-    return {rule: float(np.median(np.nanmax(values, axis=1))) for rule, (_, values) in by_rule.items()}
+    failed = np.isinf(study.scores[game]).mean(axis=1)
+    medians = {rule: float(np.median(np.nanmax(values, axis=1))) for rule, (_, values) in by_rule.items()}
+    return {rule: median if failed[rule] < 0.5 else np.nan for rule, median in medians.items()}
 
 
 def trials(study: Measured) -> Lines:

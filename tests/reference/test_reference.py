@@ -87,6 +87,18 @@ def test_every_question_is_answered(tiny, scripts, capsys, monkeypatch):
     assert f"| {VARIANT} |" in said
 
 
+def test_scores_at_the_whole_budget_are_the_final_ones(published, scripts):
+    """And one that failed is infinitely bad from then on, however early that was."""
+    findings, _ = scripts
+    study = findings.Measured(published)
+    for game in study.gans:
+        at = {share: findings.practice._at(study, game, share) for share in findings.practice.SHARES}
+        np.testing.assert_array_equal(at[1.0], study.scores[game].to_numpy(float))
+        assert (np.isinf(at[0.25]) <= np.isinf(at[0.5])).all()
+        assert (np.isinf(at[0.5]) <= np.isinf(at[1.0])).all()
+        assert np.isinf(at[0.25]).any()
+
+
 def test_groups_end_where_an_interval_lies_beyond_the_first_ones(scripts):
     findings, _ = scripts
     band = Band(np.array([3.0, 1.0, 2.0, 9.0]), np.array([2.5, 0.0, 0.5, 8.0]), np.array([4.0, 2.0, 8.5, 9.5]))
