@@ -1,6 +1,6 @@
 """Whether an order of rules carries over: to other losses and regularisers, to larger pictures.
 
-The part `losses` (and `pictures`) of the reference study trains eight of its rules on other games. A question of
+The parts `losses` and `pictures` of the reference study train some of its rules on other games. A question of
 `findings.py`, which prints it, and what `kinds.py` asks of games of other kinds.
 """
 
@@ -52,10 +52,10 @@ def parts(study: Measured) -> Iterator[Measured]:
 
 def other_games(study: Measured) -> Lines:
     """Is the best rule still the best under another loss or regulariser, and on larger pictures?"""
-    yield "Eight rules. First the correlation (Spearman's) of their order with that on the game as it is or, for other"
-    yield "pictures, over all GANs above, and how many learn on half of the seeds or more. Then the rule that is first"
-    yield "in that other order, how often it ends better than the one that is best here, and of how many of the other"
-    yield "seven it is surely ahead and behind:"
+    yield "Some of the rules. First the correlation (Spearman's) of their order with that on the game as it is or, for"
+    yield "other pictures, over all GANs above, and how many learn on half of the seeds or more. Then the rule that is"
+    yield "first in that other order, how often it ends better than the one that is best here, and of how many of the"
+    yield "others it is surely ahead and behind:"
     yield ""
     rows = [row for part in parts(study) for row in _rows(study, part)]
     if not rows:
