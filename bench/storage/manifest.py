@@ -108,15 +108,12 @@ def _program(started: Path) -> list[str]:
 
 def joined(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The environment of several: where they differ, each value once, ``2.6.0 | 2.13.0``."""
-    keys = dict.fromkeys(key for environment in environments for key in environment)
-    values: dict[str, dict[Any, None]] = {key: {} for key in keys}
-    for environment in environments:
-        for key in keys:
-            value = environment.get(key)
-            values[key] |= dict.fromkeys(value.split(SEVERAL) if isinstance(value, str) else [value])
-    return {
-        key: SEVERAL.join(map(str, found)) if len(found) > 1 else next(iter(found)) for key, found in values.items()
-    }
+    found: dict[str, Any] = {}
+    for key in dict.fromkeys(key for environment in environments for key in environment):
+        values = [environment.get(key) for environment in environments]
+        words = dict.fromkeys(word for value in values for word in str(value).split(SEVERAL))
+        found[key] = SEVERAL.join(words) if len(words) > 1 else values[0]
+    return found
 
 
 def mixed(manifest: dict[str, Any]) -> list[str]:

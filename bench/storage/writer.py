@@ -167,7 +167,8 @@ class RunWriter:
 
     def _note_environment(self) -> None:
         """Say in the manifest that this machine trained a part of the run, where it began on another."""
-        if (both := joined(self._environments)) != joined(self._environments[:1]):
+        both = joined(self._environments)
+        if self._environments and both != self._environments[0]:
             write_file(self.path / "study.json", sealed(self.folder.read_manifest() | {"environment": both}))
             self.folder.refresh()
         self._environments = [both]

@@ -201,11 +201,11 @@ def test_a_game_that_is_not_whole_is_left_out(tmp_path, scripts):
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory):
+def published(tmp_path_factory, scripts):
     """A copy of the published run alone, without what is derived from it."""
     there = tmp_path_factory.mktemp("published") / "reference"
     there.mkdir()
-    for part in (".", "losses", "pictures"):
+    for part in (".", *scripts[0].carried.PARTS):
         (there / part).mkdir(exist_ok=True)
         for name in ("study.json", "plan.json", "records.zip"):
             if (FOLDER / part / name).is_file():

@@ -13,7 +13,7 @@ from bench.analysis.comparison import same_platform
 from bench.analysis.table import to_csv
 from bench.api import merge
 from bench.errors import UserError
-from bench.storage.manifest import SEAL, mixed, sealed
+from bench.storage.manifest import SEAL, joined, mixed, sealed
 
 SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
 RULES = ["sgd", "adam", "extragrad"]
@@ -94,6 +94,15 @@ def test_mixed_machines_are_named(parts: list[bench.Run], tmp_path: Path) -> Non
     page = merged.report().read_text("utf-8")
     assert "Mixed machines: processor:" in page
     assert "<b>one</b>" not in page
+
+
+def test_a_value_of_several_machines_stands_once() -> None:
+    """A number is the word that a joined environment has for it."""
+    here, there = {"cores": 2, "numba": "0.68"}, {"cores": 16}
+    both = joined([here, there])
+    assert both == {"cores": "2 | 16", "numba": "0.68 | None"}
+    assert joined([both, here]) == joined([both, there]) == joined([both]) == both
+    assert joined([here, here]) == here
 
 
 def trained_elsewhere(run: bench.Run, folder: Path) -> bench.Run:
