@@ -38,6 +38,7 @@ from bench.analysis.statistics import (
 )
 from bench.analysis.study import ComparedStudy
 from bench.errors import UserError
+from bench.numerics.environment import PLATFORM, SEVERAL
 from bench.registry.description import MetricDescription
 
 COLUMNS = ["game", "optimizer", "metric", "seeds", "first", "second", "difference", "difference_low"]
@@ -51,10 +52,6 @@ FAILS_ON = {
     "changed": ("worse", "changed", "missing", "better"),
 }
 """The value of ``--fail-on`` -> the verdicts that make the comparison fail."""
-PLATFORM = {"torch": None, "system": None, "processor": None, "vectors": None, "core": "torch", "numba": None}
-"""What decides the bits, and what it is where a manifest does not say."""
-SEVERAL = " | "
-"""Between the values of an environment where a run was trained on several machines."""
 IDENTICAL = {"better_share": 0.5, "low": 0.5, "high": 0.5, "p": 1.0, "verdict": "identical", "change": ""}
 NAMED = 5  # how many missing seeds are listed
 ALIKE = ("evaluations", "tune", "trials", "tuning_seeds")

@@ -13,8 +13,12 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+from _thread import interrupt_main
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
+from threading import Timer
 from typing import Any
 
 import typer
@@ -25,6 +29,7 @@ __all__ = ["app", "main"]
 
 REFUSED = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO")}
 """What a disk says that will not: no mistake of ours."""
+LOST_FOR = 0.01  # seconds until an interrupt that was lost is raised again
 
 # In the order in which --help lists them.
 for group in ("training", "catalogue", "plugin", "results", "compare", "verify", "files", "trained", "data", "doctor"):
@@ -33,13 +38,12 @@ for group in ("training", "catalogue", "plugin", "results", "compare", "verify",
 
 def main() -> None:
     """Run the command; every mistake of the user's is one clear line and exit code 2."""
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, _terminated)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a character that the terminal cannot encode must not end a run
     try:
-        code = _code()
+        with _interrupted_once():
+            code = _code()
     except (KeyboardInterrupt, typer.Abort):  # also while an error is being told, as that of a worker which ended first
         code = INTERRUPTED
     if code == INTERRUPTED:
@@ -61,8 +65,35 @@ def _code() -> int | None:
         return told
 
 
-def _terminated(*_: Any) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt: the first of them wherever it comes, and those after it not at all.
+
+    Where nobody is told of an exception, as in a destructor or in a library's compiled code, Python prints it and goes
+    on. An interrupt that was lost there is raised again.
+    """
+    heard = [number for number in (signal.SIGINT, getattr(signal, "SIGTERM", None)) if number is not None]
+    heard = [number for number in heard if signal.getsignal(number) is not signal.SIG_IGN]  # as in the background
+
+    def raised(*_: Any) -> None:
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            shown(what)
+            return
+        signal.signal(heard[-1], raised)
+        Timer(LOST_FOR, interrupt_main, [heard[-1]]).start()  # at once would be here, where it is lost, too
+
+    sys.unraisablehook, shown = lost, sys.unraisablehook
+    for number in heard:
+        signal.signal(number, raised)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = shown
 
 
 def _expected(error: Exception) -> int | None:

@@ -79,10 +79,10 @@ def merge(
 ) -> int:
     """Merge runs into one with the rules, games and seeds of all; print its folder."""
     from bench.api import merge
-    from bench.storage.manifest import mixed
+    from bench.numerics.environment import mixed
 
     merged = merge([run_at(path) for path in runs], out)
-    for difference in mixed(merged.manifest):
+    for difference in mixed(merged.manifest.get("environment", {})):
         say(f"note: mixed machines: {difference}")
     answer(str(merged.path))
     return DONE

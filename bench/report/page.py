@@ -24,6 +24,7 @@ from bench.analysis.formatting import about, number, rounded
 from bench.analysis.ranking import Standing, orders, ranks, standing
 from bench.analysis.table import table, to_csv
 from bench.errors import UserError
+from bench.numerics.environment import mixed
 from bench.report import answer
 from bench.report.advice import advice
 from bench.report.columns import stopped
@@ -38,7 +39,6 @@ from bench.report.selection import Selection, select
 from bench.report.warning_groups import grouped
 from bench.report.warnings import RunWarning, concerning, finished, warnings_of
 from bench.storage.files import write_file
-from bench.storage.manifest import mixed
 from bench.studies.study import Study
 from bench.studies.toml import study_file
 from bench.studies.tuning.sensitivity import Tried, tried, tuning
@@ -124,7 +124,7 @@ def render(
     ]
     verdicts, overall_standing = findings(score_table, finished_records, study), standing(score_table, study)
     run_warnings = warnings_of(records, study, verdicts, trials)
-    machines = [RunWarning(f"Mixed machines: {text}.") for text in mixed(manifest)]
+    machines = [RunWarning(f"Mixed machines: {text}.") for text in mixed(manifest.get("environment", {}))]
     all_warnings = [*machines, *run_warnings, *missing]
     by_kind = orders(score_table, finished_records, study) if len(score_table) else []
     order_drawings = answer.drawings(by_kind, look)

@@ -7,6 +7,7 @@ import pandas as pd
 from bench.analysis.findings import Finding, findings
 from bench.analysis.formatting import number as typeset
 from bench.analysis.table import games_of, ranked, table
+from bench.numerics.environment import mixed
 from bench.report.advice import advice, unanswered
 from bench.report.columns import DEFAULT, interval, tuned
 from bench.report.selection import select
@@ -14,7 +15,7 @@ from bench.report.status import first_errors, state
 from bench.report.text_table import Column, console, drawn, paragraphs
 from bench.report.warning_groups import grouped
 from bench.report.warnings import finished, warnings_of
-from bench.storage.manifest import CONTINUED, mixed
+from bench.storage.manifest import CONTINUED
 from bench.storage.run_folder import RunFolder
 from bench.studies.study import Study
 from bench.studies.tuning.sensitivity import tried
@@ -73,7 +74,10 @@ def summary(run: RunFolder, width: int | None = None) -> str:
         "",
         blocks_of(score_table, study, first_errors(run), width).rstrip("\n"),
         "",
-        *_listed("warnings", grouped(run_warnings, score_table, first_errors(run)) + mixed(run.manifest)),
+        *_listed(
+            "warnings",
+            grouped(run_warnings, score_table, first_errors(run)) + mixed(run.manifest.get("environment", {})),
+        ),
     ]
     return "\n".join(parts).rstrip("\n") + "\n"
 

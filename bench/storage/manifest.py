@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy
-import torch
-
-from bench.analysis.comparison import SEVERAL
 from bench.contracts import Game
 from bench.metrics.evaluation import reference_scores
-from bench.numerics.kernels.core import core
-from bench.numerics.runtime import denormals, processor, vectors, version
+from bench.numerics.environment import environment
 from bench.registry import get_metric
 from bench.studies.plan import PROTOCOL
 from bench.studies.study import Study
@@ -57,18 +49,7 @@ def manifest(study: Study, device: str, descriptions: dict[str, Any] | None = No
         "study": study.model_dump(mode="json"),
         **({LABELS: study.labels} if study.labels else {}),
         "descriptions": _descriptions(study) if descriptions is None else descriptions,
-        "environment": {
-            "bench": version(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": numpy.__version__,
-            "system": f"{platform.system()} {platform.machine()}",
-            "processor": processor(device),
-            "vectors": vectors(),
-            "denormals": denormals(),
-            **core(device),
-            "cores": os.cpu_count(),
-        },
+        "environment": environment(device),
         "command": shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]]),
     }
 
@@ -104,19 +85,3 @@ def core_of(manifest: dict[str, Any]) -> str:
 
 def _program(started: Path) -> list[str]:
     return ["python", "-m", "bench"] if started.name == "__main__.py" else [started.name]
-
-
-def joined(environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The environment of several: where they differ, each value once, ``2.6.0 | 2.13.0``."""
-    found: dict[str, Any] = {}
-    for key in dict.fromkeys(key for environment in environments for key in environment):
-        values = [environment.get(key) for environment in environments]
-        words = dict.fromkeys(word for value in values for word in str(value).split(SEVERAL))
-        found[key] = SEVERAL.join(words) if len(words) > 1 else values[0]
-    return found
-
-
-def mixed(manifest: dict[str, Any]) -> list[str]:
-    """What differed between the machines that a run was trained on: ``torch: 2.6.0 | 2.13.0``."""
-    environment = manifest.get("environment", {})
-    return [f"{key}: {value}" for key, value in environment.items() if SEVERAL in str(value)]

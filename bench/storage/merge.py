@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.numerics.environment import joined
 from bench.storage import weights
 from bench.storage.files import read_regular, write_file
-from bench.storage.manifest import LABELS, joined
+from bench.storage.manifest import LABELS
 from bench.storage.run_folder import RunFolder, files_of
 from bench.storage.writer import RunWriter
 from bench.studies.labels import check_labels

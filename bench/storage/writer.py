@@ -14,11 +14,12 @@ from typing import Any
 import filelock
 
 from bench.errors import UserError
+from bench.numerics.environment import joined
 from bench.numerics.kernels.core import VARIABLE
 from bench.storage import states, weights
 from bench.storage.archive import archived
 from bench.storage.files import fsync_dir, read_regular, remove_stale, write_file
-from bench.storage.manifest import LABELS, SCHEMA, SEAL, core_of, joined, seal, sealed
+from bench.storage.manifest import LABELS, SCHEMA, SEAL, core_of, seal, sealed
 from bench.storage.records import Damaged
 from bench.storage.run_folder import NAME, RunFolder, files_of
 from bench.studies.plan import Chunk

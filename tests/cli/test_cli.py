@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import filelock
@@ -196,6 +197,32 @@ def test_ctrl_c(done, call, tmp_path, early):
     assert call(*COMMAND, "--jobs", "1")[0] == 0
     assert kept.items() <= {file: file.stat().st_mtime_ns for file in (path / "records").glob("*.json")}.items()
     assert (path / "table.csv").read_bytes() == (done.path / "table.csv").read_bytes()
+
+
+class Destroyed:
+    """Ctrl-C comes while its destructor runs, where Python tells nobody of an exception."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def busy(first):
+    """A command that is interrupted by ``first``, and again on its way out."""
+    try:
+        first()
+        for _ in range(1000):
+            time.sleep(0.001)
+        return 0
+    finally:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("first", [partial(signal.raise_signal, signal.SIGINT), Destroyed], ids=["anywhere", "lost"])
+def test_the_first_interrupt_is_heard_wherever_it_comes_and_no_other(call, monkeypatch, first):
+    monkeypatch.setattr("bench.cli.app", lambda **_: busy(first))
+    interrupted = "bench: interrupted; what was finished is kept, the same command goes on from there\n"
+    assert call("list") == (130, "", interrupted)
 
 
 def _ends(group):

@@ -13,7 +13,8 @@ from bench.analysis.comparison import same_platform
 from bench.analysis.table import to_csv
 from bench.api import merge
 from bench.errors import UserError
-from bench.storage.manifest import SEAL, joined, mixed, sealed
+from bench.numerics.environment import joined, mixed
+from bench.storage.manifest import SEAL, sealed
 
 SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
 RULES = ["sgd", "adam", "extragrad"]
@@ -84,10 +85,10 @@ def test_mixed_machines_are_named(parts: list[bench.Run], tmp_path: Path) -> Non
     manifest = json.loads((moved.path / "study.json").read_text())
     manifest["environment"] |= {"processor": "Another <b>one</b>", "torch": "2.6.0"}
     (moved.path / "study.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != SEAL}))
-    assert mixed(merge(parts, tmp_path / "alike").manifest) == []
+    assert mixed(merge(parts, tmp_path / "alike").manifest["environment"]) == []
     merged = merge([parts[0], bench.Run(moved.path)], tmp_path / "merged")
     own = parts[0].manifest["environment"]
-    assert mixed(merged.manifest) == [
+    assert mixed(merged.manifest["environment"]) == [
         f"torch: {own['torch']} | 2.6.0",
         f"processor: {own['processor']} | Another <b>one</b>",
     ]
@@ -119,13 +120,13 @@ def test_a_run_that_goes_on_on_another_machine_says_so(parts: list[bench.Run], t
     moved = trained_elsewhere(parts[0], tmp_path / "moved")
     study = bench.Study(**moved.manifest["study"])
     finished = bench.run(study, out=moved.path)
-    assert mixed(finished.manifest) == []
+    assert mixed(finished.manifest["environment"]) == []
     assert finished.manifest["environment"]["processor"] == "Another"
     for suffix in ("json", "parquet"):
         (finished.records_path / f"{finished.names()[0]}.{suffix}").unlink()
     for _ in range(2):
         continued = bench.run(study, out=moved.path)
-        assert mixed(continued.manifest) == [f"processor: Another | {own['processor']}"]
+        assert mixed(continued.manifest["environment"]) == [f"processor: Another | {own['processor']}"]
         assert not same_platform(continued, parts[0])
     assert to_csv(continued.table(full=True)) == to_csv(parts[0].table(full=True))
 
@@ -133,7 +134,9 @@ def test_a_run_that_goes_on_on_another_machine_says_so(parts: list[bench.Run], t
 def test_a_run_that_is_grown_on_another_machine_says_so(parts: list[bench.Run], tmp_path: Path) -> None:
     moved = trained_elsewhere(parts[0], tmp_path / "moved")
     grown = bench.run(bench.Study(**moved.manifest["study"]), out=moved.path, add_seeds=2)
-    assert mixed(grown.manifest) == [f"processor: Another | {parts[0].manifest['environment']['processor']}"]
+    assert mixed(grown.manifest["environment"]) == [
+        f"processor: Another | {parts[0].manifest['environment']['processor']}"
+    ]
 
 
 # Refused
