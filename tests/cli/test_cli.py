@@ -172,8 +172,9 @@ def test_a_folder_in_use_ends_with_3(done, call):
     assert err == f"bench: {done.path} is in use by another process\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C reaches a group of processes in another way there")
-@pytest.mark.parametrize("early", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.parametrize("early", [True, False])
 def test_ctrl_c(done, call, tmp_path, early):
     """As a terminal sends it: to the command and all its workers; while they start, and while they train."""
     process = popen(*COMMAND, "--jobs", "2", cwd=tmp_path, start_new_session=True)

@@ -20,6 +20,8 @@ from bench.execution.training import execute
 from bench.storage.records import Result
 from bench.studies.plan import Chunk, Row, Task
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 RING = "ring8[width=16,batch_size=16]"
 
 

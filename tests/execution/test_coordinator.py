@@ -209,6 +209,7 @@ def test_workers_killed_midway_and_relative_plugins(whole, plugin, tmp_path, mon
     assert all("was killed 3 times" in path.read_text() for path in run.errors)
 
 
+@pytest.mark.slow
 def test_workers_are_ended_in_the_midst_of_a_chunk():
     (chunk,) = Task("sgd", "dirac", 1e6, 1, "cpu").chunks([Row(1, ())], "report")
     engine = ProcessEngine(1)

@@ -20,6 +20,8 @@ from bench.registry import get_game, get_metric
 from bench.registry.build import spell
 from bench.registry.identity import plugin_code
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 TINY = "size=16,channels=4,batch_size=16,latent=4"
 
 

@@ -416,6 +416,7 @@ game = bench.gan_game(generator, discriminator, "non-saturating", circle)
 """
 
 
+@pytest.mark.slow
 def test_by_path_in_worker_processes(tmp_path: Path) -> None:
     (tmp_path / "my_gan.py").write_text(FILE)
     run = ["--optimizers", "adam,extragrad", "--jobs", "2", "--budget", "40", "--trials", "0", "--seeds", "0-3"]

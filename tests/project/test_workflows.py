@@ -150,6 +150,7 @@ def test_as_it_is_called(runner: Runner) -> None:
     assert "1 missing, 1 identical" in runner.summary.read_text()
 
 
+@pytest.mark.slow
 def test_a_broken_law_fails(runner: Runner) -> None:
     (runner.folder / "rule.py").write_text(RULE.replace("cost = 2.0", "cost = 1.0"))
     (runner.folder / "study.toml").write_text(STUDY.replace('"./rule.py:Rule", ', ""))

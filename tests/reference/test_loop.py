@@ -78,6 +78,7 @@ def test_a_step_of_the_loop_is_a_step_of_the_harness(
     assert gaps.max() < most
 
 
+@pytest.mark.slow
 @needs_images
 def test_another_beta1_or_another_order_is_told_apart(loop: ModuleType) -> None:
     assert gap(loop, "simultaneous", RULES["simultaneous"], torch.float64, beta1=0.55).min() > 0.05

@@ -8,6 +8,8 @@ edit, and is compared with what is trained of it now until the baseline knows it
 to: not a bit differs on any game of the study, nor on other small games, nor at ten times the step size. A number that
 is read wrongly and matters beyond a threshold alone, which no training of the study crosses, is out of the gate's
 sight; the test counts these, prints them, and allows a few.
+
+A sixth of the bugs is planted, which of them depends on the rule, and all of them with ``BENCH_PLANTED=all``.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ from optimizers.optimistic import OptimisticDirection
 
 ROOT = Path(__file__).parents[2]
 WORSE = set(FAILS_ON["worse"])
+EVERY = os.environ.get("BENCH_PLANTED") == "all"  # every bug, not a sixth
+DRAWS = 10 if EVERY else 2  # of roundings
 NONE = 0.12  # of the planted, at most: more would say that the bugs are no bugs
 FAR = 0.005  # of the planted: numbers misread that matter beyond a threshold that no training of the study crosses
 
@@ -59,7 +63,8 @@ def _one_thread() -> Iterator[None]:
 def examined() -> list[planting.Examined]:
     """Every rule, then every bug in it, before the gate."""
     with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
-        return [one for found in pool.map(planting.examined, planting.distinct()) for one in found]
+        found = pool.map(partial(planting.examined, share=1 if EVERY else 6), planting.distinct())
+        return [one for of_rule in found for one in of_rule]
 
 
 @pytest.mark.slow
@@ -71,7 +76,7 @@ def test_the_gate_lets_every_rule_pass_as_it_is(examined: list[planting.Examined
 def test_rounding_is_no_change() -> None:
     """Every gradient times 1 + e, e a rounding drawn anew at each call: so another processor computes."""
     with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
-        found = pool.map(partial(planting.alarms, draws=10), planting.distinct())
+        found = pool.map(partial(planting.alarms, draws=DRAWS), planting.distinct())
         assert [alarm for alarms in found for alarm in alarms] == []
 
 
@@ -92,7 +97,8 @@ def test_the_gate_sees_every_bug_that_changes_anything(examined: list[planting.E
 def test_every_rule_has_its_bugs_and_most_are_seen(examined: list[planting.Examined]) -> None:
     for rule in planting.distinct():
         own = [one for one in examined if one.rule == rule and one.what]
-        assert sum(one.seen for one in own) >= 5, f"{rule}: {[one.what for one in own if one.seen]}"
+        assert own, rule
+        assert sum(one.seen for one in own) >= len(own) // 2, f"{rule}: {[one.what for one in own if one.seen]}"
 
 
 def test_every_memory_and_hyperparameter_of_a_rule_gets_bugs() -> None:

@@ -17,6 +17,8 @@ from bench.registry import get_game, get_rule
 from bench.registry.identity import plugin_code
 from bench.registry.sources import REQUIRED, file_code
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 PLUGIN = """
 from bench import StepSize, UpdateRule
 from steps import length

@@ -24,6 +24,8 @@ from bench.registry import get_game, get_rule
 from bench.registry.build import spell
 from bench.registry.identity import plugin_code
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 RING = "ring8[width=16,batch_size=16]"
 RATES, SEEDS, STEPS = (0.01, 0.1), (3, 8), 12
 SHIPPED = [

@@ -32,6 +32,8 @@ from bench.report.export import optuna as module
 from bench.studies.plan import PROTOCOL, TUNING_SEED
 from bench.studies.study import Study
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 RULES = ["sgd", "ttur", "extragrad"]
 STUDY = {"games": "dirac", "seeds": "0-1", "tuning_seeds": 3, "budget": 60, "evaluations": 3}
 HOSTILE = 'it\'s; DROP TABLE trials-- 100%20 "ü" ?#&.py'

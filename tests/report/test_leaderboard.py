@@ -21,6 +21,8 @@ from bench.report.leaderboard import write_leaderboard
 from bench.storage.run_folder import RunFolder
 from bench.storage.writer import RunWriter
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 Call = Callable[..., tuple[int, str, str]]
 ALIKE: dict[str, Any] = {"trials": 4, "tuning_seeds": 2, "evaluations": 4, "budget": 60}
 FIRST, IMAGE = "sgd,extragrad,optimistic", '"><img src=x onerror=alert(1)>'

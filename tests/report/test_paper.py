@@ -33,6 +33,8 @@ from bench.report.paper import figures_of
 from bench.report.selection import select
 from bench.report.terminal import terminal
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 MINE = "extragrad[direction=adam]"
 STUDY = {"games": "dirac,ring8[width=16,batch_size=16]", "trials": 4, "seeds": "0-2", "evaluations": 4, "budget": 60}
 DOTS = 300

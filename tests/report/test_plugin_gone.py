@@ -12,6 +12,8 @@ import pytest
 
 import bench
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 Call = Callable[..., tuple[int, str, str]]
 PLUGIN = '''
 from dataclasses import dataclass
@@ -122,7 +124,6 @@ def test_what_is_told_of_a_run_needs_no_code_of_its_plugins(
         assert said in before[1]
 
 
-@pytest.mark.slow
 def test_the_command_alone_needs_none_either(folder: Path, before: tuple[str, str], tmp_path: Path) -> None:
     source, marker = (folder / "hill.py").read_text(), tmp_path / "marker"
     for code in (None, HOSTILE.format(marker=str(marker))):

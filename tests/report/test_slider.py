@@ -9,6 +9,8 @@ import pytest
 import bench
 from bench.report.page import render, write_report
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 RING = "ring8[width=16,batch_size=16]"
 STUDY = bench.Study(
     optimizers="sgd,adam", games=f"{RING},digits[width=16,batch_size=16]", seeds="0-1", trials=0, budget=40,
@@ -114,7 +116,6 @@ def test_the_slider_moves_all_rules_to_one_moment(page, html):
     assert {window.split()[0] for window in sheets} > {"0"}, "the other film moved as well, or the real images did"
 
 
-@pytest.mark.slow
 def test_it_plays_to_the_end_and_stops(page):
     page.clock.install()
     film = page.locator(".film").first
@@ -125,7 +126,6 @@ def test_it_plays_to_the_end_and_stops(page):
     assert (button.inner_text(), time.input_value()) == ("Play", time.get_attribute("max"))
 
 
-@pytest.mark.slow
 def test_in_print_the_whole_strip_stands(page):
     before = page.evaluate(WINDOWS)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -141,7 +141,6 @@ def test_in_print_the_whole_strip_stands(page):
     assert page.evaluate(WINDOWS) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
 def test_without_a_script_the_whole_strip_stands(page):
     assert not page.locator(".clock").first.is_visible()
@@ -151,7 +150,6 @@ def test_without_a_script_the_whole_strip_stands(page):
     assert box["width"] == pytest.approx(moments * box["height"], rel=0.05)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [{"viewport": {"width": 360, "height": 700}}, {"viewport": {"width": 1280, "height": 700}, "color_scheme": "dark"}],

@@ -25,6 +25,8 @@ from bench.report.sampling import write_samples
 from bench.report.trained import Trained, trained
 from bench.report.weights import expression, loading, write_weights
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 Call = Callable[..., tuple[int, str, str]]
 RING, DIGITS = "ring8[width=16,batch_size=16]", "digits[width=16,depth=1]"
 FAILS, HALF = "sgd[lr=1e6]", "adam"

@@ -24,6 +24,8 @@ from bench.storage import weights
 from bench.storage.continuation import further, kept_replicas
 from bench.storage.states import FOLDER
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 GAME = "ring8[width=16,batch_size=16]"
 RULES = ["adam", "sgd[lr=1e6]", "lookahead[inner=extragrad]", "sgd[direction=torch[RAdam]]"]
 """One fails at once, one has memory in memory and two gradients a step, one the memory of another's class."""
@@ -203,7 +205,6 @@ def test_a_run_keeps_states_with_all_weights_alone(short: bench.Run, tmp_path: P
     assert not (tmp_path / "median" / FOLDER).exists()
 
 
-@pytest.mark.slow
 def test_a_killed_continuation_goes_on(short: bench.Run, longer: bench.Run, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "run", "--from", str(short.path), "--budget", "48"]
     command += ["--out", str(tmp_path / "run"), "--keep-weights", "all", "--jobs", "2"]

@@ -18,6 +18,8 @@ from bench.report.status import state
 from bench.studies.plan import TUNING_SEED
 from bench.studies.seeds import MOST_SEED
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 Call = Callable[..., tuple[int, str, str]]
 GAME = "ring8[width=16,batch_size=16]"
 SETTINGS: dict[str, Any] = {

@@ -16,6 +16,8 @@ from bench.errors import UserError
 from bench.numerics.environment import joined, mixed
 from bench.storage.manifest import SEAL, sealed
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 SETTINGS = {"games": "dirac,bilinear", "trials": 4, "tuning_seeds": 2, "budget": 60, "evaluations": 4, "seeds": "0-3"}
 RULES = ["sgd", "adam", "extragrad"]
 

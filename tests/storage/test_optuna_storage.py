@@ -21,6 +21,8 @@ from bench.report.export import export
 from bench.storage import optuna_storage as module
 from bench.storage.optuna_storage import optuna_storage
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 STUDY: dict[str, Any] = {"optimizers": "sgd,ttur", "games": "dirac", "seeds": "0-1", "trials": 8, "budget": 40}
 KINDS = ["journal:{}/tuning.log", "sqlite:///{}/tuning %20?#.db"]
 NAMES = ["dirac / sgd", "dirac / ttur"]

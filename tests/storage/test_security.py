@@ -28,6 +28,8 @@ from bench.storage.names import filename
 from bench.storage.records import Damaged
 from bench.studies.plan import chunk_id
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 STUDY = bench.Study(optimizers="sgd,adam", games="dirac", seeds="0-1", trials=0, budget=12, evaluations=2)
 BOMBS = {"deep": "[" * 100_000, "deep object": '{"a":' * 100_000, "number": "1" * 10_000, "nothing": "", "nul": "\0"}
 

@@ -20,6 +20,8 @@ from bench.registry import directions, games, get_rule, rules
 from bench.registry.identity import plugin_code
 from bench.registry.own_code import made_of
 
+pytestmark = pytest.mark.slow  # every test of it trains runs of its own, or starts processes
+
 TINY: dict[str, Any] = {"seeds": "0-1", "trials": 0, "budget": 12, "evaluations": 1}
 
 

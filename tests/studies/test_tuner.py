@@ -184,6 +184,7 @@ def test_a_rule_that_cannot_be_tuned_says_so_and_the_study_goes_on(tmp_path: Pat
     assert declared(get_rule("sgd"), tunable("sgd")) == {"lr": get_rule("sgd").lr}  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_tune_by_command(tmp_path: Path) -> None:
     arguments = ["tune", "--optimizers", "sgd", "--games", "dirac", "--trials", "4", "--budget", "40", "--jobs", "1"]
     done = subprocess.run(
