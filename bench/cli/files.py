@@ -89,9 +89,15 @@ def merge(
 
 
 @app.command()
-def pack(run: RunArgument) -> int:
+def pack(
+    run: RunArgument,
+    without_samples: Annotated[
+        bool,
+        typer.Option("--without-samples", help="Leave out the samples that reports show, half of what a GAN's weigh."),
+    ] = False,
+) -> int:
     """Pack a run's records into one file, which every command reads; print its path."""
     from bench.storage.writer import RunWriter
 
-    answer(str(RunWriter(run_at(run)).pack()))
+    answer(str(RunWriter(run_at(run)).pack(samples=not without_samples)))
     return DONE

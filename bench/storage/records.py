@@ -17,6 +17,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from bench.contracts.game import FROM, TRUE
 from bench.errors import UserError
 from bench.storage.validation import most_rows, validate_records, validate_tensors
 from bench.studies.plan import Chunk
@@ -36,6 +37,8 @@ class Result:
 
 
 SUFFIXES = ("parquet", "safetensors")
+PICTURED = ("samples", "samples_cost", "real", FROM, TRUE)
+"""The tensors that pictures of samples are made of, most of what the records of a GAN weigh."""
 COLUMNS = {
     "optimizer": "category", "game": "category", "hyperparameters": "category", "seed": "int64", "phase": "category",
     "trial": "int64", "cost": "float64", "seconds": "float64", "metric": "category", "value": "float64",
@@ -90,6 +93,13 @@ def tensors_of(content: bytes) -> dict[str, Tensor]:
     if wrong:
         raise ValueError(wrong)
     return tensors
+
+
+def without_samples(content: bytes) -> bytes:
+    """A chunk's safetensors file without what pictures of samples are made of; ValueError as `tensors_of`."""
+    tensors = tensors_of(content)
+    kept = {name: tensor for name, tensor in tensors.items() if name not in PICTURED}
+    return content if len(kept) == len(tensors) else save_tensors(kept)
 
 
 def _line(error: Exception) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -139,7 +140,13 @@ class RunFolder:
         return self._read(name) is not None
 
     def content(self, file: str) -> bytes:
-        """The content of a records file; OSError if it is missing."""
+        """The content of a records file; OSError if it is missing.
+
+        All of a chunk's files are loose where its stub is: the archive may hold it with other tensors.
+        """
+        loose = os.path.lexists(self.records_path / f"{file.partition('.')[0]}.json")
+        if file in self._archive and not loose:
+            return self._archive[file]
         try:
             return read_regular(self.records_path / file)
         except FileNotFoundError:

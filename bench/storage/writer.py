@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bench.storage import states, weights
 from bench.storage.archive import archived
 from bench.storage.files import fsync_dir, read_regular, remove_stale, write_file
 from bench.storage.manifest import LABELS, SCHEMA, SEAL, core_of, seal, sealed
-from bench.storage.records import Damaged
+from bench.storage.records import Damaged, without_samples
 from bench.storage.run_folder import NAME, RunFolder, files_of
 from bench.studies.plan import Chunk
 from bench.studies.seeds import continues, groups_of
@@ -162,9 +163,7 @@ class RunWriter:
             states.store(self.folder, chunk.id, state)
         for suffix, content in files.items():
             write_file(self.folder.records_path / f"{chunk.id}.{suffix}", content, last=False)
-        hashes = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()}
-        stub = {"schema": SCHEMA, "chunk": chunk.content, "sha256": hashes}
-        write_file(self.folder.records_path / f"{chunk.id}.json", json.dumps(stub).encode())
+        write_file(self.folder.records_path / f"{chunk.id}.json", _stub(chunk.content, files))
 
     def _note_environment(self) -> None:
         """Say in the manifest that this machine trained a part of the run, where it began on another."""
@@ -174,25 +173,37 @@ class RunWriter:
             self.folder.refresh()
         self._environments = [both]
 
-    def pack(self) -> Path:
+    def pack(self, samples: bool = True) -> Path:
         """Move the intact records into ``records.zip``; raises as `open` does.
 
         Failed chunks stay as files, to be tried again. The packed files are deleted once the archive is written.
+        Without samples the archive is smaller and a report shows none; all that is measured stays.
         """
         self.open(self.folder.read_manifest())
         try:
             failed = {path.stem for path in (self.path / "errors").glob("*.txt")}
             names = [name for name in self.folder.names() if name not in failed and self.folder.whole(name)]
-            files = {file: self.folder.content(file) for name in names for file in files_of(name)}
+            files = {file: content for name in names for file, content in self._packed(name, samples)}
             path = self.path / "records.zip"
             write_file(path, archived(files))
             self.folder.refresh()
-            for file in files:
+            for file in reversed(files):  # a chunk's stub first: from then on its files are the archive's
                 (self.folder.records_path / file).unlink(missing_ok=True)
             fsync_dir(self.folder.records_path)
             return path
         finally:
             self.close()
+
+    def _packed(self, name: str, samples: bool) -> Iterator[tuple[str, bytes]]:
+        """A chunk's files as they are packed, in the order of `files_of`; without samples they have another hash."""
+        files = {file: self.folder.content(file) for file in files_of(name)}
+        if not samples:
+            records, tensors, stub = files
+            files[tensors] = without_samples(files[tensors])
+            files[stub] = _stub(
+                json.loads(files[stub])["chunk"], {"parquet": files[records], "safetensors": files[tensors]}
+            )
+        yield from files.items()
 
     def plan(self, chunks: list[str]) -> None:
         """Record which chunks make up the run so far; chunks of an older version of a plug-in are not among them.
@@ -223,3 +234,9 @@ class RunWriter:
 def _short(value: object, most: int = 60) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= most else f"{text[: most - 20]}...{text[-17:]}"
+
+
+def _stub(chunk: dict[str, Any], files: dict[str, bytes]) -> bytes:
+    """The file that says that a chunk is there: what it is, and the hashes of its other files, suffix -> content."""
+    hashes = {suffix: hashlib.sha256(content).hexdigest() for suffix, content in files.items()}
+    return json.dumps({"schema": SCHEMA, "chunk": chunk, "sha256": hashes}).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +111,59 @@ def test_what_is_no_archive_holds_nothing(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK not at all")
     (tmp_path / "link.zip").symlink_to(tmp_path / "a.zip")
     assert [len(Archive(tmp_path / name)) for name in ("a.zip", "link.zip", "none.zip")] == [0, 0, 0]
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory):
+    """A run with samples."""
+    study = Study(**STUDY | {"optimizers": ["sgd"], "games": ["ring8[width=16,batch_size=16]"], "trials": 4})
+    return run(study, out=tmp_path_factory.mktemp("pictured") / "run")
+
+
+def test_without_samples_all_else_is_as_it_was(pictured, call, tmp_path):
+    there = shutil.copytree(pictured.path, tmp_path / "there")
+    assert call("pack", there)[0] == 0
+    before = (there / "records.zip").stat().st_size
+    assert call("pack", there, "--without-samples")[0] == 0
+    bare = Run(there)
+    assert bare.records.equals(pictured.records)
+    assert (there / "records.zip").stat().st_size < before
+    kept = {name: set(tensors) for name, tensors in held(pictured).items()}
+    assert {"samples", "samples_cost"} <= set.union(*kept.values())
+    assert {name: set(tensors) for name, tensors in held(bare).items()} == {
+        name: tensors - {"samples", "samples_cost", "real"} for name, tensors in kept.items()
+    }
+    drawn = [made.report().read_text("utf-8").count("<svg") for made in (bare, pictured)]
+    assert 0 < drawn[0] < drawn[1]
+    assert run(bare.study, out=there).digest() == bare.digest(), "what was packed was trained again"
+
+
+def held(made):
+    return {
+        (chunk["game"], chunk["optimizer"], chunk["phase"], str(chunk["rows"])): found
+        for chunk, found in made.tensors()
+    }
+
+
+@pytest.mark.parametrize("deleted", range(12))
+def test_stopped_while_it_deletes_what_it_packed_it_is_whole(pictured, tmp_path, monkeypatch, deleted):
+    """The archive of a chunk without samples stands beside its loose files: each chunk is wholly of one of them."""
+    there = shutil.copytree(pictured.path, tmp_path / "there")
+    unlink, left = Path.unlink, [deleted]
+
+    def stopped(path, missing_ok=False):
+        if path.parent.name == "records":
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            RunWriter(Run(there)).pack(samples=False)
+    assert all(Run(there).whole(name) for name in pictured.names())
+    assert Run(there).records.equals(pictured.records)
+    RunWriter(Run(there)).pack(samples=False)
+    assert Run(there).records.equals(pictured.records)
+    assert not any((there / "records").iterdir())
