@@ -53,6 +53,7 @@ class Dirac(Game):
     score = "distance"
     sizes = (1, 1)
     escape = 5 * sqrt(2)  # five times a typical start
+    learned = sqrt(2) / 10  # a tenth of it
     plane_names = ("theta, of the generator", "psi, of the discriminator")
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -42,6 +43,11 @@ class GaussianMean(Game):
     @property
     def sizes(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.dim, self.dim
+
+    @property
+    def learned(self) -> float:  # type: ignore[override]
+        """A tenth of a typical start."""
+        return sqrt(self.dim * (self.mean**2 + 1)) / 10
 
     def init(self, seeds: Tensor) -> Tensor:
         return normal(seeds, "start", 0, (2 * self.dim,), torch.float64, block=1)

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from bench.checks.game_laws import GAME_LAWS
-from bench.contracts import Game, Oracle
+from bench.contracts import Game, Generative, Oracle
 from bench.errors import UserError
 from bench.execution.training import execute
-from bench.registry import get_game, get_metric, get_rule
+from bench.metrics.evaluation import Evaluator
+from bench.registry import games, get_game, get_metric, get_rule
 from bench.registry.build import spell
+from bench.registry.discovery import origin
 from bench.studies.plan import Row, Task
 
 VARIANTS = [
@@ -29,6 +31,23 @@ VARIANTS = [
 @pytest.mark.parametrize("spelled", VARIANTS)
 def test_every_setting_obeys_the_laws(spelled: str, law: Any) -> None:
     law(get_game(spelled))
+
+
+SHIPPED = [name for name in games.names() if origin(games[name]) == "here" and not get_game(name).missing]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_game_says_from_which_score_on_a_replica_has_learned(name: str) -> None:
+    """Or a rule may be tuned to stand still. The law of scores holds a GAN's against generators that are known."""
+    played = get_game(name)
+    assert played.learned is not None
+    if not isinstance(played, Generative):
+        seeds = torch.arange(500)
+        metric = get_metric(played.score)
+        starts = metric(played, played.init(seeds), Evaluator(played, seeds)).numpy()
+        assert (starts <= played.learned).mean() <= 0.01
+        typical = float((starts**2).mean() ** 0.5)
+        assert played.learned == pytest.approx(typical / 10, rel=0.1)
 
 
 PACKED = [

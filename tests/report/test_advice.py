@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from silent import silent_games
 
 from bench.analysis.findings import findings
 from bench.analysis.statistics import Array
@@ -58,10 +59,11 @@ def records(**curves: list[float]) -> pd.DataFrame:
 def said(not_learned: int | None = None, **curves: list[float]) -> str:
     long = records(**curves)
     study = Study.model_construct(optimizers=list(curves), games=["dirac"])
-    score_table = table(long, study)
-    if not_learned is not None:
-        score_table["not_learned"] = not_learned
-    answers = advice(findings(score_table, long, study), score_table, long, study, {})
+    with silent_games():
+        score_table = table(long, study)
+        if not_learned is not None:
+            score_table["not_learned"] = not_learned
+        answers = advice(findings(score_table, long, study), score_table, long, study, {})
     return answers.get("dirac", "")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pages import Page, rendered
 from scipy.stats import trim_mean
+from silent import silent_games
 
 import bench
 from bench.analysis.formatting import number
@@ -37,7 +38,8 @@ TUNED = bench.Study(
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
     """A run of a rule with one step size to tune, of one with nothing, of one with two; some trials are given up."""
-    return bench.run(TUNED, out=tmp_path_factory.mktemp("tuned") / "run")
+    with silent_games():
+        return bench.run(TUNED, out=tmp_path_factory.mktemp("tuned") / "run")
 
 
 @pytest.fixture(scope="module")

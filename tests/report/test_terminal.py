@@ -8,6 +8,7 @@ import shutil
 
 import filelock
 import pytest
+from silent import silent_games
 
 import bench
 from bench.report.status import state
@@ -18,7 +19,8 @@ RULES = ["sgd", "extragrad"]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return bench.run(bench.Study(optimizers=RULES, **STUDY), out=tmp_path_factory.mktemp("whole") / "run")
+    with silent_games():
+        return bench.run(bench.Study(optimizers=RULES, **STUDY), out=tmp_path_factory.mktemp("whole") / "run")
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def test_errors_say_where_their_tracebacks_are(call, tmp_path):
     assert out.startswith("run: finished; ")
     assert "./my.py:Raises: error in 20 of 20: ValueError: no [red]step[/red] today\n" in out
     (row,) = (line for line in out.splitlines() if line.startswith("│") and "./my.py:Raises" in line)
-    assert [cell.strip() for cell in row.split("│")[1:6]] == ["–", "./my.py:Raises", "error", "20", "–"]
+    assert [cell.strip() for cell in row.split("│")[1:6]] == ["–", "./my.py:Raises", "error", "20", "0"]
     assert "∞" not in row
     assert "./my.py:Raises on dirac stopped with an error: ValueError: no [red]step[/red] today." in out
     assert "| error " in call("table", "run")[1]

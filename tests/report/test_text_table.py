@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from silent import silent_games
 
 import bench
 from bench.analysis.table import ranked
@@ -34,7 +35,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> bench.Run:
         tuning_seeds=2,
         budget=60,
     )
-    return bench.run(study, out=tmp_path_factory.mktemp("text") / "run")
+    with silent_games():
+        return bench.run(study, out=tmp_path_factory.mktemp("text") / "run")
 
 
 def column(text: str, game: str, head: str) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from silent import silent_games
 
 import bench
 from bench.errors import UserError
@@ -242,6 +244,7 @@ def again(tuning: Any, scores: list[list[float]], ties: list[list[float]] | None
         ([[np.inf] * 4] * 3, 4),  # at the edge of a cliff: of the others, the best that never failed
     ],
 )
+@pytest.mark.usefixtures("silent")
 def test_a_trial_at_a_cliff_is_not_chosen(fresh: list[list[float]], chosen: int) -> None:
     """The first three do best on the seeds of tuning, one of four lost, and fail on those of the re-ranking."""
     at_cliff = [[1.0, 1.0, 1.0, np.inf], [1.1, 1.1, np.inf, 1.1], [1.2, np.inf, 1.2, 1.2]]
@@ -281,6 +284,14 @@ def test_a_rule_that_learns_nowhere_keeps_its_declared_values() -> None:
     assert tuning.end(fresh) == declared(get_rule("sgd"), tunable("sgd"))
 
 
+@pytest.fixture
+def silent() -> Iterator[None]:
+    """Nothing is said of what is learned."""
+    with silent_games():
+        yield
+
+
+@pytest.mark.usefixtures("silent")
 def test_where_nothing_is_said_of_learning_the_best_is_chosen() -> None:
     tuning = tried_with("dirac", [[0.61 + k / 100] * 3 for k in range(8)])
     assert tuning.chosen(again(tuning, [[0.61] * 3] * 3)) == 0
@@ -348,6 +359,7 @@ def test_what_can_be_trained_is_a_fact_of_the_records(tmp_path: Path) -> None:
         ([np.inf] * 3, [np.inf] * 3, False),
     ],
 )
+@pytest.mark.usefixtures("silent")
 def test_where_nothing_is_said_of_learning_it_is_to_come_through(
     first: list[float], fresh: list[float], trained: bool
 ) -> None:
