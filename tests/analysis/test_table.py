@@ -1,12 +1,9 @@
 """The table: who is best."""
 
 import numpy as np
-import pages
 import pandas as pd
 import pytest
-from silent import silent_games
 
-import bench
 from bench.analysis.table import _stability, best
 from bench.registry.description import MetricDescription
 from bench.studies.study import Study
@@ -39,9 +36,7 @@ def test_three_evaluations_are_enough_for_an_oscillation_and_what_follows_a_fail
     assert _stability((np.arange(4.0), np.array([[2.0, 3.0, nan, 1.0]])), metric)["best_last_gap"] == 1.0
 
 
-def test_a_run_s_table_has_the_marks_of_the_best(tmp_path):
-    with silent_games():
-        made = bench.run(pages.STUDY, out=tmp_path / "run")
-    found = made.table(full=True)
-    assert found["best"].tolist() == best(found, made.study).tolist()
+def test_a_run_s_table_has_the_marks_of_the_best(reported):
+    found = reported.table(full=True)
+    assert found["best"].tolist() == best(found, reported.study).tolist()
     assert found["best"].any()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from bench.games.dirac import Dirac
+from bench.games.gaussian_mean import GaussianMean
 from bench.games.harness.linear_field import LinearField
 
 
@@ -15,6 +16,6 @@ from bench.games.harness.linear_field import LinearField
 def silent_games() -> Iterator[None]:
     """While it is open; a run that was made then stays so, for its manifest describes its games."""
     with pytest.MonkeyPatch.context() as patched:
-        for game in (Dirac, LinearField):
+        for game in (Dirac, LinearField, GaussianMean):
             patched.setattr(game, "learned", None)
         yield

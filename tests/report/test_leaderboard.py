@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pages import HOSTILE
 from renaming import renamed, with_manifest
+from silent import silent_games
 
 import bench
 from bench.analysis.ranking import ranks
@@ -45,7 +46,8 @@ class Mine(UpdateRule):
 
 
 def packed(folder: Path, **settings: Any) -> Path:
-    run = bench.run(bench.Study(**ALIKE | settings), out=folder, progress=False)
+    with silent_games():  # so small a budget is too small to learn
+        run = bench.run(bench.Study(**ALIKE | settings), out=folder, progress=False)
     RunWriter(run).pack()
     return folder
 
@@ -190,7 +192,8 @@ def test_the_command_of_a_row_trains_it_again(site: Path, runs: Path, call: Call
     page = (site / "index.html").read_text("utf-8")
     (command,) = {line for line in re.findall(r"<code>(bench run .*?)</code>", page) if "alternating" in line}
     shutil.copytree(site / "studies", tmp_path / "studies")
-    code, _, said = call(*shlex.split(command)[1:], "--jobs", "1")
+    with silent_games():
+        code, _, said = call(*shlex.split(command)[1:], "--jobs", "1")
     assert code == 0, said
     again, before = bench.Run(tmp_path / "results" / "again"), bench.Run(runs / "other-seeds")
     expected = before.scores()

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from pages import HOSTILE, RING, STUDY, Page, hostile_page, rendered
 from scipy.stats import trim_mean, wilcoxon
-from silent import silent_games
 
 import bench
 from bench.analysis.collapse import Collapsed
@@ -25,7 +24,7 @@ from bench.analysis.ranking import Standing, ranks, standing
 from bench.analysis.statistics import seeds_needed
 from bench.registry import get_metric
 from bench.report.figures.panels import looks
-from bench.report.page import _diagram, write_report
+from bench.report.page import _diagram
 from bench.studies.request import make_request
 from bench.studies.toml import read_toml, study_file
 
@@ -109,10 +108,7 @@ def six(value):
     return number(value, 6)
 
 
-def test_the_verdicts_comparisons_are_of_the_records_scores(tmp_path):
-    with silent_games():  # so that nothing is too early to say
-        run = bench.run(STUDY, out=tmp_path / "run")
-    html = write_report(run).read_text("utf-8")
+def test_the_verdicts_comparisons_are_of_the_records_scores(run, html):
     page, found = Page(html), run.table(full=True).set_index(["game", "optimizer"])
     compared = [name for name in page.tables if name.startswith("Comparisons on ")]
     assert compared
