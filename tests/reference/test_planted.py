@@ -43,7 +43,7 @@ from optimizers.optimistic import OptimisticDirection
 ROOT = Path(__file__).parents[2]
 WORSE = set(FAILS_ON["worse"])
 EVERY = os.environ.get("BENCH_PLANTED") == "all"  # every bug, not a sixth
-DRAWS = 10 if EVERY else 2  # of roundings
+DRAWS = 10 if EVERY else 1  # of roundings
 NONE = 0.12  # of the planted, at most: more would say that the bugs are no bugs
 FAR = 0.005  # of the planted: numbers misread that matter beyond a threshold that no training of the study crosses
 
