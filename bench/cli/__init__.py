@@ -72,8 +72,8 @@ def _interrupted_once() -> Iterator[None]:
     Where nobody is told of an exception, as in a destructor or in a library's compiled code, Python prints it and goes
     on. An interrupt that was lost there is raised again.
     """
-    heard = [number for number in (signal.SIGINT, getattr(signal, "SIGTERM", None)) if number is not None]
-    heard = [number for number in heard if signal.getsignal(number) is not signal.SIG_IGN]  # as in the background
+    both = signal.SIGINT, signal.SIGTERM
+    heard = [number for number in both if signal.getsignal(number) is not signal.SIG_IGN]  # as in the background
 
     def raised(*_: Any) -> None:
         for number in heard:

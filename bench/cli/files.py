@@ -92,8 +92,7 @@ def merge(
 def pack(
     run: RunArgument,
     without_samples: Annotated[
-        bool,
-        typer.Option("--without-samples", help="Leave out the samples that reports show, half of what a GAN's weigh."),
+        bool, typer.Option("--without-samples", help="Leave out the samples that a report shows; they weigh most.")
     ] = False,
 ) -> int:
     """Pack a run's records into one file, which every command reads; print its path."""

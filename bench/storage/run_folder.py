@@ -144,8 +144,8 @@ class RunFolder:
 
         All of a chunk's files are loose where its stub is: the archive may hold it with other tensors.
         """
-        loose = os.path.lexists(self.records_path / f"{file.partition('.')[0]}.json")
-        if file in self._archive and not loose:
+        stub = self.records_path / f"{file.partition('.')[0]}.json"
+        if file in self._archive and not os.path.lexists(stub):
             return self._archive[file]
         try:
             return read_regular(self.records_path / file)
