@@ -40,8 +40,13 @@ def grouped(
     if unfinished := by_kind.get("unfinished"):
         more = f" And {len(unfinished) - 1} more." if len(unfinished) > 1 else ""
         lines.append(f"{unfinished[0].words}{more} The same command goes on.")
-    if ignorant := _did_not_learn(by_kind, score_table):
-        lines.append(f"{_who(ignorant, count)} did not learn: raise --budget.")
+    ignorant = _did_not_learn(by_kind, score_table)
+    learned = _learned(score_table)
+    nobody = {game: rules for game, rules in ignorant.items() if game not in learned}
+    if nobody:
+        lines.append(f"{_who(nobody, count)} did not learn: raise --budget.")
+    if some := {game: rules for game, rules in ignorant.items() if game in learned}:
+        lines.append(f"{_who(some, count)} did not learn, others did: a larger --budget helps only the slow.")
     if "untuned" in by_kind:
         lines.append(f"{by_kind['untuned'][0].words} Give --trials 16.")
     if "seeds" in by_kind:
@@ -72,6 +77,14 @@ def _did_not_learn(by_kind: Mapping[str, list[RunWarning]], score_table: pd.Data
             rules = pairs.setdefault(row.game, [])
             rules += [row.optimizer] * (row.optimizer not in rules)
     return pairs
+
+
+def _learned(score_table: pd.DataFrame) -> set[str]:
+    """Games that a rule learned: more than half of its replicas neither failed nor learned nothing."""
+    if not len(score_table):
+        return set()
+    lost = score_table[["not_learned", "diverged", "errors"]].fillna(0).sum(axis=1)
+    return set(score_table["game"][2 * lost < score_table["n"]])
 
 
 def _who(pairs: Pairs, count: int) -> str:

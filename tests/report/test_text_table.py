@@ -170,15 +170,17 @@ def test_what_fits_by_no_means_is_whole() -> None:
 
 
 def rows_of(rules: list[str], games: list[str], not_learned: int = 0) -> pd.DataFrame:
-    rows = [(game, rule, not_learned, 4) for game in games for rule in rules]
-    frame = pd.DataFrame(rows, columns=["game", "optimizer", "not_learned", "n"])
+    rows = [(game, rule, not_learned, 0, 0, 4) for game in games for rule in rules]
+    frame = pd.DataFrame(rows, columns=["game", "optimizer", "not_learned", "diverged", "errors", "n"])
     return frame.astype({"not_learned": "Int64"})
 
 
 def test_warnings_of_one_kind_are_one_line_with_what_to_do() -> None:
     rules = [f"r{k}" for k in range(10)]
     lost = [RunWarning(f"it cannot be trained here: {rule}", rule, ("ring8",), "untrained") for rule in rules]
-    assert grouped(lost, rows_of(rules, ["ring8"]), {}) == ["10 of 10 rules on ring8 did not learn: raise --budget."]
+    assert grouped(lost, rows_of(rules, ["ring8"], not_learned=4), {}) == [
+        "10 of 10 rules on ring8 did not learn: raise --budget."
+    ]
     assert grouped([], rows_of(rules, ["ring8"], not_learned=2), {}) == [
         "10 of 10 rules on ring8 did not learn: raise --budget."
     ]
@@ -187,6 +189,19 @@ def test_warnings_of_one_kind_are_one_line_with_what_to_do() -> None:
     assert grouped(edges, rows_of(rules, ["a", "b"]), {}) == [
         "r0 and r1 on a and b chose the outermost step size that was tried: raise --trials."
     ]
+
+
+def test_a_larger_budget_is_not_advised_where_others_learned_with_this_one() -> None:
+    """Simultaneous descent on a bilinear game needs another rule; a game that nobody learns needs a larger budget."""
+    rules = ["sgd", "adam", "extragrad"]
+    rows = rows_of(rules, ["bilinear", "ring8"], not_learned=4)
+    rows.loc[2, "not_learned"] = 0  # extragrad on bilinear
+    assert grouped([], rows, {}) == [
+        "3 of 3 rules on ring8 did not learn: raise --budget.",
+        "sgd and adam on bilinear did not learn, others did: a larger --budget helps only the slow.",
+    ]
+    rows.loc[2, "diverged"] = 4  # nobody learned it
+    assert grouped([], rows, {})[0].startswith("3 of 3 rules on ring8, sgd and adam on bilinear did not learn: raise")
 
 
 def test_an_error_says_its_cause_first() -> None:
