@@ -41,9 +41,8 @@ def grouped(
         more = f" And {len(unfinished) - 1} more." if len(unfinished) > 1 else ""
         lines.append(f"{unfinished[0].words}{more} The same command goes on.")
     ignorant = _did_not_learn(by_kind, score_table)
-    learned = _learned(score_table)
-    nobody = {game: rules for game, rules in ignorant.items() if game not in learned}
-    if nobody:
+    learned = _learned(score_table, without=ignorant)
+    if nobody := {game: rules for game, rules in ignorant.items() if game not in learned}:
         lines.append(f"{_who(nobody, count)} did not learn: raise --budget.")
     if some := {game: rules for game, rules in ignorant.items() if game in learned}:
         lines.append(f"{_who(some, count)} did not learn, others did: a larger --budget helps only the slow.")
@@ -79,12 +78,16 @@ def _did_not_learn(by_kind: Mapping[str, list[RunWarning]], score_table: pd.Data
     return pairs
 
 
-def _learned(score_table: pd.DataFrame) -> set[str]:
-    """Games that a rule learned: more than half of its replicas neither failed nor learned nothing."""
-    if not len(score_table):
-        return set()
-    lost = score_table[["not_learned", "diverged", "errors"]].fillna(0).sum(axis=1)
-    return set(score_table["game"][2 * lost < score_table["n"]])
+def _learned(score_table: pd.DataFrame, without: Pairs) -> set[str]:
+    """Games that another rule learned: more than half of its replicas neither failed nor learned nothing.
+
+    A game may not say what is learned; then only ``without`` tells which rules got nowhere.
+    """
+    return {
+        row.game
+        for row in score_table.fillna({"not_learned": 0}).itertuples()
+        if row.optimizer not in without.get(row.game, []) and 2 * (row.not_learned + row.diverged + row.errors) < row.n
+    }
 
 
 def _who(pairs: Pairs, count: int) -> str:

@@ -204,6 +204,16 @@ def test_a_larger_budget_is_not_advised_where_others_learned_with_this_one() -> 
     assert grouped([], rows, {})[0].startswith("3 of 3 rules on ring8, sgd and adam on bilinear did not learn: raise")
 
 
+def test_who_got_nowhere_is_not_counted_among_those_who_learned() -> None:
+    """On a game that does not say what is learned the table alone cannot tell them apart."""
+    rules = ["sgd", "adam"]
+    nowhere = [RunWarning(f"{rule} gets nowhere", rule, ("plugin",), "nowhere") for rule in rules]
+    rows = rows_of([*rules, "extragrad"], ["plugin"])
+    rows["not_learned"] = pd.NA
+    assert grouped(nowhere, rows[:2], {}) == ["sgd and adam on plugin did not learn: raise --budget."]
+    assert "others did" in grouped(nowhere, rows, {})[0]
+
+
 def test_an_error_says_its_cause_first() -> None:
     found = grouped(
         [RunWarning("nothing tuned.", kind="untuned"), RunWarning("1 replica", "r0", ("a",), "error")],
