@@ -32,7 +32,9 @@ def oracle(game: GAN) -> tuple[Oracle, Tensor]:
 
 
 @pytest.mark.parametrize("player", [None, GENERATOR, DISCRIMINATOR])
-@pytest.mark.parametrize("keys", ["", "noise=0.1", "depth=3,width=48", "depth=1,batch_size=16,latent=5"])
+@pytest.mark.parametrize(
+    "keys", ["", "noise=0.1", "depth=3,width=48", "depth=1,batch_size=16,latent=5", "spectral=true"]
+)
 @pytest.mark.parametrize("loss", CLOSED)
 def test_it_is_what_autograd_finds(loss: str, keys: str, player: int | None) -> None:
     game = get_game(f"ring8[loss={loss},regulariser=none{',' * bool(keys)}{keys}]")
@@ -117,8 +119,10 @@ class Convolved(DigitsImages):
 @pytest.mark.parametrize("player", [None, GENERATOR, DISCRIMINATOR])
 @pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("regulariser", REGULARISERS)
-def test_convolutions(regulariser: str, conditional: bool, player: int | None) -> None:
-    game = Convolved(regulariser=regulariser, gamma=3.0, noise=0.1, conditional=conditional, batch_size=16)
+@pytest.mark.parametrize("spectral", [False, True])
+def test_convolutions(regulariser: str, conditional: bool, player: int | None, spectral: bool) -> None:
+    settings = {"regulariser": regulariser, "conditional": conditional, "spectral": spectral}
+    game = Convolved(**settings, gamma=3.0, noise=0.1, batch_size=16)
     F, w = oracle(game)
     found = game.field(w, F.batch(w), player)
     torch.testing.assert_close(found, F._gradients(w, player, cross=False), rtol=1e-11, atol=1e-14)
@@ -130,7 +134,7 @@ def test_a_penalty_on_a_bent_network_is_left_to_autograd() -> None:
     assert game.field(w, F.batch(w), None) is None
 
 
-@pytest.mark.parametrize("keys", ["spectral=true", "loss=relativistic"])
+@pytest.mark.parametrize("keys", ["maxout=2", "loss=relativistic"])
 def test_what_it_does_not_know_is_left_to_autograd(keys: str) -> None:
     game = get_game(f"ring8[{keys}]")
     F, w = oracle(game)

@@ -30,6 +30,8 @@ GAMES = [
     "digits",
     "digits[conditional=true,noise=0.05,regulariser=r2]",
     "digits[conditional=true,loss=wgan-gp,batch_size=16,depth=1]",
+    "ring8[spectral=true,loss=hinge]",
+    "digits[spectral=true,depth=3,conditional=true,loss=wgan-gp]",
 ]
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 REPLICAS = 32
@@ -92,7 +94,9 @@ def test_the_kernel_gives_torchs_field(spelled: str, dtype: torch.dtype, monkeyp
         assert (found[padding(compiled, found)] == 0).all()
 
 
-@pytest.mark.parametrize("spelled", ["ring8[width=128]", "ring8[loss=wgan-gp,pac=2]", "digits[conditional=true]"])
+@pytest.mark.parametrize(
+    "spelled", ["ring8[width=128]", "ring8[loss=wgan-gp,pac=2]", "digits[conditional=true]", "digits[spectral=true]"]
+)
 def test_a_replicas_bits_do_not_depend_on_its_neighbours(spelled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     game, _, w, batch = played(spelled, torch.float32, monkeypatch)
     for player in (None, 0, 1):
@@ -102,7 +106,7 @@ def test_a_replicas_bits_do_not_depend_on_its_neighbours(spelled: str, monkeypat
             assert torch.equal(part, whole[rows])
 
 
-@pytest.mark.parametrize("spelled", ["ring8", "digits", "ring8[loss=wgan-gp]"])
+@pytest.mark.parametrize("spelled", ["ring8", "digits", "ring8[loss=wgan-gp]", "ring8[spectral=true]"])
 def test_a_replica_that_is_not_a_number_shows_and_stays_alone(spelled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     game, _, w, batch = played(spelled, torch.float32, monkeypatch)
     whole, broken = field(game, w, batch), w.clone()
@@ -185,7 +189,7 @@ def test_what_the_kernel_does_not_know_is_torchs(setting: str) -> None:
     assert game_of(f"ring8[{setting}]")._kernel is None
 
 
-PULLED = [name for name in GAMES if all(part not in name for part in ("gp", "regulariser"))]
+PULLED = [name for name in GAMES if all(part not in name for part in ("gp", "regulariser", "spectral"))]
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["J", "J without its diagonal"])
@@ -214,6 +218,23 @@ def test_the_kernels_give_autograds_products(
             assert (found[padding(compiled, found)] == 0).all()
             for block in (slice(compiled.sizes[0]), slice(compiled.sizes[0], None)):  # rows that are not asked for
                 assert exact[:, block].any() or not found[:, block].any()
+
+
+@pytest.mark.parametrize("core", ["numba", "torch"])
+def test_a_normalised_weight_of_zeros_is_autograds(core: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its largest singular value is no number to divide by: a smallest one is in its place, whose derivative is 0."""
+    games = dict(zip(("numba", "torch"), played("ring8[spectral=true]", torch.float64, monkeypatch)[:2], strict=True))
+    _, _, w, batch = played("ring8[spectral=true]", torch.float64, monkeypatch)
+    w[:, games[core].tensors[1][2].columns] = 0
+    wanted = oracle(games[core], batch)._gradients(w, None, cross=False)
+    error = (field(games[core], w, batch) - wanted).norm(dim=1) / wanted.norm(dim=1)
+    assert error.max() <= TOLERANCES[torch.float64]
+
+
+@pytest.mark.parametrize("setting", ["spectral=true", "regulariser=r1"])
+def test_products_that_no_kernel_knows_are_autograds(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    game, _, w, batch = played(f"ring8[{setting}]", torch.float32, monkeypatch)
+    assert game.products(w, batch, None, True) is None
 
 
 def second(w: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -68,14 +68,15 @@ KNOWN = {
     "wgan-gp": lambda: made(perceptron(8, 2, nn.ReLU()), judge(), POINTS, loss="wgan-gp"),
     "packs": lambda: made(perceptron(8, 2, nn.ReLU()), perceptron(4, 1, nn.ReLU()), POINTS, pac=2),
     "pictures": lambda: made(painter(), Critic(), PICTURES),
+    "spectral normalisation": lambda: made(
+        perceptron(8, 2, nn.ReLU()), nn.Sequential(spectral_norm(nn.Linear(2, 8)), nn.ReLU(), nn.Linear(8, 1)), POINTS
+    ),
+    "spectral normalisation of all": lambda: made(perceptron(8, 2, nn.ReLU()), judge(), POINTS, spectral=True),
     "pictures, wgan-gp": lambda: made(painter(), Critic(), PICTURES, loss="wgan-gp"),
 }
 UNKNOWN = {
     "another slope": lambda: made(perceptron(8, 2, nn.ReLU()), perceptron(2, 1, nn.LeakyReLU(0.1)), POINTS),
     "a residue": lambda: made(nn.Sequential(nn.Linear(8, 2), Residue()), judge(), POINTS),
-    "spectral normalisation": lambda: made(
-        perceptron(8, 2, nn.ReLU()), nn.Sequential(spectral_norm(nn.Linear(2, 8)), nn.ReLU(), nn.Linear(8, 1)), POINTS
-    ),
     "dropout": lambda: made(
         perceptron(8, 2, nn.ReLU()), nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 1)), POINTS
     ),

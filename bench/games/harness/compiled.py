@@ -13,11 +13,13 @@ from torch import Tensor
 from bench.contracts import Batch
 from bench.games.harness.packing import side_by_side
 from bench.games.networks.backward import piecewise_linear
-from bench.games.networks.compiled import Scratch, aligned, places, program
+from bench.games.networks.compiled import Scratch, aligned, normalised, places, program
 from bench.games.networks.networks import Network
+from bench.games.networks.normalisation import POWER_ITERATIONS, SMALLEST
 from bench.numerics import passes
 from bench.numerics.kernels.core import fits
 
+Stack = npt.NDArray[np.floating]
 KEPT = 2**24
 """Numbers that half fields keep of a stack at most."""
 
@@ -26,7 +28,7 @@ class CompiledField:
     """Calls the kernels with a game's networks, settings and minibatches.
 
     Args:
-        generator, discriminator: plain perceptrons, side by side in w.
+        generator, discriminator: perceptrons, side by side in w; their weights may be spectrally normalised.
         loss, penalty: names that kernels know; gamma is the penalty's weight.
         batch_size: of packs of ``pac`` samples, each told ``told`` features of its class.
 
@@ -39,6 +41,7 @@ class CompiledField:
         pac: int, told: int,
     ) -> None:  # fmt: skip
         from bench.numerics.kernels import field as kernels
+        from bench.numerics.kernels import spectral_norm
         from bench.numerics.kernels.compilation import ready
         from bench.numerics.kernels.pull import pull
         from bench.numerics.kernels.push import push
@@ -46,7 +49,8 @@ class CompiledField:
         first, second = program(generator, 0), program(discriminator, generator.size)
         if first is None or second is None:
             raise LookupError("a network is no plain perceptron")
-        self.ready, self.kernels, self.products_of = ready, kernels, (push, pull)
+        self.matrices = np.concatenate([normalised(generator, 0), normalised(discriminator, generator.size)])
+        self.ready, self.kernels, self.products_of, self.spectral_norm = ready, kernels, (push, pull), spectral_norm
         self.generator, self.discriminator, self.pac = first, second, pac
         self.gamma = gamma if penalty != "none" else 0.0
         batch, drawn, features, top = batch_size, pac * batch_size, int(first[-1, 1]), int(second[0, 0])
@@ -65,7 +69,7 @@ class CompiledField:
         widest = max(int(first[:, :2].max()) * drawn, int(second[:, :2].max()) * wide)
         sizes = [top * wide, wide, batch, widest, widest, widest]
         self.places = np.array([scratch.take(size) for size in sizes])
-        self.pulls = self.gamma == 0 and piecewise_linear(discriminator)
+        self.pulls = self.gamma == 0 and piecewise_linear(discriminator) and not len(self.matrices)
         if self.pulls:
             spots = np.zeros((7, max(len(first), len(second))), dtype=np.int64)
             lists = [self.by_generator, self.by_discriminator, places(second, wide, scratch)]
@@ -84,6 +88,9 @@ class CompiledField:
         self.ready(self.kernels.field, kind)
         if self.gamma:
             self.ready(self.kernels.add_penalty, kind)
+        if len(self.matrices):
+            self.ready(self.spectral_norm.divide, kind)
+            self.ready(self.spectral_norm.bring_back, kind)
         passes.prepare(kind)
 
     def __call__(self, w: Tensor, batch: Batch, player: int | None, across: bool = False) -> Tensor | None:
@@ -96,26 +103,29 @@ class CompiledField:
             return None
         penalised = self.gamma and player != self.kernels.GENERATOR and not across
         out, fakes = torch.empty_like(w), w.new_empty(len(w), self.seen if penalised else 0)
-        *drawn, mix = (tensor.numpy() for tensor in taken)
+        at, *drawn, mix = (tensor.numpy() for tensor in taken)
         kind, scratch = self._kind(w)
+        at, factors = self._divided(at, kind)
         who = self.kernels.BOTH if player is None else player
         who = self.kernels.ACROSS if across else who
         self.ready(self.kernels.field, kind)(
-            who, self.generator, self.discriminator, *drawn, self.how, out.numpy(), fakes.numpy(),
+            who, self.generator, self.discriminator, at, *drawn, self.how, out.numpy(), fakes.numpy(),
             self._kept(w, player), self.by_kept, scratch, self.by_generator, self.by_discriminator, self.places,
         )  # fmt: skip
         if penalised:
-            at, beside, _, told, *_ = drawn
+            beside, _, told, *_ = drawn
             self.ready(self.kernels.add_penalty, kind)(
                 self.discriminator, at, beside, fakes.numpy(), mix, told, self.how, self.gamma, out.numpy(), scratch,
                 self.by_discriminator, self.units, self.places,
             )  # fmt: skip
+        if len(self.matrices):
+            self.ready(self.spectral_norm.bring_back, kind)(at, self.matrices, factors, out.numpy())
         return out
 
     def products(
         self, w: Tensor, batch: Batch, player: int | None, own: bool
     ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
-        """The products v -> J v and u -> J' u, [R, n]; None with a penalty, or where none fits."""
+        """The products v -> J v and u -> J' u, [R, n]; None with a penalty, normalised weights or where none fits."""
         taken = self._taken(w, batch)
         if not self.pulls or not fits(*taken):
             return None
@@ -146,6 +156,15 @@ class CompiledField:
         told = nothing if classes is None else side_by_side(classes, self.pac).flatten(1)
         noises = (batch.get(f"{side} noise", nothing).flatten(1) for side in ("real", "fake"))
         return w, real, latent.flatten(1), told, *noises, batch.get("mix", nothing)
+
+    def _divided(self, w: Stack, kind: str) -> tuple[Stack, Stack]:
+        """w with its normalised weights divided, and what `bring_back` needs of them; w itself where none is."""
+        factors = np.empty((len(w), (self.matrices[:, 1:].sum(axis=1) + 1).sum()), w.dtype)
+        if not len(self.matrices):
+            return w, factors
+        divided = np.empty_like(w)
+        self.ready(self.spectral_norm.divide, kind)(w, self.matrices, POWER_ITERATIONS, SMALLEST, divided, factors)
+        return divided, factors
 
     def _kept(self, w: Tensor, player: int | None) -> npt.NDArray[np.floating]:
         """What half fields keep, [R, .]; no columns for both players, or where it would be large."""

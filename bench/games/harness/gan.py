@@ -27,6 +27,7 @@ from bench.games.harness.settings import check_counts, check_names
 from bench.games.networks.backward import closed, forward, gradient, piecewise_linear, slope_gradient, weighed
 from bench.games.networks.layers import Shape
 from bench.games.networks.networks import Network
+from bench.games.networks.normalisation import Division, divide, returned
 from bench.numerics.kernels.core import compiled
 from bench.numerics.randomness import normal, uniform
 
@@ -184,7 +185,7 @@ class GAN(Game):
             return None
         try:
             return CompiledField(
-                *self._plain, self.loss, self._penalty_name, self._regulariser[1],
+                self.generator, self.discriminator, self.loss, self._penalty_name, self._regulariser[1],
                 self.batch_size, self.pac, self.told,
             )  # fmt: skip
         except LookupError:
@@ -195,13 +196,29 @@ class GAN(Game):
             self._kernel.prepare(self.dtype)
 
     def field(self, w: Tensor, batch: Batch | None, player: int | None) -> Tensor | None:
-        """Both players' gradients by one backward pass of the discriminator's logits."""
-        by_logits_of = self._closed
-        if by_logits_of is None or self._plain is None:
+        """The gradients in closed form, by a kernel or by torch; None where there is none."""
+        if self._closed is None:
             return None
         assert batch is not None
         if self._kernel is not None and (gradients := self._kernel(w, batch, player)) is not None:
             return gradients
+        point, divisions = self._divided(w)
+        return returned(self._by_layers(point, batch, player), divisions)
+
+    def _divided(self, w: Tensor) -> tuple[Tensor, list[Division]]:
+        """w with the weights that spectral normalisation divides as the networks use them."""
+        networks = ((self.generator, 0), (self.discriminator, self.sizes[GENERATOR]))
+        if not any(network.normalised for network, _ in networks):
+            return w, []
+        point = w.detach().clone()
+        places = [(network.normalised, network.parameters(start)) for network, start in networks]
+        return point, [division for each in places for division in divide(point, *each)]
+
+    def _by_layers(self, w: Tensor, batch: Batch, player: int | None) -> Tensor:
+        """Both players' gradients by one backward pass of the discriminator's logits."""
+        by_logits_of = self._closed
+        assert by_logits_of is not None
+        assert self._plain is not None
         generator, discriminator = self._plain
         players = w[:, : self.sizes[GENERATOR]], w[:, self.sizes[GENERATOR] :]
         generated = forward(generator, players[GENERATOR], self._told(batch["latent"], batch))

@@ -15,14 +15,14 @@ ALIGNMENT = 64  # bytes: a BLAS may choose its way by it
 
 
 def program(network: Network, start: int) -> Program | None:
-    """The program of a network whose first column of w is ``start``; None where it is no plain perceptron."""
+    """The program of a network's layers, whose first column of w is ``start``; None where it is no perceptron."""
     from bench.numerics.kernels.layers import CODES
 
-    if network.plain is not network:
+    if network.plain is None:
         return None
     lines: list[list[int]] = []
     parameters = iter(network.parameters(start))
-    for layer in network.layers:
+    for layer in network.plain.layers:
         if isinstance(layer, Linear):
             weight, bias = next(parameters), next(parameters)
             lines.append([layer.fan_in, layer.fan_out, CODES["none"], weight.start, bias.start])
@@ -31,6 +31,13 @@ def program(network: Network, start: int) -> Program | None:
         elif not isinstance(layer, Reshape):
             return None
     return np.array(lines, dtype=np.int64) if lines else None
+
+
+def normalised(network: Network, start: int) -> Program:
+    """Of every normalised weight of a perceptron the first column of w, its rows and its columns, [count, 3]."""
+    parameters = network.parameters(start)
+    places = [(parameters[number].start, *parameters[number].shape) for number in network.normalised]
+    return np.array(places, dtype=np.int64).reshape(-1, 3)
 
 
 def aligned(size: int, dtype: torch.dtype) -> npt.NDArray[np.floating]:

@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from bench.contracts.game import Parameter
 from bench.games.networks.layers import Activation, BatchNorm, Layer, Linear, Maxout, Shape
 from bench.games.networks.modules import OneReplica
+from bench.games.networks.normalisation import normalised
 from bench.games.networks.starts import TORCH, Start, orthogonal
 from bench.numerics.randomness import GRAIN, normal, uniform
-
-POWER_ITERATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ class Network:
     Args:
         layers: from input to output.
         sd: where positive, weights start normal with this standard deviation, and biases at 0.
-        spectral: divide every weight matrix by its largest singular value (Miyato et al. 2018, arXiv:1802.05957). It is
-            found by power iterations from a fixed vector at every call, so that nothing is kept outside w.
+        spectral: divide every weight matrix by its largest singular value (`bench.games.networks.normalisation`).
         gain: where positive, weight matrices start orthogonal times this, and biases at 0.
     """
 
@@ -92,9 +90,19 @@ class Network:
 
     @property
     def plain(self) -> Network | None:
-        """This network as its layers alone, one after another; None where it does more than these."""
-        as_layers = type(self).__call__ is Network.__call__ and type(self).weights is Network.weights
-        return self if as_layers and self.layers and not self.spectral else None
+        """Its layers alone, one after another, with weights as they are used; None where it does more than these."""
+        if not self.layers or type(self).__call__ is not Network.__call__ or type(self).weights is not Network.weights:
+            return None
+        return Network(self.layers) if self.normalised else self
+
+    @cached_property
+    def normalised(self) -> dict[int, int]:
+        """Which parameters are divided by their largest singular value: number -> the dimension of its rows."""
+        starts = accumulate((len(layer.shapes) for layer in self.layers), initial=0)
+        matrices = (
+            first + place for first, layer in zip(starts, self.layers, strict=False) for place in layer.matrices
+        )
+        return dict.fromkeys(matrices, 0) if self.spectral else {}
 
     def module(self, row: Tensor, entry: Shape) -> nn.Module:
         """Return one replica as a torch module.
@@ -121,11 +129,8 @@ class Network:
         """Every parameter tensor in turn as the layers use it, [R, *shape], from parameters [R, size]."""
         parts = torch.split(parameters, self.layout, dim=1)[::2]
         weights = [part.view(-1, *shape) for part, shape in zip(parts, self.tensor_shapes, strict=True)]
-        if self.spectral:
-            starts = accumulate((len(layer.shapes) for layer in self.layers), initial=0)
-            for first, layer in zip(starts, self.layers, strict=False):
-                for place in layer.matrices:
-                    weights[first + place] = normalised(weights[first + place], 0)
+        for number, rows in self.normalised.items():
+            weights[number] = normalised(weights[number], rows)
         return weights
 
 
@@ -145,24 +150,6 @@ def chain_module(layers: Iterable[Layer], parameters: Iterable[Tensor], entry: S
 def _on_row(network: Network, parts: Sequence[Tensor], h: Tensor) -> Tensor:
     (row,) = parts
     return network(row, h)
-
-
-def normalised(weight: Tensor, rows: int) -> Tensor:
-    """Weights [R, *shape] over the largest singular value of each as a matrix, dimension ``rows`` against the rest."""
-    matrix = (weight.movedim(1 + rows, 1) if rows else weight).flatten(2)
-    return weight / _largest_singular_value(matrix).view(-1, *[1] * (weight.ndim - 1))
-
-
-def _largest_singular_value(matrix: Tensor) -> Tensor:
-    """Of each [R, out, in], differentiable with its vectors held fixed, as the paper does: [R]."""
-    with torch.no_grad():
-        v = torch.ones_like(matrix[:, :1])  # [R, 1, in]; sums rather than products of width 1, which are slow
-        for _ in range(POWER_ITERATIONS):
-            u = (matrix * v).sum(dim=2, keepdim=True)
-            u = u / u.norm(dim=1, keepdim=True).clamp(min=1e-12)
-            v = (matrix * u).sum(dim=1, keepdim=True)
-            v = v / v.norm(dim=2, keepdim=True).clamp(min=1e-12)
-    return (u * matrix * v).sum(dim=(1, 2)).clamp(min=1e-12)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from bench.games.networks.chains import Unlike
 from bench.games.networks.given_modules import Given, fresh
 from bench.games.networks.layers import Reshape, Shape
 from bench.games.networks.modules import holding
-from bench.games.networks.networks import Network, normalised
+from bench.games.networks.networks import Network
 from bench.games.networks.translation import layers_of
 from bench.numerics.randomness import GRAIN, whole_numbers
 
@@ -53,7 +53,7 @@ class Stacked(Network):
     @cached_property
     def plain(self) -> Network | None:
         """Its layers between samples as they are passed, where it is made of layers and told no class."""
-        if not self.layers or self.classes or self.given.normalised:
+        if not self.layers or self.classes:
             return None
         return Network((Reshape(self.entry), *self.layers, Reshape(self.leave)))
 
@@ -67,9 +67,10 @@ class Stacked(Network):
         """Of the module's parameters in turn, without R."""
         return tuple(self.shapes.values())
 
-    def weights(self, parameters: Tensor) -> list[Tensor]:
-        rows_of, named = self.given.normalised, zip(self.shapes, super().weights(parameters), strict=True)
-        return [normalised(weight, rows_of[name]) if name in rows_of else weight for name, weight in named]
+    @cached_property
+    def normalised(self) -> dict[int, int]:
+        rows_of = self.given.normalised
+        return {number: rows_of[name] for number, name in enumerate(self.shapes) if name in rows_of}
 
     def init(self, seeds: Tensor, stream: str) -> Tensor:
         """The parameters of a fresh module for each seed, a function of the seed alone: [R, size]."""

@@ -9,6 +9,7 @@ packed, because its neighbours are never touched.
     core()  # {"core": "numba, products by torch", "numba": "0.68.1"}, or {"core": "torch"} where there are no kernels
 
 `core` says what computes, without importing numba; `blas` finds the products; `compilation` compiles, and keeps on
-disk. `intrinsics`, `functions` and `layers` are what kernels are made of. `field`, `pull` and `directions` are called
-from outside: by `bench.games.harness.compiled` and `bench.numerics.passes`, which fall back on torch.
+disk. `intrinsics`, `functions` and `layers` are what kernels are made of. `field`, `pull`, `push`, `spectral_norm` and
+`directions` are called from outside: by `bench.games.harness.compiled` and `bench.numerics.passes`, which fall back on
+torch.
 """
