@@ -30,15 +30,15 @@ def drawn_ranks(study: Measured, games: Sequence[str], rules: Sequence[str], see
 
 
 def beside(study: Measured, game: str, first: str) -> list[str]:
-    """How a rule that is first elsewhere does on a game: the first two there, how often it ends better than the first
-    of them, and of how many rules it is surely ahead and behind."""
+    """How a rule that is first elsewhere does on a game: the first two there with their scores, how often it ends
+    better than the first of them, and of how many rules it is surely ahead and behind."""
     rest = [rule for rule in study.rules if rule != first]
     ahead = [study.better(first, other, [game]) for other in rest]
     means = interquartile_mean(study.scores[game].to_numpy(float))
     best, second = (study.rules[i] for i in np.argsort(means, kind="stable")[:2])
     beaten = sum(one.high < 0.5 for one in ahead), sum(one.low > 0.5 for one in ahead)
     return [
-        f"`{best}`, `{second}`",
+        f"`{best}` {study.shown(best, game)}, `{second}` {study.shown(second, game)}",
         "itself" if best == first else percent(study.better(first, best, [game])),
         f"{beaten[1]} and {beaten[0]} of {len(rest)}",
     ]
@@ -55,8 +55,8 @@ def other_games(study: Measured) -> Lines:
     """Is the best rule still the best under another loss or regulariser, and on larger pictures?"""
     yield "Some of the rules. First the correlation (Spearman's) of their order with that on the game as it is or, for"
     yield "other pictures, over all GANs above, and how many learn on half of the seeds or more. Then the rule that is"
-    yield "first in that other order, the first two here, how often it ends better than the first of them, and of how many"
-    yield "of the others it is surely ahead and behind:"
+    yield "first in that other order, the first two here with the interquartile mean of their scores, how often it ends"
+    yield "better than the first of them, and of how many of the others it is surely ahead and behind:"
     yield ""
     rows = [row for part in parts(study) for row in _rows(study, part)]
     if not rows:
