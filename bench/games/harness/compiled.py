@@ -50,6 +50,7 @@ class CompiledField:
         if first is None or second is None:
             raise LookupError("a network is no plain perceptron")
         self.matrices = np.concatenate([normalised(generator, 0), normalised(discriminator, generator.size)])
+        self.factors = int((self.matrices[:, 1:].sum(axis=1) + 1).sum())  # of a replica: values, u and v
         self.ready, self.kernels, self.products_of, self.spectral_norm = ready, kernels, (push, pull), spectral_norm
         self.generator, self.discriminator, self.pac = first, second, pac
         self.gamma = gamma if penalty != "none" else 0.0
@@ -159,10 +160,9 @@ class CompiledField:
 
     def _divided(self, w: Stack, kind: str) -> tuple[Stack, Stack]:
         """w with its normalised weights divided, and what `bring_back` needs of them; w itself where none is."""
-        factors = np.empty((len(w), (self.matrices[:, 1:].sum(axis=1) + 1).sum()), w.dtype)
         if not len(self.matrices):
-            return w, factors
-        divided = np.empty_like(w)
+            return w, w
+        divided, factors = np.empty_like(w), np.empty((len(w), self.factors), w.dtype)
         self.ready(self.spectral_norm.divide, kind)(w, self.matrices, POWER_ITERATIONS, SMALLEST, divided, factors)
         return divided, factors
 
