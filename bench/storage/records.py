@@ -50,6 +50,7 @@ TYPES: dict[str, pa.DataType] = {
     for name, kind in COLUMNS.items()
 }
 """What the columns of records are stored as."""
+CATEGORIES = [name for name, kind in COLUMNS.items() if kind == "category"]
 
 
 class Damaged(UserError):  # noqa: N818  a state of the folder rather than an error
@@ -65,15 +66,32 @@ def pack(chunk: Chunk, result: Result) -> dict[str, bytes]:
     for name in ("seed", "trial", "cost", "seconds", "metric", "value", "outcome", "ended"):
         columns[name] = [record[name] for record in result.records]
     table = pa.table({name: pa.array(columns[name], type=kind) for name, kind in TYPES.items()})
+    return {"parquet": as_parquet(table), "safetensors": save_tensors(result.tensors)}
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    """Long records as a Parquet file, as small as it gets: a run has thousands, most of them of a few rows.
+
+    A file is read whole, so it has no statistics; it has no schema of Arrow beside Parquet's own, see `TYPES`; and
+    measured values, which hardly repeat, are stored byte by byte instead of in a dictionary.
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_statistics=False)  # an eighth of a file: it is read whole
-    return {"parquet": sink.getvalue().to_pybytes(), "safetensors": save_tensors(result.tensors)}
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        write_statistics=False,
+        store_schema=False,
+        use_dictionary=[name for name in TYPES if name != "value"],
+        column_encoding={"value": "BYTE_STREAM_SPLIT"},
+    )
+    return sink.getvalue().to_pybytes()
 
 
 def records_of(chunk: dict[str, Any], content: bytes) -> pa.Table:
     """A chunk's long records of a Parquet file; ValueError, with what is wrong, where they are none of that chunk."""
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=CATEGORIES)
         wrong = "it holds too much" if file.metadata.num_rows > most_rows(chunk) else ""
         table = None if wrong else file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
