@@ -85,7 +85,8 @@ def as_parquet(table: pa.Table) -> bytes:
         use_dictionary=[name for name in TYPES if name != "value"],
         column_encoding={"value": "BYTE_STREAM_SPLIT"},
     )
-    return sink.getvalue().to_pybytes()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def records_of(chunk: dict[str, Any], content: bytes) -> pa.Table:

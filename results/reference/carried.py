@@ -10,13 +10,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from measured import Array, Lines, Measured, correlation, grid, number, percent, plain, resampled_ranks
+from practice import scores_at
 from scipy.stats import rankdata
 
-from bench.analysis.statistics import interquartile_mean
+from bench.analysis.scores import curves
+from bench.analysis.statistics import interquartile_mean, stratified_bootstrap
 from bench.api import Run
 
-PARTS = ("losses", "pictures")
+PICTURES = "pictures"
+PARTS = ("losses", PICTURES)
 """Folders of the study's parts, in its own."""
+LOSS = "discriminator_loss"
 HEAD = ("first two there", "ends better than the first", "surely ahead of, behind")
 UNTRAINED = "Not trained yet."
 
@@ -44,9 +48,9 @@ def beside(study: Measured, game: str, first: str) -> list[str]:
     ]
 
 
-def parts(study: Measured) -> Iterator[Measured]:
+def parts(study: Measured, names: Sequence[str] = PARTS) -> Iterator[Measured]:
     """The parts of the study that are there, with a game that is whole."""
-    for name in PARTS:
+    for name in names:
         if (study.run.path / name / "study.json").is_file() and (part := Measured(Run(study.run.path / name))).scores:
             yield part
 
@@ -75,3 +79,39 @@ def _rows(study: Measured, part: Measured) -> Iterator[list[str]]:
         found = correlation(order, drawn_ranks(part, [game], part.rules, seed=len(study.scores)))
         learned = f"{int(learn[game])} of {len(part.rules)}"
         yield [game, number(found), learned, f"`{first}`", *beside(part, game, first)]
+
+
+def to_the_end(study: Measured) -> Lines:
+    """Do trainings on larger pictures get better to their end?"""
+    yield "Interquartile means of the scores at half and at three quarters of the budget, and at the end; how many"
+    yield "seeds end better than they were at half; and the discriminator's loss at half and at the end, which falls"
+    yield "where it gets ahead of its generator. A schedule takes the step size to zero over the second half:"
+    yield ""
+    rows = [row for part in parts(study, [PICTURES]) for game in part.scores for row in _late(part, game)]
+    if not rows:
+        yield UNTRAINED
+        return
+    yield from grid(["game", "rule", "half", "three quarters", "end", "better at the end", "loss, half", "end"], rows)
+
+
+def _late(part: Measured, game: str) -> Iterator[list[str]]:
+    sign = part.run.study.primary(game).sign
+    half, later, end = (scores_at(part, game, share) for share in (0.5, 0.75, 1))
+    losses = curves(part.records[part.records["game"] == game], LOSS)
+    for i in np.argsort(interquartile_mean(part.scores[game].to_numpy(float)), kind="stable"):
+        costs, values = losses[part.rules[i]]
+        middle = values[:, np.searchsorted(costs, costs[-1] / 2, side="right") - 1]
+        yield [
+            game,
+            f"`{part.rules[i]}`",
+            *(_mean(sign * scores[i]) for scores in (half, later, end)),
+            f"{int((end[i] < half[i]).sum())} of {len(end[i])}",
+            _mean(middle),
+            _mean(values[:, -1]),
+        ]
+
+
+def _mean(values: Array) -> str:
+    """The interquartile mean over seeds, with its interval."""
+    found = stratified_bootstrap(values)
+    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"

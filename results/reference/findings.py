@@ -256,7 +256,7 @@ def winners(study: Measured) -> Lines:
 
 QUESTIONS: tuple[Callable[[Measured], Lines], ...] = (
     recommended, winners, stands, pays, factors, second_knob, robust, predicts, fails, nowhere, averages,
-    *practice.QUESTIONS, defaults.default, carried.other_games,
+    *practice.QUESTIONS, defaults.default, carried.other_games, carried.to_the_end,
 )  # fmt: skip
 
 

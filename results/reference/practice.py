@@ -32,7 +32,7 @@ def grows(study: Measured) -> Lines:
     rows = []
     ranks: dict[float, list[Array]] = {share: [] for share in SHARES}
     for place, game in enumerate(study.gans):
-        scores = {share: _at(study, game, share) for share in SHARES}
+        scores = {share: scores_at(study, game, share) for share in SHARES}
         drawn = {share: resampled_ranks(x, place) for share, x in scores.items()}
         row = [plain(game)]
         for share in SHARES:
@@ -50,7 +50,7 @@ def grows(study: Measured) -> Lines:
     yield from grid(["rule", "a quarter", "half", "whole"], rows)
 
 
-def _at(study: Measured, game: str, share: float) -> Array:
+def scores_at(study: Measured, game: str, share: float) -> Array:
     """Scores [rules, seeds] when a share of the budget is spent, lower is better; infinite after a failure."""
     metric = study.run.study.primary(game)
     by_rule = curves(study.records[study.records["game"] == game], metric.name)

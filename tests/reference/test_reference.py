@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from scipy.stats import trim_mean
 from scripts import FOLDER, script
 
 from bench.analysis.statistics import Band
@@ -29,15 +30,17 @@ DRAWN_WITH = "3.11.2"
 MISSING = get_game("mnist-small").missing
 SHORT = {"tune": "none", "trials": 0, "budget": 8, "evaluations": 2, "seeds": [0, 1]}
 VARIANT = "ring8[width=16,batch_size=16,loss=hinge]"
+PICTURE = "digits[width=16,batch_size=16]"
 GAMES = ["bilinear", "dirac", "quadratic", "gaussian-covariance", "ring8[width=16,batch_size=16]"]
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A short run of the same rules, and one of a part in a folder of its own."""
+    """A short run of the same rules, and two of parts in folders of their own."""
     asked = Study(**STUDY | SHORT | {"games": GAMES})
     there = run(asked, out=tmp_path_factory.mktemp("reference") / "run").path
-    run(Study(**PARTS["losses"] | SHORT | {"games": [VARIANT]}), out=there / "losses")
+    for part, game in (("losses", VARIANT), ("pictures", PICTURE)):
+        run(Study(**PARTS[part] | SHORT | {"games": [game]}), out=there / part)
     return there
 
 
@@ -87,12 +90,31 @@ def test_every_question_is_answered(tiny, scripts, capsys, monkeypatch):
     assert f"| {VARIANT} |" in said
 
 
+def test_what_larger_pictures_say_of_their_end_is_what_the_records_hold(published, scripts):
+    """Counted anew from the records, for each rule and game; scores and losses are means of the middle half."""
+    carried = scripts[0].carried
+    part = Run(published.path / carried.PICTURES)
+    records = part.records
+    records = records[records["phase"] == "report"]
+    rows = [line.strip("| ").split(" | ") for line in carried.to_the_end(scripts[0].Measured(published)) if "`" in line]
+    assert len(rows) == 2 * len(part.study.optimizers)
+    for game, rule, half, _, end, better, *losses in rows:
+        own = records[(records["game"] == game) & (records["optimizer"] == rule.strip("`"))]
+        score, loss = (
+            own[own["metric"] == metric].pivot(index="seed", columns="cost", values="value")[[4000.0, 8000.0]]
+            for metric in (part.study.primary(game).name, "discriminator_loss")
+        )
+        for said, values in zip((half, end, *losses), (*score.to_numpy().T, *loss.to_numpy().T), strict=True):
+            assert float(said.split()[0]) == pytest.approx(trim_mean(values, 0.25), rel=0.01)
+        assert better == f"{(score[8000.0] < score[4000.0]).sum()} of 20"
+
+
 def test_scores_at_the_whole_budget_are_the_final_ones(published, scripts):
     """And one that failed is infinitely bad from then on, however early that was."""
     findings, _ = scripts
     study = findings.Measured(published)
     for game in study.gans:
-        at = {share: findings.practice._at(study, game, share) for share in findings.practice.SHARES}
+        at = {share: findings.practice.scores_at(study, game, share) for share in findings.practice.SHARES}
         np.testing.assert_array_equal(at[1.0], study.scores[game].to_numpy(float))
         assert (np.isinf(at[0.25]) <= np.isinf(at[0.5])).all()
         assert (np.isinf(at[0.5]) <= np.isinf(at[1.0])).all()
