@@ -193,13 +193,16 @@ def test_a_rule_takes_twelve_lines() -> None:
 
 def test_the_readmes_terminal_table_has_the_form_of_a_runs(runs: Path) -> None:
     import bench
-    from bench.report.terminal import blocks_of
+    from bench.report.terminal import NOTE, blocks_of
 
     (shown,) = (text.splitlines() for language, text in blocks(PAGES[0]) if language == "text")
     run = bench.Run(runs / "RUN")
     printed = blocks_of(run.table(full=True), run.study, {}).splitlines()
-    assert len(shown) == 8
-    assert len(set(map(len, shown[1:]))) == 1
+    title, *table, note = shown
+    assert title.endswith(" seeds")
+    assert len(table) == 7
+    assert len(set(map(len, table))) == 1
+    assert note == NOTE
     assert shown[2].split() == printed[2].split()
 
 
