@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from measured import Array, Lines, Measured, correlation, grid, number, percent, plain, resampled_ranks
+from measured import Array, Lines, Measured, correlation, grid, number, percent, plain, resampled_ranks, three
 from practice import scores_at
 from scipy.stats import rankdata
 
@@ -104,14 +104,7 @@ def _late(part: Measured, game: str) -> Iterator[list[str]]:
         yield [
             game,
             f"`{part.rules[i]}`",
-            *(_mean(sign * scores[i]) for scores in (half, later, end)),
+            *(three(stratified_bootstrap(sign * scores[i])) for scores in (half, later, end)),
             f"{int((end[i] < half[i]).sum())} of {len(end[i])}",
-            _mean(middle),
-            _mean(values[:, -1]),
+            *(three(stratified_bootstrap(losses_then)) for losses_then in (middle, values[:, -1])),
         ]
-
-
-def _mean(values: Array) -> str:
-    """The interquartile mean over seeds, with its interval."""
-    found = stratified_bootstrap(values)
-    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"

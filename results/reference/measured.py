@@ -128,7 +128,7 @@ class Measured:
         """`mean` as it is printed, turned back to the metric's own sign."""
         sign, found = self.run.study.primary(game).sign, self.mean(rule, game)
         low, high = sorted((sign * found.low, sign * found.high))
-        return f"{sign * found.value:.3g} [{low:.3g}, {high:.3g}]"
+        return three(Interval(sign * found.value, low, high))
 
     def start(self, game: str, rule: str = "") -> float:
         """The mean score before the first step, of a rule or of all; lower is better."""
@@ -144,6 +144,11 @@ def percent(found: Interval) -> str:
 
 def number(found: Interval) -> str:
     return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def three(found: Interval) -> str:
+    """To three significant digits, as scores are told."""
+    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Lines:
