@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bench.errors import UserError
 from bench.storage.files import read_regular, write_file
 from bench.storage.manifest import sealed
-from bench.storage.records import TYPES, Damaged
+from bench.storage.records import TYPES, Damaged, as_parquet, from_parquet
 from bench.storage.run_folder import RunFolder
 from bench.storage.validation import OUTCOMES
 from bench.studies.study import Study
@@ -84,9 +83,7 @@ def write_baseline(run: RunFolder, to: Path) -> Path:
     is_kept = ((metrics == scores) | (metrics == ties)) & records["phase"].isin(["report", "rounded"])
     order = ["phase", "trial", "game", "optimizer", "seed", "cost", "metric"]
     kept_records = records[is_kept].assign(seconds=0.0).sort_values(order, kind="stable", key=_plain)
-    table, sink = pa.Table.from_pandas(kept_records, pa.schema(TYPES), preserve_index=False), pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    content = sink.getvalue().to_pybytes()
+    content = as_parquet(pa.Table.from_pandas(kept_records, pa.schema(TYPES), preserve_index=False))
     manifest = run.manifest | {DIGEST: hashlib.sha256(content).hexdigest()}
     try:
         to.mkdir(parents=True, exist_ok=True)
@@ -104,11 +101,10 @@ def _plain(column: pd.Series) -> pd.Series:
 def _read(content: bytes, path: Path) -> pd.DataFrame:
     """The records, validated."""
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        table = file.read() if file.metadata.num_rows <= MOST else None
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise Damaged(f"{str(path)!r} is none of bench: {' '.join(str(error).split())[:100]}") from None
-    if table is None or table.schema.names != list(TYPES) or table.schema.types != list(TYPES.values()):
+        table = from_parquet(content, MOST)
+    except ValueError as error:
+        raise Damaged(f"{str(path)!r} is none of bench: {error}") from None
+    if table.schema.names != list(TYPES) or table.schema.types != list(TYPES.values()):
         raise Damaged(f"{str(path)!r} is none of bench: its columns are others")
     records: pd.DataFrame = table.unify_dictionaries().to_pandas()
     numbers = records[["seed", "cost", "ended"]].to_numpy(float)

@@ -89,15 +89,24 @@ def as_parquet(table: pa.Table) -> bytes:
     return content
 
 
-def records_of(chunk: dict[str, Any], content: bytes) -> pa.Table:
-    """A chunk's long records of a Parquet file; ValueError, with what is wrong, where they are none of that chunk."""
+def from_parquet(content: bytes, most: int) -> pa.Table:
+    """A table that `as_parquet` wrote, in this version or a former one, not validated.
+
+    Raises ValueError, with what is wrong, where it is none or has more rows than ``most``; they are not read then.
+    """
     try:
         file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=CATEGORIES)
-        wrong = "it holds too much" if file.metadata.num_rows > most_rows(chunk) else ""
-        table = None if wrong else file.read()
+        if file.metadata.num_rows > most:
+            raise ValueError("it holds too much")
+        return file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
-        wrong = _line(error)
-    if wrong := wrong or validate_records(table, chunk, TYPES):
+        raise ValueError(_line(error)) from None
+
+
+def records_of(chunk: dict[str, Any], content: bytes) -> pa.Table:
+    """A chunk's long records of a Parquet file; ValueError, with what is wrong, where they are none of that chunk."""
+    table = from_parquet(content, most_rows(chunk))
+    if wrong := validate_records(table, chunk, TYPES):
         raise ValueError(wrong)
     return table
 

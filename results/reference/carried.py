@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from measured import Array, Lines, Measured, correlation, grid, number, percent, plain, resampled_ranks, three
-from practice import scores_at
+from practice import measured_last, scores_at
 from scipy.stats import rankdata
 
 from bench.analysis.scores import curves
@@ -100,11 +100,11 @@ def _late(part: Measured, game: str) -> Iterator[list[str]]:
     losses = curves(part.records[part.records["game"] == game], LOSS)
     for i in np.argsort(interquartile_mean(part.scores[game].to_numpy(float)), kind="stable"):
         costs, values = losses[part.rules[i]]
-        middle = values[:, np.searchsorted(costs, costs[-1] / 2, side="right") - 1]
+        loss_then = (measured_last(costs, values, share * costs[-1]) for share in (0.5, 1))
         yield [
             game,
             f"`{part.rules[i]}`",
             *(three(stratified_bootstrap(sign * scores[i])) for scores in (half, later, end)),
             f"{int((end[i] < half[i]).sum())} of {len(end[i])}",
-            *(three(stratified_bootstrap(losses_then)) for losses_then in (middle, values[:, -1])),
+            *(three(stratified_bootstrap(loss)) for loss in loss_then),
         ]

@@ -58,11 +58,16 @@ def scores_at(study: Measured, game: str, share: float) -> Array:
     found = []
     for rule in study.rules:
         costs, values = by_rule[rule]
-        at = metric.sign * values[:, np.searchsorted(costs, share * budget, side="right") - 1]
+        at = metric.sign * measured_last(costs, values, share * budget)
         last = np.where(np.isnan(values), -np.inf, costs).max(axis=1)  # cost at which each seed was last measured
         failed = np.isinf(study.scores[game].loc[rule].to_numpy(float)) & (last < share * budget)
         found.append(np.where(failed | np.isnan(at), np.inf, at))
     return np.array(found)
+
+
+def measured_last(costs: Array, values: Array, cost: float) -> Array:
+    """Of values [seeds, costs] those that were measured last when a cost is spent."""
+    return np.asarray(values[:, np.searchsorted(costs, cost, side="right") - 1])
 
 
 def seconds(study: Measured) -> Lines:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.storage.records import TYPES, as_parquet, records_of
+from bench.storage.records import TYPES, as_parquet, from_parquet, records_of
 
 STRANGE = [0.0, -0.0, 5e-324, 1e308, float("inf"), float("-inf"), float("nan"), 0.1]
 
@@ -58,6 +58,13 @@ def test_files_of_former_versions_are_read_the_same():
     read = records_of(chunk_of(2), sink.getvalue())
     assert read.schema.equals(table.schema)
     assert bits(read) == bits(table)
+
+
+def test_more_rows_than_may_be_are_not_read():
+    content = as_parquet(table_of(STRANGE))
+    assert from_parquet(content, len(STRANGE)).num_rows == len(STRANGE)
+    with pytest.raises(ValueError, match="it holds too much"):
+        from_parquet(content, len(STRANGE) - 1)
 
 
 @pytest.mark.parametrize("rows", [40, 3000])
